@@ -2,5 +2,7 @@
 //! connection is gone, also when the operating system does not say so.
 
 pub mod config;
+pub mod link;
 pub mod liveness;
+pub mod node;
 pub mod protocol;

@@ -1,0 +1,133 @@
+//! Both halves in one value, for a host that owns its socket and its loop.
+//!
+//! The host reports bytes in and out and asks what is due. Order matters once: before asking, it
+//! reads what the kernel holds, so that bytes that arrived in time are counted before the clock is.
+
+use std::time::Duration;
+
+use super::{Heard, Pulse, Settings, Time, Verdict, Watch};
+
+/// The rules of one connection.
+///
+/// ```
+/// use peerbeat::liveness::{Action, Liveness, Settings, Time};
+/// use std::time::Duration;
+///
+/// let settings = Settings { heartbeat_time: Some(Duration::from_secs(5)), ..Settings::default() };
+/// let mut now = Time::ZERO;
+/// let mut liveness = Liveness::new(&settings, now);
+///
+/// // Our value is announced at once ...
+/// assert_eq!(liveness.poll(now), Action::SendHeartbeat { value_ms: 5000 });
+/// liveness.handle_heartbeat_sent(5000, now);
+/// // ... the next heartbeat is due after 5 s without a byte sent ...
+/// let next = now + Duration::from_secs(5);
+/// assert_eq!(liveness.poll(now), Action::Wait { until: next });
+/// now = next;
+/// assert_eq!(liveness.poll(now), Action::SendHeartbeat { value_ms: 5000 });
+/// liveness.handle_heartbeat_sent(5000, now);
+/// // ... and a peer that says nothing for 5 s + 2 s of slack is gone.
+/// now = Time::ZERO + Duration::from_secs(7);
+/// assert!(matches!(liveness.poll(Time::ZERO + Duration::from_secs(6)), Action::Late { .. }));
+/// assert!(matches!(liveness.poll(now), Action::Silent { .. }));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Liveness {
+    pulse: Pulse,
+    watch: Watch,
+    /// The instant that the host was last told to wait for.
+    waits_until: Time,
+}
+
+/// What [`Liveness::poll`] asks of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing is due: poll again at `until` ([`Time::NEVER`] = no need), or when bytes came or went.
+    Wait {
+        /// The next instant at which something is due.
+        until: Time,
+    },
+    /// Send a heartbeat now, then report it with [`Liveness::handle_heartbeat_sent`].
+    SendHeartbeat {
+        /// The value it must carry, in milliseconds.
+        value_ms: u32,
+    },
+    /// We were stopped ourselves; the peer was granted one more slack. Nothing to do: for the log.
+    Stalled {
+        /// How much later than asked the host polled.
+        late: Duration,
+    },
+    /// The peer is late; said once a silence. Nothing to do: for the log.
+    Late {
+        /// How long it has been silent.
+        silence: Duration,
+    },
+    /// The peer is gone: close the connection, both directions, at once (H5).
+    Silent {
+        /// How long it has been silent.
+        silence: Duration,
+        /// The limit it reached.
+        limit: Duration,
+    },
+}
+
+impl Liveness {
+    /// Starts with the connection's establishment at `now`.
+    pub fn new(settings: &Settings, now: Time) -> Self {
+        let (pulse, watch) = (Pulse::new(settings, now), Watch::new(settings, now));
+        Self { pulse, watch, waits_until: Time::NEVER }
+    }
+
+    /// Records that the kernel accepted bytes of ours at `now`.
+    pub fn handle_sent(&mut self, now: Time) {
+        self.pulse.handle_sent(now);
+    }
+
+    /// Records that the kernel accepted a whole heartbeat of ours, carrying `value_ms`, at `now`.
+    pub fn handle_heartbeat_sent(&mut self, value_ms: u32, now: Time) {
+        self.pulse.handle_beat_sent(Duration::from_millis(value_ms.into()), now);
+    }
+
+    /// Records that bytes of the peer's arrived at `now`; returns how long the silence was where it
+    /// had been reported as late.
+    pub fn handle_received(&mut self, now: Time) -> Option<Duration> {
+        self.waits_until = Time::NEVER;
+        self.watch.handle_received(now)
+    }
+
+    /// Records the value of a heartbeat that arrived at `now`, after
+    /// [`handle_received`](Self::handle_received) for its bytes.
+    pub fn handle_heartbeat(&mut self, received_ms: u32, now: Time) -> Heard {
+        self.pulse.adopt(received_ms);
+        self.watch.handle_heartbeat(received_ms, now)
+    }
+
+    /// Asks what is due at `now`. Call again after every answer but [`Action::Wait`].
+    pub fn poll(&mut self, now: Time) -> Action {
+        let waited_until = std::mem::replace(&mut self.waits_until, Time::NEVER);
+        if let Some(late) = self.watch.handle_waited(waited_until, now) {
+            return Action::Stalled { late };
+        }
+        if let Some(beat) = self.pulse.poll(now) {
+            return Action::SendHeartbeat { value_ms: beat.value_ms() };
+        }
+        match self.watch.poll(now) {
+            Verdict::Late { silence } => Action::Late { silence },
+            Verdict::Silent { silence, limit } => Action::Silent { silence, limit },
+            Verdict::Wait { next } => {
+                self.waits_until = next.min(self.pulse.due());
+                Action::Wait { until: self.waits_until }
+            }
+        }
+    }
+
+    /// The sending half.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    /// The receiving half.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+}

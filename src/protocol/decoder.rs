@@ -1,0 +1,128 @@
+//! Bytes in, frames out, in one buffer.
+//!
+//! Frames are handed out as slices of the buffer: no allocation and no copy a message. The buffer
+//! grows only when received bytes have filled it, so a length alone never makes it larger, and it
+//! shrinks again after the large frame is gone. Partial frames stay where they are for as long as it
+//! takes, so no timed-out read loses a byte (lesson 36).
+//!
+//! Invariant: `start <= end <= buffer.len()`; the bytes between are received and not yet handed out.
+
+use super::{Decoded, Frame, Framing, ProtocolError};
+
+/// An incremental decoder for one direction of one connection.
+#[derive(Debug)]
+pub struct Decoder<F> {
+    framing: F,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Times that space was asked for since the buffer last held more than [`USUAL`] bytes.
+    small_rounds: u32,
+}
+
+impl<F: Framing> Decoder<F> {
+    /// Makes an empty decoder; it allocates when [`spare`](Self::spare) is first called.
+    pub fn new(framing: F) -> Self {
+        Self { framing, buffer: Vec::new(), start: 0, end: 0, small_rounds: 0 }
+    }
+
+    /// The framing that decides.
+    pub fn framing(&self) -> &F {
+        &self.framing
+    }
+
+    /// The free space to receive into, never empty. Say how much was used with
+    /// [`handle_filled`](Self::handle_filled).
+    pub fn spare(&mut self) -> &mut [u8] {
+        self.make_room();
+        &mut self.buffer[self.end..]
+    }
+
+    /// Records that `count` bytes were put at the front of the spare space.
+    ///
+    /// # Panics
+    /// Where `count` is more than the spare space holds: a mistake of the caller's, which no peer
+    /// can provoke.
+    pub fn handle_filled(&mut self, count: usize) {
+        assert!(count <= self.buffer.len() - self.end, "more bytes filled than there was space");
+        self.end += count;
+    }
+
+    /// Takes the next whole frame, or `None` until more bytes arrive.
+    ///
+    /// # Errors
+    /// What the framing says. The decoder stays at the bad bytes and says so again.
+    #[inline]
+    pub fn poll_frame(&mut self) -> Result<Option<Frame<'_>>, ProtocolError> {
+        match self.framing.decode(&self.buffer[self.start..self.end])? {
+            Decoded::Partial => Ok(None),
+            Decoded::Whole { length, frame } => {
+                self.start += length;
+                Ok(Some(frame))
+            }
+        }
+    }
+
+    /// The bytes that have arrived and belong to no frame handed out yet.
+    pub fn pending(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// The bytes of memory that the buffer holds.
+    pub fn capacity(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Gives the buffer back where nothing is in it: for a link that has become quiet.
+    pub fn shrink(&mut self) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            self.buffer = Vec::new();
+        }
+    }
+
+    fn make_room(&mut self) {
+        let held = self.end - self.start;
+        if held > USUAL {
+            self.small_rounds = 0;
+        } else if self.buffer.len() > USUAL {
+            self.small_rounds += 1;
+            if self.small_rounds > SMALL_ROUNDS_MAX {
+                self.resize(USUAL);
+            }
+        }
+        if held == 0 {
+            (self.start, self.end) = (0, 0);
+        }
+        if self.end == self.buffer.len() && self.start == 0 {
+            let larger = match self.buffer.len() {
+                0 => SMALL,
+                1..USUAL => USUAL,
+                full => full * 2,
+            };
+            self.resize(larger);
+        } else if self.buffer.len() - self.end < self.buffer.len() / 2 && self.start > 0 {
+            // Moved only while less than half is free: what moves is one partial frame.
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, held);
+        }
+    }
+
+    /// Moves what is held into a buffer of `size` bytes; `size` is never below what is held.
+    fn resize(&mut self, size: usize) {
+        let mut buffer = Vec::with_capacity(size);
+        buffer.extend_from_slice(self.pending());
+        (self.start, self.end) = (0, buffer.len());
+        buffer.resize(size, 0);
+        self.buffer = buffer;
+        self.small_rounds = 0;
+    }
+}
+
+/// What a link that only exchanges heartbeats needs.
+const SMALL: usize = 4 << 10;
+/// What a busy link reads at a time. Larger buffers were slower: they leave the cache.
+const USUAL: usize = 64 << 10;
+/// How often a grown buffer is offered small traffic before it shrinks: a stream of large frames
+/// keeps it, one large snapshot before a day of ticks does not.
+const SMALL_ROUNDS_MAX: u32 = 64;
