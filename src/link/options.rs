@@ -52,6 +52,8 @@ pub enum SendError {
     Unfit(ProtocolError),
     /// The link is down.
     Down(DownReason),
+    /// The peer is not connected, and was not since the node started or its last link ended.
+    NotConnected,
 }
 
 impl fmt::Display for SendError {
@@ -61,6 +63,7 @@ impl fmt::Display for SendError {
             Self::TimedOut => f.write_str("the link's send queue stayed full for the send timeout"),
             Self::Unfit(error) => write!(f, "the message cannot be sent: {error}"),
             Self::Down(reason) => write!(f, "the link is down: {reason}"),
+            Self::NotConnected => f.write_str("the peer is not connected"),
         }
     }
 }
