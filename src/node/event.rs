@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::link::{self, Cause, Down};
+use crate::protocol::ByeCode;
 
 /// Something that happened to a node or one of its peers.
 ///
@@ -157,6 +158,20 @@ impl RefusedReason {
             Self::Gone => "gone",
         }
     }
+
+    /// The code of the BYE that tells it; `None` where nobody is there to be told.
+    pub fn bye_code(self) -> Option<ByeCode> {
+        Some(match self {
+            Self::UnknownPeer => ByeCode::UNKNOWN_PEER,
+            Self::AlreadyConnected => ByeCode::ALREADY_CONNECTED,
+            Self::Version => ByeCode::VERSION,
+            Self::Protocol => ByeCode::PROTOCOL,
+            Self::TooSlow => ByeCode::TOO_SLOW,
+            Self::ShuttingDown => ByeCode::SHUTTING_DOWN,
+            Self::TooMany => ByeCode::TOO_MANY,
+            Self::Gone => return None,
+        })
+    }
 }
 
 /// Why a dial failed.
@@ -205,9 +220,10 @@ impl From<link::Event> for Event {
             link::Event::Stalled { late } => Self::Stalled { late },
             link::Event::Clamped { asked, floor } => Self::Clamped { asked, floor },
             link::Event::Flooding => Self::Warning {
-                detail: "the peer sends more than ten heartbeats a floor interval; it is kept, but \
+                detail:
+                    "the peer sends more than ten heartbeats a floor interval; it is kept, but \
                          something is wrong with its timer"
-                    .to_owned(),
+                        .to_owned(),
             },
         }
     }
