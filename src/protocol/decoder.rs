@@ -81,6 +81,11 @@ impl<F: Framing> Decoder<F> {
         }
     }
 
+    /// Forgets what has arrived and was not handed out.
+    pub fn discard(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+
     fn make_room(&mut self) {
         let held = self.end - self.start;
         if held > USUAL {
