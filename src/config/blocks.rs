@@ -86,6 +86,11 @@ impl Blocks {
         self.floor = floor;
     }
 
+    /// What the current file opened, the outermost first.
+    pub(super) fn left_open(&self) -> &[Block] {
+        &self.open[self.floor..]
+    }
+
     /// The innermost of what the current file opened.
     pub(super) fn top(&mut self) -> Option<&mut Block> {
         self.open[self.floor..].last_mut()
@@ -113,12 +118,12 @@ impl Blocks {
     }
 
     fn above(&self, wanted: impl Fn(&BlockKind) -> bool) -> Option<usize> {
-        self.open[self.floor..].iter().rev().position(|block| wanted(&block.kind))
+        self.left_open().iter().rev().position(|block| wanted(&block.kind))
     }
 
     /// The innermost of what the current file opened, as an error names it.
     pub(super) fn describe_top(&self, place: &Place) -> Option<(String, Place)> {
-        let block = self.open[self.floor..].last()?;
+        let block = self.left_open().last()?;
         let mut opened = place.clone();
         opened.line = block.line;
         Some((block.kind.opener(), opened))

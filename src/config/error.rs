@@ -217,7 +217,8 @@ impl fmt::Display for ErrorKind {
                 write!(f, "allowed: at most reconnect-time-max, which is {max}")
             }
             ErrorKind::File { item, path, problem, chain } => {
-                write!(f, "{item}: found {}, {problem}", Quoted(path))?;
+                write!(f, "{item}: found {}, ", Quoted(path))?;
+                write!(f, "{problem}")?;
                 write_chain(f, path, chain)
             }
             ErrorKind::Limit { item, unit, max } => {
@@ -233,7 +234,7 @@ impl fmt::Display for ErrorKind {
 impl fmt::Display for FileProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FileProblem::Missing => f.write_str("which does not exist, allowed: a file"),
+            FileProblem::Missing => f.write_str("which does not exist, allowed: one that does"),
             FileProblem::Folder => f.write_str("which is a folder, allowed: a file"),
             FileProblem::NotAFolder => f.write_str("which is not a folder, allowed: a folder"),
             FileProblem::Cycle => {
@@ -283,7 +284,7 @@ pub(super) struct Quoted<'a>(pub(super) &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", Plain(self.0))
+        write!(f, "\"{}\"", Plain(&self.0.replace('"', "\\\"")))
     }
 }
 

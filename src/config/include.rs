@@ -150,7 +150,8 @@ impl Reader<'_> {
     fn shown(&self, path: &Path) -> String {
         let path = clean(path);
         let here = self.options.files.absolute(Path::new(""));
-        path.strip_prefix(here).unwrap_or(&path).to_string_lossy().into_owned()
+        let inside = path.strip_prefix(here).ok().filter(|inside| *inside != Path::new(""));
+        inside.unwrap_or(&path).to_string_lossy().into_owned()
     }
 }
 

@@ -143,7 +143,7 @@ fn push<'a>(text: &mut Cow<'a, str>, part: &'a str) {
 }
 
 const BLANKS: [char; 2] = [' ', '\t'];
-const QUOTED: Allowed = "a value in quotes, closed, with a blank after it";
+const QUOTED: Allowed = "a closing quote, and a blank after it";
 const CONDITION: Allowed = r#""x" == "y" or "x" != "y""#;
 
 #[cfg(test)]

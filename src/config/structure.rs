@@ -72,7 +72,7 @@ impl Reader<'_> {
                 *may_else = false;
                 block.live = *else_live;
             }
-            _ => self.stray(line, "else", "if, once".to_owned()),
+            _ => self.stray(line, "else", "if, and once".to_owned()),
         }
     }
 
@@ -148,12 +148,13 @@ impl Reader<'_> {
 
     /// Closes what the current file left open.
     pub(super) fn end_file(&mut self, source: &Source) {
-        while let Some(block) = self.blocks.top() {
-            let kind = &block.kind;
-            if !self.stopped && !matches!(kind, BlockKind::If { counts: false, .. }) {
-                let error = unclosed(kind, None);
+        for block in self.blocks.left_open().iter().filter(|_| !self.stopped) {
+            if !matches!(block.kind, BlockKind::If { counts: false, .. }) {
+                let error = unclosed(&block.kind, None);
                 self.report.error(&source.at(block.line).place(), error);
             }
+        }
+        while self.blocks.top().is_some() {
             self.close_top();
         }
     }

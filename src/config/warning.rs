@@ -128,7 +128,7 @@ impl fmt::Display for WarningKind {
                 f.write_str(", the new value holds from here")
             }
             WarningKind::MacroSkipped { name } => {
-                write!(f, "defmacro: {} skipped; write its items out", Plain(name))
+                write!(f, "defmacro: {} skipped to endmacro; write its items out", Quoted(name))
             }
             WarningKind::UnknownItem { item, nearest } => {
                 write!(f, "{}: not an item of add-peer, skipped", Plain(item))?;
