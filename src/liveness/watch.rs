@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::{Settings, Time};
+use super::{Settings, Time, whole_millis};
 
 /// Decides when the peer is late, and when it is gone.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ impl Watch {
 
     /// Records the value of a heartbeat that arrived at `now` (H2).
     pub fn handle_heartbeat(&mut self, received_ms: u32, now: Time) -> Heard {
-        let flooding = self.flood.count(now, self.settings.heartbeat_time_min);
+        let flooding = self.flood.count(now, self.settings.floor());
         let mut heard = Heard { flooding, ..Heard::default() };
         let Some(raised) = self.settings.raised(received_ms) else { return heard };
         let asked = Duration::from_millis(received_ms.into());
@@ -142,9 +142,14 @@ impl Watch {
     }
 
     /// Lowers what we expect of the peer to `value` from the instant `from` on: one old limit after
-    /// the announcement was written, when the peer can be held to it. Greater values change nothing.
+    /// the announcement was written, when the peer can be held to it. Greater values change nothing,
+    /// nor does zero. Of two that wait, the smaller one stays, with its own instant: until then the
+    /// peer has the benefit of the old limit.
     pub fn lower_from(&mut self, value: Duration, from: Time) {
-        self.shorter = Some((value, from));
+        let Some(value) = whole_millis(value) else { return };
+        if self.shorter.is_none_or(|(waiting, _)| value < waiting) {
+            self.shorter = Some((value, from));
+        }
     }
 
     /// Says what silence means at `now`. Bytes that the kernel holds must have been read first.
