@@ -135,8 +135,11 @@ impl Watch {
         if late <= self.settings.stall_tolerance() {
             return None;
         }
-        if self.grace.is_none() {
-            self.grace = Some(now + self.settings.slack);
+        // A short stall early in a silence leaves the verdict where it is, and must not use up what
+        // a long one later on will need.
+        let grace = now + self.settings.slack;
+        if self.grace.is_none() && grace > self.silent_at() {
+            self.grace = Some(grace);
         }
         Some(late)
     }
