@@ -85,7 +85,7 @@ impl Watch {
             grace: None,
             late: false,
             clamp_reported: false,
-            flood: Flood { since: now, count: 0, reported: false },
+            flood: Flood { since: now, count: 0, allowed: FLOOD, reported: false },
         }
     }
 
@@ -225,17 +225,23 @@ impl Watch {
 struct Flood {
     since: Time,
     count: u32,
+    /// How many this window may hold.
+    allowed: u32,
     reported: bool,
 }
 
 impl Flood {
     /// Counts one and says whether this is the one to report.
     fn count(&mut self, now: Time, window: Duration) -> bool {
-        if now.since(self.since) >= window {
+        let windows = now.since(self.since).as_nanos() / window.as_nanos();
+        if windows > 0 {
             (self.since, self.count) = (now, 0);
+            // After a pause, what the peer sent in good order meanwhile may come all at once: we were
+            // stopped, or our handler slept.
+            self.allowed = FLOOD.saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX));
         }
         self.count = self.count.saturating_add(1);
-        let first = self.count > FLOOD && !self.reported;
+        let first = self.count > self.allowed && !self.reported;
         self.reported |= first;
         first
     }
