@@ -100,13 +100,16 @@ impl Default for Native {
 impl Framing for Native {
     #[inline]
     fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
-        let Some(head) = bytes.first_chunk::<4>() else { return Ok(Decoded::Partial) };
+        let Some((head, rest)) = bytes.split_first_chunk::<4>() else {
+            return Ok(Decoded::Partial);
+        };
         let length = u32::from_be_bytes(*head) as usize;
         // One comparison for both ends: 0 - 1 wraps to the greatest value.
         if length.wrapping_sub(1) >= self.frame_max {
             return Err(bad_length(length, self.frame_max, *head));
         }
-        let Some((&kind, payload)) = bytes.get(4..4 + length).and_then(<[u8]>::split_first) else {
+        // Not `bytes[4..4 + length]`: the sum overflows where usize has 32 bits.
+        let Some((&kind, payload)) = rest.get(..length).and_then(<[u8]>::split_first) else {
             return Ok(Decoded::Partial);
         };
         Ok(Decoded::Whole { length: 4 + length, frame: frame::parse(kind, payload)? })
