@@ -147,7 +147,8 @@ pub enum ErrorKind {
         /// The includes that lead to it, from the file the user named; empty for that file.
         chain: Vec<Place>,
     },
-    /// One of the [limits](super::limits) was passed. Reading ended there.
+    /// One of the [limits](super::limits) was passed. Reading ended there, except after too many
+    /// addresses of one item.
     Limit {
         /// What was being read.
         item: &'static str,

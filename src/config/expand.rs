@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::mem;
 
 use super::error::ErrorKind;
-use super::limits::{MAX_EXPANSION_BYTES, MAX_LINE_BYTES, MAX_VARIABLE_DEPTH};
+use super::limits::{MAX_EXPANSION_BYTES, MAX_LINE_BYTES, MAX_VARIABLE_DEPTH, MAX_VARIABLES};
 use super::options::Options;
 use super::place::Place;
 
@@ -69,6 +69,11 @@ impl<'o> Variables<'o> {
                 BUILT_IN.contains(&name).then_some(None)
             }
         }
+    }
+
+    /// Whether there can be no more.
+    pub(super) fn are_too_many(&self) -> bool {
+        self.defined.len() > MAX_VARIABLES
     }
 
     /// Forgets a variable. The built-in meaning of its name comes back.

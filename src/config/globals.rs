@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::error::ErrorKind;
+use super::limits::MAX_ADDRESSES;
 use super::timing::{Timing, TimingItems};
 use super::value::{Item, Port};
 
@@ -42,7 +43,14 @@ impl GlobalItems {
             "datasrc-name" => self.name = Some(item.name()?),
             "datasrc-local-label" => self.label = Some(item.label()?),
             "datasrc-id" => self.id = Some(item.id()?),
-            "datasrc-interface" => self.interfaces.extend(item.hosts()?),
+            "datasrc-interface" => {
+                self.interfaces.extend(item.hosts()?);
+                if self.interfaces.len() > MAX_ADDRESSES {
+                    self.interfaces.truncate(MAX_ADDRESSES);
+                    let (item, max) = ("datasrc-interface", MAX_ADDRESSES);
+                    return Err(ErrorKind::Limit { item, unit: "interfaces", max });
+                }
+            }
             "datasrc-port" => self.port = item.listening_port()?,
             "datasrc-reject-new-peers" => self.reject_new_peers = item.boolean()?,
             "datasrc-tcp-nodelay-off" => self.nodelay_off = item.boolean()?,

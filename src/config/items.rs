@@ -44,8 +44,9 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
         return None;
     }
     let known = PEER.iter().chain(&PEER_SKIPPED).chain(&["queue-size", "ssl", "websocket"]);
-    let near = known.map(|known| (distance(name, known), *known)).min()?;
-    (near.0 <= 2.max(near.1.len() / 3)).then_some(near.1)
+    let distances = known.map(|known| (distance(name, known), *known));
+    let near = distances.filter(|(distance, known)| *distance <= 2.max(known.len() / 3));
+    near.min().map(|(_, known)| known)
 }
 
 /// Levenshtein: how many bytes must be put in, taken out or changed.

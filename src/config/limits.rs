@@ -30,10 +30,13 @@ pub const MAX_EXPANSION_BYTES: usize = 64 << 20;
 /// Variables inside the names of variables: `${A${B}}` is two.
 pub const MAX_VARIABLE_DEPTH: usize = 32;
 
+/// Variables that are defined at one time.
+pub const MAX_VARIABLES: usize = 1 << 16;
+
 /// Peers of one configuration, as upstream.
 pub const MAX_PEERS: usize = 1023;
 
-/// Addresses of one peer.
+/// Addresses of one peer, and interfaces to listen on.
 pub const MAX_ADDRESSES: usize = 64;
 
 /// Errors that are kept, and warnings; the rest is counted.

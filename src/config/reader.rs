@@ -13,7 +13,7 @@ use super::expand::{ENVIRONMENT, ExpandError, Variables};
 use super::globals::GlobalItems;
 use super::items::{self, PeerItem};
 use super::lexer;
-use super::limits::MAX_LINE_BYTES;
+use super::limits::{MAX_LINE_BYTES, MAX_VARIABLES};
 use super::options::Options;
 use super::peer::PeerItems;
 use super::place::Place;
@@ -264,6 +264,9 @@ impl<'o> Reader<'o> {
         if let Some(before) = self.variables.define(name, value, &item.place) {
             let name = super::error::cut(name);
             self.report.warn(&item.place, WarningKind::Redefined { name, before });
+        }
+        if self.variables.are_too_many() {
+            self.stop(line, "define", "variables", MAX_VARIABLES);
         }
     }
 

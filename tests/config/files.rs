@@ -226,6 +226,14 @@ fn hostile_text_ends_at_a_limit() {
             "<text>:1: text: found more than 65536 bytes in a line",
         ),
         (
+            (0..70_000).map(|n| format!("define V{n}\n")).collect(),
+            "<text>:65537: define: found more than 65536 variables",
+        ),
+        (
+            "datasrc-interface a b c d\n".repeat(17),
+            "<text>:17: datasrc-interface: found more than 64 interfaces, allowed: at most 64",
+        ),
+        (
             "if x == x\n".repeat(100_000),
             "<text>:257: text: found more than 256 groups and ifs inside each other",
         ),
