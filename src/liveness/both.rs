@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Heard, Pulse, Settings, Time, Verdict, Watch};
+use super::{Beat, Heard, Pulse, Settings, Time, Verdict, Watch};
 
 /// The rules of one connection.
 ///
@@ -37,6 +37,8 @@ pub struct Liveness {
     watch: Watch,
     /// The instant that the host was last told to wait for.
     waits_until: Time,
+    /// The heartbeat that the host was asked for and has not reported yet.
+    asked: Option<Beat>,
 }
 
 /// What [`Liveness::poll`] asks of the host.
@@ -47,7 +49,10 @@ pub enum Action {
         /// The next instant at which something is due.
         until: Time,
     },
-    /// Send a heartbeat now, then report it with [`Liveness::handle_heartbeat_sent`].
+    /// Send a heartbeat now, then report it with [`Liveness::handle_heartbeat_sent`]. It is asked
+    /// for once, also where the kernel takes it late: a host that keeps it in a buffer of its own
+    /// collects no burst (lesson 12). Bytes of data on their way make it needless, and may replace
+    /// it where it carries no news.
     SendHeartbeat {
         /// The value it must carry, in milliseconds.
         value_ms: u32,
@@ -75,16 +80,20 @@ impl Liveness {
     /// Starts with the connection's establishment at `now`.
     pub fn new(settings: &Settings, now: Time) -> Self {
         let (pulse, watch) = (Pulse::new(settings, now), Watch::new(settings, now));
-        Self { pulse, watch, waits_until: Time::NEVER }
+        Self { pulse, watch, waits_until: Time::NEVER, asked: None }
     }
 
     /// Records that the kernel accepted bytes of ours at `now`.
     pub fn handle_sent(&mut self, now: Time) {
         self.pulse.handle_sent(now);
+        // One that only fills an idle line may have been dropped for these bytes: it will be asked
+        // for again when the line is idle. One that carries news is still on its way.
+        self.asked = self.asked.filter(|beat| beat.even_busy);
     }
 
     /// Records that the kernel accepted a whole heartbeat of ours, carrying `value_ms`, at `now`.
     pub fn handle_heartbeat_sent(&mut self, value_ms: u32, now: Time) {
+        self.asked = None;
         self.pulse.handle_beat_sent(Duration::from_millis(value_ms.into()), now);
     }
 
@@ -108,17 +117,21 @@ impl Liveness {
         if let Some(late) = self.watch.handle_waited(waited_until, now) {
             return Action::Stalled { late };
         }
-        if let Some(beat) = self.pulse.poll(now) {
+        // The verdict first: a heartbeat that the kernel does not take must not hide it (lesson 20).
+        let next = match self.watch.poll(now) {
+            Verdict::Late { silence } => return Action::Late { silence },
+            Verdict::Silent { silence, limit } => return Action::Silent { silence, limit },
+            Verdict::Wait { next } => next,
+        };
+        if self.asked.is_some() {
+            self.waits_until = next;
+        } else if let Some(beat) = self.pulse.poll(now) {
+            self.asked = Some(beat);
             return Action::SendHeartbeat { value_ms: beat.value_ms() };
+        } else {
+            self.waits_until = next.min(self.pulse.due());
         }
-        match self.watch.poll(now) {
-            Verdict::Late { silence } => Action::Late { silence },
-            Verdict::Silent { silence, limit } => Action::Silent { silence, limit },
-            Verdict::Wait { next } => {
-                self.waits_until = next.min(self.pulse.due());
-                Action::Wait { until: self.waits_until }
-            }
-        }
+        Action::Wait { until: self.waits_until }
     }
 
     /// The sending half.

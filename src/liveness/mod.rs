@@ -44,7 +44,8 @@ pub struct Settings {
     pub slack: Duration,
     /// Whether data stands in for heartbeats. Default [`Mode::Idle`].
     pub mode: Mode,
-    /// The smallest heartbeat-time that a peer can talk us into. Default 0.1 s.
+    /// The smallest heartbeat-time that a peer can talk us into, raised to whole milliseconds, at
+    /// least 1. Default 0.1 s.
     pub heartbeat_time_min: Duration,
 }
 
@@ -74,7 +75,15 @@ impl Settings {
     /// What a received value becomes here: raised to the floor, `None` for zero (H2).
     fn raised(&self, received_ms: u32) -> Option<Duration> {
         let received = Duration::from_millis(received_ms.into());
-        (received_ms > 0).then(|| received.max(self.heartbeat_time_min))
+        (received_ms > 0).then(|| received.max(self.floor()))
+    }
+
+    /// The floor as it travels: raised to whole milliseconds, at least 1. With a fraction the value
+    /// in force here would be another than the one that the peer is told, and never announced; with
+    /// none at all a hostile peer would get an answer to every heartbeat.
+    fn floor(&self) -> Duration {
+        let millis = self.heartbeat_time_min.as_nanos().div_ceil(1_000_000);
+        Duration::from_millis(millis.clamp(1, u32::MAX.into()) as u64)
     }
 }
 

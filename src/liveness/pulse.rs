@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::{Mode, Settings, Time};
+use super::{Mode, Settings, Time, whole_millis};
 
 /// Decides when we must send.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ impl Pulse {
         self.handle_sent(now);
         self.last_beat = self.last_beat.max(now);
         if self.announced.is_some_and(|before| before != value) {
-            self.announce_from = now + self.settings.heartbeat_time_min;
+            self.announce_from = now + self.settings.floor();
         }
         self.announced = Some(value);
     }
@@ -77,8 +77,10 @@ impl Pulse {
     }
 
     /// Lowers the value in force to `value`, where it is undefined or greater, and says whether it
-    /// changed. The rule only ever lowers: a greater one waits for the next connection.
+    /// changed. The rule only ever lowers: a greater one, and zero, which asks for nothing, wait for
+    /// the next connection. Kept in whole milliseconds, as it travels.
     pub fn lower(&mut self, value: Duration) -> bool {
+        let Some(value) = whole_millis(value) else { return false };
         let lowers = self.in_force.is_none_or(|held| value < held);
         if lowers {
             self.in_force = Some(value);

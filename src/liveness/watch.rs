@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::{Settings, Time};
+use super::{Settings, Time, whole_millis};
 
 /// Decides when the peer is late, and when it is gone.
 #[derive(Clone, Debug)]
@@ -20,8 +20,8 @@ pub struct Watch {
     /// A smaller limit of our own making that waits until the peer had time to hear of it.
     shorter: Option<(Duration, Time)>,
     last_received: Time,
-    /// Since when we have been there to read.
-    listening: Time,
+    /// For how long of this silence our own handler held the reader.
+    held: Duration,
     /// No verdict before this instant: we were stopped and are catching up. One a silence.
     grace: Option<Time>,
     late: bool,
@@ -81,11 +81,11 @@ impl Watch {
             received: None,
             shorter: None,
             last_received: now,
-            listening: now,
+            held: Duration::ZERO,
             grace: None,
             late: false,
             clamp_reported: false,
-            flood: Flood { since: now, count: 0, reported: false },
+            flood: Flood { since: now, count: 0, allowed: FLOOD, reported: false },
         }
     }
 
@@ -97,20 +97,20 @@ impl Watch {
     pub fn handle_received(&mut self, now: Time) -> Option<Duration> {
         let silence = now.since(self.last_received);
         self.last_received = self.last_received.max(now);
-        self.listening = self.last_received;
+        self.held = Duration::ZERO;
         self.grace = None;
         std::mem::take(&mut self.late).then_some(silence)
     }
 
-    /// Records that the reader comes back to listen at `now`, having been held by our own handler
-    /// since the last byte: that time does not count as the peer's silence.
-    pub fn handle_listening(&mut self, now: Time) {
-        self.listening = self.listening.max(now);
+    /// Records that our own handler held the reader for `held` since the last byte: nobody was there
+    /// to read, so that time is not the peer's silence (lesson 32).
+    pub fn handle_held(&mut self, held: Duration) {
+        self.held = self.held.saturating_add(held);
     }
 
     /// Records the value of a heartbeat that arrived at `now` (H2).
     pub fn handle_heartbeat(&mut self, received_ms: u32, now: Time) -> Heard {
-        let flooding = self.flood.count(now, self.settings.heartbeat_time_min);
+        let flooding = self.flood.count(now, self.settings.floor());
         let mut heard = Heard { flooding, ..Heard::default() };
         let Some(raised) = self.settings.raised(received_ms) else { return heard };
         let asked = Duration::from_millis(received_ms.into());
@@ -135,16 +135,24 @@ impl Watch {
         if late <= self.settings.stall_tolerance() {
             return None;
         }
-        if self.grace.is_none() {
-            self.grace = Some(now + self.settings.slack);
+        // A short stall early in a silence leaves the verdict where it is, and must not use up what
+        // a long one later on will need.
+        let grace = now + self.settings.slack;
+        if self.grace.is_none() && grace > self.silent_at() {
+            self.grace = Some(grace);
         }
         Some(late)
     }
 
     /// Lowers what we expect of the peer to `value` from the instant `from` on: one old limit after
-    /// the announcement was written, when the peer can be held to it. Greater values change nothing.
+    /// the announcement was written, when the peer can be held to it. Greater values change nothing,
+    /// nor does zero. Of two that wait, the smaller one stays, with its own instant: until then the
+    /// peer has the benefit of the old limit.
     pub fn lower_from(&mut self, value: Duration, from: Time) {
-        self.shorter = Some((value, from));
+        let Some(value) = whole_millis(value) else { return };
+        if self.shorter.is_none_or(|(waiting, _)| value < waiting) {
+            self.shorter = Some((value, from));
+        }
     }
 
     /// Says what silence means at `now`. Bytes that the kernel holds must have been read first.
@@ -195,7 +203,7 @@ impl Watch {
     }
 
     fn counted_from(&self) -> Time {
-        self.last_received.max(self.listening)
+        self.last_received + self.held
     }
 
     /// Puts a waiting shorter value in force once its time has come, else says when it comes.
@@ -217,17 +225,23 @@ impl Watch {
 struct Flood {
     since: Time,
     count: u32,
+    /// How many this window may hold.
+    allowed: u32,
     reported: bool,
 }
 
 impl Flood {
     /// Counts one and says whether this is the one to report.
     fn count(&mut self, now: Time, window: Duration) -> bool {
-        if now.since(self.since) >= window {
+        let windows = now.since(self.since).as_nanos() / window.as_nanos();
+        if windows > 0 {
             (self.since, self.count) = (now, 0);
+            // After a pause, what the peer sent in good order meanwhile may come all at once: we were
+            // stopped, or our handler slept.
+            self.allowed = FLOOD.saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX));
         }
         self.count = self.count.saturating_add(1);
-        let first = self.count > FLOOD && !self.reported;
+        let first = self.count > self.allowed && !self.reported;
         self.reported |= first;
         first
     }

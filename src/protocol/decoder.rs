@@ -81,6 +81,11 @@ impl<F: Framing> Decoder<F> {
         }
     }
 
+    /// Forgets what has arrived and was not handed out.
+    pub fn discard(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+
     fn make_room(&mut self) {
         let held = self.end - self.start;
         if held > USUAL {
@@ -91,16 +96,16 @@ impl<F: Framing> Decoder<F> {
                 self.resize(USUAL);
             }
         }
+        let full = self.end == self.buffer.len();
         if held == 0 {
             (self.start, self.end) = (0, 0);
         }
-        if self.end == self.buffer.len() && self.start == 0 {
-            let larger = match self.buffer.len() {
-                0 => SMALL,
-                1..USUAL => USUAL,
-                full => full * 2,
-            };
-            self.resize(larger);
+        if full && self.buffer.len() < USUAL {
+            // Also where all of it was whole frames: a read that fills the small buffer is a busy
+            // link, and 4 KiB a read would cost it sixteen times the system calls.
+            self.resize(if self.buffer.is_empty() { SMALL } else { USUAL });
+        } else if full && self.start == 0 && held > 0 {
+            self.resize(self.buffer.len() * 2);
         } else if self.buffer.len() - self.end < self.buffer.len() / 2 && self.start > 0 {
             // Moved only while less than half is free: what moves is one partial frame.
             self.buffer.copy_within(self.start..self.end, 0);

@@ -99,7 +99,8 @@ impl Error for ProtocolError {}
 /// browser or a TLS client at the port should not have to decode a number.
 fn other_program(head: &[u8; 4]) -> Option<&'static str> {
     match head {
-        b"GET " | b"POST" | b"HEAD" | b"PUT " | b"OPTI" | b"CONN" | b"HTTP" => Some("HTTP"),
+        b"GET " | b"POST" | b"HEAD" | b"PUT " | b"OPTI" | b"CONN" | b"HTTP" | b"DELE" | b"PATC"
+        | b"TRAC" | b"PRI " => Some("HTTP"),
         [0x16, 0x03, _, _] => Some("TLS"),
         b"SSH-" => Some("SSH"),
         _ => None,

@@ -4,6 +4,8 @@
 //! A framing reads no clock and does no I/O; it sees the bytes that have arrived so far and says
 //! what stands at their front. One value serves both directions of a link.
 
+use std::sync::Arc;
+
 use super::frame::{self, Bye, Frame, Heartbeat};
 use super::{ProtocolError, frame::put_head};
 
@@ -33,6 +35,26 @@ pub trait Framing: Send + Sync + 'static {
 
     /// Appends a goodbye, where the protocol has one.
     fn encode_bye(&self, _bye: &Bye<'_>, _out: &mut Vec<u8>) {}
+}
+
+impl<F: Framing> Framing for Arc<F> {
+    #[inline]
+    fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
+        (**self).decode(bytes)
+    }
+
+    #[inline]
+    fn encode_data(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), ProtocolError> {
+        (**self).encode_data(payload, out)
+    }
+
+    fn encode_heartbeat(&self, heartbeat: &Heartbeat, out: &mut Vec<u8>) {
+        (**self).encode_heartbeat(heartbeat, out);
+    }
+
+    fn encode_bye(&self, bye: &Bye<'_>, out: &mut Vec<u8>) {
+        (**self).encode_bye(bye, out);
+    }
 }
 
 /// What [`Framing::decode`] found at the front of the bytes.
@@ -78,13 +100,16 @@ impl Default for Native {
 impl Framing for Native {
     #[inline]
     fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
-        let Some(head) = bytes.first_chunk::<4>() else { return Ok(Decoded::Partial) };
+        let Some((head, rest)) = bytes.split_first_chunk::<4>() else {
+            return Ok(Decoded::Partial);
+        };
         let length = u32::from_be_bytes(*head) as usize;
         // One comparison for both ends: 0 - 1 wraps to the greatest value.
         if length.wrapping_sub(1) >= self.frame_max {
             return Err(bad_length(length, self.frame_max, *head));
         }
-        let Some((&kind, payload)) = bytes.get(4..4 + length).and_then(<[u8]>::split_first) else {
+        // Not `bytes[4..4 + length]`: the sum overflows where usize has 32 bits.
+        let Some((&kind, payload)) = rest.get(..length).and_then(<[u8]>::split_first) else {
             return Ok(Decoded::Partial);
         };
         Ok(Decoded::Whole { length: 4 + length, frame: frame::parse(kind, payload)? })
