@@ -6,8 +6,8 @@
 //! [`received`](Greeting::received) beyond HELLO.
 //!
 //! Every wait is computed from one absolute deadline, so that a stranger who drips is cut off at the
-//! same instant as one who says nothing. A stranger gets [`BUFFER`] bytes on the stack, and memory
-//! only once the HELLO is whole and sound.
+//! same instant as one who says nothing. A stranger gets 604 bytes of stack, and memory only
+//! once the HELLO is whole and sound.
 
 use std::error::Error;
 use std::fmt;

@@ -7,6 +7,57 @@
 //! One thread for each dialled peer, one for each accepted connection, one that accepts and one that
 //! ends them all; each link has its sender besides. This room never decides liveness: that is the
 //! link's.
+//!
+//! ```
+//! use peerbeat::config::{Config, Options};
+//! use peerbeat::node::{Event, Handler, Node, Peer};
+//!
+//! /// Sends everything back.
+//! struct Echo;
+//!
+//! impl Handler for Echo {
+//!     fn on_message(&self, peer: &Peer, payload: &[u8]) {
+//!         if let Err(error) = peer.try_send(payload) {
+//!             eprintln!("{}: {error}", peer.name());
+//!         }
+//!     }
+//!
+//!     fn on_event(&self, peer: Option<&Peer>, event: &Event) {
+//!         if let (Some(peer), Event::Down(down)) = (peer, event) {
+//!             eprintln!("{} is down: {down}", peer.name());
+//!         }
+//!     }
+//! }
+//!
+//! let text = "
+//!     datasrc-name       echo
+//!     datasrc-interface  127.0.0.1
+//!     datasrc-port       auto
+//!     add-peer
+//!         remote-name     prices
+//!         heartbeat-time  5
+//!     end-peer";
+//! let node = Node::start(Config::parse(text, &Options::default())?, Echo)?;
+//! println!("listening on {}", node.local_addrs()[0]);
+//! node.shutdown();
+//! node.join();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Who is accepted
+//!
+//! A HELLO belongs to the first peer of the configuration that it matches and that is not connected,
+//! else to the first that it matches. That one's link is then replaced, because the peer should know
+//! best whether it still has one; with `datasrc-reject-new-peers` it stays, and the newcomer is
+//! refused.
+//!
+//! # When both sides dial each other
+//!
+//! The link dialled by the side with the smaller name (bytes compared, then the id, then the label)
+//! stays. That side decides alone: it refuses the other's dial while its own HELLO is out and for 2 s
+//! after; the other side takes what comes and gives its own dial up. With nothing to tell them apart,
+//! each refuses while its own HELLO is out, so a collision costs both a dial but never a link, and
+//! the jitter of the waits parts them.
 
 mod accept;
 mod backoff;

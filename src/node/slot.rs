@@ -450,3 +450,7 @@ fn refused<L, S>(why: &'static str) -> Step<L, S> {
 /// How long after it came up a link that we dialled is kept against the dials that its peer had
 /// under way. A connection that comes later means that the peer has lost the link.
 const SETTLE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+#[path = "slot_tests.rs"]
+mod tests;
