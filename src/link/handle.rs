@@ -223,12 +223,13 @@ impl<S: Stream, F: Framing> Link<S, F> {
                 state.scratch = bytes;
                 return Ok(Err(SendError::Unfit(error)));
             }
-            return Ok(self.write_out(state, bytes, 1));
+            return Ok(self.write_out(state, bytes, 0, 1));
         }
         let pending = state.pending();
         if pending > 0 && pending.saturating_add(payload.len()) > shared.options.queue_bytes {
             return Err(state);
         }
+        let own = state.queue.len();
         if let Err(error) = shared.framing.encode_data(payload, &mut state.queue) {
             return Ok(Err(SendError::Unfit(error)));
         }
@@ -237,7 +238,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
             let spare = std::mem::take(&mut state.scratch);
             let bytes = std::mem::replace(&mut state.queue, spare);
             let messages = std::mem::take(&mut state.queued_messages);
-            return Ok(self.write_out(state, bytes, messages));
+            return Ok(self.write_out(state, bytes, own, messages));
         }
         state.stats.messages_accepted += 1;
         if !state.hot {
@@ -246,12 +247,13 @@ impl<S: Stream, F: Framing> Link<S, F> {
         Ok(Ok(()))
     }
 
-    /// Writes encoded messages, the last of them the caller's, on the caller's thread. What the
-    /// kernel does not take within [`PATIENCE`] is the sender's to finish.
+    /// Writes encoded messages, the last of them the caller's `own` from that byte on, on the caller's
+    /// thread. What the kernel does not take within [`PATIENCE`] is the sender's to finish.
     fn write_out(
         &self,
         mut state: MutexGuard<'_, State<S>>,
         bytes: Vec<u8>,
+        own: usize,
         messages: u64,
     ) -> Result<(), SendError> {
         let shared = &*self.shared;
@@ -271,9 +273,10 @@ impl<S: Stream, F: Framing> Link<S, F> {
             Err(e) => {
                 let reason = DownReason::io(&e);
                 state.broken = Some(reason.clone());
-                // The caller is told; messages that others queued before are counted.
+                // The caller is told; messages that were accepted before are counted.
+                flight.bytes.truncate(own);
                 flight.messages -= 1;
-                state.handover = (messages > 1).then_some(flight);
+                state.handover = Some(flight);
                 shared.notify_all();
                 return Err(SendError::Down(reason));
             }
