@@ -13,7 +13,7 @@ use crate::protocol::ByeCode;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The node listens; said once an address, to the empty peer name.
+    /// The node listens; said once an address, before all else, and of no peer.
     Listening {
         /// Where, with the real port.
         addr: SocketAddr,
@@ -67,8 +67,7 @@ pub enum Event {
     },
     /// The link to the peer ended.
     Down(Down),
-    /// A connection to us was refused; said to the empty peer name, or to the peer's where it is
-    /// known.
+    /// A connection to us was refused; said of the peer where it is known, else of none.
     Refused {
         /// Where it came from.
         addr: SocketAddr,
@@ -99,7 +98,7 @@ pub enum Event {
         /// What, in words, with advice.
         detail: String,
     },
-    /// The node has stopped; the last event of all, to the empty peer name.
+    /// The node has stopped; the last event of all, and of no peer.
     Stopped,
 }
 

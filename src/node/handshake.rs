@@ -8,6 +8,39 @@
 //! Every wait is computed from one absolute deadline, so that a stranger who drips is cut off at the
 //! same instant as one who says nothing. A stranger gets 604 bytes of stack, and memory only
 //! once the HELLO is whole and sound.
+//!
+//! ```
+//! use std::net::{TcpListener, TcpStream};
+//! use std::time::{Duration, Instant};
+//!
+//! use peerbeat::link::{Link, Options};
+//! use peerbeat::node::handshake;
+//! use peerbeat::protocol::{Hello, Native};
+//!
+//! fn hello(name: &str) -> Hello<'_> {
+//!     Hello { name, label: "", id: 0, always: false }
+//! }
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let addr = listener.local_addr()?;
+//! let deadline = Instant::now() + Duration::from_secs(10);
+//! let dialling = std::thread::spawn(move || {
+//!     let stream = TcpStream::connect(addr).expect("it listens");
+//!     handshake::dial(&stream, &hello("left"), deadline).map(|greeting| greeting.name)
+//! });
+//!
+//! let (stream, _) = listener.accept()?;
+//! let greeting = handshake::accept(&stream, &hello("right"), deadline)?;
+//! assert_eq!(greeting.name, "left");
+//! let (link, reader) =
+//!     Link::establish(stream, Native::default(), &greeting.received, &Options::default())?;
+//! assert_eq!(dialling.join().expect("it did not panic")?, "right");
+//! // The other side has dropped its stream.
+//! let down = reader.run(&mut |_: &Link, message: &[u8]| println!("{message:?}"));
+//! assert_eq!(down.reason.word(), "eof");
+//! # drop(link);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::error::Error;
 use std::fmt;
