@@ -20,8 +20,8 @@ pub struct Watch {
     /// A smaller limit of our own making that waits until the peer had time to hear of it.
     shorter: Option<(Duration, Time)>,
     last_received: Time,
-    /// Since when we have been there to read.
-    listening: Time,
+    /// For how long of this silence our own handler held the reader.
+    held: Duration,
     /// No verdict before this instant: we were stopped and are catching up. One a silence.
     grace: Option<Time>,
     late: bool,
@@ -81,7 +81,7 @@ impl Watch {
             received: None,
             shorter: None,
             last_received: now,
-            listening: now,
+            held: Duration::ZERO,
             grace: None,
             late: false,
             clamp_reported: false,
@@ -97,15 +97,15 @@ impl Watch {
     pub fn handle_received(&mut self, now: Time) -> Option<Duration> {
         let silence = now.since(self.last_received);
         self.last_received = self.last_received.max(now);
-        self.listening = self.last_received;
+        self.held = Duration::ZERO;
         self.grace = None;
         std::mem::take(&mut self.late).then_some(silence)
     }
 
-    /// Records that the reader comes back to listen at `now`, having been held by our own handler
-    /// since the last byte: that time does not count as the peer's silence.
-    pub fn handle_listening(&mut self, now: Time) {
-        self.listening = self.listening.max(now);
+    /// Records that our own handler held the reader for `held` since the last byte: nobody was there
+    /// to read, so that time is not the peer's silence (lesson 32).
+    pub fn handle_held(&mut self, held: Duration) {
+        self.held = self.held.saturating_add(held);
     }
 
     /// Records the value of a heartbeat that arrived at `now` (H2).
@@ -203,7 +203,7 @@ impl Watch {
     }
 
     fn counted_from(&self) -> Time {
-        self.last_received.max(self.listening)
+        self.last_received + self.held
     }
 
     /// Puts a waiting shorter value in force once its time has come, else says when it comes.

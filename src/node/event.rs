@@ -205,9 +205,10 @@ impl From<link::Event> for Event {
             link::Event::Stalled { late } => Self::Stalled { late },
             link::Event::Clamped { asked, floor } => Self::Clamped { asked, floor },
             link::Event::Flooding => Self::Warning {
-                detail: "the peer sends more than ten heartbeats a floor interval; it is kept, but \
+                detail:
+                    "the peer sends more than ten heartbeats a floor interval; it is kept, but \
                          something is wrong with its timer"
-                    .to_owned(),
+                        .to_owned(),
             },
         }
     }

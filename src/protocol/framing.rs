@@ -4,6 +4,8 @@
 //! A framing reads no clock and does no I/O; it sees the bytes that have arrived so far and says
 //! what stands at their front. One value serves both directions of a link.
 
+use std::sync::Arc;
+
 use super::frame::{self, Bye, Frame, Heartbeat};
 use super::{ProtocolError, frame::put_head};
 
@@ -33,6 +35,26 @@ pub trait Framing: Send + Sync + 'static {
 
     /// Appends a goodbye, where the protocol has one.
     fn encode_bye(&self, _bye: &Bye<'_>, _out: &mut Vec<u8>) {}
+}
+
+impl<F: Framing> Framing for Arc<F> {
+    #[inline(always)]
+    fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
+        (**self).decode(bytes)
+    }
+
+    #[inline]
+    fn encode_data(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), ProtocolError> {
+        (**self).encode_data(payload, out)
+    }
+
+    fn encode_heartbeat(&self, heartbeat: &Heartbeat, out: &mut Vec<u8>) {
+        (**self).encode_heartbeat(heartbeat, out);
+    }
+
+    fn encode_bye(&self, bye: &Bye<'_>, out: &mut Vec<u8>) {
+        (**self).encode_bye(bye, out);
+    }
 }
 
 /// What [`Framing::decode`] found at the front of the bytes.
@@ -76,7 +98,7 @@ impl Default for Native {
 }
 
 impl Framing for Native {
-    #[inline]
+    #[inline(always)]
     fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
         let Some((head, rest)) = bytes.split_first_chunk::<4>() else {
             return Ok(Decoded::Partial);

@@ -1,0 +1,27 @@
+//! The clock: where `Instant::now` begins.
+
+use std::time::Instant;
+
+use crate::liveness::Time;
+
+/// The monotonic clock of one link, counted from its establishment.
+///
+/// On Linux and macOS it stops while the machine is suspended; a peer's silence does not grow in
+/// that time, and the first thing after it is a look at the socket (lesson 35).
+#[derive(Debug)]
+pub(super) struct Clock(Instant);
+
+impl Clock {
+    pub(super) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(super) fn now(&self) -> Time {
+        Time::between(self.0, Instant::now())
+    }
+}
+
+/// Microseconds on the clock, never 0, which means "none" in a heartbeat.
+pub(super) fn micros(time: Time) -> u64 {
+    time.as_nanos() / 1000 + 1
+}

@@ -1,0 +1,355 @@
+//! The handle on a link: what a program calls.
+
+use std::fmt;
+use std::io;
+use std::net::TcpStream;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use super::flight::Flight;
+use super::sender::PATIENCE;
+use super::shared::{Shared, State};
+use super::stream::is_timeout;
+use super::{Down, DownReason, Event, Options, Reader, SendError, Stats, Stream, sender};
+use crate::liveness::Time;
+use crate::protocol::{Bye, ByeCode, Framing, Native};
+
+/// A handle on a link; clones are handles on the same one, for use from any thread.
+///
+/// A link lives until it ends: by the peer, by its limits, or by [`close`](Self::close). Dropping
+/// handles does not end it. Once it has ended, its socket and threads are gone, whoever still holds
+/// a handle.
+pub struct Link<S: Stream = TcpStream, F: Framing = Native> {
+    shared: Arc<Shared<S, F>>,
+}
+
+/// What a link calls, always from the thread that runs its [`Reader`], never with a lock held. All
+/// of the link may be called from inside, close included.
+///
+/// While a call lasts nothing is read; our heartbeats go on, and the peer's silence does not count.
+pub trait Handler<S: Stream = TcpStream, F: Framing = Native> {
+    /// A message arrived; the bytes are valid during the call.
+    fn on_message(&mut self, link: &Link<S, F>, payload: &[u8]);
+
+    /// Something happened on the living link.
+    fn on_event(&mut self, _link: &Link<S, F>, _event: &Event) {}
+
+    /// The link has ended; the last call. Made for a link that was [started](Link::start).
+    fn on_down(&mut self, _link: &Link<S, F>, _down: &Down) {}
+}
+
+/// A closure is a handler that takes messages and lets events pass.
+impl<S: Stream, F: Framing, T: FnMut(&Link<S, F>, &[u8])> Handler<S, F> for T {
+    fn on_message(&mut self, link: &Link<S, F>, payload: &[u8]) {
+        self(link, payload);
+    }
+}
+
+impl<S: Stream, F: Framing> Link<S, F> {
+    /// Makes a link of an established stream and returns it with its reading side, which somebody
+    /// must [run](Reader::run). The sender thread starts at once, and so does the counting of
+    /// silence. `received` holds bytes that were read off the stream after the handshake.
+    ///
+    /// # Errors
+    /// Where the sender thread cannot be made or the stream refuses its options; the stream is then
+    /// dropped.
+    pub fn establish(
+        stream: S,
+        framing: F,
+        received: &[u8],
+        options: &Options,
+    ) -> io::Result<(Self, Reader<S, F>)> {
+        stream.set_write_timeout(PATIENCE)?;
+        let shared = Arc::new(Shared::new(stream, Arc::new(framing), options.clone()));
+        let sending = Arc::clone(&shared);
+        let sender = spawn(options, 's', move || sender::run(&*sending))?;
+        let link = Self { shared };
+        Ok((link.clone(), Reader::new(link, sender, received)))
+    }
+
+    /// Makes a link as [`establish`](Self::establish) does and runs its reader on a thread of its
+    /// own, which ends with the link.
+    ///
+    /// # Errors
+    /// As `establish`, and where the reader's thread cannot be made.
+    pub fn start<H: Handler<S, F> + Send + 'static>(
+        stream: S,
+        framing: F,
+        received: &[u8],
+        options: &Options,
+        mut handler: H,
+    ) -> io::Result<Self> {
+        let (link, reader) = Self::establish(stream, framing, received, options)?;
+        let of_reader = link.clone();
+        spawn(options, 'r', move || {
+            let down = reader.run(&mut handler);
+            handler.on_down(&of_reader, &down);
+        })?;
+        Ok(link)
+    }
+
+    /// Sends a message, waiting for room up to [`Options::send_timeout`].
+    ///
+    /// When it returns `Ok` the message has been accepted: written to the kernel, or queued. If the
+    /// link ends before it is written it is counted in [`Down::unsent_frames`]. Messages of one
+    /// thread arrive in order; each arrives whole.
+    ///
+    /// # Errors
+    /// [`SendError::TimedOut`] after the wait; [`SendError::Unfit`] for one too long for a frame;
+    /// [`SendError::Down`] once the link has ended. On the link's own reader thread it never waits:
+    /// [`SendError::Full`] at once, because two ends that wait in their readers wait for each other.
+    pub fn send(&self, payload: &[u8]) -> Result<(), SendError> {
+        self.send_timeout(payload, self.shared.options.send_timeout)
+    }
+
+    /// Sends a message as [`send`](Self::send) does, waiting for room up to `timeout`.
+    ///
+    /// # Errors
+    /// As `send`.
+    pub fn send_timeout(&self, payload: &[u8], timeout: Duration) -> Result<(), SendError> {
+        let shared = &*self.shared;
+        let mut until = None;
+        let mut state = shared.lock();
+        loop {
+            state = match self.offer(state, payload) {
+                Err(state) => state,
+                Ok(result) => return result,
+            };
+            if shared.reader.get() == Some(&thread::current().id()) {
+                return Err(SendError::Full);
+            }
+            let now = shared.clock.now();
+            let until = *until.get_or_insert(now + timeout);
+            if now >= until {
+                return Err(SendError::TimedOut);
+            }
+            state.room_waiters += 1;
+            state = shared.wait_until(state, until);
+            state.room_waiters -= 1;
+        }
+    }
+
+    /// Sends a message if there is room now.
+    ///
+    /// It does not wait for the peer. Where the link is idle and the socket's own buffer turns out to
+    /// be full it can take some ten milliseconds, once; after that the queue takes what comes.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] where there is no room, else as [`send`](Self::send).
+    pub fn try_send(&self, payload: &[u8]) -> Result<(), SendError> {
+        self.offer(self.shared.lock(), payload).unwrap_or(Err(SendError::Full))
+    }
+
+    /// Closes in order: what was accepted is written, then BYE 0, within
+    /// [`Options::close_timeout`]. Returns at once; the reader ends within 100 ms of that time with
+    /// reason `local`.
+    pub fn close(&self) {
+        let reason = DownReason::Local { detail: String::new() };
+        self.shared.take_leave(reason, Some(&Bye { code: ByeCode::CLOSE, text: "" }), true);
+    }
+
+    /// Ends the link for a reason: what was accepted and not written is counted, not written; `bye`
+    /// goes out where the kernel takes it at once. Returns at once; everybody is woken.
+    pub fn end(&self, reason: DownReason, bye: Option<&Bye<'_>>) {
+        match bye {
+            Some(_) => self.shared.take_leave(reason, bye, false),
+            None => self.shared.end(reason),
+        }
+    }
+
+    /// Whether the link lives.
+    pub fn is_up(&self) -> bool {
+        !self.shared.is_ended()
+    }
+
+    /// The account of the link's end, once its reader has ended.
+    pub fn down(&self) -> Option<Down> {
+        self.shared.lock().down.clone()
+    }
+
+    /// Waits up to `timeout` for the link's end. On the link's own reader thread it does not wait.
+    pub fn wait_down(&self, timeout: Duration) -> Option<Down> {
+        let shared = &*self.shared;
+        let own = shared.reader.get() == Some(&thread::current().id());
+        let until = shared.clock.now() + if own { Duration::ZERO } else { timeout };
+        let mut state = shared.lock();
+        while state.down.is_none() && shared.clock.now() < until {
+            state.room_waiters += 1;
+            state = shared.wait_until(state, until);
+            state.room_waiters -= 1;
+        }
+        state.down.clone()
+    }
+
+    /// The heartbeat-time in force for sending; the peer's promise to us converges to the same.
+    pub fn heartbeat_time(&self) -> Option<Duration> {
+        self.shared.lock().pulse.in_force()
+    }
+
+    /// What went over the link so far.
+    pub fn stats(&self) -> Stats {
+        let received = &self.shared.received;
+        let state = self.shared.lock();
+        Stats {
+            messages_received: received.messages.load(Ordering::Relaxed),
+            bytes_received: received.bytes.load(Ordering::Relaxed),
+            heartbeats_received: received.heartbeats.load(Ordering::Relaxed),
+            queued_bytes: state.pending(),
+            ..state.stats
+        }
+    }
+
+    pub(super) fn shared(&self) -> &Shared<S, F> {
+        &self.shared
+    }
+
+    /// Takes the message if it can be taken now; gives the lock back where there is no room.
+    fn offer<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<S>>,
+        payload: &[u8],
+    ) -> Result<Result<(), SendError>, MutexGuard<'a, State<S>>> {
+        let shared = &*self.shared;
+        if let Some(reason) = state.reason.as_ref().or(state.broken.as_ref()) {
+            return Ok(Err(SendError::Down(reason.clone())));
+        }
+        let nobody_writes = !state.writing && state.in_flight == 0 && state.handover.is_none();
+        if nobody_writes && state.queue.is_empty() && !state.hot {
+            let mut bytes = std::mem::take(&mut state.scratch);
+            let encoded = shared.framing.encode_data(payload, &mut bytes);
+            if let Err(error) = encoded {
+                state.scratch = bytes;
+                return Ok(Err(SendError::Unfit(error)));
+            }
+            return Ok(self.write_out(state, bytes, 0, 1));
+        }
+        let pending = state.pending();
+        if pending > 0 && pending.saturating_add(payload.len()) > shared.options.queue_bytes {
+            return Err(state);
+        }
+        let own = state.queue.len();
+        if let Err(error) = shared.framing.encode_data(payload, &mut state.queue) {
+            return Ok(Err(SendError::Unfit(error)));
+        }
+        state.queued_messages += 1;
+        if nobody_writes && state.queue.len() >= BATCH {
+            let spare = std::mem::take(&mut state.scratch);
+            let bytes = std::mem::replace(&mut state.queue, spare);
+            let messages = std::mem::take(&mut state.queued_messages);
+            return Ok(self.write_out(state, bytes, own, messages));
+        }
+        state.stats.messages_accepted += 1;
+        if !state.hot {
+            shared.wake_sender(&mut state);
+        }
+        Ok(Ok(()))
+    }
+
+    /// Writes encoded messages, the last of them the caller's `own` from that byte on, on the caller's
+    /// thread. What the kernel does not take within [`PATIENCE`] is the sender's to finish.
+    fn write_out(
+        &self,
+        mut state: MutexGuard<'_, State<S>>,
+        bytes: Vec<u8>,
+        own: usize,
+        messages: u64,
+    ) -> Result<(), SendError> {
+        let shared = &*self.shared;
+        let Some(stream) = state.stream.clone() else {
+            return Err(SendError::NotConnected);
+        };
+        state.writing = true;
+        drop(state);
+        let written = stream.write(&bytes);
+        let now = shared.clock.now();
+        let mut state = shared.lock();
+        state.writing = false;
+        let mut flight = Flight::new(bytes, messages, now);
+        let count = match written {
+            Ok(count) => count,
+            Err(e) if is_timeout(e.kind()) => 0,
+            Err(e) => {
+                let reason = DownReason::io(&e);
+                state.broken = Some(reason.clone());
+                // The caller is told; messages that were accepted before are counted.
+                flight.bytes.truncate(own);
+                flight.messages -= 1;
+                state.handover = Some(flight);
+                shared.notify_all();
+                return Err(SendError::Down(reason));
+            }
+        };
+        state.stats.messages_accepted += 1;
+        state.stats.bytes_sent += count as u64;
+        if count_run(&mut state, shared.last_received.load(Ordering::Relaxed), now) {
+            shared.wake_sender(&mut state);
+        }
+        if flight.bytes.len() > LARGE {
+            state.last_large = now;
+        }
+        if count > 0 {
+            state.pulse.handle_sent(now);
+            flight.handle_written(count, now);
+        }
+        if flight.is_empty() {
+            state.scratch = flight.bytes;
+        } else {
+            state.in_flight = flight.rest().len();
+            state.handover = Some(flight);
+        }
+        if state.in_flight > 0 || (state.pending() > 0 && !state.hot) {
+            shared.wake_sender(&mut state);
+        }
+        if state.room_waiters > 0 || state.reason.is_some() {
+            shared.notify_all();
+        }
+        Ok(())
+    }
+}
+
+/// Counts writes in quick succession, and says whether they have just made the link hot. Bytes
+/// received in between are an exchange of requests and replies, not a stream, and stay direct.
+fn count_run<S>(state: &mut State<S>, received: u64, now: Time) -> bool {
+    let quick = now.since(state.last_direct) < QUICK && received == state.received_at_direct;
+    state.direct_run = if quick { state.direct_run + 1 } else { 0 };
+    state.last_direct = now;
+    state.received_at_direct = received;
+    let heats = !state.hot && state.direct_run >= DIRECT_RUN;
+    state.hot |= heats;
+    heats
+}
+
+/// Makes one of a link's threads.
+fn spawn(
+    options: &Options,
+    letter: char,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<thread::JoinHandle<()>> {
+    // std refuses a name with a NUL by panicking.
+    let name = format!("pb-{letter}:{}", options.name.replace('\0', " "));
+    thread::Builder::new().name(name).stack_size(options.stack_size).spawn(body)
+}
+
+impl<S: Stream, F: Framing> Clone for Link<S, F> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<S: Stream, F: Framing> fmt::Debug for Link<S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("name", &self.shared.options.name).finish_non_exhaustive()
+    }
+}
+
+/// Direct writes in quick succession after which the sender takes over.
+const DIRECT_RUN: u32 = 16;
+/// Queued bytes that whoever fills them writes out: the buffers then stay in the cache, and a stream
+/// needs no second thread.
+const BATCH: usize = 64 << 10;
+/// Writes closer than this are in quick succession.
+const QUICK: Duration = Duration::from_micros(50);
+/// Buffers above this size are given back after a time without use.
+const LARGE: usize = 4 << 10;

@@ -1,0 +1,343 @@
+//! The reading side of a link: timed reads that implement the deadline of liveness.
+//!
+//! The thread that runs a [`Reader`] blocks in `read` with a socket read timeout, computed from the
+//! clock each time: 7/8 of what is left, again and again, and the last 64 ms in one go, because the
+//! kernel rounds long timeouts up by as much as an eighth. Whatever a wait brings, the socket is
+//! looked at before the clock: bytes that the kernel held in time are life.
+//!
+//! Close to the limit the reader parks in `peek` instead of `read` and publishes the limit, so that
+//! the sender thread can end the link to the tenth of a millisecond. It takes bytes out of the
+//! kernel only after it has withdrawn what it published.
+
+use std::io;
+use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::clock::micros;
+use super::handle::{Handler, Link};
+use super::sender::{LAST_STRETCH, QUIET};
+use super::shared::LINGER;
+use super::stream::is_timeout;
+use super::{Cause, Down, DownReason, Event, Stream};
+use crate::liveness::{Time, Verdict, Watch};
+use crate::protocol::{
+    Bye, ByeCode, Decoder, Frame, Framing, Heartbeat, Native, ProtocolError, Timing,
+};
+
+/// The reading side of a link: whoever runs it is the link's reader thread.
+///
+/// Dropped without having run, it ends the link.
+#[derive(Debug)]
+pub struct Reader<S: Stream = TcpStream, F: Framing = Native> {
+    link: Link<S, F>,
+    sender: Option<JoinHandle<()>>,
+    stream: Option<Arc<S>>,
+    decoder: Decoder<Arc<F>>,
+    watch: Watch,
+    now: Time,
+    /// The read timeout that is set on the stream.
+    timeout: Duration,
+    /// When a read last brought more than the decoder's smallest buffer is for.
+    last_large: Time,
+    /// The last wait was ended by a signal: the socket wants another look before a verdict.
+    interrupted: bool,
+}
+
+impl<S: Stream, F: Framing> Reader<S, F> {
+    pub(super) fn new(link: Link<S, F>, sender: JoinHandle<()>, mut received: &[u8]) -> Self {
+        let shared = link.shared();
+        let now = Time::from_nanos(shared.last_received.load(Ordering::Relaxed));
+        let mut decoder = Decoder::new(Arc::clone(&shared.framing));
+        while !received.is_empty() {
+            let spare = decoder.spare();
+            let count = spare.len().min(received.len());
+            spare[..count].copy_from_slice(&received[..count]);
+            decoder.handle_filled(count);
+            received = &received[count..];
+        }
+        let stream = shared.lock().stream.clone();
+        let watch = Watch::new(&shared.options.liveness, now);
+        Self {
+            sender: Some(sender),
+            stream,
+            decoder,
+            watch,
+            now,
+            timeout: Duration::ZERO,
+            last_large: now,
+            interrupted: false,
+            link,
+        }
+    }
+
+    /// Reads until the link ends, and returns why it did. When it returns the link's sender thread
+    /// is gone and its socket closed.
+    ///
+    /// # Panics
+    /// A panic of the handler's ends the link as `local` and is passed on after that.
+    pub fn run<H: Handler<S, F>>(mut self, handler: &mut H) -> Down {
+        let shared = self.link.shared();
+        let _first = shared.reader.set(thread::current().id());
+        let read = catch_unwind(AssertUnwindSafe(|| self.read_until_end(handler)));
+        if read.is_err() {
+            let detail = "the handler panicked".to_owned();
+            let bye = Bye { code: ByeCode::CLOSE, text: "" };
+            self.link.end(DownReason::Local { detail }, Some(&bye));
+        }
+        let down = self.finish();
+        match read {
+            Ok(()) => down,
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    fn read_until_end<H: Handler<S, F>>(&mut self, handler: &mut H) {
+        let Some(stream) = self.stream.clone() else { return };
+        self.deliver(handler);
+        while !self.link.shared().is_ended() {
+            match self.watch.poll(self.now) {
+                Verdict::Late { silence } => self.tell(handler, &Event::Late { silence }),
+                Verdict::Silent { .. } if self.interrupted => {
+                    self.interrupted = false;
+                    self.read(&stream, handler, self.now + LOOK);
+                }
+                Verdict::Silent { .. } => self.link.end(DownReason::Silent, None),
+                Verdict::Wait { next } => self.read(&stream, handler, next),
+            }
+        }
+        self.drain(&stream);
+    }
+
+    /// Waits for bytes, at the latest until `next`, and hands on what they make.
+    fn read<H: Handler<S, F>>(&mut self, stream: &S, handler: &mut H, next: Time) {
+        self.set_timeout(stream, step(next.since(self.now)));
+        let until = self.now + self.timeout;
+        let silent_at = self.watch.silent_at();
+        let close = S::CAN_PEEK && silent_at.since(self.now) <= LAST_STRETCH;
+        let read = if close { self.park(stream, silent_at) } else { Ok(()) };
+        let read = read.and_then(|()| stream.read(self.decoder.spare()));
+        self.now = self.link.shared().clock.now();
+        self.interrupted = matches!(&read, Err(e) if e.kind() == io::ErrorKind::Interrupted);
+        if let Some(late) = self.watch.handle_waited(until, self.now) {
+            self.tell(handler, &Event::Stalled { late });
+        }
+        match read {
+            Ok(0) => self.link.end(DownReason::Eof, None),
+            Ok(count) => self.handle_received(handler, count),
+            Err(e) if is_timeout(e.kind()) => {}
+            Err(e) => self.link.end(DownReason::io(&e), None),
+        }
+        if self.decoder.capacity() > LARGE && self.now.since(self.last_large) > QUIET {
+            self.decoder.shrink();
+        }
+    }
+
+    /// Waits for bytes without taking them, while the sender thread may pass the verdict.
+    fn park(&self, stream: &S, silent_at: Time) -> io::Result<()> {
+        let shared = self.link.shared();
+        shared.silent_at.store(silent_at.as_nanos(), Ordering::SeqCst);
+        shared.wake_sender(&mut shared.lock());
+        let parked = stream.wait_readable();
+        shared.silent_at.store(Time::NEVER.as_nanos(), Ordering::SeqCst);
+        parked
+    }
+
+    fn handle_received<H: Handler<S, F>>(&mut self, handler: &mut H, count: usize) {
+        let shared = self.link.shared();
+        shared.last_received.store(self.now.as_nanos(), Ordering::Relaxed);
+        add(&shared.received.bytes, count as u64);
+        if count > LARGE {
+            self.last_large = self.now;
+        }
+        self.decoder.handle_filled(count);
+        if let Some(silence) = self.watch.handle_received(self.now) {
+            self.tell(handler, &Event::Recovered { silence });
+        }
+        self.deliver(handler);
+    }
+
+    /// Hands on the whole frames that are there.
+    fn deliver<H: Handler<S, F>>(&mut self, handler: &mut H) {
+        let mut messages = 0;
+        while !self.link.shared().is_ended() {
+            match self.decoder.poll_frame() {
+                Ok(None) => break,
+                Ok(Some(Frame::Data(payload))) => {
+                    messages += 1;
+                    handler.on_message(&self.link, payload);
+                }
+                Ok(Some(Frame::Heartbeat(heartbeat))) => self.handle_heartbeat(handler, heartbeat),
+                Ok(Some(Frame::Unknown { .. })) => {}
+                Ok(Some(Frame::Bye(bye))) => {
+                    let reason = DownReason::Closed { code: bye.code, text: bye.text.to_owned() };
+                    self.link.end(reason, None);
+                }
+                Ok(Some(Frame::Hello(_))) => {
+                    let error = ProtocolError::Unexpected {
+                        frame: "HELLO",
+                        allowed: "DATA, HEARTBEAT or BYE",
+                    };
+                    self.refuse(error);
+                }
+                Err(error) => self.refuse(error),
+            }
+        }
+        if messages > 0 {
+            add(&self.link.shared().received.messages, messages);
+            self.come_back();
+        }
+    }
+
+    fn handle_heartbeat<H: Handler<S, F>>(&mut self, handler: &mut H, heartbeat: Heartbeat) {
+        let shared = self.link.shared();
+        add(&shared.received.heartbeats, 1);
+        let mut state = shared.lock();
+        if let Some(timing) = heartbeat.timing {
+            state.echo = Some((timing.sent_us, self.now));
+            state.stats.round_trip = round_trip(&timing, self.now).or(state.stats.round_trip);
+        }
+        if state.pulse.adopt(heartbeat.heartbeat_time_ms) {
+            shared.wake_sender(&mut state);
+        }
+        drop(state);
+        let heard = self.watch.handle_heartbeat(heartbeat.heartbeat_time_ms, self.now);
+        if let Some(asked) = heard.clamped {
+            let floor = shared.options.liveness.heartbeat_time_min;
+            self.tell(handler, &Event::Clamped { asked, floor });
+        }
+        if let Some(change) = heard.adopted {
+            let (from, to) = (change.from, change.to);
+            self.tell(handler, &Event::HeartbeatTime { from, to, cause: Cause::Peer });
+        }
+        if heard.flooding {
+            self.tell(handler, &Event::Flooding);
+        }
+    }
+
+    fn tell<H: Handler<S, F>>(&mut self, handler: &mut H, event: &Event) {
+        handler.on_event(&self.link, event);
+        self.come_back();
+    }
+
+    /// The handler has held this thread: that time is not the peer's silence.
+    fn come_back(&mut self) {
+        let now = self.link.shared().clock.now();
+        self.watch.handle_held(now.since(self.now));
+        self.now = now;
+    }
+
+    fn refuse(&self, error: ProtocolError) {
+        let text = error.to_string();
+        let bye = Bye { code: ByeCode::PROTOCOL, text: &text };
+        self.link.end(DownReason::Protocol(error), Some(&bye));
+    }
+
+    fn set_timeout(&mut self, stream: &S, wanted: Duration) {
+        // A shorter one that is set already only makes one more step.
+        if self.timeout > wanted || self.timeout < wanted / 2 {
+            // Fails only on a stream that is shut, where the next read says so; macOS refuses it
+            // there with data still unread.
+            let _shut = stream.set_read_timeout(wanted);
+            self.timeout = wanted;
+        }
+    }
+
+    /// Reads and drops while the goodbye is under way: closing a socket with unread bytes resets
+    /// the connection, and a reset destroys the goodbye.
+    fn drain(&mut self, stream: &S) {
+        let shared = self.link.shared();
+        let Some(until) = shared.lock().leave_until else { return };
+        self.decoder.discard();
+        loop {
+            let left = until.since(shared.clock.now());
+            if left.is_zero() {
+                return;
+            }
+            let _shut = stream.set_read_timeout(left.max(LOOK));
+            match stream.read(self.decoder.spare()) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(e) if is_timeout(e.kind()) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Ends the sender thread and the socket, and draws up the account.
+    fn finish(&mut self) -> Down {
+        let link = self.link.clone();
+        let shared = link.shared();
+        shared.end(DownReason::Local { detail: String::new() });
+        shared.lock().reader_done = true;
+        shared.notify_all();
+        match self.sender.take() {
+            // In a forked child there is no such thread, and joining it would never end.
+            Some(sender) if !shared.is_forked_child() => drop(sender.join()),
+            sender => std::mem::forget(sender),
+        }
+        let mut state = shared.lock();
+        while state.writing && !shared.is_forked_child() {
+            state = shared.wait_until(state, shared.clock.now() + LINGER);
+        }
+        if let Some(mut left) = state.handover.take() {
+            state.unsent += left.unsent(&*shared.framing);
+        }
+        state.unsent.messages += std::mem::take(&mut state.queued_messages);
+        state.unsent.bytes += std::mem::take(&mut state.queue).len() as u64;
+        state.scratch = Vec::new();
+        state.in_flight = 0;
+        let ended_at = state.ended_at;
+        let down = Down {
+            reason: state.reason.clone().unwrap_or(DownReason::Eof),
+            silence: ended_at.since(self.watch.last_received()),
+            limit: self.watch.limit(),
+            heartbeat_time: self.watch.in_force(),
+            slack: shared.options.liveness.slack,
+            last_sent_age: ended_at.since(state.pulse.last_sent()),
+            unsent_frames: state.unsent.messages,
+            unsent_bytes: state.unsent.bytes,
+            up: ended_at.since(Time::ZERO),
+        };
+        let stream = (state.stream.take(), self.stream.take());
+        state.down = Some(down.clone());
+        drop(state);
+        drop(stream);
+        shared.notify_all();
+        down
+    }
+}
+
+impl<S: Stream, F: Framing> Drop for Reader<S, F> {
+    fn drop(&mut self) {
+        if self.sender.is_some() {
+            self.finish();
+        }
+    }
+}
+
+/// How long to wait of what is left: the kernel rounds a long timeout up by as much as an eighth.
+fn step(left: Duration) -> Duration {
+    let step = if left <= LAST_STRETCH { left } else { left / 8 * 7 };
+    step.clamp(LOOK, QUIET)
+}
+
+/// The round trip that an echoed heartbeat shows; `None` where the peer has echoed none yet, or
+/// echoes what we cannot have sent.
+fn round_trip(timing: &Timing, now: Time) -> Option<Duration> {
+    let away = micros(now).checked_sub(timing.echo_us)?.checked_sub(timing.echo_age_us)?;
+    (timing.echo_us > 0).then(|| Duration::from_micros(away))
+}
+
+/// Adds to a counter that only this thread writes.
+fn add(counter: &std::sync::atomic::AtomicU64, count: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + count, Ordering::Relaxed);
+}
+
+/// The shortest wait; the kernel makes a tick of it.
+const LOOK: Duration = Duration::from_millis(1);
+/// Reads above this size show that the link is busy.
+const LARGE: usize = 4 << 10;

@@ -1,0 +1,352 @@
+//! The sender thread of a link: batches, heartbeats, and the punctual half of the verdict.
+//!
+//! It waits on the link's condition variable until there is work, the next heartbeat is due, or
+//! silence reaches its limit, whichever is first. A condition variable is punctual to a tenth of a
+//! millisecond where a socket's read timeout is up to two kernel ticks late, so this wait makes the
+//! verdict precise, while the reader's timed reads guarantee it: they work also while this thread is
+//! stuck in a write.
+//!
+//! The verdict from here: the reader parks close to the limit without taking anything from the
+//! kernel and publishes the instant; at that instant this thread asks the kernel once more. Bytes
+//! that arrived in time are then either still there or the instant has been withdrawn, so neither
+//! order of the two threads makes a false alarm.
+
+use std::io;
+use std::net::Shutdown;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+use super::clock::micros;
+use super::flight::Flight;
+use super::shared::{Farewell, LINGER, Shared, State, shut};
+use super::stream::is_timeout;
+use super::{DownReason, Stream};
+use crate::liveness::{Beat, Time};
+use crate::protocol::{Framing, Heartbeat, Timing};
+
+/// The body of the sender thread.
+pub(super) fn run<S: Stream, F: Framing>(shared: &Shared<S, F>) {
+    let Some(stream) = shared.lock().stream.clone() else { return };
+    let sender = Sender {
+        shared,
+        stream,
+        flight: Flight::default(),
+        patience: PATIENCE,
+        deferred: Time::NEVER,
+        looked: false,
+        next_look: Time::ZERO,
+        sent_at_look: 0,
+    };
+    sender.run();
+}
+
+type Guard<'a, S> = MutexGuard<'a, State<S>>;
+
+struct Sender<'a, S, F> {
+    shared: &'a Shared<S, F>,
+    stream: Arc<S>,
+    flight: Flight,
+    /// The write timeout that is set on the stream.
+    patience: Duration,
+    /// A published limit that we leave to the reader.
+    deferred: Time,
+    /// A stuck write past its limit has been given its last look.
+    looked: bool,
+    /// On a hot link: when we look in again, and what had been sent when we last did.
+    next_look: Time,
+    sent_at_look: u64,
+}
+
+impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
+    fn run(mut self) {
+        let shared = self.shared;
+        let mut state = shared.lock();
+        while state.reason.is_none() {
+            state = match &state.broken {
+                Some(reason) => {
+                    let reason = reason.clone();
+                    self.leave_reason_to_reader(state, reason)
+                }
+                None => self.turn(state),
+            };
+        }
+        if let Some(farewell) = state.farewell.take() {
+            state = self.take_leave(state, &farewell);
+        }
+        state.unsent += self.flight.unsent(&*shared.framing);
+    }
+
+    /// Does what is due, or waits for it.
+    fn turn(&mut self, mut state: Guard<'a, S>) -> Guard<'a, S> {
+        let now = self.shared.clock.now();
+        if state.writing {
+            // A program's thread is in a write: bytes are on their way, and it will wake us.
+            state.sender_waits = true;
+            let turn = if state.hot { LOOK_IN } else { TURN };
+            return self.shared.wait_until(state, now + turn);
+        }
+        let looks = !state.hot || now >= self.next_look;
+        if state.hot && looks {
+            self.next_look = now + LOOK_IN;
+            let sent = state.stats.bytes_sent;
+            let streams = std::mem::replace(&mut self.sent_at_look, sent) != sent;
+            state.hot = streams || !state.queue.is_empty();
+        }
+        self.load(&mut state, now, looks);
+        if !self.flight.is_empty() {
+            return self.write(state);
+        }
+        let silent_at = Time::from_nanos(self.shared.silent_at.load(Ordering::SeqCst));
+        let watches = silent_at != self.deferred;
+        if watches && silent_at <= now {
+            drop(state);
+            self.judge(silent_at, now);
+            return self.shared.lock();
+        }
+        if now.since(state.last_large) >= QUIET {
+            let State { queue, scratch, .. } = &mut *state;
+            for buffer in [queue, scratch, &mut self.flight.bytes] {
+                buffer.shrink_to(LARGE);
+            }
+        }
+        state.sender_waits = true;
+        let mut until = state.pulse.due();
+        if state.hot {
+            until = until.min(self.next_look);
+        } else {
+            state.direct_run = 0;
+        }
+        if watches {
+            until = until.min(silent_at);
+        }
+        if state.queue.capacity().max(self.flight.bytes.capacity()) > LARGE {
+            until = until.min(state.last_large + QUIET);
+        }
+        let mut state = self.shared.wait_until(state, until);
+        state.sender_waits = false;
+        state
+    }
+
+    /// Puts into flight what is to be written now.
+    fn load(&mut self, state: &mut State<S>, now: Time, looks: bool) {
+        if let Some(left) = state.handover.take() {
+            self.flight = left;
+        }
+        if looks && self.flight.is_empty() && !state.queue.is_empty() {
+            std::mem::swap(&mut state.queue, &mut self.flight.bytes);
+            self.flight.messages = std::mem::take(&mut state.queued_messages);
+            self.flight.pending_since = now;
+            if self.flight.bytes.len() > LARGE {
+                state.last_large = now;
+            }
+        }
+        if self.flight.beat.is_none()
+            && let Some(beat) = state.pulse.poll(now)
+            && (beat.even_busy || self.flight.is_empty())
+        {
+            if self.flight.is_empty() {
+                self.flight.pending_since = now;
+            }
+            let bytes = self.encode_beat(beat, state, now);
+            self.flight.insert_beat(&*self.shared.framing, &bytes, beat.value);
+        }
+        state.in_flight = self.flight.rest().len();
+    }
+
+    fn encode_beat(&self, beat: Beat, state: &State<S>, now: Time) -> Vec<u8> {
+        let (echo_us, echo_age_us) = match state.echo {
+            Some((sent_us, at)) => (sent_us, now.since(at).as_micros() as u64),
+            None => (0, 0),
+        };
+        let timing = Some(Timing { sent_us: micros(now), echo_us, echo_age_us });
+        let mut bytes = Vec::with_capacity(33);
+        let heartbeat = Heartbeat { heartbeat_time_ms: beat.value_ms(), timing };
+        self.shared.framing.encode_heartbeat(&heartbeat, &mut bytes);
+        bytes
+    }
+
+    /// Writes once, without the lock.
+    fn write(&mut self, mut state: Guard<'a, S>) -> Guard<'a, S> {
+        state.writing = true;
+        drop(state);
+        let began = self.shared.clock.now();
+        let written = self.stream.write(self.flight.rest());
+        let now = self.shared.clock.now();
+        let mut state = self.shared.lock();
+        state.writing = false;
+        match written {
+            Ok(0) => state.broken = Some(DownReason::io(&io::ErrorKind::WriteZero.into())),
+            Ok(count) => self.handle_written(&mut state, count, now),
+            Err(e) if is_timeout(e.kind()) => {
+                let interrupted = e.kind() == io::ErrorKind::Interrupted;
+                return self.handle_stuck(state, began, now, interrupted);
+            }
+            Err(e) => state.broken = Some(DownReason::io(&e)),
+        }
+        if state.room_waiters > 0 {
+            self.shared.notify_all();
+        }
+        state
+    }
+
+    fn handle_written(&mut self, state: &mut State<S>, count: usize, now: Time) {
+        self.looked = false;
+        state.pulse.handle_sent(now);
+        state.stats.bytes_sent += count as u64;
+        if let Some(value) = self.flight.handle_written(count, now) {
+            state.pulse.handle_beat_sent(value, now);
+            state.stats.heartbeats_sent += 1;
+        }
+        state.in_flight = self.flight.rest().len();
+        if self.flight.is_empty() && self.patience != PATIENCE {
+            self.set_patience(PATIENCE);
+        }
+    }
+
+    /// Decides about a write of which the kernel took nothing: wait longer, or `write-stalled`.
+    fn handle_stuck(
+        &mut self,
+        state: Guard<'a, S>,
+        began: Time,
+        now: Time,
+        interrupted: bool,
+    ) -> Guard<'a, S> {
+        let Some(limit) = state.limit(&self.shared.options) else {
+            self.set_patience(PATIENCE_MAX);
+            return state;
+        };
+        let settings = &self.shared.options.liveness;
+        if now.since(began + self.patience) > settings.stall_tolerance() {
+            // We were stopped, not the peer: it gets one more slack.
+            let granted = now + settings.slack - limit;
+            self.flight.pending_since = self.flight.pending_since.max(granted);
+        }
+        let stalled_at = self.flight.pending_since + limit;
+        if now < stalled_at {
+            let left = stalled_at.since(now);
+            let step = if left <= LAST_STRETCH { left } else { left / 8 * 7 };
+            self.set_patience(step.min((limit / 8).max(PATIENCE)).min(PATIENCE_MAX));
+            return state;
+        }
+        if interrupted && !self.looked {
+            self.looked = true;
+            self.set_patience(LOOK);
+            return state;
+        }
+        drop(state);
+        let pending = now.since(self.flight.pending_since);
+        self.shared.end(DownReason::WriteStalled { pending });
+        self.shared.lock()
+    }
+
+    /// Passes the verdict at a limit that the reader published, or leaves it to the reader.
+    fn judge(&mut self, silent_at: Time, now: Time) {
+        self.deferred = silent_at;
+        if now.since(silent_at) > self.shared.options.liveness.stall_tolerance() {
+            return; // We were stopped: the reader grants the grace.
+        }
+        let readable = self.stream.is_readable().unwrap_or(true);
+        let stands = self.shared.silent_at.load(Ordering::SeqCst) == silent_at.as_nanos();
+        if !readable && stands {
+            self.shared.end(DownReason::Silent);
+        }
+    }
+
+    /// A write failed. The reader sees the same end from its side, perhaps with the peer's goodbye
+    /// before it, so it gets a moment to say why.
+    fn leave_reason_to_reader(
+        &mut self,
+        mut state: Guard<'a, S>,
+        reason: DownReason,
+    ) -> Guard<'a, S> {
+        let until = self.shared.clock.now() + LINGER;
+        while state.reason.is_none() && self.shared.clock.now() < until {
+            state = self.shared.wait_until(state, until);
+        }
+        drop(state);
+        self.shared.end(reason);
+        self.shared.lock()
+    }
+
+    /// Writes what is still to be written and the goodbye, lets the peer read it, and shuts.
+    fn take_leave(&mut self, mut state: Guard<'a, S>, farewell: &Farewell) -> Guard<'a, S> {
+        while state.writing && self.shared.clock.now() < farewell.until {
+            state = self.shared.wait_until(state, farewell.until);
+        }
+        let unwritten = state.writing;
+        if let Some(left) = state.handover.take() {
+            self.flight = left;
+        }
+        if farewell.flush {
+            self.flight.bytes.append(&mut state.queue);
+            self.flight.messages += std::mem::take(&mut state.queued_messages);
+        } else {
+            state.unsent += self.flight.cut(&*self.shared.framing);
+        }
+        state.in_flight = self.flight.rest().len();
+        drop(state);
+        self.flight.bytes.extend_from_slice(&farewell.bye);
+        let whole = !unwritten && self.write_until(farewell.until);
+        if whole {
+            shut(&*self.stream, Shutdown::Write);
+        }
+        let mut state = self.shared.lock();
+        let until = self.shared.clock.now() + LINGER;
+        while whole && !state.reader_done && self.shared.clock.now() < until {
+            state = self.shared.wait_until(state, until);
+        }
+        drop(state);
+        shut(&*self.stream, Shutdown::Both);
+        self.shared.lock()
+    }
+
+    /// Writes the whole flight, and says whether it was done in time.
+    fn write_until(&mut self, until: Time) -> bool {
+        while !self.flight.is_empty() {
+            let left = until.since(self.shared.clock.now());
+            if left.is_zero() {
+                return false;
+            }
+            self.set_patience(left.min(PATIENCE));
+            let written = self.stream.write(self.flight.rest());
+            let now = self.shared.clock.now();
+            match written {
+                Ok(1..) => {
+                    let count = written.unwrap_or_default();
+                    self.flight.handle_written(count, now);
+                    self.shared.lock().stats.bytes_sent += count as u64;
+                }
+                Err(e) if is_timeout(e.kind()) => {}
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    fn set_patience(&mut self, patience: Duration) {
+        if patience != self.patience {
+            // Fails only on a stream that is shut, where the next write says so.
+            let _shut = self.stream.set_write_timeout(patience.max(LOOK));
+            self.patience = patience;
+        }
+    }
+}
+
+/// How long a write may wait for the kernel before we look around: the wait of a program's thread
+/// that found the link idle and the socket's buffer full. The rest is then the sender's.
+pub(super) const PATIENCE: Duration = Duration::from_millis(10);
+/// The longest wait of a stuck write. Short, so that a slow reader that does read is seen to.
+const PATIENCE_MAX: Duration = Duration::from_millis(250);
+/// The shortest: the kernel makes a tick of it.
+const LOOK: Duration = Duration::from_millis(1);
+/// Shorter waits are made in one go; longer ones in steps, as the kernel rounds long timeouts.
+pub(super) const LAST_STRETCH: Duration = Duration::from_millis(64);
+/// How long we wait for the other thread that writes before we look again.
+const TURN: Duration = Duration::from_millis(100);
+/// How often the sender looks in on a hot link: the longest that the end of a stream waits.
+const LOOK_IN: Duration = Duration::from_micros(100);
+/// Buffers above this size are given back ...
+const LARGE: usize = 4 << 10;
+/// ... after this long without use for them.
+pub(super) const QUIET: Duration = Duration::from_secs(30);

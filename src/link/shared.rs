@@ -1,0 +1,251 @@
+//! What the reader, the sender thread and the program's threads share: one lock, one condition
+//! variable, and three atomics that spare the lock.
+//!
+//! Rules of the lock. While it is held: no I/O, no user code, no join. Whoever writes to the stream
+//! sets `writing` first and lets go of the lock; only one thread writes at a time, so frames never
+//! mix (lesson 22), and nobody who waits for the lock waits for the network (lesson 20). Waits loop
+//! on state with absolute deadlines. The condition variable has two kinds of waiters, the sender
+//! thread and programs that wait for room, so it is notified to all where both may wait.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use super::clock::Clock;
+use super::flight::{Flight, Unsent};
+use super::{Down, DownReason, Options, Stats, Stream};
+use crate::liveness::{Pulse, Time};
+use crate::protocol::{Bye, Framing};
+
+/// All that the threads of a link share.
+pub(super) struct Shared<S, F> {
+    pub(super) clock: Clock,
+    pub(super) framing: Arc<F>,
+    pub(super) options: Options,
+    /// The process that made the link: a forked child must neither join nor shut.
+    process: u32,
+    state: Mutex<State<S>>,
+    changed: Condvar,
+    /// When the last byte arrived ([`Time`] in nanoseconds); written by the reader.
+    pub(super) last_received: AtomicU64,
+    /// When silence reaches its limit, while the reader is parked close to it; else never.
+    /// While it stands here, what the kernel holds has not been taken by the reader.
+    pub(super) silent_at: AtomicU64,
+    /// The link has a reason to end: the reader's cheap look at `State::reason`.
+    ended: AtomicBool,
+    pub(super) reader: OnceLock<ThreadId>,
+    pub(super) received: Received,
+}
+
+/// Counters that only the reader writes.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    pub(super) messages: AtomicU64,
+    pub(super) bytes: AtomicU64,
+    pub(super) heartbeats: AtomicU64,
+}
+
+/// What stands under the lock.
+pub(super) struct State<S> {
+    /// Gone once the link has ended, so that the descriptor is not held by forgotten handles.
+    pub(super) stream: Option<Arc<S>>,
+    pub(super) pulse: Pulse,
+    /// Frames that wait, encoded, and how many of them are messages.
+    pub(super) queue: Vec<u8>,
+    pub(super) queued_messages: u64,
+    /// Bytes that left the queue and are not written yet.
+    pub(super) in_flight: usize,
+    /// Somebody is in a write, without the lock.
+    pub(super) writing: bool,
+    /// What a program's thread could not write whole; the sender goes on with it.
+    pub(super) handover: Option<Flight>,
+    /// A buffer kept for the next direct write.
+    pub(super) scratch: Vec<u8>,
+    /// The link is streaming: messages are queued, whoever fills a batch writes it, and the sender
+    /// looks in at short intervals for what is left.
+    pub(super) hot: bool,
+    /// Direct writes in quick succession; at a limit the link is hot.
+    pub(super) direct_run: u32,
+    pub(super) last_direct: Time,
+    pub(super) received_at_direct: u64,
+    pub(super) sender_waits: bool,
+    pub(super) room_waiters: u32,
+    /// `sent_us` of the peer's last heartbeat, and when it arrived.
+    pub(super) echo: Option<(u64, Time)>,
+    /// A write failed. The reader knows better why: it may still find the peer's goodbye.
+    pub(super) broken: Option<DownReason>,
+    /// Why the link ends; the first reason stays.
+    pub(super) reason: Option<DownReason>,
+    pub(super) ended_at: Time,
+    pub(super) farewell: Option<Farewell>,
+    /// Until when the reader reads and drops while the goodbye is under way.
+    pub(super) leave_until: Option<Time>,
+    pub(super) reader_done: bool,
+    pub(super) unsent: Unsent,
+    pub(super) down: Option<Down>,
+    pub(super) stats: Stats,
+    /// When a buffer of the link was last used to more than its small size.
+    pub(super) last_large: Time,
+}
+
+/// How a link takes leave, where it does.
+pub(super) struct Farewell {
+    /// The goodbye, encoded; may be empty.
+    pub(super) bye: Vec<u8>,
+    /// What was accepted is written first.
+    pub(super) flush: bool,
+    /// When the attempt ends.
+    pub(super) until: Time,
+}
+
+impl<S: Stream, F: Framing> Shared<S, F> {
+    pub(super) fn new(stream: S, framing: Arc<F>, options: Options) -> Self {
+        let clock = Clock::start();
+        let now = clock.now();
+        let state = State {
+            stream: Some(Arc::new(stream)),
+            pulse: Pulse::new(&options.liveness, now),
+            queue: Vec::new(),
+            queued_messages: 0,
+            in_flight: 0,
+            writing: false,
+            handover: None,
+            scratch: Vec::new(),
+            hot: false,
+            direct_run: 0,
+            last_direct: now,
+            received_at_direct: 0,
+            sender_waits: false,
+            room_waiters: 0,
+            echo: None,
+            broken: None,
+            reason: None,
+            ended_at: now,
+            farewell: None,
+            leave_until: None,
+            reader_done: false,
+            unsent: Unsent::default(),
+            down: None,
+            stats: Stats::default(),
+            last_large: now,
+        };
+        Self {
+            clock,
+            framing,
+            options,
+            process: std::process::id(),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            last_received: AtomicU64::new(now.as_nanos()),
+            silent_at: AtomicU64::new(Time::NEVER.as_nanos()),
+            ended: AtomicBool::new(false),
+            reader: OnceLock::new(),
+            received: Received::default(),
+        }
+    }
+
+    /// Takes the lock. A panic of another holder does not spread: nothing under the lock calls out,
+    /// so the state it left is whole.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<S>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until notified or until the clock shows `until`.
+    pub(super) fn wait_until<'a>(
+        &self,
+        state: MutexGuard<'a, State<S>>,
+        until: Time,
+    ) -> MutexGuard<'a, State<S>> {
+        if until == Time::NEVER {
+            return self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let left = until.since(self.clock.now());
+        let waited = self.changed.wait_timeout(state, left);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Wakes the sender thread if it waits.
+    pub(super) fn wake_sender(&self, state: &mut State<S>) {
+        if std::mem::take(&mut state.sender_waits) {
+            match state.room_waiters {
+                0 => self.changed.notify_one(),
+                _ => self.changed.notify_all(),
+            }
+        }
+    }
+
+    pub(super) fn notify_all(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Whether the link has a reason to end.
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_forked_child(&self) -> bool {
+        std::process::id() != self.process
+    }
+
+    /// Ends the link abruptly (H5): marks the reason, shuts both directions, wakes everybody.
+    pub(super) fn end(&self, reason: DownReason) {
+        self.mark_ended(reason, None);
+    }
+
+    /// Ends the link with a goodbye, which the sender thread writes.
+    pub(super) fn take_leave(&self, reason: DownReason, bye: Option<&Bye<'_>>, flush: bool) {
+        let mut bytes = Vec::new();
+        if let Some(bye) = bye {
+            self.framing.encode_bye(bye, &mut bytes);
+        }
+        let patience = if flush { self.options.close_timeout } else { LEAVE };
+        let until = self.clock.now() + patience;
+        self.mark_ended(reason, Some(Farewell { bye: bytes, flush, until }));
+    }
+
+    fn mark_ended(&self, reason: DownReason, farewell: Option<Farewell>) {
+        if self.is_forked_child() {
+            return;
+        }
+        let mut state = self.lock();
+        if state.reason.is_some() {
+            return;
+        }
+        state.reason = Some(reason);
+        state.ended_at = self.clock.now();
+        state.sender_waits = false;
+        state.leave_until = farewell.as_ref().map(|farewell| farewell.until + LINGER);
+        state.farewell = farewell;
+        let abrupt = state.farewell.is_none();
+        self.ended.store(true, Ordering::Release);
+        let stream = state.stream.clone();
+        drop(state);
+        if let (true, Some(stream)) = (abrupt, stream) {
+            shut(&*stream, std::net::Shutdown::Both);
+        }
+        self.changed.notify_all();
+    }
+}
+
+impl<S> State<S> {
+    /// Bytes that were accepted and are not written.
+    pub(super) fn pending(&self) -> usize {
+        self.queue.len() + self.in_flight
+    }
+
+    /// How long a write may be stuck, and a peer silent; `None` without a value in force.
+    pub(super) fn limit(&self, options: &Options) -> Option<Duration> {
+        Some(self.pulse.in_force()?.saturating_add(options.liveness.slack))
+    }
+}
+
+/// Shuts directions of a stream. It fails only where they are shut already.
+pub(super) fn shut<S: Stream>(stream: &S, how: std::net::Shutdown) {
+    let _already = stream.shutdown(how);
+}
+
+/// How long the peer has to read our goodbye before the socket is shut behind it.
+pub(super) const LINGER: Duration = Duration::from_millis(50);
+/// How long a goodbye may take where nothing is flushed.
+const LEAVE: Duration = Duration::from_millis(20);

@@ -1,0 +1,277 @@
+//! Files that include files, files that are none, and what a file may cost.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use peerbeat::config::{ErrorKind, limits};
+
+use super::*;
+
+/// A fresh folder for files on disk.
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("config").join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+#[track_caller]
+fn load_errors(path: &str, options: &Options) -> String {
+    Config::load(path, options).map(|config| summary(&config)).expect_err("bad").to_string()
+}
+
+#[test]
+fn includes_are_relative_to_the_including_file() {
+    let options = with_files([
+        ("/a/main.conf", "include-file b/one.conf\ndatasrc-port ${P}"),
+        ("/a/b/one.conf", "include-file two.conf\ninclude-file ${ccd}/../../three.conf"),
+        ("/a/b/two.conf", "datasrc-id 2\ndefine P 3\ndatasrc-local-label ${ccd}"),
+        ("/three.conf", "include-dir /a/d"),
+        ("/a/d/20.conf", "datasrc-name ${N}"),
+        ("/a/d/10.conf", "define N ten"),
+        ("/a/d/.05.conf", "nonsense \"\nend-x"),
+        ("/a/d/e/30.conf", "datasrc-name deeper"),
+    ]);
+    let config = Config::load("a/main.conf", &options).expect("good");
+    assert_eq!(summary(&config), "ten label /a/b id 2 port 3");
+}
+
+#[test]
+fn a_file_may_be_included_twice_but_not_into_itself() {
+    let options = with_files([
+        ("/main.conf", "define LEG 1\ninclude-file leg.conf\ndefine LEG 2\ninclude-file leg.conf"),
+        ("/leg.conf", "add-peer\nport 1\nremote-name p${LEG}\nend-peer"),
+        ("/x.conf", "\ninclude-file y/y.conf"),
+        ("/y/y.conf", "\n\ninclude-file ${ccd}/../x.conf\ndatasrc-port x"),
+    ]);
+    let config = Config::load("/main.conf", &options).expect("good");
+    let from = |peer: &PeerConfig| peer.origin().included_from().map(ToString::to_string);
+    let from: Vec<_> = config.peers().iter().map(from).collect();
+    assert_eq!(from, [Some("/main.conf:2".to_owned()), Some("/main.conf:4".to_owned())]);
+    assert_eq!(
+        load_errors("/x.conf", &options),
+        "y/y.conf:3: include-file: found \"x.conf\", which is being read already, \
+         allowed: a file outside this chain (chain: /x.conf:2 > y/y.conf:3 > x.conf)\n\
+         y/y.conf:4: datasrc-port: found \"x\", allowed: a port from 1 to 65535, 0 or auto"
+    );
+}
+
+#[test]
+fn thirty_two_includes_inside_each_other_are_read_and_one_more_is_not() {
+    let mut files: Vec<(String, String)> =
+        (0..33).map(|n| (format!("/{n}.conf"), format!("include-file {}.conf", n + 1))).collect();
+    files.push(("/33.conf".to_owned(), "datasrc-id 33".to_owned()));
+    let options = Options { files: Arc::new(MemoryFiles::new(files)), ..options() };
+    assert_eq!(Config::load("1.conf", &options).expect("good").id(), 33);
+    let chain: String = (0..33).map(|n| format!("{n}.conf:1 > ")).collect();
+    assert_eq!(
+        load_errors("0.conf", &options),
+        format!(
+            "32.conf:1: include-file: found \"33.conf\", a deeper include than 32, \
+             allowed: at most 32 (chain: {chain}33.conf)"
+        )
+    );
+}
+
+#[test]
+fn what_a_file_opens_it_closes() {
+    let options = with_files([
+        ("/main.conf", "add-peer\nport 1\ninclude-file in.conf\nend-peer"),
+        ("/in.conf", "remote-name inside\nend-peer\nelse\nif x == x\nremote-id 7"),
+    ]);
+    assert_eq!(
+        load_errors("main.conf", &options),
+        "in.conf:2: end-peer: found with nothing open in this file, allowed: only after add-peer\n\
+         in.conf:3: else: found with nothing open in this file, allowed: only after if\n\
+         in.conf:4: if: found the end of the file, allowed: endif before it"
+    );
+}
+
+#[test]
+fn files_that_are_none_are_errors_and_the_rest_is_still_read() {
+    let long = "\n".repeat(limits::MAX_FILE_BYTES + 1);
+    let files: [(&str, &[u8]); 6] = [
+        ("/binary.conf", b"datasrc-id 1\n\xff\xfe"),
+        ("/zero.conf", b"datasrc-id 1\n\ndatasrc-id \0"),
+        ("/d/x.conf", b"datasrc-port x"),
+        ("/d/y.conf", b"\n\xff"),
+        (
+            "/main.conf",
+            b"include-file d\ninclude-dir zero.conf\ninclude-file none\ninclude-dir d/none\n\
+              include-dir d\ninclude-file binary.conf\ninclude-file zero.conf\n\
+              include-file long.conf\ndatasrc-port after-a-limit",
+        ),
+        ("/long.conf", long.as_bytes()),
+    ];
+    let options = Options { files: Arc::new(MemoryFiles::new(files)), ..options() };
+    assert_eq!(
+        load_errors("main.conf", &options),
+        "main.conf:1: include-file: found \"d\", which is a folder, allowed: a file \
+         (chain: main.conf:1 > d)\n\
+         main.conf:2: include-dir: found \"zero.conf\", which is not a folder, allowed: a folder \
+         (chain: main.conf:2 > zero.conf)\n\
+         main.conf:3: include-file: found \"none\", which does not exist, allowed: one that does \
+         (chain: main.conf:3 > none)\n\
+         main.conf:4: include-dir: found \"d/none\", which does not exist, \
+         allowed: one that does (chain: main.conf:4 > d/none)\n\
+         d/x.conf:1: datasrc-port: found \"x\", allowed: a port from 1 to 65535, 0 or auto\n\
+         d/y.conf:2: include-dir: found \"d/y.conf\", which is not text at this line, \
+         allowed: UTF-8 text (chain: main.conf:5 > d/y.conf)\n\
+         binary.conf:2: include-file: found \"binary.conf\", which is not text at this line, \
+         allowed: UTF-8 text (chain: main.conf:6 > binary.conf)\n\
+         zero.conf:3: include-file: found \"zero.conf\", which is not text at this line, \
+         allowed: UTF-8 text (chain: main.conf:7 > zero.conf)\n\
+         main.conf:8: file: found more than 16777216 bytes in a file, allowed: at most 16777216"
+    );
+}
+
+#[test]
+fn the_file_that_was_named_may_be_what_is_wrong() {
+    let folder = folder("named");
+    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    std::fs::write(path("binary.conf"), b"\n\n\x80").expect("a file");
+    // A hundred megabytes of nothing, which cost no disk.
+    let huge = std::fs::File::create(path("huge.conf")).expect("a file");
+    huge.set_len(100 << 20).expect("a long file");
+    let said = |name: &str| load_errors(&path(name), &Options::default()).replace(&path(""), "");
+    assert_eq!(
+        said("none.conf"),
+        "none.conf: file: found \"none.conf\", which does not exist, allowed: one that does"
+    );
+    assert_eq!(said(""), ": file: found \"\", which is a folder, allowed: a file");
+    assert_eq!(
+        said("binary.conf"),
+        "binary.conf:3: file: found \"binary.conf\", which is not text at this line, \
+         allowed: UTF-8 text"
+    );
+    assert_eq!(
+        said("huge.conf"),
+        "huge.conf: file: found more than 16777216 bytes in a file, allowed: at most 16777216"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_not_a_regular_file_is_not_read() {
+    assert_eq!(
+        load_errors("/dev/zero", &Options::default()),
+        "/dev/zero: file: found \"/dev/zero\", which cannot be read (not a regular file), \
+         allowed: what can be read"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_does_not_hide_a_cycle() {
+    let folder = folder("links");
+    std::fs::write(folder.join("a.conf"), "include-file b.conf").expect("a file");
+    std::os::unix::fs::symlink("a.conf", folder.join("b.conf")).expect("a link");
+    let path = folder.join("a.conf").to_string_lossy().into_owned();
+    let errors = load_errors(&path, &Options::default());
+    assert!(errors.contains("which is being read already"), "{errors}");
+}
+
+#[test]
+fn files_that_double_at_every_step_end_at_a_limit() {
+    let twice = |n: u32| format!("include-file {n}.conf\ninclude-file {n}.conf\n");
+    let files = (0..31).map(|n| (format!("/{n}.conf"), twice(n + 1)));
+    let files = files.chain([("/31.conf".to_owned(), String::new())]);
+    let options = Options { files: Arc::new(MemoryFiles::new(files)), ..options() };
+    let errors = load_errors("0.conf", &options);
+    assert!(
+        errors.ends_with("file: found more than 4096 files, allowed: at most 4096"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn all_files_together_end_at_a_limit() {
+    let big = "#".repeat(limits::MAX_FILE_BYTES);
+    let main = "include-file big.conf\n".repeat(5);
+    let options = with_files([("/main.conf", &main), ("/big.conf", &big)]);
+    assert_eq!(
+        load_errors("main.conf", &options),
+        "main.conf:4: file: found more than 67108864 bytes in all files, \
+         allowed: at most 67108864"
+    );
+}
+
+/// Texts that ask for more than a file may cost, and the last line of what is said.
+#[test]
+fn hostile_text_ends_at_a_limit() {
+    let mut doubling = "define A0 0123456789\n".to_owned();
+    for n in 1..40 {
+        writeln!(doubling, "define A{n} ${{A{0}}}${{A{0}}}", n - 1).expect("memory");
+    }
+    let long = "x".repeat(limits::MAX_LINE_BYTES / 2);
+    let copies = (0..4000).map(|n| format!("define B{n} ${{A}}\n")).collect::<String>();
+    let names = format!("define A {long}\ndatasrc-name {}", "${${A}}".repeat(9000));
+    let cases = [
+        (doubling, "<text>:14: text: found more than 65536 bytes in a line after expansion"),
+        (
+            format!("define A {long}\n{copies}"),
+            "<text>:2049: text: found more than 67108864 bytes of expanded variables in all files",
+        ),
+        (
+            names,
+            "<text>:2: text: found more than 67108864 bytes of expanded variables in all files",
+        ),
+        (
+            format!("datasrc-name {}", "${".repeat(30_000)),
+            "<text>:1: text: found more than 32 variables inside variables",
+        ),
+        (
+            format!("datasrc-name {long}{long}"),
+            "<text>:1: text: found more than 65536 bytes in a line",
+        ),
+        (
+            (0..70_000).map(|n| format!("define V{n}\n")).collect(),
+            "<text>:65537: define: found more than 65536 variables",
+        ),
+        (
+            "datasrc-interface a b c d\n".repeat(17),
+            "<text>:17: datasrc-interface: found more than 64 interfaces, allowed: at most 64",
+        ),
+        (
+            "if x == x\n".repeat(100_000),
+            "<text>:257: text: found more than 256 groups and ifs inside each other",
+        ),
+        (
+            "if x == y\n".repeat(100_000),
+            "<text>:257: text: found more than 256 groups and ifs inside each other",
+        ),
+        (
+            "add-x\n".repeat(100_000),
+            "<text>:257: text: found more than 256 groups and ifs inside each other",
+        ),
+    ];
+    for (text, expected) in cases {
+        let errors = errors(&text, &options());
+        let last = errors.lines().last().expect("an error");
+        assert!(last.starts_with(expected), "{last}\nexpected {expected}");
+    }
+}
+
+#[test]
+fn a_thousand_errors_are_shown_and_the_others_counted() {
+    let text = "datasrc-port x\n".repeat(1234);
+    let errors = Config::parse(&text, &options()).expect_err("bad");
+    assert_eq!(errors.len(), limits::MAX_REPORTED + 1);
+    let last = errors.iter().last().expect("an error");
+    assert_eq!(last.to_string(), "<text>:1000: errors: found 234 more, allowed: 1000 are shown");
+    assert!(matches!(last.kind(), ErrorKind::Omitted { count: 234, .. }));
+}
+
+#[test]
+fn a_large_file_is_read_in_a_moment() {
+    let line = "  some-item-of-others  ${UNDEFINED} \"and values\n";
+    let group = "add-x\nif a == b\n${\nelse\ndefine A ${A}x\nundefine A\nendif\nend-x\n";
+    for part in [line, group, "\n", "end-x\n", "datasrc-interface a b c d\n"] {
+        let text = part.repeat((2 << 20) / part.len());
+        let begin = Instant::now();
+        let _ = Config::parse(&text, &options());
+        let took = begin.elapsed();
+        assert!(took < secs(20.0), "{took:?} for {part:?}"); // quadratic time would be hours
+    }
+}

@@ -1,0 +1,118 @@
+//! Peers: what they are called, who they are, where they are dialled.
+
+use super::*;
+
+/// A peer with these lines.
+fn peer(lines: &str) -> String {
+    format!("add-peer\n{lines}\nend-peer\n")
+}
+
+fn names(config: &Config) -> Vec<&str> {
+    config.peers().iter().map(PeerConfig::name).collect()
+}
+
+#[test]
+fn every_peer_has_a_name_of_its_own() {
+    let text = [
+        "remote-name a\nremote-label x",
+        "remote-name a\nremote-label y",
+        "remote-name a\nremote-label y",
+        "remote-name a\nremote-label y",
+        "remote-label y",
+        "remote-id 5",
+        "remote-id 5",
+        "port 1",
+        "port 1",
+        "",
+        "",
+        "remote-name a#2",
+    ];
+    let config = parse(&text.map(peer).concat());
+    let expected = [
+        "a",
+        "y",
+        "a#2",
+        "a#3",
+        "y#2",
+        "id-5",
+        "id-5#2",
+        "localhost:1",
+        "localhost:1#2",
+        "unnamed",
+        "unnamed#2",
+        "a#2#2",
+    ];
+    assert_eq!(names(&config), expected);
+}
+
+#[test]
+fn the_label_decides_then_the_id_then_the_name() {
+    let cases = [
+        ("remote-label l\nremote-id 1\nremote-name n", ("other", "l", 2), true),
+        ("remote-label l\nremote-id 1\nremote-name n", ("n", "", 1), false),
+        ("remote-id 1\nremote-name n", ("other", "l", 1), true),
+        ("remote-id 1\nremote-name n", ("n", "l", 2), false),
+        ("remote-id 0\nremote-name n", ("n", "l", 2), true),
+        ("remote-name n", ("N", "n", 0), false),
+        ("remote-id 0\nremote-label \"\"", ("n", "", 0), false),
+        ("label l", ("n", "l", 0), false),
+    ];
+    for (lines, (name, label, id), matches) in cases {
+        let config = parse(&peer(lines));
+        assert_eq!(config.peers()[0].matches(name, label, id), matches, "{lines}");
+    }
+}
+
+#[test]
+fn hosts_and_ports_are_paired_by_position_and_the_last_serves_the_rest() {
+    let cases = [
+        ("", ""),
+        ("addr a", ""),
+        ("port 1", "localhost:1"),
+        ("port 1 2", "localhost:1 localhost:2"),
+        ("addr a b\nport 1 2", "a:1 b:2"),
+        ("addr a b c\nport 1 2", "a:1 b:2 c:2"),
+        ("port 1 2 3\naddr a b", "a:1 b:2 b:3"),
+        ("addr a\nport 1\naddr b\nport 2", "a:1 b:2"),
+    ];
+    for (lines, expected) in cases {
+        let config = parse(&peer(lines));
+        let addresses = config.peers()[0].addresses().iter().map(ToString::to_string);
+        assert_eq!(addresses.collect::<Vec<_>>().join(" "), expected, "{lines}");
+    }
+}
+
+#[test]
+fn a_peer_has_at_most_64_addresses() {
+    let good = peer(&format!("addr {}\nport 1", "h ".repeat(64)));
+    assert_eq!(parse(&good).peers()[0].addresses().len(), 64);
+    let bad = peer(&format!("port {}", "1 ".repeat(65)));
+    assert_eq!(
+        errors(&bad, &options()),
+        "<text>:2: add-peer: found more than 64 addresses of one peer, allowed: at most 64"
+    );
+}
+
+#[test]
+fn the_1024th_peer_is_an_error_and_said_once() {
+    let good = peer("port 1").repeat(1023);
+    assert_eq!(parse(&good).peers().len(), 1023);
+    let bad = good + &peer("port 1").repeat(2) + &peer("port x");
+    assert_eq!(
+        errors(&bad, &options()),
+        "<text>:3070: add-peer: found more than 1023 peers, allowed: at most 1023\n\
+         <text>:3077: port: found \"x\", allowed: ports from 1 to 65535"
+    );
+}
+
+#[test]
+fn each_peer_can_know_us_by_another_name() {
+    let text = "datasrc-name n\ndatasrc-local-label l\ndatasrc-id 1\n".to_owned()
+        + &peer("port 1")
+        + &peer("port 2\nlocal-name m\nlocal-label \"\"\nlocal-id 0");
+    let config = parse(&text);
+    let own = |peer: &PeerConfig| {
+        format!("{}/{}/{}", peer.local_name(), peer.local_label(), peer.local_id())
+    };
+    assert_eq!(config.peers().iter().map(own).collect::<Vec<_>>(), ["n/l/1", "m//0"]);
+}

@@ -1,0 +1,22 @@
+//! Text that is good but hardly meant, and every word of advice: `warnings.txt` holds the cases.
+
+use peerbeat::config::{WarningKind, limits};
+
+use super::*;
+
+#[test]
+fn what_is_hardly_meant_gets_advice() {
+    for (about, text, expected) in bad::cases(include_str!("warnings.txt")) {
+        assert_eq!(warnings(&parse(text)).trim_end(), expected, "{about}");
+    }
+}
+
+#[test]
+fn a_thousand_warnings_are_shown_and_the_others_counted() {
+    let text: String = (0..1234).map(|n| format!("datasrc-local-label ${{X{n}}}\n")).collect();
+    let config = parse(&text);
+    assert_eq!(config.warnings().len(), limits::MAX_REPORTED + 1);
+    let last = config.warnings().last().expect("a warning");
+    assert_eq!(last.to_string(), "<text>:1000: warnings: 234 more are not shown");
+    assert!(matches!(last.kind(), WarningKind::Omitted { count: 234, .. }));
+}
