@@ -222,17 +222,25 @@ fn while_our_handler_holds_the_reader_no_silence_is_counted() {
     watch.handle_received(at(1000));
     // The handler slept ten limits.
     let back = at(71_000);
-    watch.handle_listening(back);
+    watch.handle_held(ms(70_000));
     assert_eq!(watch.silent_at(), back + ms(7000));
     assert_eq!(watch.poll(back), wait(back + ms(6000)));
     assert_eq!(watch.poll(back + ms(6000)), Verdict::Late { silence: ms(76_000) });
     assert_eq!(watch.poll(back + ms(7000) - NS), wait(back + ms(7000)));
     assert_eq!(watch.poll(back + ms(7000)), silent(ms(77_000), ms(7000)));
-    // Bytes end it like any other silence, and older instants move nothing.
+    // Bytes end it like any other silence.
     watch.handle_received(back + ms(7000));
-    watch.handle_listening(back);
     assert_eq!(watch.silent_at(), back + ms(14_000));
     assert_eq!(watch.last_received(), back + ms(7000));
+}
+
+// lesson 32
+#[test]
+fn a_handler_that_returns_at_once_buys_a_silent_peer_no_time() {
+    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    assert_eq!(watch.poll(at(6000)), Verdict::Late { silence: ms(6000) });
+    watch.handle_held(NS);
+    assert_eq!(watch.silent_at(), at(7000) + NS);
 }
 
 // lesson 8
