@@ -128,8 +128,8 @@ enum Hear {
     PassToNext(i8),
     Bytes,
     Heartbeat(u32),
-    /// Our handler held the reader until now.
-    Listening,
+    /// Our handler holds the reader for so long.
+    Held(Duration),
     /// A wait that should have ended so long ago ended now.
     Waited(Duration),
     /// A smaller limit of our own, in so long.
@@ -143,7 +143,7 @@ fn some_hear() -> impl Strategy<Value = Hear> {
         6 => (-1i8..=1).prop_map(Hear::PassToNext),
         2 => Just(Hear::Bytes),
         2 => some_value().prop_map(Hear::Heartbeat),
-        1 => Just(Hear::Listening),
+        1 => pause.clone().prop_map(Hear::Held),
         2 => pause.clone().prop_map(Hear::Waited),
         1 => ((0u64..8_000_000).prop_map(Duration::from_micros), pause)
             .prop_map(|(value, wait)| Hear::Lower(value, wait)),
@@ -154,7 +154,8 @@ fn some_hear() -> impl Strategy<Value = Hear> {
 struct Receiver {
     settings: Settings,
     bytes: Vec<Time>,
-    listening: Vec<Time>,
+    /// From when until when our handler held the reader.
+    held: Vec<(Time, Time)>,
     /// Values in force: what was configured and what was raised from heartbeats.
     values: Vec<Duration>,
     beats: Vec<Time>,
@@ -189,7 +190,9 @@ impl Receiver {
     }
 
     fn counted_from(&self) -> Time {
-        self.listening.iter().copied().chain([self.last_byte()]).max().unwrap_or(Time::ZERO)
+        let in_silence = self.held.iter().filter(|(from, _)| *from >= self.last_byte());
+        let held: Duration = in_silence.map(|(from, until)| until.since(*from)).sum();
+        self.last_byte() + held
     }
 
     fn silent_at(&self, now: Time) -> Time {
@@ -348,7 +351,7 @@ proptest! {
         let mut model = Receiver {
             settings,
             bytes: vec![],
-            listening: vec![],
+            held: vec![],
             values: settings.heartbeat_time.and_then(travels).into_iter().collect(),
             beats: vec![],
             lowered: vec![],
@@ -374,12 +377,14 @@ proptest! {
                     model.bytes.push(now);
                     // What belonged to the old silence is over, also where it ended this instant.
                     model.stalls.clear();
+                    model.held.clear();
                     model.lates.clear();
                 }
                 Hear::Heartbeat(value) => check_heartbeat(&mut watch, &mut model, value, now)?,
-                Hear::Listening => {
-                    watch.handle_listening(now);
-                    model.listening.push(now);
+                Hear::Held(time) => {
+                    watch.handle_held(time);
+                    model.held.push((now, now + time));
+                    now = now + time;
                 }
                 Hear::Waited(late) => {
                     let until = now - late;

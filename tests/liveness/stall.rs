@@ -120,7 +120,7 @@ fn without_a_limit_a_stall_is_told_and_grants_nothing() {
 #[test]
 fn a_stall_after_the_handler_counts_from_the_handlers_end() {
     let mut watch = watch();
-    watch.handle_listening(at(50_000));
+    watch.handle_held(ms(50_000));
     assert!(watch.handle_waited(at(52_000), at(53_500)).is_some());
     assert_eq!(watch.silent_at(), at(57_000));
     assert!(watch.handle_waited(at(56_000), at(58_000)).is_some());
