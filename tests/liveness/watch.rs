@@ -250,6 +250,15 @@ fn only_the_time_in_the_handler_is_not_counted() {
     assert_eq!(watch.silent_at(), at(7010));
 }
 
+// lesson 32
+#[test]
+fn a_handler_that_returns_at_once_buys_a_silent_peer_no_time() {
+    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    assert_eq!(watch.poll(at(6000)), Verdict::Late { silence: ms(6000) });
+    watch.handle_held(NS);
+    assert_eq!(watch.silent_at(), at(7000) + NS);
+}
+
 // lesson 8
 #[test]
 fn our_own_smaller_limit_holds_from_its_instant_and_not_before() {
