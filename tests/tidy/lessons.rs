@@ -11,13 +11,23 @@ const LAST: u32 = 57;
 pub(super) fn table(sources: &[Source]) -> BTreeMap<u32, Vec<String>> {
     let mut table: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     for source in sources {
-        for (index, line) in source.text.lines().enumerate() {
-            for number in numbers(line) {
+        let lines: Vec<&str> = source.text.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            for number in numbers(&joined(line, lines.get(index + 1).unwrap_or(&""))) {
                 table.entry(number).or_default().push(format!("{}:{}", source.path, index + 1));
             }
         }
     }
     table
+}
+
+/// The line, with the next one where the number stands there.
+fn joined(line: &str, next: &str) -> String {
+    let line = line.trim_end();
+    match line.ends_with("lesson") || line.ends_with("lessons") {
+        true => format!("{line} {}", next.trim_start_matches(['/', '!', ' '])),
+        false => line.to_owned(),
+    }
 }
 
 /// The numbers that follow the word in a comment, with commas or `and` between them.
