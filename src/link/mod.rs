@@ -22,6 +22,8 @@ mod clock;
 mod event;
 mod flight;
 mod handle;
+mod inbox;
+mod lowering;
 mod options;
 mod reader;
 mod sender;
@@ -30,6 +32,8 @@ mod stream;
 
 pub use event::{Cause, Down, DownReason, Event};
 pub use handle::{Handler, Link};
+pub use inbox::{Inbox, InboxStats, Message, RecvError};
+pub use lowering::HeartbeatChange;
 pub use options::{Options, SendError, Stats};
 pub use reader::Reader;
 pub use stream::Stream;
