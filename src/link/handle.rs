@@ -215,74 +215,91 @@ impl<S: Stream, F: Framing> Link<S, F> {
         if let Some(reason) = state.reason.as_ref().or(state.broken.as_ref()) {
             return Ok(Err(SendError::Down(reason.clone())));
         }
-        let idle = !state.writing && state.pending() == 0 && state.handover.is_none();
-        if idle && state.direct_run < DIRECT_RUN {
-            return Ok(self.write_directly(state, payload));
+        let nobody_writes = !state.writing && state.in_flight == 0 && state.handover.is_none();
+        if nobody_writes && state.queue.is_empty() && !state.hot {
+            let mut bytes = std::mem::take(&mut state.scratch);
+            let encoded = shared.framing.encode_data(payload, &mut bytes);
+            if let Err(error) = encoded {
+                state.scratch = bytes;
+                return Ok(Err(SendError::Unfit(error)));
+            }
+            return Ok(self.write_out(state, bytes, 0, 1));
         }
         let pending = state.pending();
         if pending > 0 && pending.saturating_add(payload.len()) > shared.options.queue_bytes {
             return Err(state);
         }
+        let own = state.queue.len();
         if let Err(error) = shared.framing.encode_data(payload, &mut state.queue) {
             return Ok(Err(SendError::Unfit(error)));
         }
         state.queued_messages += 1;
+        if nobody_writes && state.queue.len() >= BATCH {
+            let spare = std::mem::take(&mut state.scratch);
+            let bytes = std::mem::replace(&mut state.queue, spare);
+            let messages = std::mem::take(&mut state.queued_messages);
+            return Ok(self.write_out(state, bytes, own, messages));
+        }
         state.stats.messages_accepted += 1;
-        shared.wake_sender(&mut state);
+        if !state.hot {
+            shared.wake_sender(&mut state);
+        }
         Ok(Ok(()))
     }
 
-    /// Writes a message on the caller's thread. What the kernel does not take within [`PATIENCE`] is
-    /// the sender's to finish.
-    fn write_directly(
+    /// Writes encoded messages, the last of them the caller's `own` from that byte on, on the caller's
+    /// thread. What the kernel does not take within [`PATIENCE`] is the sender's to finish.
+    fn write_out(
         &self,
         mut state: MutexGuard<'_, State<S>>,
-        payload: &[u8],
+        bytes: Vec<u8>,
+        own: usize,
+        messages: u64,
     ) -> Result<(), SendError> {
         let shared = &*self.shared;
         let Some(stream) = state.stream.clone() else {
             return Err(SendError::NotConnected);
         };
-        let mut bytes = std::mem::take(&mut state.scratch);
-        if let Err(error) = shared.framing.encode_data(payload, &mut bytes) {
-            state.scratch = bytes;
-            return Err(SendError::Unfit(error));
-        }
         state.writing = true;
         drop(state);
-        let began = shared.last_received.load(Ordering::Relaxed);
         let written = stream.write(&bytes);
         let now = shared.clock.now();
         let mut state = shared.lock();
         state.writing = false;
+        let mut flight = Flight::new(bytes, messages, now);
         let count = match written {
             Ok(count) => count,
             Err(e) if is_timeout(e.kind()) => 0,
             Err(e) => {
                 let reason = DownReason::io(&e);
                 state.broken = Some(reason.clone());
+                // The caller is told; messages that were accepted before are counted.
+                flight.bytes.truncate(own);
+                flight.messages -= 1;
+                state.handover = Some(flight);
                 shared.notify_all();
                 return Err(SendError::Down(reason));
             }
         };
         state.stats.messages_accepted += 1;
         state.stats.bytes_sent += count as u64;
-        if count > 0 {
-            state.pulse.handle_sent(now);
+        if count_run(&mut state, shared.last_received.load(Ordering::Relaxed), now) {
+            shared.wake_sender(&mut state);
         }
-        count_run(&mut state, began, now);
-        if bytes.len() > LARGE {
+        if flight.bytes.len() > LARGE {
             state.last_large = now;
         }
-        let mut flight = Flight::new(bytes, 1, now);
-        flight.handle_written(count, now);
+        if count > 0 {
+            state.pulse.handle_sent(now);
+            flight.handle_written(count, now);
+        }
         if flight.is_empty() {
             state.scratch = flight.bytes;
         } else {
             state.in_flight = flight.rest().len();
             state.handover = Some(flight);
         }
-        if state.pending() > 0 {
+        if state.in_flight > 0 || (state.pending() > 0 && !state.hot) {
             shared.wake_sender(&mut state);
         }
         if state.room_waiters > 0 || state.reason.is_some() {
@@ -292,13 +309,16 @@ impl<S: Stream, F: Framing> Link<S, F> {
     }
 }
 
-/// Counts direct writes in quick succession. Bytes received in between are an exchange of requests
-/// and replies, not a stream, and stay direct.
-fn count_run<S>(state: &mut State<S>, received: u64, now: Time) {
+/// Counts writes in quick succession, and says whether they have just made the link hot. Bytes
+/// received in between are an exchange of requests and replies, not a stream, and stay direct.
+fn count_run<S>(state: &mut State<S>, received: u64, now: Time) -> bool {
     let quick = now.since(state.last_direct) < QUICK && received == state.received_at_direct;
     state.direct_run = if quick { state.direct_run + 1 } else { 0 };
     state.last_direct = now;
     state.received_at_direct = received;
+    let heats = !state.hot && state.direct_run >= DIRECT_RUN;
+    state.hot |= heats;
+    heats
 }
 
 /// Makes one of a link's threads.
@@ -326,6 +346,9 @@ impl<S: Stream, F: Framing> fmt::Debug for Link<S, F> {
 
 /// Direct writes in quick succession after which the sender takes over.
 const DIRECT_RUN: u32 = 16;
+/// Queued bytes that whoever fills them writes out: the buffers then stay in the cache, and a stream
+/// needs no second thread.
+const BATCH: usize = 64 << 10;
 /// Writes closer than this are in quick succession.
 const QUICK: Duration = Duration::from_micros(50);
 /// Buffers above this size are given back after a time without use.

@@ -35,6 +35,8 @@ pub(super) fn run<S: Stream, F: Framing>(shared: &Shared<S, F>) {
         patience: PATIENCE,
         deferred: Time::NEVER,
         looked: false,
+        next_look: Time::ZERO,
+        sent_at_look: 0,
     };
     sender.run();
 }
@@ -51,6 +53,9 @@ struct Sender<'a, S, F> {
     deferred: Time,
     /// A stuck write past its limit has been given its last look.
     looked: bool,
+    /// On a hot link: when we look in again, and what had been sent when we last did.
+    next_look: Time,
+    sent_at_look: u64,
 }
 
 impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
@@ -78,9 +83,17 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         if state.writing {
             // A program's thread is in a write: bytes are on their way, and it will wake us.
             state.sender_waits = true;
-            return self.shared.wait_until(state, now + TURN);
+            let turn = if state.hot { LOOK_IN } else { TURN };
+            return self.shared.wait_until(state, now + turn);
         }
-        self.load(&mut state, now);
+        let looks = !state.hot || now >= self.next_look;
+        if state.hot && looks {
+            self.next_look = now + LOOK_IN;
+            let sent = state.stats.bytes_sent;
+            let streams = std::mem::replace(&mut self.sent_at_look, sent) != sent;
+            state.hot = streams || !state.queue.is_empty();
+        }
+        self.load(&mut state, now, looks);
         if !self.flight.is_empty() {
             return self.write(state);
         }
@@ -91,7 +104,6 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             self.judge(silent_at, now);
             return self.shared.lock();
         }
-        state.direct_run = 0;
         if now.since(state.last_large) >= QUIET {
             let State { queue, scratch, .. } = &mut *state;
             for buffer in [queue, scratch, &mut self.flight.bytes] {
@@ -100,6 +112,11 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         }
         state.sender_waits = true;
         let mut until = state.pulse.due();
+        if state.hot {
+            until = until.min(self.next_look);
+        } else {
+            state.direct_run = 0;
+        }
         if watches {
             until = until.min(silent_at);
         }
@@ -112,11 +129,11 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     }
 
     /// Puts into flight what is to be written now.
-    fn load(&mut self, state: &mut State<S>, now: Time) {
+    fn load(&mut self, state: &mut State<S>, now: Time, looks: bool) {
         if let Some(left) = state.handover.take() {
             self.flight = left;
         }
-        if self.flight.is_empty() && !state.queue.is_empty() {
+        if looks && self.flight.is_empty() && !state.queue.is_empty() {
             std::mem::swap(&mut state.queue, &mut self.flight.bytes);
             self.flight.messages = std::mem::take(&mut state.queued_messages);
             self.flight.pending_since = now;
@@ -328,6 +345,8 @@ const LOOK: Duration = Duration::from_millis(1);
 pub(super) const LAST_STRETCH: Duration = Duration::from_millis(64);
 /// How long we wait for the other thread that writes before we look again.
 const TURN: Duration = Duration::from_millis(100);
+/// How often the sender looks in on a hot link: the longest that the end of a stream waits.
+const LOOK_IN: Duration = Duration::from_micros(100);
 /// Buffers above this size are given back ...
 const LARGE: usize = 4 << 10;
 /// ... after this long without use for them.

@@ -67,7 +67,10 @@ pub(super) struct State<S> {
     pub(super) handover: Option<Flight>,
     /// A buffer kept for the next direct write.
     pub(super) scratch: Vec<u8>,
-    /// Direct writes in quick succession; at a limit the sender takes over and batches.
+    /// The link is streaming: messages are queued, whoever fills a batch writes it, and the sender
+    /// looks in at short intervals for what is left.
+    pub(super) hot: bool,
+    /// Direct writes in quick succession; at a limit the link is hot.
     pub(super) direct_run: u32,
     pub(super) last_direct: Time,
     pub(super) received_at_direct: u64,
@@ -115,6 +118,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             writing: false,
             handover: None,
             scratch: Vec::new(),
+            hot: false,
             direct_run: 0,
             last_direct: now,
             received_at_direct: 0,

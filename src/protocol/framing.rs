@@ -38,7 +38,7 @@ pub trait Framing: Send + Sync + 'static {
 }
 
 impl<F: Framing> Framing for Arc<F> {
-    #[inline]
+    #[inline(always)]
     fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
         (**self).decode(bytes)
     }
@@ -98,7 +98,7 @@ impl Default for Native {
 }
 
 impl Framing for Native {
-    #[inline]
+    #[inline(always)]
     fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
         let Some((head, rest)) = bytes.split_first_chunk::<4>() else {
             return Ok(Decoded::Partial);
