@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::link::{self, Cause, Down};
+use crate::protocol::ByeCode;
 
 /// Something that happened to a node or one of its peers.
 ///
@@ -156,6 +157,20 @@ impl RefusedReason {
             Self::TooMany => "too-many",
             Self::Gone => "gone",
         }
+    }
+
+    /// The code of the BYE that tells it; `None` where nobody is there to be told.
+    pub fn bye_code(self) -> Option<ByeCode> {
+        Some(match self {
+            Self::UnknownPeer => ByeCode::UNKNOWN_PEER,
+            Self::AlreadyConnected => ByeCode::ALREADY_CONNECTED,
+            Self::Version => ByeCode::VERSION,
+            Self::Protocol => ByeCode::PROTOCOL,
+            Self::TooSlow => ByeCode::TOO_SLOW,
+            Self::ShuttingDown => ByeCode::SHUTTING_DOWN,
+            Self::TooMany => ByeCode::TOO_MANY,
+            Self::Gone => return None,
+        })
     }
 }
 
