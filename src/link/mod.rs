@@ -33,6 +33,7 @@ mod reader;
 mod sender;
 mod shared;
 mod stream;
+mod vitals;
 
 pub use event::{Cause, Down, DownReason, Event};
 pub use handle::{Handler, Link};
@@ -41,3 +42,4 @@ pub use lowering::HeartbeatChange;
 pub use options::{Options, SendError, Stats};
 pub use reader::Reader;
 pub use stream::Stream;
+pub use vitals::Vitals;

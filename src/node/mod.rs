@@ -78,7 +78,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Config, PeerConfig};
-use crate::link::{Link, SendError};
+use crate::link::{Link, SendError, Stats};
 use crate::protocol::FRAME_MAX;
 pub use error::StartError;
 pub use event::{DialFailedReason, Direction, Event, RefusedReason};
@@ -249,6 +249,11 @@ impl Peer {
     /// The heartbeat-time in force for sending, while it is connected and has one.
     pub fn heartbeat_time(&self) -> Option<Duration> {
         self.link().ok()?.heartbeat_time()
+    }
+
+    /// What went over its present link so far; `None` while it is not connected.
+    pub fn stats(&self) -> Option<Stats> {
+        Some(self.link().ok()?.stats())
     }
 
     /// Sends a message; waits for room up to [`Options::send_timeout`].
