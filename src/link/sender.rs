@@ -196,6 +196,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         state.stats.bytes_sent += count as u64;
         if let Some(value) = self.flight.handle_written(count, now) {
             state.pulse.handle_beat_sent(value, now);
+            self.shared.handle_announced(state, value, now);
             state.stats.heartbeats_sent += 1;
         }
         state.in_flight = self.flight.rest().len();
@@ -212,7 +213,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         now: Time,
         interrupted: bool,
     ) -> Guard<'a, S> {
-        let Some(limit) = state.limit(&self.shared.options) else {
+        let Some(limit) = state.limit(&self.shared.options, now) else {
             self.set_patience(PATIENCE_MAX);
             return state;
         };
