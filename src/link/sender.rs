@@ -148,8 +148,16 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             if self.flight.is_empty() {
                 self.flight.pending_since = now;
             }
+            if F::NUMBERED {
+                let State { queue, queued_messages, .. } = state;
+                self.flight.append(queue, queued_messages);
+            }
             let bytes = self.encode_beat(beat, state, now);
-            self.flight.insert_beat(&*self.shared.framing, &bytes, beat.value);
+            if bytes.is_empty() {
+                state.pulse.handle_beat_sent(beat.value, now);
+            } else {
+                self.flight.insert_beat(&*self.shared.framing, &bytes, beat.value);
+            }
         }
         state.in_flight = self.flight.rest().len();
     }
@@ -279,8 +287,8 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             self.flight = left;
         }
         if farewell.flush {
-            self.flight.bytes.append(&mut state.queue);
-            self.flight.messages += std::mem::take(&mut state.queued_messages);
+            let State { queue, queued_messages, .. } = &mut *state;
+            self.flight.append(queue, queued_messages);
         } else {
             state.unsent += self.flight.cut(&*self.shared.framing);
         }

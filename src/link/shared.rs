@@ -100,7 +100,10 @@ pub(super) struct Farewell {
 }
 
 impl<S: Stream, F: Framing> Shared<S, F> {
-    pub(super) fn new(stream: S, framing: Arc<F>, options: Options) -> Self {
+    pub(super) fn new(stream: S, framing: Arc<F>, mut options: Options) -> Self {
+        if !F::NEGOTIATES {
+            options.liveness = options.liveness.without_negotiation();
+        }
         let clock = Clock::start();
         let now = clock.now();
         let state = State {
@@ -195,16 +198,12 @@ impl<S: Stream, F: Framing> Shared<S, F> {
 
     /// Ends the link with a goodbye, which the sender thread writes.
     pub(super) fn take_leave(&self, reason: DownReason, bye: Option<&Bye<'_>>, flush: bool) {
-        let mut bytes = Vec::new();
-        if let Some(bye) = bye {
-            self.framing.encode_bye(bye, &mut bytes);
-        }
         let patience = if flush { self.options.close_timeout } else { LEAVE };
         let until = self.clock.now() + patience;
-        self.mark_ended(reason, Some(Farewell { bye: bytes, flush, until }));
+        self.mark_ended(reason, Some((Farewell { bye: Vec::new(), flush, until }, bye)));
     }
 
-    fn mark_ended(&self, reason: DownReason, farewell: Option<Farewell>) {
+    fn mark_ended(&self, reason: DownReason, farewell: Option<(Farewell, Option<&Bye<'_>>)>) {
         if self.is_forked_child() {
             return;
         }
@@ -215,8 +214,14 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         state.reason = Some(reason);
         state.ended_at = self.clock.now();
         state.sender_waits = false;
-        state.leave_until = farewell.as_ref().map(|farewell| farewell.until + LINGER);
-        state.farewell = farewell;
+        state.farewell = farewell.map(|(mut farewell, bye)| {
+            // Under the lock, as all encoding: no message may be numbered after it and leave before.
+            if let Some(bye) = bye {
+                self.framing.encode_bye(bye, &mut farewell.bye);
+            }
+            farewell
+        });
+        state.leave_until = state.farewell.as_ref().map(|farewell| farewell.until + LINGER);
         let abrupt = state.farewell.is_none();
         self.ended.store(true, Ordering::Release);
         let stream = state.stream.clone();
@@ -234,9 +239,14 @@ impl<S> State<S> {
         self.queue.len() + self.in_flight
     }
 
-    /// How long a write may be stuck, and a peer silent; `None` without a value in force.
+    /// How long a write may be stuck, and a peer silent; `None` without a value in force. Where the
+    /// directions were given values of their own, the greater one.
     pub(super) fn limit(&self, options: &Options) -> Option<Duration> {
-        Some(self.pulse.in_force()?.saturating_add(options.liveness.slack))
+        let value = match options.liveness.given {
+            Some(given) => given.send.max(given.expect).filter(|value| !value.is_zero()),
+            None => self.pulse.in_force(),
+        };
+        Some(value?.saturating_add(options.liveness.slack))
     }
 }
 
