@@ -24,6 +24,7 @@
 
 mod clock;
 mod event;
+mod faults;
 mod flight;
 mod handle;
 mod options;
@@ -33,6 +34,7 @@ mod shared;
 mod stream;
 
 pub use event::{Cause, Down, DownReason, Event};
+pub use faults::Faults;
 pub use handle::{Handler, Link};
 pub use options::{Options, SendError, Stats};
 pub use reader::Reader;

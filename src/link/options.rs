@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::DownReason;
+use super::{DownReason, Faults};
 use crate::liveness::Settings;
 use crate::protocol::ProtocolError;
 
@@ -25,6 +25,8 @@ pub struct Options {
     pub stack_size: usize,
     /// What the link's threads are called after: `pb-s:NAME` sends, `pb-r:NAME` reads. Default empty.
     pub name: String,
+    /// Switches with which a test breaks the link on purpose. Default none.
+    pub faults: Option<Faults>,
 }
 
 impl Default for Options {
@@ -36,6 +38,7 @@ impl Default for Options {
             close_timeout: Duration::from_millis(50),
             stack_size: 256 << 10,
             name: String::new(),
+            faults: None,
         }
     }
 }

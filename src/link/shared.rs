@@ -7,12 +7,14 @@
 //! on state with absolute deadlines. The condition variable has two kinds of waiters, the sender
 //! thread and programs that wait for room, so it is notified to all where both may wait.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::faults;
 use super::flight::{Flight, Unsent};
 use super::{Down, DownReason, Options, Stats, Stream};
 use crate::liveness::{Pulse, Time};
@@ -180,6 +182,17 @@ impl<S: Stream, F: Framing> Shared<S, F> {
 
     pub(super) fn notify_all(&self) {
         self.changed.notify_all();
+    }
+
+    /// Writes what the kernel takes within `patience`, the write timeout that is set on the stream.
+    pub(super) fn write(&self, stream: &S, bytes: &[u8], patience: Duration) -> io::Result<usize> {
+        match &self.options.faults {
+            Some(faults) if faults.stalls_writer() => {
+                std::thread::sleep(patience.min(faults::STEP));
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            _ => stream.write(bytes),
+        }
     }
 
     /// Whether the link has a reason to end.

@@ -159,5 +159,6 @@ fn link_options(shared: &Shared, index: usize) -> link::Options {
         close_timeout: options.close_timeout,
         stack_size: options.stack_size,
         name: peer.name().to_owned(),
+        faults: options.faults.clone(),
     }
 }
