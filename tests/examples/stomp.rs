@@ -4,15 +4,16 @@
 //! stream and keeps STOMP's promise of heart-beats (EOL bytes) in both directions. The values come
 //! from CONNECT and CONNECTED, one for each direction, so negotiation is off.
 
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::time::{Duration, Instant};
+pub(crate) mod greeting;
 
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use greeting::{Greeted, greet};
 use peerbeat::link::{Down, Handler, Link, Options};
 use peerbeat::liveness::Given;
-use peerbeat::protocol::{
-    Bye, ByeCode, Decoded, Decoder, Frame, Framing, Heartbeat, ProtocolError,
-};
+use peerbeat::protocol::{Bye, ByeCode, Decoded, Frame, Framing, Heartbeat, ProtocolError};
 
 /// STOMP 1.2 on the wire. A message is a whole frame with its NUL, as [`frame`] builds it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,47 +96,26 @@ pub(crate) fn header<'a>(frame: &'a [u8], name: &str) -> Option<&'a str> {
     lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }
 
-/// An established session: the stream, what was read behind CONNECTED, the heart-beats settled.
-pub(crate) struct Session {
-    pub(crate) stream: TcpStream,
-    pub(crate) received: Vec<u8>,
-    pub(crate) given: Given,
-}
-
 /// Dials and shakes hands, within `timeout`. `heart_beat`: what we can send and what we want, as in
-/// the header.
+/// the header; the answer is what was settled.
 pub(crate) fn connect(
     addr: impl ToSocketAddrs,
     heart_beat: (Duration, Duration),
     timeout: Duration,
-) -> io::Result<Session> {
-    let until = Instant::now() + timeout;
-    let addr = addr.to_socket_addrs()?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
-    let mut stream = TcpStream::connect_timeout(&addr, timeout)?;
-    stream.set_nodelay(true)?;
+) -> io::Result<Greeted<Given>> {
     let ours = format!("{},{}", heart_beat.0.as_millis(), heart_beat.1.as_millis());
     let login = [("login", "guest"), ("passcode", "guest"), ("heart-beat", &ours)];
     let connect = [&[("accept-version", "1.2"), ("host", "/")][..], &login].concat();
-    stream.write_all(&frame("CONNECT", &connect, b""))?;
-    let mut decoder = Decoder::new(Stomp);
-    let connected = loop {
-        match decoder.poll_frame().map_err(io::Error::other)? {
-            Some(Frame::Data(frame)) if frame.starts_with(b"CONNECTED") => break frame.to_vec(),
-            Some(Frame::Bye(bye)) => return Err(io::Error::other(bye.text.to_owned())),
-            Some(Frame::Heartbeat(_)) => continue,
-            Some(_) => return Err(io::Error::other("CONNECTED was expected")),
-            None => {}
+    greet(addr, &frame("CONNECT", &connect, b""), Stomp, timeout, |frame| match frame {
+        Frame::Data(frame) if frame.starts_with(b"CONNECTED") => {
+            let theirs = header(frame, "heart-beat").unwrap_or("0,0");
+            let given = settle(heart_beat, theirs);
+            given.map(Some).ok_or_else(|| io::Error::other("a heart-beat header of no two numbers"))
         }
-        let left = until.checked_duration_since(Instant::now()).ok_or(io::ErrorKind::TimedOut)?;
-        stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
-        match stream.read(decoder.spare())? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            count => decoder.handle_filled(count),
-        }
-    };
-    let given = settle(heart_beat, header(&connected, "heart-beat").unwrap_or("0,0"))
-        .ok_or_else(|| io::Error::other("a heart-beat header that is not two numbers"))?;
-    Ok(Session { stream, received: decoder.pending().to_vec(), given })
+        Frame::Heartbeat(_) => Ok(None),
+        Frame::Bye(bye) => Err(io::Error::other(bye.text.to_owned())),
+        _ => Err(io::Error::other("CONNECTED was expected")),
+    })
 }
 
 /// What the two headers make: in each direction the greater value, or nothing where either end
@@ -152,7 +132,7 @@ fn main() -> io::Result<()> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:61613".to_owned());
     let seconds = std::env::args().nth(2).and_then(|text| text.parse().ok()).unwrap_or(60);
     let time = Duration::from_secs(5);
-    let Session { stream, received, given } = connect(&addr, (time, time), time)?;
+    let Greeted { stream, received, answer: given } = connect(&addr, (time, time), time)?;
     println!("connected, {given:?}");
     let mut options = Options::default();
     options.liveness.given = Some(given);

@@ -10,7 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::stomp::{self, Session};
+use peerbeat::liveness::Given;
+
+use super::stomp::{self, greeting::Greeted};
 
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
@@ -46,7 +48,7 @@ impl Broker {
     }
 
     /// A new session, with heart-beats of `beat` in both directions.
-    pub(crate) fn session(&self, beat: Duration) -> Session {
+    pub(crate) fn session(&self, beat: Duration) -> Greeted<Given> {
         self.dial(beat).unwrap_or_else(|e| panic!("{e}\n{}", self.output()))
     }
 
@@ -56,7 +58,7 @@ impl Broker {
         assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success(), "{line}");
     }
 
-    fn dial(&self, beat: Duration) -> std::io::Result<Session> {
+    fn dial(&self, beat: Duration) -> std::io::Result<Greeted<Given>> {
         stomp::connect(("127.0.0.1", self.port), (beat, beat), Duration::from_secs(10))
     }
 

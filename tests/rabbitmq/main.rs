@@ -19,7 +19,9 @@ use std::time::{Duration, Instant};
 
 use broker::Broker;
 use peerbeat::link::{Down, DownReason, Event, Faults, Handler, Link, Options};
-use stomp::{Session, Stomp, frame};
+use peerbeat::liveness::Given;
+use stomp::greeting::Greeted;
+use stomp::{Stomp, frame};
 
 /// RabbitMQ rounds to whole seconds, so there is no shorter one.
 const BEAT: Duration = Duration::from_secs(1);
@@ -50,12 +52,12 @@ impl Handler<TcpStream, Stomp> for Recorder {
     }
 }
 
-fn start(session: Session, faults: Option<Faults>) -> (StompLink, Receiver<Seen>) {
+fn start(session: Greeted<Given>, faults: Option<Faults>) -> (StompLink, Receiver<Seen>) {
     let (tell, told) = channel();
     let mut options = Options { faults, ..Options::default() };
-    options.liveness.given = Some(session.given);
+    options.liveness.given = Some(session.answer);
     options.liveness.slack = SLACK;
-    let Session { stream, received, .. } = session;
+    let Greeted { stream, received, .. } = session;
     let link = Link::start(stream, Stomp, &received, &options, Recorder(tell)).unwrap();
     (link, told)
 }
@@ -89,8 +91,8 @@ fn a_session_with_rabbitmq_holds_is_cut_and_notices_a_freeze() {
         |text: String| loudly(&format!("rabbitmq {:7.3}: {text}", began.elapsed().as_secs_f64()));
     let session = || broker.session(BEAT);
     let first = session();
-    log(format!("three sessions with {:?}", first.given));
-    assert_eq!(first.given.expect, Some(BEAT));
+    log(format!("three sessions with {:?}", first.answer));
+    assert_eq!(first.answer.expect, Some(BEAT));
     let (idle, idle_told) = start(first, None);
     let (busy, busy_told) = start(session(), None);
     let faults = Faults::default();
