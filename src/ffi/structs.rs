@@ -161,12 +161,12 @@ pub struct PeerbeatState {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct PeerbeatLiveness {
-    pub(super) opaque: [u64; 48],
+    pub(super) opaque: [u64; 64],
 }
 
 impl Default for PeerbeatLiveness {
     fn default() -> Self {
-        Self { opaque: [0; 48] }
+        Self { opaque: [0; 64] }
     }
 }
 
