@@ -58,6 +58,8 @@
 //!   shut its connections; it must not send.
 
 pub mod config;
+#[allow(unsafe_code)]
+pub mod ffi;
 pub mod link;
 pub mod liveness;
 pub mod node;

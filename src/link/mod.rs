@@ -24,16 +24,24 @@
 
 mod clock;
 mod event;
+mod faults;
 mod flight;
 mod handle;
+mod inbox;
+mod lowering;
 mod options;
 mod reader;
 mod sender;
 mod shared;
 mod stream;
+mod vitals;
 
 pub use event::{Cause, Down, DownReason, Event};
+pub use faults::Faults;
 pub use handle::{Handler, Link};
+pub use inbox::{Inbox, InboxStats, Message, RecvError};
+pub use lowering::HeartbeatChange;
 pub use options::{Options, SendError, Stats};
 pub use reader::Reader;
 pub use stream::Stream;
+pub use vitals::Vitals;
