@@ -5,8 +5,8 @@
 //! [`accept`] on the other, then `Link::establish` with what the greeting says was
 //! [`received`](Greeting::received) beyond HELLO.
 //!
-//! Every wait is computed from one absolute deadline, so that a stranger who drips is cut off at the
-//! same instant as one who says nothing. A stranger gets 604 bytes of stack, and memory only
+//! Every wait is computed from one absolute deadline, so that a stranger who drips is cut off at
+//! the same instant as one who says nothing. A stranger gets 604 bytes of stack, and memory only
 //! once the HELLO is whole and sound.
 //!
 //! ```
@@ -197,8 +197,8 @@ pub fn welcome(
     Ok(())
 }
 
-/// Says goodbye to a connection that is not wanted and makes sure that it can be read: a socket that
-/// is closed with bytes unread sends a reset, which destroys what was on its way. Takes up to
+/// Says goodbye to a connection that is not wanted and makes sure that it can be read: a socket
+/// that is closed with bytes unread sends a reset, which destroys what was on its way. Takes up to
 /// 200 ms with a peer that does not close.
 pub fn refuse(stream: &TcpStream, code: ByeCode, text: &str) {
     let deadline = Instant::now() + LINGER;
@@ -347,7 +347,8 @@ fn write_whole(
 }
 
 /// A socket timeout on the way to `deadline`: never zero, which would mean "for ever", and 7/8 of
-/// what is left while that is long, because the kernel makes long ones an eighth longer (lesson 38).
+/// what is left while that is long, because the kernel makes long ones an eighth longer (lesson
+/// 38).
 fn wait_until(deadline: Instant) -> Duration {
     let left = deadline.saturating_duration_since(Instant::now());
     let step = if left > Duration::from_millis(64) { left / 8 * 7 } else { left };
@@ -360,8 +361,8 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
 }
 
-/// The greatest frame of a handshake: a HELLO of this version has at most 523 bytes, a later one may
-/// have some more.
+/// The greatest frame of a handshake: a HELLO of this version has at most 523 bytes, a later one
+/// may have some more.
 const FRAME_MAX: usize = 600;
 /// A whole frame with its length.
 const BUFFER: usize = FRAME_MAX + 4;

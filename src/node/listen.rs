@@ -1,7 +1,7 @@
 //! The listening sockets of a node, and how a thread that waits on one is woken.
 //!
-//! Without `datasrc-interface` one socket takes IPv6 and IPv4 alike, where the system can; else two,
-//! or the one that there is.
+//! Without `datasrc-interface` one socket takes IPv6 and IPv4 alike, where the system can; else
+//! two, or the one that there is.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};

@@ -1,9 +1,9 @@
 //! What the threads of a node share: its peers, its handler, and whether it runs.
 //!
 //! The phase only goes forward. The lock of the phase is held while nothing is called and nothing
-//! waits but on its own condition variable; the handler is called with no lock held, guarded against
-//! panics, and taken out once the node has ended, so that a handler that keeps handles on its peers
-//! is freed all the same.
+//! waits but on its own condition variable; the handler is called with no lock held, guarded
+//! against panics, and taken out once the node has ended, so that a handler that keeps handles on
+//! its peers is freed all the same.
 //!
 //! Invariant: no connection is added to `handshakes` once the phase is `Stopping`.
 
@@ -277,8 +277,8 @@ pub(super) fn guarded(call: impl FnOnce()) -> bool {
     false
 }
 
-/// Joins threads of ours. They guard the user's code, so a panic in one is a mistake of our own that
-/// the panic hook has told of; what can still be ended in order is.
+/// Joins threads of ours. They guard the user's code, so a panic in one is a mistake of our own
+/// that the panic hook has told of; what can still be ended in order is.
 pub(super) fn join_all(threads: impl IntoIterator<Item = JoinHandle<()>>) {
     for thread in threads {
         let _ = thread.join();

@@ -214,7 +214,8 @@ fn a_slow_handler_holds_up_nobody_else() {
     book.assert_ordered();
 }
 
-// A handler that takes its time over `Up` does not cost the peer its link: what it sent is read first.
+// A handler that takes its time over `Up` does not cost the peer its link: what it sent is read
+// first.
 #[test]
 fn a_slow_welcome_is_not_the_peers_silence() {
     let book = Recorder::default();
