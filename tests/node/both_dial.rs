@@ -89,6 +89,51 @@ fn equal_names_settle_too() {
     assert_settle("same", "same");
 }
 
+/// Both lose the link at once and dial again within 10 ms, so their dials cross in every way.
+fn assert_settle_again(first: &str, second: &str) {
+    let (one, two) = ports();
+    let quick = |text: String| text.replace("time-min 0.02", "time-min 0.01");
+    let quick = |text| quick(text).replace("time-max 0.3", "time-max 0.01");
+    let (left, left_book) = start(&quick(text(first, one, second, two)));
+    let (right, right_book) = start(&quick(text(second, two, first, one)));
+    let (of_left, of_right) = (&left.peers()[0], &right.peers()[0]);
+    for round in 0..100_u8 {
+        for (from, book) in [(of_left, &right_book), (of_right, &left_book)] {
+            book.wait_for("this round's message", |seen| {
+                let _ = from.try_send(&[round]);
+                seen.iter().any(|seen| seen.what == What::Message(vec![round])).then_some(())
+            });
+        }
+        of_left.close();
+        of_right.close();
+    }
+    let settled = || of_left.is_up() && of_right.is_up();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        let before = left_book.count(Seen::is_up);
+        std::thread::sleep(Duration::from_millis(500));
+        if settled() && left_book.count(Seen::is_up) == before {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "it flaps: {:#?}", left_book.all());
+    }
+    let ups = left_book.count(Seen::is_up);
+    assert!(ups <= 120, "{ups} links for 100 losses");
+    drop((left, right));
+    left_book.assert_ordered();
+    right_book.assert_ordered();
+}
+
+#[test]
+fn after_a_hundred_losses_they_have_settled_a_hundred_times() {
+    assert_settle_again("alpha", "beta");
+}
+
+#[test]
+fn equal_names_settle_after_losses_too() {
+    assert_settle_again("same", "same");
+}
+
 #[test]
 fn a_node_that_dials_itself_refuses_itself() {
     let (port, _) = ports();
