@@ -59,6 +59,7 @@ impl<F: Framing> Decoder<F> {
         match self.framing.decode(&self.buffer[self.start..self.end])? {
             Decoded::Partial => Ok(None),
             Decoded::Whole { length, frame } => {
+                debug_assert!((1..=self.end - self.start).contains(&length), "framing: {length}");
                 self.start += length;
                 Ok(Some(frame))
             }
