@@ -193,7 +193,7 @@ fn the_account_of_an_end_is_true() {
     assert_eq!(down.heartbeat_time, Some(ms(150)));
     assert_eq!((down.limit, down.slack), (Some(ms(5150)), ms(5000)));
     assert!(down.up >= ms(350) && down.up <= at - rig.before, "{down:?}");
-    assert!(down.silence >= ms(350) && down.silence <= down.up, "{down:?}");
+    assert!(down.silence >= ms(200) && down.silence <= down.up, "{down:?}");
     assert!(down.last_sent_age <= down.silence, "{down:?}");
     assert_eq!((down.unsent_frames, down.unsent_bytes), (0, 0));
     assert_eq!(rig.link.down(), Some(down));

@@ -71,7 +71,7 @@ fn a_peer_that_stops_reading_is_dead_though_its_heartbeats_come() {
 fn what_was_accepted_and_not_sent_is_counted_to_the_byte() {
     // Through a pipe that takes exactly so many bytes, in every state that a message can be in.
     for (capacity, mode) in
-        [(0, Mode::Idle), (3, Mode::Idle), (333, Mode::Idle), (50, Mode::Always)]
+        [(0, Mode::Idle), (4, Mode::Idle), (333, Mode::Idle), (50, Mode::Always)]
     {
         let (ours, theirs) = pipe(capacity);
         let mut options = options(50, 250);
@@ -111,7 +111,7 @@ fn data_in(mut bytes: &[u8]) -> (u64, u64) {
         assert!(kind == DATA || kind == HEARTBEAT);
         bytes = &bytes[length..];
     }
-    // A first byte decides nothing, but a heartbeat is 33 long and a data frame 105.
+    // The fourth byte tells a heartbeat of 33 bytes from a data frame of 105.
     let is_data = bytes.get(3).is_none_or(|low| *low == 101);
     (whole, if is_data { bytes.len() as u64 } else { 0 })
 }
