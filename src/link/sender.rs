@@ -3,8 +3,8 @@
 //! It waits on the link's condition variable until there is work, the next heartbeat is due, or
 //! silence reaches its limit, whichever is first. A condition variable is punctual to a tenth of a
 //! millisecond where a socket's read timeout is up to two kernel ticks late, so this wait makes the
-//! verdict precise, while the reader's timed reads guarantee it: they work also while this thread is
-//! stuck in a write.
+//! verdict precise, while the reader's timed reads guarantee it: they work also while this thread
+//! is stuck in a write.
 //!
 //! The verdict from here: the reader parks close to the limit without taking anything from the
 //! kernel and publishes the instant; at that instant this thread asks the kernel once more. Bytes
@@ -18,10 +18,11 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use super::clock::micros;
+use super::faults;
 use super::flight::Flight;
 use super::shared::{Farewell, LINGER, Shared, State, shut};
 use super::stream::is_timeout;
-use super::{DownReason, Stream};
+use super::{DownReason, Faults, Stream};
 use crate::liveness::{Beat, Time};
 use crate::protocol::{Framing, Heartbeat, Timing};
 
@@ -111,7 +112,10 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             }
         }
         state.sender_waits = true;
-        let mut until = state.pulse.due();
+        let mut until = match self.holds_beats() {
+            false => state.pulse.due(),
+            true => now + faults::STEP,
+        };
         if state.hot {
             until = until.min(self.next_look);
         } else {
@@ -141,17 +145,30 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
                 state.last_large = now;
             }
         }
-        if self.flight.beat.is_none()
+        if !self.holds_beats()
+            && self.flight.beat.is_none()
             && let Some(beat) = state.pulse.poll(now)
             && (beat.even_busy || self.flight.is_empty())
         {
             if self.flight.is_empty() {
                 self.flight.pending_since = now;
             }
+            if F::NUMBERED {
+                let State { queue, queued_messages, .. } = state;
+                self.flight.append(queue, queued_messages);
+            }
             let bytes = self.encode_beat(beat, state, now);
-            self.flight.insert_beat(&*self.shared.framing, &bytes, beat.value);
+            if bytes.is_empty() {
+                state.pulse.handle_beat_sent(beat.value, now);
+            } else {
+                self.flight.insert_beat(&*self.shared.framing, &bytes, beat.value);
+            }
         }
         state.in_flight = self.flight.rest().len();
+    }
+
+    fn holds_beats(&self) -> bool {
+        self.shared.options.faults.as_ref().is_some_and(Faults::holds_heartbeats)
     }
 
     fn encode_beat(&self, beat: Beat, state: &State<S>, now: Time) -> Vec<u8> {
@@ -171,7 +188,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         state.writing = true;
         drop(state);
         let began = self.shared.clock.now();
-        let written = self.stream.write(self.flight.rest());
+        let written = self.shared.write(&*self.stream, self.flight.rest(), self.patience);
         let now = self.shared.clock.now();
         let mut state = self.shared.lock();
         state.writing = false;
@@ -196,6 +213,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         state.stats.bytes_sent += count as u64;
         if let Some(value) = self.flight.handle_written(count, now) {
             state.pulse.handle_beat_sent(value, now);
+            self.shared.handle_announced(state, value, now);
             state.stats.heartbeats_sent += 1;
         }
         state.in_flight = self.flight.rest().len();
@@ -212,7 +230,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         now: Time,
         interrupted: bool,
     ) -> Guard<'a, S> {
-        let Some(limit) = state.limit(&self.shared.options) else {
+        let Some(limit) = state.limit(&self.shared.options, now) else {
             self.set_patience(PATIENCE_MAX);
             return state;
         };
@@ -279,8 +297,8 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             self.flight = left;
         }
         if farewell.flush {
-            self.flight.bytes.append(&mut state.queue);
-            self.flight.messages += std::mem::take(&mut state.queued_messages);
+            let State { queue, queued_messages, .. } = &mut *state;
+            self.flight.append(queue, queued_messages);
         } else {
             state.unsent += self.flight.cut(&*self.shared.framing);
         }
@@ -309,7 +327,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
                 return false;
             }
             self.set_patience(left.min(PATIENCE));
-            let written = self.stream.write(self.flight.rest());
+            let written = self.shared.write(&*self.stream, self.flight.rest(), self.patience);
             let now = self.shared.clock.now();
             match written {
                 Ok(1..) => {
