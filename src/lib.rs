@@ -6,3 +6,4 @@ pub mod link;
 pub mod liveness;
 pub mod node;
 pub mod protocol;
+pub mod sim;
