@@ -52,13 +52,13 @@ impl Trips {
 }
 
 fn measure(args: &Args) {
-    let trips = args.number("trips", args.scaled(10_000) as usize);
+    let trips = args.number("trips", args.scaled(4000) as usize);
     let mut contenders: Vec<Contender<'_, Trips>> = vec![
         ("raw", Box::new(move || raw(trips))),
         ("peerbeat", Box::new(move || in_handlers(trips))),
         ("peerbeat, from a thread", Box::new(move || from_a_thread(trips))),
     ];
-    let results = alternate(args.rounds(), &mut contenders);
+    let results = alternate(2 * args.rounds(), &mut contenders);
     let mut table = Table::new(["contender", "p50 us", "p99 us", "p50 x raw", "p99 x raw"]);
     for ((name, _), runs) in contenders.iter().zip(&results) {
         table.row([

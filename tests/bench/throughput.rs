@@ -34,7 +34,7 @@ fn small_messages(args: &Args) {
          frames walked, every message checked. raw-bytes = the same sender, the reader only counts.\n\
          Targets: 1 thread at least 0.4 of raw-batched (moonshot 0.6).\n"
     );
-    let count = args.scaled(8_000_000);
+    let count = args.scaled(5_000_000);
     let mut contenders: Vec<Contender<'_, Cost>> = vec![
         ("raw-batched", Box::new(|| raw::batched(1, 64, count, Reading::Frames))),
         ("raw-bytes", Box::new(|| raw::batched(1, 64, count, Reading::Bytes))),
@@ -47,7 +47,7 @@ fn small_messages(args: &Args) {
 
 /// Row 3.
 fn large_messages(args: &Args) {
-    for (size, count) in [(1 << 10, 1_500_000), (16 << 10, 120_000)] {
+    for (size, count) in [(1 << 10, 1_000_000), (16 << 10, 80_000)] {
         heading(&format!("{} KiB one way", size >> 10));
         println!("raw-pieces = as many bytes in writes of 64 KiB. Target: at least 0.8 of it.\n");
         let count = args.scaled(count);

@@ -10,6 +10,7 @@
 
 pub(crate) mod ours;
 pub(crate) mod proc;
+pub(crate) mod proto;
 pub(crate) mod raw;
 pub(crate) mod table;
 
@@ -53,9 +54,9 @@ impl Args {
         self.has("quick")
     }
 
-    /// How many rounds of taking turns: `--rounds N`, default 7.
+    /// How many rounds of taking turns: `--rounds N`, default 11.
     pub(crate) fn rounds(&self) -> usize {
-        self.number("rounds", if self.quick() { 1 } else { 7 })
+        self.number("rounds", if self.quick() { 1 } else { 11 })
     }
 
     /// `count` messages, or a tenth of them in a quick run.
