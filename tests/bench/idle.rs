@@ -11,14 +11,14 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Stdio};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::idle::{self, Figures};
 use common::proc::{self, Use};
 use common::{Args, Spread, Table, heading, ours, progress, raw};
 use peerbeat::link::{Down, Handler, Link};
@@ -38,7 +38,7 @@ fn orchestrate(args: &Args) {
     let noise = proc::Noise::start();
     if args.has("past-limit") {
         heading("Past the machine's limit (target: a clear error, and what runs goes on)");
-        println!("{}", run("peerbeat", 40_000, args).trim());
+        println!("{}", idle::run("peerbeat", "sockets", 40_000, 1).trim());
         return;
     }
     heading("Heartbeats every second both ways; a pair = one sent, one received");
@@ -68,69 +68,28 @@ fn orchestrate(args: &Args) {
 fn rows(table: &mut Table, args: &Args, count: usize) {
     let designs = ["bare", "peerbeat"];
     let mut results = [Vec::new(), Vec::new()];
+    let seconds = args.number("seconds", if args.quick() { 2 } else { 5 });
     for round in 0..args.number("rounds", 1) {
         for (design, results) in designs.iter().zip(&mut results) {
             progress(&format!("{count} links, {design}, round {}", round + 1));
-            results.push(Figures::parse(&run(design, count, args)));
+            let far = if count >= 8000 { "sockets" } else { design };
+            results.push(idle::measure(design, far, count, seconds));
         }
     }
     for (design, figures) in designs.iter().zip(&results) {
-        let of = |at: usize| Spread::of(figures.iter().map(|figures| figures.0[at])).to_string();
-        let against = figures.iter().zip(&results[0]).map(|(a, b)| a.0[1] / b.0[1]);
+        let of = |figure: fn(&Figures) -> f64| Spread::of(figures.iter().map(figure)).to_string();
+        let against = figures.iter().zip(&results[0]).map(|(a, b)| a.cpu / b.cpu);
         table.row([
             count.to_string(),
             (*design).to_owned(),
-            of(0),
-            of(1),
-            of(2),
-            of(3),
-            of(4),
+            of(|figures| figures.switches),
+            of(|figures| figures.cpu),
+            of(|figures| figures.kib),
+            of(|figures| figures.pairs),
+            of(|figures| figures.deaths),
             Spread::of(against).to_string(),
         ]);
     }
-}
-
-/// Switches a pair, CPU us a pair, KiB a link, pairs of those due, false deaths.
-#[derive(Clone, Copy, Debug)]
-struct Figures([f64; 5]);
-
-impl Figures {
-    fn parse(line: &str) -> Self {
-        let mut words = line.split_whitespace().map(|word| word.parse().unwrap_or(f64::NAN));
-        Self([(); 5].map(|()| words.next().unwrap_or(f64::NAN)))
-    }
-}
-
-/// One far and one near process; returns what the near one printed.
-fn run(design: &str, count: usize, args: &Args) -> String {
-    let count_word = count.to_string();
-    let far_design = if count >= 8000 { "sockets" } else { design };
-    let mut far = start(&["--role", "far", "--design", far_design, "--count", &count_word]);
-    let mut output = BufReader::new(far.stdout.take().expect("its output is a pipe"));
-    let mut address = String::new();
-    output.read_line(&mut address).expect("it says where it listens");
-    let seconds = args.number("seconds", if args.quick() { 2 } else { 5 }).to_string();
-    let near = start(&[
-        "--role",
-        "near",
-        "--design",
-        design,
-        "--count",
-        &count_word,
-        "--address",
-        address.trim(),
-        "--seconds",
-        &seconds,
-    ]);
-    let output = near.wait_with_output().expect("the near process ends");
-    far.kill().expect("the far process is there");
-    far.wait().expect("the far process ends");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn start(words: &[&str]) -> Child {
-    let mut command = proc::again(words);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("this program starts again")
 }
 
 /// Heartbeats of all links of this process that are not counted by [`Link::stats`].
@@ -169,30 +128,15 @@ fn near(args: &Args) {
                 return past_limit(&links);
             }
         }
-        // Not all in one instant: real links are not made so, and their beats would stay in step.
-        if made % 50 == 49 {
-            thread::sleep(Duration::from_millis(10));
-        }
+        idle::pace(made);
     }
-    thread::sleep(Duration::from_secs(3));
-    let beats = |links: &[Link]| {
+    let beats = || {
         let counted = SENT.load(Ordering::Relaxed) + RECEIVED.load(Ordering::Relaxed);
         let stats = links.iter().map(Link::stats);
         counted + stats.map(|stats| stats.heartbeats_sent + stats.heartbeats_received).sum::<u64>()
     };
-    let (used, beats_before, began) = (Use::of_threads(), beats(&links), Instant::now());
-    thread::sleep(Duration::from_secs(args.number("seconds", 5) as u64));
-    let seconds = began.elapsed().as_secs_f64();
-    let pairs = (beats(&links) - beats_before) as f64 / 2.0;
-    let used = Use::of_threads().since(&used);
-    println!(
-        "{} {} {} {} {}",
-        used.switches as f64 / pairs,
-        used.cpu.as_nanos() as f64 / 1e3 / pairs,
-        (proc::resident_kib() - before) as f64 / count as f64,
-        pairs / seconds / count as f64,
-        ENDED.load(Ordering::Relaxed),
-    );
+    let ended = || ENDED.load(Ordering::Relaxed);
+    idle::report(count, args.number("seconds", 5), before, beats, ended);
 }
 
 fn connect(address: &str, made: usize) -> Option<TcpStream> {
@@ -215,8 +159,7 @@ fn past_limit(links: &[Link]) {
 }
 
 fn far(args: &Args) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
-    println!("{}", listener.local_addr().expect("a bound listener has an address"));
+    let listener = idle::listen();
     let sockets = Arc::new(Mutex::new(Vec::new()));
     let design = args.value("design").unwrap_or("peerbeat");
     if design == "sockets" {
@@ -225,12 +168,7 @@ fn far(args: &Args) {
     }
     let mut links = Vec::new();
     loop {
-        let Ok((stream, _)) = listener.accept() else {
-            // Out of descriptors: the near process is told by its own limit.
-            thread::sleep(Duration::from_secs(1));
-            continue;
-        };
-        stream.set_nodelay(true).expect("a connected socket takes options");
+        let stream = idle::accept(&listener);
         match design {
             "sockets" => sockets.lock().unwrap_or_else(PoisonError::into_inner).push(stream),
             "bare" => bare(stream),

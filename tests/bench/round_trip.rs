@@ -7,13 +7,12 @@
 
 mod common;
 
-use std::io::{Read, Write};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
-use common::{Args, Contender, Spread, Table, alternate, heading, ours, pair, percentile};
-use common::{proc, ratio};
+use common::trips::{Trips, WARM_UP, in_handlers, micros_since, pong, raw};
+use common::{Args, Contender, Spread, Table, alternate, heading, ours, proc, ratio};
 use peerbeat::link::Link;
 
 fn main() {
@@ -37,20 +36,6 @@ fn main() {
     noise.report();
 }
 
-/// The percentiles of one run, in microseconds.
-#[derive(Clone, Copy, Debug)]
-struct Trips {
-    p50: f64,
-    p99: f64,
-}
-
-impl Trips {
-    fn of(mut micros: Vec<f64>) -> Self {
-        micros.sort_by(f64::total_cmp);
-        Self { p50: percentile(&micros, 50.0), p99: percentile(&micros, 99.0) }
-    }
-}
-
 fn measure(args: &Args) {
     let trips = args.number("trips", args.scaled(4000) as usize);
     let mut contenders: Vec<Contender<'_, Trips>> = vec![
@@ -72,55 +57,6 @@ fn measure(args: &Args) {
     table.print();
 }
 
-fn micros_since(began: Instant) -> f64 {
-    began.elapsed().as_nanos() as f64 / 1e3
-}
-
-fn raw(trips: usize) -> Trips {
-    let (mut near, mut far) = pair();
-    let echo = thread::spawn(move || {
-        let mut frame = [0; FRAME];
-        for _ in 0..trips + WARM_UP {
-            far.read_exact(&mut frame).expect("a frame arrives");
-            far.write_all(&frame).expect("the other end reads");
-        }
-    });
-    let mut micros = Vec::with_capacity(trips + WARM_UP);
-    let mut frame = [7; FRAME];
-    for _ in 0..trips + WARM_UP {
-        let began = Instant::now();
-        near.write_all(&frame).expect("the other end reads");
-        near.read_exact(&mut frame).expect("the frame returns");
-        micros.push(micros_since(began));
-    }
-    echo.join().expect("the echo read all");
-    Trips::of(micros.split_off(WARM_UP))
-}
-
-fn in_handlers(trips: usize) -> Trips {
-    let (done, finished) = mpsc::channel();
-    let mut micros = Vec::with_capacity(trips + WARM_UP);
-    let mut began = Instant::now();
-    let ping = move |link: &Link, payload: &[u8]| {
-        micros.push(micros_since(began));
-        if micros.len() == trips + WARM_UP {
-            let _main_waits = done.send(std::mem::take(&mut micros));
-            return;
-        }
-        began = Instant::now();
-        link.send(payload).expect("the peer reads on");
-    };
-    let links = ours::links(&ours::every_second(), ping, pong);
-    links.0.send(&[7; 64]).expect("the peer reads on");
-    let mut micros = finished.recv().expect("all trips end");
-    ours::close(links);
-    Trips::of(micros.split_off(WARM_UP))
-}
-
-fn pong(link: &Link, payload: &[u8]) {
-    link.send(payload).expect("the peer reads on");
-}
-
 fn from_a_thread(trips: usize) -> Trips {
     let main = thread::current();
     let (done, finished) = mpsc::channel();
@@ -139,8 +75,3 @@ fn from_a_thread(trips: usize) -> Trips {
     ours::close(links);
     Trips::of(micros.split_off(WARM_UP))
 }
-
-/// A 64-byte message on the wire.
-const FRAME: usize = 69;
-/// Trips that are not counted.
-const WARM_UP: usize = 200;

@@ -8,11 +8,13 @@
 
 #![allow(dead_code, unused_imports, reason = "each benchmark uses a part of this")]
 
+pub(crate) mod idle;
 pub(crate) mod ours;
 pub(crate) mod proc;
 pub(crate) mod proto;
 pub(crate) mod raw;
 pub(crate) mod table;
+pub(crate) mod trips;
 
 use std::io::IsTerminal;
 use std::net::{TcpListener, TcpStream};
