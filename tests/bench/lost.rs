@@ -58,13 +58,29 @@ fn main() {
         thread::sleep(Duration::from_millis(500));
     }
     let last = send_all(&mut peers);
+    judge(&reports, &last);
+    drop(others);
+    // The second process speaks once its standard input ends.
+    drop(child.stdin.take());
+    let mut words = String::new();
+    if let Some(output) = &mut child.stdout {
+        output.read_to_string(&mut words).expect("the second process speaks plainly");
+    }
+    println!("{words}");
+    child.wait().expect("the second process ends");
+    noise.report();
+}
+
+/// Waits for the verdicts on those whose last message went out at `last`, and prints how late they
+/// were; all other ends, then and soon after, are wrong.
+fn judge(reports: &mpsc::Receiver<(usize, Instant, Down)>, last: &[(Instant, Instant)]) {
     let limit = Duration::from_secs(2);
     let mut millis = Vec::new();
     let mut early = 0;
     let mut wrong = 0;
-    while millis.len() < lost {
+    while millis.len() < last.len() {
         let (which, at, down) = reports.recv().expect("every lost link is reported");
-        wrong += usize::from(which >= lost || down.reason != DownReason::Silent);
+        wrong += usize::from(which >= last.len() || down.reason != DownReason::Silent);
         let Some((before, after)) = last.get(which) else { continue };
         early += usize::from(at < *before + limit);
         millis.push(at.saturating_duration_since(*after + limit).as_nanos() as f64 / 1e6);
@@ -79,16 +95,6 @@ fn main() {
         digits(percentile(&millis, 99.0)),
         digits(percentile(&millis, 100.0))
     );
-    drop(others);
-    // The second process speaks once its standard input ends.
-    drop(child.stdin.take());
-    let mut words = String::new();
-    if let Some(output) = &mut child.stdout {
-        output.read_to_string(&mut words).expect("the second process speaks plainly");
-    }
-    println!("{words}");
-    child.wait().expect("the second process ends");
-    noise.report();
 }
 
 struct Reporter {
