@@ -3,9 +3,9 @@
 //! host, a firewall that forgot the flow.
 //!
 //! It exchanges heartbeats as Caplin DataSource applications do, in plain blocking threads, with no
-//! dependency but std. Both ends meet at the smaller heartbeat-time, configuring one side is enough,
-//! any byte counts as life, and a peer is down after heartbeat-time + slack: never a nanosecond
-//! earlier, and on an idle machine within a millisecond after it.
+//! dependency but std. Both ends meet at the smaller heartbeat-time, configuring one side is
+//! enough, any byte counts as life, and a peer is down after heartbeat-time + slack: never a
+//! nanosecond earlier, and on an idle machine within a millisecond after it.
 //!
 //! # Where to begin
 //!
@@ -40,8 +40,8 @@
 //!
 //! ```text
 //! bytes -> protocol -> liveness -> link -> node -> ffi, bin        config feeds link and node
-//!          no clock    time is a   one     named    strangers      sim: two ends on a virtual clock
-//!          no socket   value       stream  peers
+//!          no clock    time is a   one     named    strangers      sim: two ends on
+//!          no socket   value       stream  peers                  a virtual clock
 //! ```
 //!
 //! A room imports only from its left. [`protocol`] holds the wire format whole, so that another
@@ -50,14 +50,16 @@
 //! # What holds everywhere
 //!
 //! - Nothing that a peer or a file says can make the library panic, hang or allocate without bound.
-//! - Every end has one [reason](link::DownReason) and the numbers that show it; what was accepted and
-//!   not sent is counted.
+//! - Every end has one [reason](link::DownReason) and the numbers that show it; what was accepted
+//!   and not sent is counted.
 //! - No lock is held while your code is called, and your code may call everything, close included.
 //! - No thread outlives its link. Nothing process-wide is touched: no signal, no hook.
-//! - After `fork` a child may drop its copies, which then neither join the parent's threads nor shut
-//!   its connections; it must not send.
+//! - After `fork` a child may drop its copies, which then neither join the parent's threads nor
+//!   shut its connections; it must not send.
 
 pub mod config;
+#[allow(unsafe_code)]
+pub mod ffi;
 pub mod link;
 pub mod liveness;
 pub mod node;

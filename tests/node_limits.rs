@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::*;
-use peerbeat::node::{Event, RefusedReason};
+use peerbeat::node::{Event, Node, Options, RefusedReason};
 
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -19,7 +19,7 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Threads and descriptors of this process.
+/// Threads of ours and descriptors of this process. The threads of the test harness come and go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Held {
     threads: usize,
@@ -27,8 +27,12 @@ struct Held {
 }
 
 fn held() -> Held {
-    let count = |folder| fs::read_dir(folder).unwrap().count();
-    Held { threads: count("/proc/self/task"), descriptors: count("/proc/self/fd") }
+    let names = fs::read_dir("/proc/self/task").unwrap().filter_map(|task| {
+        // One that ends in this moment has no name any more.
+        fs::read_to_string(task.unwrap().path().join("comm")).ok()
+    });
+    let threads = names.filter(|name| name.starts_with("pb-")).count();
+    Held { threads, descriptors: fs::read_dir("/proc/self/fd").unwrap().count() }
 }
 
 /// Waits until the process holds no more than `most`: the system takes a moment to clear away.
@@ -219,4 +223,69 @@ fn without_descriptors_what_runs_goes_on_and_the_limit_is_named() {
     }
     drop((dialler, server));
     assert_falls_to(before);
+}
+
+/// Runs the test below in a process that may not have much memory: threads run out there.
+#[test]
+fn without_threads_what_runs_goes_on_and_the_limit_is_named() {
+    let _alone = alone();
+    let binary = std::env::current_exe().unwrap();
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -v 2000000 && exec \"$0\" \"$@\""])
+        .arg(binary)
+        .args(["--ignored", "--exact", "in_a_process_with_few_threads", "--nocapture"])
+        .env("MALLOC_ARENA_MAX", "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{output:?}");
+}
+
+#[test]
+#[ignore = "run by the test above, with a limit of memory"]
+fn in_a_process_with_few_threads() {
+    let book = Recorder::default();
+    let mut options = Options::default();
+    // So large that stacks run out long before everything else does.
+    options.stack_size = 128 << 20;
+    let text = format!("{SERVER}\nadd-peer\n remote-name other\nend-peer");
+    let node = Node::start_with(config(&text), book.clone(), options).unwrap();
+    let mut friend = Mock::greet(addr(&node), "client");
+    book.wait_up("client", 1);
+    let mut silent = Vec::new();
+    while book.count(|seen| seen.refused().is_some()) < 3 {
+        assert!(silent.len() < 64, "threads never run out");
+        silent.push(Mock::dial(addr(&node)));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (reason, detail) = book.wait_refused(1);
+    assert_eq!((reason, detail.as_str()), (RefusedReason::TooMany, "no thread left"));
+    let refused = silent.len() - 3;
+    assert_eq!(silent[refused].expect_bye(), (7, "no thread left".to_owned()));
+    let warnings: Vec<_> = book.all().iter().filter_map(|seen| seen.event().cloned()).collect();
+    let warnings = warnings.iter().filter_map(|event| match event {
+        Event::Warning { detail } => Some(detail.as_str()),
+        _ => None,
+    });
+    let warnings: Vec<_> = warnings.collect();
+    assert!(
+        matches!(warnings[..], [one] if one.contains("no thread left (limit ")),
+        "{warnings:?}"
+    );
+    friend.say(&data(b"still here"));
+    book.wait_count("message", 1, |seen| matches!(seen.what, What::Message(_)));
+    // Where there is room again, others are served.
+    drop(silent);
+    book.wait_refused(refused + 3);
+    let deadline = Instant::now() + PATIENCE;
+    let of = |peer| move |seen: &Seen| seen.peer == peer && (seen.is_up() || seen.down().is_some());
+    while book.count(of("other")) == 0 {
+        // The threads of the silent ones may just be ending.
+        assert!(Instant::now() < deadline, "nobody is served any more: {:#?}", book.all());
+        let mut other = Mock::dial(addr(&node));
+        other.say(&hello("other", "", 0));
+        other.frame();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(book.count(of("client")), 1);
 }

@@ -1,4 +1,7 @@
 //! The handle on a link: what a program calls.
+//!
+//! Everything here may be called from any thread, the link's own handler included, and returns in
+//! bounded time (lessons 45, 46). The rules of the lock are written where it lives.
 
 use std::fmt;
 use std::io;
@@ -99,7 +102,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// # Errors
     /// [`SendError::TimedOut`] after the wait; [`SendError::Unfit`] for one too long for a frame;
     /// [`SendError::Down`] once the link has ended. On the link's own reader thread it never waits:
-    /// [`SendError::Full`] at once, because two ends that wait in their readers wait for each other.
+    /// [`SendError::Full`] at once, because two ends that wait in their readers wait for each
+    /// other.
     pub fn send(&self, payload: &[u8]) -> Result<(), SendError> {
         self.send_timeout(payload, self.shared.options.send_timeout)
     }
@@ -133,8 +137,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
 
     /// Sends a message if there is room now.
     ///
-    /// It does not wait for the peer. Where the link is idle and the socket's own buffer turns out to
-    /// be full it can take some ten milliseconds, once; after that the queue takes what comes.
+    /// It does not wait for the peer. Where the link is idle and the socket's own buffer turns out
+    /// to be full it can take some ten milliseconds, once; after that the queue takes what comes.
     ///
     /// # Errors
     /// [`SendError::Full`] where there is no room, else as [`send`](Self::send).
@@ -247,8 +251,9 @@ impl<S: Stream, F: Framing> Link<S, F> {
         Ok(Ok(()))
     }
 
-    /// Writes encoded messages, the last of them the caller's `own` from that byte on, on the caller's
-    /// thread. What the kernel does not take within [`PATIENCE`] is the sender's to finish.
+    /// Writes encoded messages, the last of them the caller's `own` from that byte on, on the
+    /// caller's thread. What the kernel does not take within [`PATIENCE`] is the sender's to
+    /// finish.
     fn write_out(
         &self,
         mut state: MutexGuard<'_, State<S>>,
@@ -346,8 +351,8 @@ impl<S: Stream, F: Framing> fmt::Debug for Link<S, F> {
 
 /// Direct writes in quick succession after which the sender takes over.
 const DIRECT_RUN: u32 = 16;
-/// Queued bytes that whoever fills them writes out: the buffers then stay in the cache, and a stream
-/// needs no second thread.
+/// Queued bytes that whoever fills them writes out: the buffers then stay in the cache, and a
+/// stream needs no second thread.
 const BATCH: usize = 64 << 10;
 /// Writes closer than this are in quick succession.
 const QUICK: Duration = Duration::from_micros(50);

@@ -1,4 +1,7 @@
 //! What a link is told before it starts, and what sending can refuse.
+//!
+//! Every limit has a default, and nothing here changes while a link lives. A refusal says whether
+//! anything was taken.
 
 use std::error::Error;
 use std::fmt;
@@ -23,7 +26,8 @@ pub struct Options {
     /// The stack of each of the link's threads, in bytes; only what is touched takes memory. A
     /// handler that needs more asks for it here. Default 256 KiB.
     pub stack_size: usize,
-    /// What the link's threads are called after: `pb-s:NAME` sends, `pb-r:NAME` reads. Default empty.
+    /// What the link's threads are called after: `pb-s:NAME` sends, `pb-r:NAME` reads. Default
+    /// empty.
     pub name: String,
     /// Switches with which a test breaks the link on purpose. Default none.
     pub faults: Option<Faults>,

@@ -3,8 +3,8 @@
 //! It waits on the link's condition variable until there is work, the next heartbeat is due, or
 //! silence reaches its limit, whichever is first. A condition variable is punctual to a tenth of a
 //! millisecond where a socket's read timeout is up to two kernel ticks late, so this wait makes the
-//! verdict precise, while the reader's timed reads guarantee it: they work also while this thread is
-//! stuck in a write.
+//! verdict precise, while the reader's timed reads guarantee it: they work also while this thread
+//! is stuck in a write.
 //!
 //! The verdict from here: the reader parks close to the limit without taking anything from the
 //! kernel and publishes the instant; at that instant this thread asks the kernel once more. Bytes
@@ -213,6 +213,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         state.stats.bytes_sent += count as u64;
         if let Some(value) = self.flight.handle_written(count, now) {
             state.pulse.handle_beat_sent(value, now);
+            self.shared.handle_announced(state, value, now);
             state.stats.heartbeats_sent += 1;
         }
         state.in_flight = self.flight.rest().len();
@@ -229,7 +230,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         now: Time,
         interrupted: bool,
     ) -> Guard<'a, S> {
-        let Some(limit) = state.limit(&self.shared.options) else {
+        let Some(limit) = state.limit(&self.shared.options, now) else {
             self.set_patience(PATIENCE_MAX);
             return state;
         };

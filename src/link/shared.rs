@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::faults;
 use super::flight::{Flight, Unsent};
+use super::lowering::Lowering;
 use super::{Down, DownReason, Options, Stats, Stream};
 use crate::liveness::{Pulse, Time};
 use crate::protocol::{Bye, Framing};
@@ -36,6 +37,8 @@ pub(super) struct Shared<S, F> {
     pub(super) silent_at: AtomicU64,
     /// The link has a reason to end: the reader's cheap look at `State::reason`.
     ended: AtomicBool,
+    /// A value that the program set was announced: the reader's cheap look at `State::lowering`.
+    pub(super) lowered: AtomicBool,
     pub(super) reader: OnceLock<ThreadId>,
     pub(super) received: Received,
 }
@@ -53,6 +56,8 @@ pub(super) struct State<S> {
     /// Gone once the link has ended, so that the descriptor is not held by forgotten handles.
     pub(super) stream: Option<Arc<S>>,
     pub(super) pulse: Pulse,
+    /// The last value that the program set on the living link.
+    pub(super) lowering: Option<Lowering>,
     /// Frames that wait, encoded, and how many of them are messages.
     pub(super) queue: Vec<u8>,
     pub(super) queued_messages: u64,
@@ -111,6 +116,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         let state = State {
             stream: Some(Arc::new(stream)),
             pulse: Pulse::new(&options.liveness, now),
+            lowering: None,
             queue: Vec::new(),
             queued_messages: 0,
             in_flight: 0,
@@ -145,6 +151,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             last_received: AtomicU64::new(now.as_nanos()),
             silent_at: AtomicU64::new(Time::NEVER.as_nanos()),
             ended: AtomicBool::new(false),
+            lowered: AtomicBool::new(false),
             reader: OnceLock::new(),
             received: Received::default(),
         }
@@ -250,16 +257,6 @@ impl<S> State<S> {
     /// Bytes that were accepted and are not written.
     pub(super) fn pending(&self) -> usize {
         self.queue.len() + self.in_flight
-    }
-
-    /// How long a write may be stuck, and a peer silent; `None` without a value in force. Where the
-    /// directions were given values of their own, the greater one.
-    pub(super) fn limit(&self, options: &Options) -> Option<Duration> {
-        let value = match options.liveness.given {
-            Some(given) => given.send.max(given.expect).filter(|value| !value.is_zero()),
-            None => self.pulse.in_force(),
-        };
-        Some(value?.saturating_add(options.liveness.slack))
     }
 }
 

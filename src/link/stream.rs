@@ -86,8 +86,8 @@ use std::time::Duration;
 /// ```
 pub trait Stream: Send + Sync + 'static {
     /// Whether [`wait_readable`](Self::wait_readable) and [`is_readable`](Self::is_readable) look
-    /// without taking. Where they cannot (a TLS stream), verdicts come from the reader's timed reads
-    /// alone and are up to two kernel ticks later.
+    /// without taking. Where they cannot (a TLS stream), verdicts come from the reader's timed
+    /// reads alone and are up to two kernel ticks later.
     const CAN_PEEK: bool = false;
 
     /// Reads like [`Read::read`]; `WouldBlock` or `TimedOut` once the read timeout has passed.
@@ -193,8 +193,8 @@ impl Stream for TcpStream {
         self.peek(&mut [0]).map(drop)
     }
 
-    // The flag is shared with every clone, so a write or read of ours that begins in this moment may
-    // come back with `WouldBlock` early: both take that as "look at the clock again".
+    // The flag is shared with every clone, so a write or read of ours that begins in this moment
+    // may come back with `WouldBlock` early: both take that as "look at the clock again".
     fn is_readable(&self) -> io::Result<bool> {
         self.set_nonblocking(true)?;
         let seen = self.peek(&mut [0]);

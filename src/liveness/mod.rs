@@ -1,12 +1,13 @@
 //! The rules: when to send a heartbeat, when silence is late, when it kills.
 //!
-//! [`Pulse`] decides for the sending side, [`Watch`] for the receiving one, and [`Liveness`] is both
-//! for a host that has a loop of its own. They are values that are told what happened and when, and
-//! asked what is due: nothing here does I/O, locks, or reads a clock, so every rule is tested to the
-//! nanosecond (lesson 57).
+//! [`Pulse`] decides for the sending side, [`Watch`] for the receiving one, and [`Liveness`] is
+//! both for a host that has a loop of its own. They are values that are told what happened and
+//! when, and asked what is due: nothing here does I/O, locks, or reads a clock, so every rule is
+//! tested to the nanosecond (lesson 57).
 //!
 //! Words: *heartbeat-time*, what a side promises to send by; *slack*, what the receiver forgives;
-//! *silence*, the time since the last byte from the peer; *limit* = heartbeat-time in force + slack.
+//! *silence*, the time since the last byte from the peer; *limit* = heartbeat-time in force +
+//! slack.
 //!
 //! Invariant: a value in force only ever becomes smaller while a connection lives, and lives no
 //! longer than the connection: a new one starts from what was configured.

@@ -28,7 +28,7 @@ pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
             return;
         }
         match accepted {
-            Ok((stream, addr)) => match admit(shared, stream, addr) {
+            Ok((stream, addr)) => match admit(shared, stream, plain(addr)) {
                 Ok(()) => trouble.end(),
                 Err(error) => trouble.report(shared, &shared.limits.no_thread(&error)),
             },
@@ -71,6 +71,11 @@ impl Trouble {
     }
 }
 
+/// A socket that takes IPv4 and IPv6 alike shows IPv4 addresses in the guise of IPv6.
+fn plain(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}
+
 fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
@@ -98,6 +103,7 @@ fn admit(shared: &Arc<Shared>, stream: TcpStream, addr: SocketAddr) -> io::Resul
             return Ok(());
         }
     };
+    shared.join_ended_workers();
     let guest = Guest {
         stream: Arc::clone(&stream),
         addr,

@@ -4,8 +4,8 @@
 //! connection of its own, nobody dials.
 //!
 //! A thread inside the system's resolver or `connect` cannot be woken. A node that stops lets go of
-//! it, so it touches nothing of the node, the handler least of all, until its slot has said that the
-//! node still runs.
+//! it, so it touches nothing of the node, the handler least of all, until its slot has said that
+//! the node still runs.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};

@@ -5,9 +5,42 @@
 //! [`accept`] on the other, then `Link::establish` with what the greeting says was
 //! [`received`](Greeting::received) beyond HELLO.
 //!
-//! Every wait is computed from one absolute deadline, so that a stranger who drips is cut off at the
-//! same instant as one who says nothing. A stranger gets 604 bytes of stack, and memory only
+//! Every wait is computed from one absolute deadline, so that a stranger who drips is cut off at
+//! the same instant as one who says nothing. A stranger gets 604 bytes of stack, and memory only
 //! once the HELLO is whole and sound.
+//!
+//! ```
+//! use std::net::{TcpListener, TcpStream};
+//! use std::time::{Duration, Instant};
+//!
+//! use peerbeat::link::{Link, Options};
+//! use peerbeat::node::handshake;
+//! use peerbeat::protocol::{Hello, Native};
+//!
+//! fn hello(name: &str) -> Hello<'_> {
+//!     Hello { name, label: "", id: 0, always: false }
+//! }
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let addr = listener.local_addr()?;
+//! let deadline = Instant::now() + Duration::from_secs(10);
+//! let dialling = std::thread::spawn(move || {
+//!     let stream = TcpStream::connect(addr).expect("it listens");
+//!     handshake::dial(&stream, &hello("left"), deadline).map(|greeting| greeting.name)
+//! });
+//!
+//! let (stream, _) = listener.accept()?;
+//! let greeting = handshake::accept(&stream, &hello("right"), deadline)?;
+//! assert_eq!(greeting.name, "left");
+//! let (link, reader) =
+//!     Link::establish(stream, Native::default(), &greeting.received, &Options::default())?;
+//! assert_eq!(dialling.join().expect("it did not panic")?, "right");
+//! // The other side has dropped its stream.
+//! let down = reader.run(&mut |_: &Link, message: &[u8]| println!("{message:?}"));
+//! assert_eq!(down.reason.word(), "eof");
+//! # drop(link);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::error::Error;
 use std::fmt;
@@ -164,8 +197,8 @@ pub fn welcome(
     Ok(())
 }
 
-/// Says goodbye to a connection that is not wanted and makes sure that it can be read: a socket that
-/// is closed with bytes unread sends a reset, which destroys what was on its way. Takes up to
+/// Says goodbye to a connection that is not wanted and makes sure that it can be read: a socket
+/// that is closed with bytes unread sends a reset, which destroys what was on its way. Takes up to
 /// 200 ms with a peer that does not close.
 pub fn refuse(stream: &TcpStream, code: ByeCode, text: &str) {
     let deadline = Instant::now() + LINGER;
@@ -314,7 +347,8 @@ fn write_whole(
 }
 
 /// A socket timeout on the way to `deadline`: never zero, which would mean "for ever", and 7/8 of
-/// what is left while that is long, because the kernel makes long ones an eighth longer (lesson 38).
+/// what is left while that is long, because the kernel makes long ones an eighth longer (lesson
+/// 38).
 fn wait_until(deadline: Instant) -> Duration {
     let left = deadline.saturating_duration_since(Instant::now());
     let step = if left > Duration::from_millis(64) { left / 8 * 7 } else { left };
@@ -327,8 +361,8 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
 }
 
-/// The greatest frame of a handshake: a HELLO of this version has at most 523 bytes, a later one may
-/// have some more.
+/// The greatest frame of a handshake: a HELLO of this version has at most 523 bytes, a later one
+/// may have some more.
 const FRAME_MAX: usize = 600;
 /// A whole frame with its length.
 const BUFFER: usize = FRAME_MAX + 4;

@@ -1,7 +1,7 @@
 //! The listening sockets of a node, and how a thread that waits on one is woken.
 //!
-//! Without `datasrc-interface` one socket takes IPv6 and IPv4 alike, where the system can; else two,
-//! or the one that there is.
+//! Without `datasrc-interface` one socket takes IPv6 and IPv4 alike, where the system can; else
+//! two, or the one that there is.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -63,27 +63,22 @@ impl Waker {
 
 /// Opens the sockets that the configuration asks for; none without a port.
 pub(super) fn listen(config: &Config, limits: &SystemLimits) -> Result<Vec<Listener>, StartError> {
-    let Some(port) = config.port() else { return Ok(Vec::new()) };
-    let mut number = match port {
-        Port::Fixed(number) => number,
-        Port::Auto => 0,
+    let mut port = match config.port() {
+        None => return Ok(Vec::new()),
+        Some(Port::Fixed(number)) => number,
+        Some(Port::Auto) => 0,
     };
-    let mut listeners: Vec<Listener> = Vec::new();
-    let mut hosts = config.interfaces().iter();
-    let mut opened = match hosts.len() {
-        0 => bind_all(number),
-        _ => hosts.next().map_or(Ok(Vec::new()), |host| bind_host(host, number, &[])),
-    };
-    let mut host = config.interfaces().first().map_or("*", String::as_str);
-    loop {
-        let opened_here = opened.map_err(|error| failed(host, number, error, limits))?;
-        listeners.extend(opened_here);
-        // A port that the system chose serves the interfaces that follow as well.
-        number = listeners.first().map_or(number, |listener| listener.addr.port());
-        let Some(next) = hosts.next() else { return Ok(listeners) };
-        host = next;
-        opened = bind_host(host, number, &listeners);
+    if config.interfaces().is_empty() {
+        return bind_all(port).map_err(|error| failed("*", port, error, limits));
     }
+    let mut listeners = Vec::new();
+    for host in config.interfaces() {
+        let opened = bind_host(host, port, &listeners);
+        listeners.extend(opened.map_err(|error| failed(host, port, error, limits))?);
+        // A port that the system chose serves the interfaces that follow as well.
+        port = listeners.first().map_or(port, |listener| listener.addr.port());
+    }
+    Ok(listeners)
 }
 
 /// Binds every interface at once.

@@ -4,9 +4,9 @@
 //! that do not, and keeps at it. What happens is told to one [`Handler`], with the [`Peer`] it is
 //! about; a peer's messages and the ups and downs around them come in order.
 //!
-//! One thread for each dialled peer, one for each accepted connection, one that accepts and one that
-//! ends them all; each link has its sender besides. This room never decides liveness: that is the
-//! link's.
+//! One thread for each dialled peer, one for each accepted connection, one that accepts and one
+//! that ends them all; each link has its sender besides. This room never decides liveness: that is
+//! the link's.
 //!
 //! ```
 //! use peerbeat::config::{Config, Options};
@@ -46,18 +46,18 @@
 //!
 //! # Who is accepted
 //!
-//! A HELLO belongs to the first peer of the configuration that it matches and that is not connected,
-//! else to the first that it matches. That one's link is then replaced, because the peer should know
-//! best whether it still has one; with `datasrc-reject-new-peers` it stays, and the newcomer is
-//! refused.
+//! A HELLO belongs to the first peer of the configuration that it matches and that is not
+//! connected, else to the first that it matches. That one's link is then replaced, because the peer
+//! should know best whether it still has one; with `datasrc-reject-new-peers` it stays, and the
+//! newcomer is refused.
 //!
 //! # When both sides dial each other
 //!
 //! The link dialled by the side with the smaller name (bytes compared, then the id, then the label)
-//! stays. That side decides alone: it refuses the other's dial while its own HELLO is out and for 2 s
-//! after; the other side takes what comes and gives its own dial up. With nothing to tell them apart,
-//! each refuses while its own HELLO is out, so a collision costs both a dial but never a link, and
-//! the jitter of the waits parts them.
+//! stays. That side decides alone: it refuses the other's dial while its own HELLO is out and for 2
+//! s after; the other side takes what comes and gives its own dial up. With nothing to tell them
+//! apart, each refuses while its own HELLO is out, so a collision costs both a dial but never a
+//! link, and the jitter of the waits parts them.
 
 mod accept;
 mod backoff;
@@ -78,7 +78,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Config, PeerConfig};
-use crate::link::{Faults, Link, SendError};
+use crate::link::{Faults, Link, SendError, Stats};
 use crate::protocol::FRAME_MAX;
 pub use error::StartError;
 pub use event::{DialFailedReason, Direction, Event, RefusedReason};
@@ -88,8 +88,8 @@ use shared::{Phase, Shared};
 ///
 /// Messages and the events of a link come on the thread that reads it, one at a time and in order.
 /// What concerns no link, such as a dial that failed or a stranger who was refused, comes on other
-/// threads of the node and may come at the same time. No lock is held during a call: all of the node
-/// may be used from inside, [`Node::shutdown`] included.
+/// threads of the node and may come at the same time. No lock is held during a call: all of the
+/// node may be used from inside, [`Node::shutdown`] included.
 ///
 /// While a call lasts, that link is not read: its peer is not blamed for the silence, but feels the
 /// back-pressure. A panic ends the link with [`DownReason::Local`](crate::link::DownReason::Local);
@@ -136,8 +136,9 @@ impl Default for Options {
 /// A handle on a running node; clones are handles on the same one.
 ///
 /// When the last handle that came from [`Node::start`] is dropped, the node is shut down and waited
-/// for; on one of its own threads, in a handler, it is only shut down. Handles from [`Peer::node`] do
-/// not keep it running. A forked child may drop its copies, and nothing happens to the parent's node.
+/// for; on one of its own threads, in a handler, it is only shut down. Handles from [`Peer::node`]
+/// do not keep it running. A forked child may drop its copies, and nothing happens to the parent's
+/// node.
 #[derive(Clone)]
 pub struct Node {
     shared: Arc<Shared>,
@@ -244,7 +245,8 @@ impl Peer {
         self.shared.peer_config(self.index)
     }
 
-    /// Whether it is connected: from [`Event::Up`] until its link dies, which [`Event::Down`] tells.
+    /// Whether it is connected: from [`Event::Up`] until its link dies, which [`Event::Down`]
+    /// tells.
     pub fn is_up(&self) -> bool {
         self.link().is_ok_and(|link| link.is_up())
     }
@@ -252,6 +254,11 @@ impl Peer {
     /// The heartbeat-time in force for sending, while it is connected and has one.
     pub fn heartbeat_time(&self) -> Option<Duration> {
         self.link().ok()?.heartbeat_time()
+    }
+
+    /// What went over its link so far, while there is one.
+    pub fn stats(&self) -> Option<Stats> {
+        Some(self.link().ok()?.stats())
     }
 
     /// Sends a message; waits for room up to [`Options::send_timeout`].
@@ -279,7 +286,8 @@ impl Peer {
         self.link()?.try_send(payload)
     }
 
-    /// Closes the link in order, where there is one; a dialled peer is dialled again after its wait.
+    /// Closes the link in order, where there is one; a dialled peer is dialled again after its
+    /// wait.
     pub fn close(&self) {
         if let Ok(link) = self.link() {
             link.close();

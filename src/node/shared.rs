@@ -1,9 +1,9 @@
 //! What the threads of a node share: its peers, its handler, and whether it runs.
 //!
 //! The phase only goes forward. The lock of the phase is held while nothing is called and nothing
-//! waits but on its own condition variable; the handler is called with no lock held, guarded against
-//! panics, and taken out once the node has ended, so that a handler that keeps handles on its peers
-//! is freed all the same.
+//! waits but on its own condition variable; the handler is called with no lock held, guarded
+//! against panics, and taken out once the node has ended, so that a handler that keeps handles on
+//! its peers is freed all the same.
 //!
 //! Invariant: no connection is added to `handshakes` once the phase is `Stopping`.
 
@@ -60,7 +60,7 @@ struct State {
     /// Accepted connections whose handshake is under way.
     handshakes: HashMap<u64, Arc<TcpStream>>,
     last_handshake: u64,
-    /// Threads of accepted connections; those that have ended are taken out when one is added.
+    /// Threads of accepted connections; those that have ended are taken out before one is added.
     workers: Vec<JoinHandle<()>>,
     supervisor: Option<JoinHandle<()>>,
 }
@@ -200,12 +200,17 @@ impl Shared {
         Ok(Handshake { shared: Arc::clone(self), number })
     }
 
-    /// Keeps the thread of an accepted connection for the end, and lets go of those that have ended.
+    /// Keeps the thread of an accepted connection for the end.
     pub(super) fn add_worker(&self, worker: JoinHandle<()>) {
+        self.lock().workers.push(worker);
+    }
+
+    /// Joins the threads of accepted connections that have ended: their stacks are kept until then,
+    /// and may be what the next thread lacks.
+    pub(super) fn join_ended_workers(&self) {
         let mut state = self.lock();
-        let (ended, mut running): (Vec<_>, Vec<_>) =
+        let (ended, running): (Vec<_>, Vec<_>) =
             mem::take(&mut state.workers).into_iter().partition(JoinHandle::is_finished);
-        running.push(worker);
         state.workers = running;
         drop(state);
         join_all(ended);
@@ -272,8 +277,8 @@ pub(super) fn guarded(call: impl FnOnce()) -> bool {
     false
 }
 
-/// Joins threads of ours. They guard the user's code, so a panic in one is a mistake of our own that
-/// the panic hook has told of; what can still be ended in order is.
+/// Joins threads of ours. They guard the user's code, so a panic in one is a mistake of our own
+/// that the panic hook has told of; what can still be ended in order is.
 pub(super) fn join_all(threads: impl IntoIterator<Item = JoinHandle<()>>) {
     for thread in threads {
         let _ = thread.join();

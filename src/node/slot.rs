@@ -7,8 +7,8 @@
 //! When both sides dial each other, the link dialled by the smaller name stays. The side with the
 //! smaller name decides alone: while its own HELLO is out, and for [`SETTLE`] after, it refuses the
 //! other's dials; else it takes them and sends no HELLO. The other side takes whatever comes. Two
-//! equal names both decide like the smaller: each refuses the other only while its own HELLO is out,
-//! so what a collision costs is a dial, not a link, and the jitter of the waits parts them.
+//! equal names both decide like the smaller: each refuses the other only while its own HELLO is
+//! out, so what a collision costs is a dial, not a link, and the jitter of the waits parts them.
 //!
 //! Invariant: while a turn is held no HELLO of our own is out. While locked: no user code, no I/O.
 
@@ -159,8 +159,8 @@ impl<L: Held, S: Greeted> Slot<L, S> {
         }
     }
 
-    /// Claims the peer, ends the link that it has, and waits up to `deadline` until its end has been
-    /// reported.
+    /// Claims the peer, ends the link that it has, and waits up to `deadline` until its end has
+    /// been reported.
     pub(super) fn claim(&self, terms: Terms, deadline: Instant) -> Result<Turn<'_, L, S>, NoTurn> {
         let mut state = self.lock();
         let number = state.next_number();
@@ -235,7 +235,8 @@ impl<L: Held, S: Greeted> Slot<L, S> {
         goes_on
     }
 
-    /// Waits until no call of the dialling thread's is blocked; `false` = at `deadline` it still is.
+    /// Waits until no call of the dialling thread's is blocked; `false` = at `deadline` it still
+    /// is.
     pub(super) fn wait_unblocked(&self, deadline: Instant) -> bool {
         let mut state = self.lock();
         while matches!(state.dial, Dial::Blocked) {

@@ -1,8 +1,9 @@
 //! The start of a node's threads, and the one that ends them all.
 //!
-//! Everything waits until all threads exist, so a start that fails leaves nothing behind. At the end
-//! every thread is woken, links first, then joined; the one exception is a thread inside the system's
-//! resolver or `connect`, which nothing can wake. Then `Stopped` is reported, and the handler freed.
+//! Everything waits until all threads exist, so a start that fails leaves nothing behind. At the
+//! end every thread is woken, links first, then joined; the one exception is a thread inside the
+//! system's resolver or `connect`, which nothing can wake. Then `Stopped` is reported, and the
+//! handler freed.
 
 use std::io;
 use std::net::Shutdown;

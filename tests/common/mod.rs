@@ -1,7 +1,7 @@
 //! What tests with real sockets share: a peer made of raw bytes, and a handler that writes down.
 //!
-//! The bytes are written here literally and not by the library, so that a mistake in both directions
-//! of its codec cannot hide.
+//! The bytes are written here literally and not by the library, so that a mistake in both
+//! directions of its codec cannot hide.
 // Each test binary uses a part of it, and helpers of tests may unwrap as tests do.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 

@@ -28,13 +28,13 @@ enum Op {
     Cut(usize),
 }
 
-/// What a line may do without anybody being to blame: delays under a third of the slack, stops under
-/// a third.
+/// What a line may do without anybody being to blame: delays under a third of the slack, stops
+/// under a third.
 fn fair(slack: u64) -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (0u64..3000).prop_map(Op::Run),
         2 => (0usize..2).prop_map(Op::Data),
-        2 => (0usize..2, 1u64..400, 1u8..30).prop_map(|(end, gap, times)| Op::Busy(end, gap, times)),
+        2 => (0usize..2, 1u64..400, 1u8..30).prop_map(|(end, gap, n)| Op::Busy(end, gap, n)),
         2 => (0usize..2, 0..=slack / 3).prop_map(|(end, delay)| Op::Delay(end, delay)),
         1 => (0usize..2, 0..=slack / 3).prop_map(|(end, stop)| Op::Stop(end, stop)),
         1 => (0usize..2, 50u64..3000).prop_map(|(end, value)| Op::Lower(end, value)),
@@ -83,8 +83,8 @@ fn apply(line: &mut Line, op: &Op) {
     }
 }
 
-/// The steps of an end's value in force for sending: from when, which. By definition the smallest of
-/// what was configured, heard and lowered until then.
+/// The steps of an end's value in force for sending: from when, which. By definition the smallest
+/// of what was configured, heard and lowered until then.
 fn steps(end: &End) -> Vec<(Time, Duration)> {
     let configured = end.settings.heartbeat_time.filter(|value| !value.is_zero());
     let heard = end.heard.iter().filter_map(|(at, packet)| match packet {
@@ -107,8 +107,8 @@ fn value_at(steps: &[(Time, Duration)], now: Time) -> Option<Duration> {
     steps.iter().rev().find(|(at, _)| *at <= now).map(|(_, value)| *value)
 }
 
-/// Where an end was stopped at this instant, when it went on. What was due at the instant of the stop
-/// itself had been done.
+/// Where an end was stopped at this instant, when it went on. What was due at the instant of the
+/// stop itself had been done.
 fn awake_from(end: &End, now: Time) -> Time {
     let stop = end.stops.iter().find(|(from, until)| *from < now && now < *until);
     stop.map_or(now, |(_, until)| *until)
@@ -136,8 +136,8 @@ fn check_gaps(end: &End, now: Time) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// A heartbeat is an announcement, or comes exactly when the line was idle for the value in force (or
-/// as soon as we ran again); announcements but the first two are a floor apart.
+/// A heartbeat is an announcement, or comes exactly when the line was idle for the value in force
+/// (or as soon as we ran again); announcements but the first two are a floor apart.
 fn check_beats(end: &End) -> Result<(), TestCaseError> {
     let steps = steps(end);
     let mut told: Option<u32> = None;

@@ -154,8 +154,8 @@ fn some_hear() -> impl Strategy<Value = Hear> {
 struct Receiver {
     settings: Settings,
     bytes: Vec<Time>,
-    /// For how long our handler held the reader, and when it gave it back.
-    held: Vec<(Duration, Time)>,
+    /// From when until when our handler held the reader.
+    held: Vec<(Time, Time)>,
     /// Values in force: what was configured and what was raised from heartbeats.
     values: Vec<Duration>,
     beats: Vec<Time>,
@@ -190,8 +190,9 @@ impl Receiver {
     }
 
     fn counted_from(&self) -> Time {
-        let since = self.held.iter().filter(|(_, back)| *back > self.last_byte());
-        self.last_byte() + since.map(|(held, _)| *held).sum()
+        let in_silence = self.held.iter().filter(|(from, _)| *from >= self.last_byte());
+        let held: Duration = in_silence.map(|(from, until)| until.since(*from)).sum();
+        self.last_byte() + held
     }
 
     fn silent_at(&self, now: Time) -> Time {
@@ -376,13 +377,14 @@ proptest! {
                     model.bytes.push(now);
                     // What belonged to the old silence is over, also where it ended this instant.
                     model.stalls.clear();
+                    model.held.clear();
                     model.lates.clear();
                 }
                 Hear::Heartbeat(value) => check_heartbeat(&mut watch, &mut model, value, now)?,
-                Hear::Held(held) => {
-                    now = now + held;
-                    watch.handle_held(held);
-                    model.held.push((held, now));
+                Hear::Held(time) => {
+                    watch.handle_held(time);
+                    model.held.push((now, now + time));
+                    now = now + time;
                 }
                 Hear::Waited(late) => {
                     let until = now - late;

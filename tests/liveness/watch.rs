@@ -221,10 +221,11 @@ fn while_our_handler_holds_the_reader_no_silence_is_counted() {
     let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
     watch.handle_received(at(1000));
     // The handler slept ten limits.
-    let back = at(71_000);
     watch.handle_held(ms(70_000));
+    let back = at(71_000);
     assert_eq!(watch.silent_at(), back + ms(7000));
     assert_eq!(watch.poll(back), wait(back + ms(6000)));
+    assert_eq!(watch.poll(back + ms(6000) - NS), wait(back + ms(6000)));
     assert_eq!(watch.poll(back + ms(6000)), Verdict::Late { silence: ms(76_000) });
     assert_eq!(watch.poll(back + ms(7000) - NS), wait(back + ms(7000)));
     assert_eq!(watch.poll(back + ms(7000)), silent(ms(77_000), ms(7000)));
@@ -232,6 +233,21 @@ fn while_our_handler_holds_the_reader_no_silence_is_counted() {
     watch.handle_received(back + ms(7000));
     assert_eq!(watch.silent_at(), back + ms(14_000));
     assert_eq!(watch.last_received(), back + ms(7000));
+}
+
+// lesson 32
+#[test]
+fn only_the_time_in_the_handler_is_not_counted() {
+    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    // Three frames of one read, each handled for a while; what lies between counts.
+    for held in [ms(100), ms(0), ms(250)] {
+        watch.handle_held(held);
+    }
+    assert_eq!(watch.silent_at(), at(7350));
+    watch.handle_held(Duration::MAX);
+    assert_eq!(watch.silent_at(), Time::NEVER);
+    watch.handle_received(at(10));
+    assert_eq!(watch.silent_at(), at(7010));
 }
 
 // lesson 32

@@ -136,7 +136,8 @@ fn a_lost_link_is_dialled_again_and_so_is_a_closed_one() {
     assert_eq!(book.count(|seen| matches!(seen.event(), Some(Event::Retry { .. }))), 2);
 }
 
-// lesson 49: a peer that accepts and closes does not bring a storm, and no dial comes before its wait
+// lesson 49: a peer that accepts and closes does not bring a storm, and no dial comes before its
+// wait
 #[test]
 fn accepting_and_closing_does_not_reset_the_waits() {
     let (listener, port) = listener();

@@ -213,3 +213,28 @@ fn a_slow_handler_holds_up_nobody_else() {
     std::thread::sleep(Duration::from_millis(1));
     book.assert_ordered();
 }
+
+// A handler that takes its time over `Up` does not cost the peer its link: what it sent is read
+// first.
+#[test]
+fn a_slow_welcome_is_not_the_peers_silence() {
+    let book = Recorder::default();
+    let act = |what: &What, _: Option<&Peer>| {
+        if matches!(what, What::Event(Event::Up { .. })) {
+            std::thread::sleep(Duration::from_millis(600));
+        }
+    };
+    let handler = Acting { book: book.clone(), act: Box::new(act) };
+    let text = format!("datasrc-heartbeat-time 0.1\ndatasrc-heartbeat-slack-time 0.1\n{TEXT}");
+    let node = Node::start(config(&text), handler).unwrap();
+    let mut friend = Mock::greet(addr(&node), "friend");
+    for _ in 0..30 {
+        friend.say(&heartbeat(100));
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    friend.say(&data(b"still here"));
+    book.wait_count("message", 1, |seen| matches!(seen.what, What::Message(_)));
+    drop(node);
+    book.assert_ordered();
+    assert_eq!(book.wait_down("friend", 1).reason.word(), "local");
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peerbeat::link::{DownReason, SendError};
-use peerbeat::node::{Direction, Event, Node, StartError};
+use peerbeat::node::{Direction, Event, Node, Options, StartError};
 
 use crate::common::*;
 
@@ -166,4 +166,17 @@ fn several_interfaces_share_the_port_and_repeats_do_no_harm() {
         Node::start(config("datasrc-port auto\ndatasrc-interface 192.0.2.1"), Recorder::default());
     let text = error.unwrap_err().to_string();
     assert!(text.contains("192.0.2.1") && text.contains("datasrc-interface"), "{text}");
+}
+
+#[test]
+fn a_node_without_threads_does_not_start_and_names_the_limit() {
+    let mut options = Options::default();
+    options.stack_size = 1 << 46;
+    let book = Recorder::default();
+    let error = Node::start_with(config(SERVER), book.clone(), options).unwrap_err();
+    assert!(matches!(&error, StartError::Thread { .. }));
+    let text = error.to_string();
+    assert!(text.starts_with("cannot start: no thread left"), "{text}");
+    assert!(text.contains("ulimit -u"), "{text}");
+    assert_eq!(book.all(), []);
 }

@@ -7,14 +7,23 @@ use std::time::Duration;
 
 use peerbeat::liveness::{Mode, Settings, Time};
 
+#[path = "liveness/host.rs"]
 mod host;
+#[path = "liveness/laws.rs"]
 mod laws;
+#[path = "liveness/line.rs"]
 mod line;
+#[path = "liveness/models.rs"]
 mod models;
+#[path = "liveness/negotiation.rs"]
 mod negotiation;
+#[path = "liveness/pairs.rs"]
 mod pairs;
+#[path = "liveness/pulse.rs"]
 mod pulse;
+#[path = "liveness/stall.rs"]
 mod stall;
+#[path = "liveness/watch.rs"]
 mod watch;
 
 const NS: Duration = Duration::from_nanos(1);
