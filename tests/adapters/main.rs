@@ -11,6 +11,7 @@ mod fix;
 mod framings;
 mod given;
 mod mock;
+mod polling;
 mod soupbintcp;
 mod stomp;
 mod streams;
@@ -21,6 +22,8 @@ mod streams;
 mod examples {
     #[path = "fix.rs"]
     pub(crate) mod fix;
+    #[path = "poll.rs"]
+    pub(crate) mod poll;
     #[path = "soupbintcp.rs"]
     pub(crate) mod soupbintcp;
     #[path = "stomp.rs"]
