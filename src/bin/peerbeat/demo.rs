@@ -9,6 +9,7 @@ mod promise;
 mod reports;
 mod stage;
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -23,11 +24,17 @@ use crate::output::{self, complain};
 use crate::text::{Count, Measured, Seconds};
 use cable::{Cable, Kind, Passed};
 use promise::Promises;
-use reports::{at_of, each, gaps_after, is_down, is_late, is_up, learnt, messages, reason};
+use reports::{
+    at_of, each, gaps_after, is_down, is_late, is_up, learnt, messages, reason, silence,
+};
 use stage::{Side, Stage};
 
 /// Tells the story.
 pub(crate) fn demo() -> ExitCode {
+    if let Err(error) = watch_over() {
+        complain(&format_args!("peerbeat demo: no thread: {error}"));
+        return ExitCode::from(FAILED);
+    }
     let mut stage = Stage::new();
     let mut promises = Promises::default();
     let told = prepare(&mut stage).and_then(|play| play.run(&mut stage, &mut promises));
@@ -46,6 +53,17 @@ pub(crate) fn demo() -> ExitCode {
     let line = format!("\n{} It took {}.", promises.summary(), Measured(stage.elapsed()));
     stage.say(&line);
     output::exit_code(stage.into_written(), done)
+}
+
+/// Ends the process where the story does not: every wait has its deadline, but a call into a broken
+/// library has none.
+fn watch_over() -> io::Result<()> {
+    let watch = || {
+        thread::sleep(STORY);
+        complain(&format_args!("BROKEN PROMISE: the demo did not end within {}", Seconds(STORY)));
+        std::process::exit(FAILED.into());
+    };
+    thread::Builder::new().name("watch".to_owned()).spawn(watch).map(drop)
 }
 
 /// The two programs and what is between them.
@@ -225,7 +243,10 @@ impl Play {
             let after = |is: fn(&Event) -> bool| {
                 at_of(stage.since(mark), side, is).zip(last).map(|(at, last)| at - last)
             };
-            let (late, down) = (after(is_late), after(is_down));
+            let (late, mut down) = (after(is_late), after(is_down));
+            // The node's own number must not be early either: it knows when the byte was read.
+            let own = stage.since(mark).iter().find_map(|seen| silence(seen, side));
+            down = own.filter(|own| *own < LIMIT).or(down);
             let reason = stage.since(mark).iter().find_map(|seen| reason(seen, side));
             if let Some(down) = down {
                 let line = format!(
@@ -349,6 +370,8 @@ add-peer
     heartbeat-slack-time 0.5
 end-peer";
 
+/// Far longer than the story takes with every wait at its deadline.
+const STORY: Duration = Duration::from_secs(40);
 /// As [`FEED`] says.
 const HEARTBEAT_TIME: Duration = Duration::from_secs(1);
 /// Heartbeat-time and half the slack.

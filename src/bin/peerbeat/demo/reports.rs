@@ -39,6 +39,14 @@ pub(super) fn reason(seen: &Seen, side: Side) -> Option<&'static str> {
     }
 }
 
+/// How long the other had been silent when `side` took it for gone, by its own measure.
+pub(super) fn silence(seen: &Seen, side: Side) -> Option<Duration> {
+    match seen.event_of(side)? {
+        Event::Down(down) => Some(down.silence),
+        _ => None,
+    }
+}
+
 /// The heartbeat-time that the hub, having none, took over.
 pub(super) fn learnt(seen: &[Seen]) -> Option<Duration> {
     seen.iter().find_map(|seen| match seen.event_of(Side::Hub)? {
