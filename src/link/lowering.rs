@@ -103,8 +103,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
 }
 
 impl<S> State<S> {
-    /// How long a write may be stuck at `now`; `None` without a value in force. Where the directions
-    /// were given values of their own, the greater one counts.
+    /// How long a write may be stuck at `now`; `None` without a value in force. Where the
+    /// directions were given values of their own, the greater one counts.
     pub(super) fn limit(&self, options: &Options, now: Time) -> Option<Duration> {
         match &self.lowering {
             Some(Lowering { until, old_limit, .. }) if until.is_none_or(|until| now < until) => {

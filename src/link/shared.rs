@@ -235,7 +235,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         state.ended_at = self.clock.now();
         state.sender_waits = false;
         state.farewell = farewell.map(|(mut farewell, bye)| {
-            // Under the lock, as all encoding: no message may be numbered after it and leave before.
+            // Under the lock, as all encoding: no message may be numbered after it and leave
+            // before.
             if let Some(bye) = bye {
                 self.framing.encode_bye(bye, &mut farewell.bye);
             }

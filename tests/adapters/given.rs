@@ -17,8 +17,8 @@ fn given(send: Option<u64>, expect: Option<u64>) -> Settings {
     Settings { given, slack: ms(20), heartbeat_time: Some(ms(7)), ..Settings::default() }
 }
 
-/// Two hosts on a virtual clock that pass each other heartbeats until `until`; returns how many each
-/// sent, and the first verdict.
+/// Two hosts on a virtual clock that pass each other heartbeats until `until`; returns how many
+/// each sent, and the first verdict.
 fn run(sides: [Settings; 2], mute: bool, until: Time) -> ([u32; 2], Option<(usize, Time)>) {
     let mut hosts = sides.map(|settings| Liveness::new(&settings, Time::ZERO));
     let (mut now, mut sent) = (Time::ZERO, [0; 2]);

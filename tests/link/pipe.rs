@@ -60,7 +60,8 @@ impl Half {
         self.state.lock().unwrap()
     }
 
-    /// Waits for `is_ready` or for the time to be up; `TimedOut`, the other kind than TCP's, says so.
+    /// Waits for `is_ready` or for the time to be up; `TimedOut`, the other kind than TCP's, says
+    /// so.
     fn wait(
         &self,
         timeout: Duration,

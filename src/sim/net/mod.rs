@@ -1,7 +1,7 @@
 //! Hosts, the connections between them, and the virtual clock that all of it runs on.
 //!
-//! Nothing happens between two steps: the clock jumps to the next instant at which a byte arrives, a
-//! wait ends or the script says something, and everything of that instant is done there, in one
+//! Nothing happens between two steps: the clock jumps to the next instant at which a byte arrives,
+//! a wait ends or the script says something, and everything of that instant is done there, in one
 //! fixed order. It uses no thread and no real time, so a run is its seed and its script.
 
 mod faults;
@@ -235,7 +235,8 @@ impl<'h> Net<'h> {
         &self.history[from.saturating_sub(self.forgotten).min(self.history.len())..]
     }
 
-    /// Forgets what happened so far but for the last few records, so that a long run takes no memory.
+    /// Forgets what happened so far but for the last few records, so that a long run takes no
+    /// memory.
     pub fn forget(&mut self) {
         let count = (self.handed_on - self.forgotten).saturating_sub(KEPT);
         self.history.drain(..count);
