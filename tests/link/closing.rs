@@ -7,6 +7,7 @@ use peerbeat::link::{DownReason, Link, Options, SendError};
 use peerbeat::protocol::{Bye, ByeCode, Native};
 
 use crate::mock::{BYE, DATA, Got, LONG, frame, heartbeat, tcp_pair};
+use crate::pipe::pipe;
 use crate::rig::{Rig, Told, assert_soon, fill, ms, notes, numbered, options};
 
 fn local() -> DownReason {
@@ -185,4 +186,39 @@ fn bytes_read_with_the_handshake_are_the_first_that_are_told() {
     assert_eq!(log.message(), b"one");
     mock.say(&frame(DATA, b"two")[4..]);
     assert_eq!(log.message(), b"two");
+}
+
+#[test]
+fn close_with_a_stuck_peer_ends_in_bounded_time_and_counts() {
+    // lesson 42; also where the write under way would have waited for longer than that
+    for (heartbeat_ms, stuck_for) in [(0, 20), (0, 700), (60_000, 700), (300, 300)] {
+        let rig = Rig::new(&options(heartbeat_ms, 2000));
+        let beating = rig.mock.beat(0, ms(50));
+        let sent = fill(&rig.link, 100_000);
+        thread::sleep(ms(stuck_for));
+        let accepted = rig.link.stats().bytes_sent;
+        let began = Instant::now();
+        rig.link.close();
+        let (at, down) = rig.log.down();
+        assert_eq!(down.reason, local());
+        assert_soon(began, at, "the end");
+        assert!(rig.link.stats().bytes_sent >= accepted);
+        assert!(down.unsent_frames > 50 && down.unsent_frames < sent.len() as u64);
+        drop(beating);
+    }
+}
+
+#[test]
+fn no_end_has_to_wait_for_a_stuck_write() {
+    // lesson 45: the pipe refuses write timeouts over 50 ms, whatever the limit is
+    for heartbeat_ms in [0, 60_000] {
+        let (ours, _theirs) = pipe(10);
+        let (notes, log) = notes(|_: &Link<_>, _| {});
+        let options = options(heartbeat_ms, 10_000);
+        let link = Link::start(ours, Native::default(), &[], &options, notes).unwrap();
+        link.try_send(&[0; 100]).unwrap();
+        thread::sleep(ms(500));
+        link.close();
+        assert_eq!(log.down().1.reason, local());
+    }
 }

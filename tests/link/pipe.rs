@@ -60,7 +60,7 @@ impl Half {
         self.state.lock().unwrap()
     }
 
-    /// Waits for `is_ready` or for the time to be up; `TimedOut`, the other kind than TCP's, says so.
+    /// Waits for `is_ready` or for the time to be up, which `TimedOut` says, as on other systems.
     fn wait(
         &self,
         timeout: Duration,
@@ -158,6 +158,7 @@ impl Stream for Pipe {
 
     fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
         assert!(!timeout.is_zero(), "a write timeout of zero");
+        assert!(timeout <= Duration::from_millis(50), "a write timeout of {timeout:?}");
         self.timeouts.lock().unwrap().write = timeout;
         Ok(())
     }
