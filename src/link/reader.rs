@@ -262,9 +262,12 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     /// the connection, and a reset destroys the goodbye.
     fn drain(&mut self, stream: &S) {
         let shared = self.link.shared();
-        let Some(until) = shared.lock().leave_until else { return };
         self.decoder.discard();
-        loop {
+        // The sender brings the instant forward when it shuts. From then on bytes are left unread:
+        // a peer that only writes learns of the end by the reset that follows. A socket that was
+        // read empty after the shutdown is closed in silence, its window shut, and such a peer is
+        // stuck for the minute that the kernel remembers it.
+        while let Some(until) = shared.lock().leave_until {
             let left = until.since(shared.clock.now());
             if left.is_zero() {
                 return;

@@ -313,6 +313,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         while whole && !state.reader_done && self.shared.clock.now() < until {
             state = self.shared.wait_until(state, until);
         }
+        state.leave_until = Some(self.shared.clock.now());
         drop(state);
         shut(&*self.stream, Shutdown::Both);
         self.shared.lock()

@@ -222,3 +222,26 @@ fn no_end_has_to_wait_for_a_stuck_write() {
         assert_eq!(log.down().1.reason, local());
     }
 }
+
+#[test]
+fn bye_arrives_even_with_data_unread_on_our_side() {
+    // A socket that is closed with bytes unread resets, and a reset destroys what is on its way.
+    for _ in 0..10 {
+        let mut rig = Rig::new(&options(60_000, 60_000));
+        let stream = rig.mock.stream.try_clone().unwrap();
+        let floods = thread::spawn(move || {
+            let bytes = frame(DATA, &[1; 10_000]).repeat(10);
+            while std::io::Write::write_all(&mut &stream, &bytes).is_ok() {}
+        });
+        rig.log.message();
+        rig.link.send(b"last words").unwrap();
+        rig.link.close();
+        assert_eq!(rig.mock.no_heartbeat().payload, b"last words");
+        assert_eq!(rig.mock.no_heartbeat().kind, BYE);
+        let closed = Instant::now();
+        assert_eq!(rig.log.down().1.reason, local());
+        // Whoever only writes learns of the end as well, and not after the kernel's minute.
+        floods.join().unwrap();
+        assert_soon(closed, Instant::now(), "the end for a peer that only writes");
+    }
+}
