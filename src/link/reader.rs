@@ -88,6 +88,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             let bye = Bye { code: ByeCode::CLOSE, text: "" };
             self.link.end(DownReason::Local { detail }, Some(&bye));
         }
+        self.drain();
         let down = self.finish();
         match read {
             Ok(()) => down,
@@ -113,7 +114,6 @@ impl<S: Stream, F: Framing> Reader<S, F> {
                 Verdict::Wait { next } => self.read(&stream, handler, next),
             }
         }
-        self.drain(&stream);
     }
 
     /// Waits for bytes, at the latest until `next`, and hands on what they make.
@@ -260,19 +260,15 @@ impl<S: Stream, F: Framing> Reader<S, F> {
 
     /// Reads and drops while the goodbye is under way: closing a socket with unread bytes resets
     /// the connection, and a reset destroys the goodbye.
-    fn drain(&mut self, stream: &S) {
-        let shared = self.link.shared();
+    fn drain(&mut self) {
+        let (shared, Some(stream)) = (self.link.shared(), &self.stream) else { return };
         self.decoder.discard();
-        // The sender brings the instant forward when it shuts. From then on bytes are left unread:
-        // a peer that only writes learns of the end by the reset that follows. A socket that was
-        // read empty after the shutdown is closed in silence, its window shut, and such a peer is
-        // stuck for the minute that the kernel remembers it.
-        while let Some(until) = shared.lock().leave_until {
-            let left = until.since(shared.clock.now());
-            if left.is_zero() {
-                return;
-            }
-            let _shut = stream.set_read_timeout(left.max(LOOK));
+        // What is unread when the sender has shut the stream stays unread: a peer that only writes
+        // learns of the end by the reset that follows. A socket that was read empty after that is
+        // closed in silence, its window shut, and such a peer is stuck for the minute that the
+        // kernel remembers it.
+        while shared.lock().leaving {
+            let _shut = stream.set_read_timeout(LINGER);
             match stream.read(self.decoder.spare()) {
                 Ok(0) => return,
                 Ok(_) => {}

@@ -313,19 +313,21 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         while whole && !state.reader_done && self.shared.clock.now() < until {
             state = self.shared.wait_until(state, until);
         }
-        state.leave_until = Some(self.shared.clock.now());
+        state.leaving = false;
         drop(state);
         shut(&*self.stream, Shutdown::Both);
         self.shared.lock()
     }
 
-    /// Writes the whole flight, and says whether it was done in time.
+    /// Writes the whole flight, and says whether it was done in time. Where this thread comes too
+    /// late it still writes once.
     fn write_until(&mut self, until: Time) -> bool {
+        let mut left = Duration::MAX;
         while !self.flight.is_empty() {
-            let left = until.since(self.shared.clock.now());
             if left.is_zero() {
                 return false;
             }
+            left = until.since(self.shared.clock.now());
             self.set_patience(left.min(PATIENCE));
             let written = self.shared.write(&*self.stream, self.flight.rest(), self.patience);
             let now = self.shared.clock.now();

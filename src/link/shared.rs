@@ -86,8 +86,8 @@ pub(super) struct State<S> {
     pub(super) reason: Option<DownReason>,
     pub(super) ended_at: Time,
     pub(super) farewell: Option<Farewell>,
-    /// Until when the reader reads and drops while the goodbye is under way.
-    pub(super) leave_until: Option<Time>,
+    /// The goodbye is under way: the reader reads and drops until the sender has shut the stream.
+    pub(super) leaving: bool,
     pub(super) reader_done: bool,
     pub(super) unsent: Unsent,
     pub(super) down: Option<Down>,
@@ -134,7 +134,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             reason: None,
             ended_at: now,
             farewell: None,
-            leave_until: None,
+            leaving: false,
             reader_done: false,
             unsent: Unsent::default(),
             down: None,
@@ -241,8 +241,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             }
             farewell
         });
-        state.leave_until = state.farewell.as_ref().map(|farewell| farewell.until + LINGER);
-        let abrupt = state.farewell.is_none();
+        state.leaving = state.farewell.is_some();
+        let abrupt = !state.leaving;
         self.ended.store(true, Ordering::Release);
         let stream = state.stream.clone();
         drop(state);
