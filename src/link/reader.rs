@@ -132,7 +132,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             self.tell(handler, &Event::Stalled { late });
         }
         match read {
-            Ok(0) => self.link.end(DownReason::Eof, None),
+            Ok(0) => self.handle_end(),
             Ok(count) => self.handle_received(handler, count),
             Err(e) if is_timeout(e.kind()) => {}
             Err(e) => self.link.end(DownReason::io(&e), None),
@@ -150,6 +150,28 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let parked = stream.wait_readable();
         shared.silent_at.store(Time::NEVER.as_nanos(), Ordering::SeqCst);
         parked
+    }
+
+    /// The stream has ended. The kernel tells an error of a socket once, to whoever asks first, and
+    /// everybody else that the stream is over: where a write of ours was told, or is being told now,
+    /// it knows why.
+    fn handle_end(&self) {
+        let shared = self.link.shared();
+        let mut state = shared.lock();
+        let until = shared.clock.now() + LINGER;
+        state.room_waiters += 1;
+        while state.writing && state.reason.is_none() && shared.clock.now() < until {
+            state = shared.wait_until(state, until);
+        }
+        state.room_waiters -= 1;
+        // A write to a stream that is over says only that.
+        let told = |kind: &io::ErrorKind| *kind != io::ErrorKind::BrokenPipe;
+        let reason = match &state.broken {
+            Some(reason @ DownReason::Io { kind, .. }) if told(kind) => reason.clone(),
+            _ => DownReason::Eof,
+        };
+        drop(state);
+        self.link.end(reason, None);
     }
 
     fn handle_received<H: Handler<S, F>>(&mut self, handler: &mut H, count: usize) {
