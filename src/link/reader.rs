@@ -313,7 +313,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             sender => std::mem::forget(sender),
         }
         let mut state = shared.lock();
-        while state.writing && !shared.is_forked_child() {
+        while (state.writing || state.shutting) && !shared.is_forked_child() {
             state = shared.wait_until(state, shared.clock.now() + LINGER);
         }
         if let Some(mut left) = state.handover.take() {

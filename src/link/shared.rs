@@ -65,6 +65,8 @@ pub(super) struct State<S> {
     pub(super) in_flight: usize,
     /// Somebody is in a write, without the lock.
     pub(super) writing: bool,
+    /// Somebody is in a shutdown, without the lock.
+    pub(super) shutting: bool,
     /// What a program's thread could not write whole; the sender goes on with it.
     pub(super) handover: Option<Flight>,
     /// A buffer kept for the next direct write.
@@ -121,6 +123,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             queued_messages: 0,
             in_flight: 0,
             writing: false,
+            shutting: false,
             handover: None,
             scratch: Vec::new(),
             hot: false,
@@ -242,12 +245,17 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             farewell
         });
         state.leaving = state.farewell.is_some();
-        let abrupt = !state.leaving;
         self.ended.store(true, Ordering::Release);
-        let stream = state.stream.clone();
-        drop(state);
-        if let (true, Some(stream)) = (abrupt, stream) {
+        if !state.leaving
+            && let Some(stream) = state.stream.clone()
+        {
+            state.shutting = true;
+            drop(state);
             shut(&*stream, std::net::Shutdown::Both);
+            drop(stream);
+            self.lock().shutting = false;
+        } else {
+            drop(state);
         }
         self.changed.notify_all();
     }
