@@ -79,6 +79,60 @@ static void lose_in_handshake(void) {
     }
 }
 
+static int dial(uint16_t port) {
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    addr.sin_port = htons(port);
+    MUST(connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0);
+    return fd;
+}
+
+static void on_event(void *user_data, peerbeat_node *node, const peerbeat_event *event) {
+    (void)user_data;
+    if (event->kind == PEERBEAT_EVENT_UP)
+        for (int i = 0; i < 100; i++)
+            peerbeat_node_try_send(node, event->peer, "tick", 4);
+}
+
+/* A node and a listener, visited by strangers who do not wait for the answer, and by a peer who
+ * does not either. */
+static void lose_visitors(void) {
+    static const char known[] = "\0\0\0\x12\1PBHB\1\0\0\0\0\0\5known";
+    static const char unknown[] = "\0\0\0\x12\1PBHB\1\0\0\0\0\0\5other";
+    const struct {
+        const char *bytes;
+        size_t len;
+    } says[] = {{"", 0}, {"GET / HTTP/1.0\r\n\r\n", 18}, {unknown, 22}, {known, 22}};
+    peerbeat_config *config;
+    peerbeat_node *node;
+    peerbeat_listener *listener;
+    peerbeat_handler handler = {sizeof handler, 0, NULL, on_event, NULL, 0};
+    const char *text = "datasrc-interface 127.0.0.1\ndatasrc-port auto\nadd-peer\n"
+                       "remote-name known\nheartbeat-time 0.01\nend-peer\n";
+    uint16_t ports[2];
+    IS(peerbeat_config_parse(text, NULL, &config), PEERBEAT_OK);
+    IS(peerbeat_node_start(config, &handler, &node), PEERBEAT_OK);
+    IS(peerbeat_node_port(node, &ports[0]), PEERBEAT_OK);
+    IS(peerbeat_listener_open("127.0.0.1", 0, &listener), PEERBEAT_OK);
+    IS(peerbeat_listener_port(listener, &ports[1]), PEERBEAT_OK);
+    for (int i = 0; i < 64; i++) {
+        peerbeat_link *link = NULL;
+        int fd = dial(ports[i % 2]);
+        MUST(write(fd, says[i / 2 % 4].bytes, says[i / 2 % 4].len) >= 0);
+        if (i & 8)
+            usleep(1000);
+        if (i & 16)
+            close(fd);
+        else
+            reset(fd);
+        if (i % 2 && peerbeat_listener_accept(listener, NULL, 5000, &link) == PEERBEAT_OK)
+            IS(peerbeat_link_free(link), PEERBEAT_OK);
+    }
+    IS(peerbeat_node_free(node), PEERBEAT_OK);
+    IS(peerbeat_listener_free(listener), PEERBEAT_OK);
+    peerbeat_config_free(config);
+}
+
 int main(void) {
     signal(SIGPIPE, SIG_DFL);
     /* The test can fail: a plain write to such a socket does kill. */
@@ -97,6 +151,7 @@ int main(void) {
         for (int what = 0; what < 8; what++)
             lose(way, what & 1, what & 2, what & 4);
     lose_in_handshake();
+    lose_visitors();
     struct sigaction now; /* and nobody has touched it */
     MUST(sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL);
     return 0;
