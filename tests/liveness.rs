@@ -69,6 +69,7 @@ fn settings(heartbeat_time: u64, slack: u64) -> Settings {
         slack: ms(slack),
         mode: Mode::Idle,
         heartbeat_time_min: ms(100),
+        given: None,
     }
 }
 

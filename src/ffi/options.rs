@@ -120,6 +120,7 @@ pub(super) fn settings(raw: &PeerbeatOptions) -> Option<Settings> {
         slack: millis(raw.slack_ms),
         mode,
         heartbeat_time_min: millis(raw.heartbeat_time_min_ms),
+        given: None,
     })
 }
 

@@ -371,7 +371,7 @@ int peerbeat_link_free(peerbeat_link *link);
 /* Yours to allocate, and to copy like any struct: no thread, heap, lock or clock in it. All times
  * are nanoseconds on a monotonic clock of yours, such as CLOCK_MONOTONIC. */
 typedef struct peerbeat_liveness {
-    uint64_t opaque[48];
+    uint64_t opaque[64];
 } peerbeat_liveness;
 
 #define PEERBEAT_NEVER UINT64_MAX

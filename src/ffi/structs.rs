@@ -162,12 +162,12 @@ pub struct PeerbeatState {
 #[derive(Clone, Copy, Debug)]
 pub struct PeerbeatLiveness {
     /// Not for the host.
-    pub opaque: [u64; 48],
+    pub opaque: [u64; 64],
 }
 
 impl Default for PeerbeatLiveness {
     fn default() -> Self {
-        Self { opaque: [0; 48] }
+        Self { opaque: [0; 64] }
     }
 }
 

@@ -267,7 +267,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         };
         state.writing = true;
         drop(state);
-        let written = stream.write(&bytes);
+        let written = shared.write(&*stream, &bytes, PATIENCE);
         let now = shared.clock.now();
         let mut state = shared.lock();
         state.writing = false;

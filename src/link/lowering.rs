@@ -103,13 +103,20 @@ impl<S: Stream, F: Framing> Shared<S, F> {
 }
 
 impl<S> State<S> {
-    /// How long a write may be stuck at `now`; `None` without a value in force.
+    /// How long a write may be stuck at `now`; `None` without a value in force. Where the directions
+    /// were given values of their own, the greater one counts.
     pub(super) fn limit(&self, options: &Options, now: Time) -> Option<Duration> {
         match &self.lowering {
             Some(Lowering { until, old_limit, .. }) if until.is_none_or(|until| now < until) => {
                 *old_limit
             }
-            _ => Some(self.pulse.in_force()?.saturating_add(options.liveness.slack)),
+            _ => {
+                let value = match options.liveness.given {
+                    Some(given) => given.send.max(given.expect).filter(|value| !value.is_zero()),
+                    None => self.pulse.in_force(),
+                };
+                Some(value?.saturating_add(options.liveness.slack))
+            }
         }
     }
 }

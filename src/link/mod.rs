@@ -24,6 +24,7 @@
 
 mod clock;
 mod event;
+mod faults;
 mod flight;
 mod handle;
 mod inbox;
@@ -36,6 +37,7 @@ mod stream;
 mod vitals;
 
 pub use event::{Cause, Down, DownReason, Event};
+pub use faults::Faults;
 pub use handle::{Handler, Link};
 pub use inbox::{Inbox, InboxStats, Message, RecvError};
 pub use lowering::HeartbeatChange;

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::DownReason;
+use super::{DownReason, Faults};
 use crate::liveness::Settings;
 use crate::protocol::ProtocolError;
 
@@ -29,6 +29,8 @@ pub struct Options {
     /// What the link's threads are called after: `pb-s:NAME` sends, `pb-r:NAME` reads. Default
     /// empty.
     pub name: String,
+    /// Switches with which a test breaks the link on purpose. Default none.
+    pub faults: Option<Faults>,
 }
 
 impl Default for Options {
@@ -40,6 +42,7 @@ impl Default for Options {
             close_timeout: Duration::from_millis(50),
             stack_size: 256 << 10,
             name: String::new(),
+            faults: None,
         }
     }
 }

@@ -168,6 +168,10 @@ impl<S: Stream, F: Framing> Reader<S, F> {
 
     /// Hands on the whole frames that are there.
     fn deliver<H: Handler<S, F>>(&mut self, handler: &mut H) {
+        let faults = self.link.shared().options.faults.as_ref();
+        if faults.is_some_and(|faults| faults.keep_reader(|| self.link.is_up())) {
+            self.come_back();
+        }
         let mut messages = 0;
         while !self.link.shared().is_ended() {
             match self.decoder.poll_frame() {

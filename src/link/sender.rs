@@ -18,10 +18,11 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use super::clock::micros;
+use super::faults;
 use super::flight::Flight;
 use super::shared::{Farewell, LINGER, Shared, State, shut};
 use super::stream::is_timeout;
-use super::{DownReason, Stream};
+use super::{DownReason, Faults, Stream};
 use crate::liveness::{Beat, Time};
 use crate::protocol::{Framing, Heartbeat, Timing};
 
@@ -111,7 +112,10 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             }
         }
         state.sender_waits = true;
-        let mut until = state.pulse.due();
+        let mut until = match self.holds_beats() {
+            false => state.pulse.due(),
+            true => now + faults::STEP,
+        };
         if state.hot {
             until = until.min(self.next_look);
         } else {
@@ -141,17 +145,30 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
                 state.last_large = now;
             }
         }
-        if self.flight.beat.is_none()
+        if !self.holds_beats()
+            && self.flight.beat.is_none()
             && let Some(beat) = state.pulse.poll(now)
             && (beat.even_busy || self.flight.is_empty())
         {
             if self.flight.is_empty() {
                 self.flight.pending_since = now;
             }
+            if F::NUMBERED {
+                let State { queue, queued_messages, .. } = state;
+                self.flight.append(queue, queued_messages);
+            }
             let bytes = self.encode_beat(beat, state, now);
-            self.flight.insert_beat(&*self.shared.framing, &bytes, beat.value);
+            if bytes.is_empty() {
+                state.pulse.handle_beat_sent(beat.value, now);
+            } else {
+                self.flight.insert_beat(&*self.shared.framing, &bytes, beat.value);
+            }
         }
         state.in_flight = self.flight.rest().len();
+    }
+
+    fn holds_beats(&self) -> bool {
+        self.shared.options.faults.as_ref().is_some_and(Faults::holds_heartbeats)
     }
 
     fn encode_beat(&self, beat: Beat, state: &State<S>, now: Time) -> Vec<u8> {
@@ -171,7 +188,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         state.writing = true;
         drop(state);
         let began = self.shared.clock.now();
-        let written = self.stream.write(self.flight.rest());
+        let written = self.shared.write(&*self.stream, self.flight.rest(), self.patience);
         let now = self.shared.clock.now();
         let mut state = self.shared.lock();
         state.writing = false;
@@ -280,8 +297,8 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             self.flight = left;
         }
         if farewell.flush {
-            self.flight.bytes.append(&mut state.queue);
-            self.flight.messages += std::mem::take(&mut state.queued_messages);
+            let State { queue, queued_messages, .. } = &mut *state;
+            self.flight.append(queue, queued_messages);
         } else {
             state.unsent += self.flight.cut(&*self.shared.framing);
         }
@@ -305,12 +322,10 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     /// Writes the whole flight, and says whether it was done in time.
     fn write_until(&mut self, until: Time) -> bool {
         while !self.flight.is_empty() {
+            // Once in any case: a thread that came late still says what the kernel takes at once.
             let left = until.since(self.shared.clock.now());
-            if left.is_zero() {
-                return false;
-            }
             self.set_patience(left.min(PATIENCE));
-            let written = self.stream.write(self.flight.rest());
+            let written = self.shared.write(&*self.stream, self.flight.rest(), self.patience);
             let now = self.shared.clock.now();
             match written {
                 Ok(1..) => {
@@ -320,6 +335,9 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
                 }
                 Err(e) if is_timeout(e.kind()) => {}
                 _ => return false,
+            }
+            if left.is_zero() {
+                return self.flight.is_empty();
             }
         }
         true

@@ -7,12 +7,14 @@
 //! on state with absolute deadlines. The condition variable has two kinds of waiters, the sender
 //! thread and programs that wait for room, so it is notified to all where both may wait.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::faults;
 use super::flight::{Flight, Unsent};
 use super::lowering::Lowering;
 use super::{Down, DownReason, Options, Stats, Stream};
@@ -105,7 +107,10 @@ pub(super) struct Farewell {
 }
 
 impl<S: Stream, F: Framing> Shared<S, F> {
-    pub(super) fn new(stream: S, framing: Arc<F>, options: Options) -> Self {
+    pub(super) fn new(stream: S, framing: Arc<F>, mut options: Options) -> Self {
+        if !F::NEGOTIATES {
+            options.liveness = options.liveness.without_negotiation();
+        }
         let clock = Clock::start();
         let now = clock.now();
         let state = State {
@@ -186,6 +191,17 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         self.changed.notify_all();
     }
 
+    /// Writes what the kernel takes within `patience`, the write timeout that is set on the stream.
+    pub(super) fn write(&self, stream: &S, bytes: &[u8], patience: Duration) -> io::Result<usize> {
+        match &self.options.faults {
+            Some(faults) if faults.stalls_writer() => {
+                std::thread::sleep(patience.min(faults::STEP));
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            _ => stream.write(bytes),
+        }
+    }
+
     /// Whether the link has a reason to end.
     pub(super) fn is_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
@@ -202,16 +218,12 @@ impl<S: Stream, F: Framing> Shared<S, F> {
 
     /// Ends the link with a goodbye, which the sender thread writes.
     pub(super) fn take_leave(&self, reason: DownReason, bye: Option<&Bye<'_>>, flush: bool) {
-        let mut bytes = Vec::new();
-        if let Some(bye) = bye {
-            self.framing.encode_bye(bye, &mut bytes);
-        }
         let patience = if flush { self.options.close_timeout } else { LEAVE };
         let until = self.clock.now() + patience;
-        self.mark_ended(reason, Some(Farewell { bye: bytes, flush, until }));
+        self.mark_ended(reason, Some((Farewell { bye: Vec::new(), flush, until }, bye)));
     }
 
-    fn mark_ended(&self, reason: DownReason, farewell: Option<Farewell>) {
+    fn mark_ended(&self, reason: DownReason, farewell: Option<(Farewell, Option<&Bye<'_>>)>) {
         if self.is_forked_child() {
             return;
         }
@@ -222,8 +234,14 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         state.reason = Some(reason);
         state.ended_at = self.clock.now();
         state.sender_waits = false;
-        state.leave_until = farewell.as_ref().map(|farewell| farewell.until + LINGER);
-        state.farewell = farewell;
+        state.farewell = farewell.map(|(mut farewell, bye)| {
+            // Under the lock, as all encoding: no message may be numbered after it and leave before.
+            if let Some(bye) = bye {
+                self.framing.encode_bye(bye, &mut farewell.bye);
+            }
+            farewell
+        });
+        state.leave_until = state.farewell.as_ref().map(|farewell| farewell.until + LINGER);
         let abrupt = state.farewell.is_none();
         self.ended.store(true, Ordering::Release);
         let stream = state.stream.clone();

@@ -47,7 +47,7 @@ impl Pulse {
     pub fn new(settings: &Settings, now: Time) -> Self {
         Self {
             settings: *settings,
-            in_force: settings.configured(),
+            in_force: settings.sends_by(),
             last_sent: now,
             last_beat: now,
             announced: None,
@@ -123,6 +123,7 @@ impl Pulse {
     }
 
     fn announce_at(&self) -> Option<Time> {
-        (self.in_force != self.announced).then_some(self.announce_from)
+        let differs = self.settings.negotiates() && self.in_force != self.announced;
+        differs.then_some(self.announce_from)
     }
 }

@@ -77,7 +77,7 @@ impl Watch {
     pub fn new(settings: &Settings, now: Time) -> Self {
         Self {
             settings: *settings,
-            in_force: settings.configured(),
+            in_force: settings.expects_by(),
             received: None,
             shorter: None,
             last_received: now,
@@ -145,10 +145,14 @@ impl Watch {
     }
 
     /// Lowers what we expect of the peer to `value` from the instant `from` on: one old limit after
-    /// the announcement was written, when the peer can be held to it. Greater values change
-    /// nothing, nor does zero. Of two that wait, the smaller one stays, with its own instant: until
-    /// then the peer has the benefit of the old limit.
+    /// the announcement was written, when the peer can be held to it. Greater values change nothing,
+    /// nor does zero. Of two that wait, the smaller one stays, with its own instant: until then the
+    /// peer has the benefit of the old limit. Where negotiation is off nothing tells the peer, so
+    /// nothing changes.
     pub fn lower_from(&mut self, value: Duration, from: Time) {
+        if !self.settings.negotiates() {
+            return;
+        }
         let Some(value) = whole_millis(value) else { return };
         if self.shorter.is_none_or(|(waiting, _)| value < waiting) {
             self.shorter = Some((value, from));

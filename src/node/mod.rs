@@ -78,7 +78,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Config, PeerConfig};
-use crate::link::{Link, SendError, Stats};
+use crate::link::{Faults, Link, SendError, Stats};
 use crate::protocol::FRAME_MAX;
 pub use error::StartError;
 pub use event::{DialFailedReason, Direction, Event, RefusedReason};
@@ -115,6 +115,8 @@ pub struct Options {
     pub close_timeout: Duration,
     /// The stack of each thread, in bytes; the handler runs on them. Default 256 KiB.
     pub stack_size: usize,
+    /// Switches with which a test breaks all of the node's links on purpose. Default none.
+    pub faults: Option<Faults>,
 }
 
 impl Default for Options {
@@ -126,6 +128,7 @@ impl Default for Options {
             send_timeout: link.send_timeout,
             close_timeout: link.close_timeout,
             stack_size: link.stack_size,
+            faults: link.faults,
         }
     }
 }

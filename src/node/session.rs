@@ -148,6 +148,7 @@ fn link_options(shared: &Shared, index: usize) -> link::Options {
     let (peer, options) = (shared.peer_config(index), &shared.options);
     link::Options {
         liveness: Settings {
+            given: None,
             heartbeat_time: peer.heartbeat_time().value,
             slack: peer.slack().value,
             mode: peer.mode().value,
@@ -158,5 +159,6 @@ fn link_options(shared: &Shared, index: usize) -> link::Options {
         close_timeout: options.close_timeout,
         stack_size: options.stack_size,
         name: peer.name().to_owned(),
+        faults: options.faults.clone(),
     }
 }

@@ -59,6 +59,10 @@ impl<F: Framing> Decoder<F> {
         match self.framing.decode(&self.buffer[self.start..self.end])? {
             Decoded::Partial => Ok(None),
             Decoded::Whole { length, frame } => {
+                // A foreign framing that takes nothing, or more than there is, would spin or panic.
+                if length.wrapping_sub(1) >= self.end - self.start {
+                    return Err(taken(length));
+                }
                 self.start += length;
                 Ok(Some(frame))
             }
@@ -124,6 +128,11 @@ impl<F: Framing> Decoder<F> {
         self.buffer = buffer;
         self.small_rounds = 0;
     }
+}
+
+#[cold]
+fn taken(length: usize) -> ProtocolError {
+    ProtocolError::Foreign { detail: format!("the framing called {length} bytes a whole frame") }
 }
 
 /// What a link that only exchanges heartbeats needs.

@@ -60,6 +60,7 @@ fn line(ends: [(Option<u64>, bool); 2], slack: u64) -> Line {
         slack: ms(slack),
         mode: if idle { Mode::Idle } else { Mode::Always },
         heartbeat_time_min: FLOOR,
+        given: None,
     });
     // Never quite at once, or the record would not tell what came first at an instant.
     Line::new(settings).with_delay(NS)

@@ -24,7 +24,7 @@ fn some_settings() -> impl Strategy<Value = Settings> {
     (heartbeat_time, slack, floor, any::<bool>()).prop_map(
         |(heartbeat_time, slack, floor, idle)| {
             let mode = if idle { Mode::Idle } else { Mode::Always };
-            Settings { heartbeat_time, slack, mode, heartbeat_time_min: floor }
+            Settings { heartbeat_time, slack, mode, heartbeat_time_min: floor, given: None }
         },
     )
 }
