@@ -1,4 +1,7 @@
 //! The clock: where `Instant::now` begins.
+//!
+//! One origin a link, so that the rules below see plain numbers; monotonic, never the time of day
+//! (lesson 34).
 
 use std::time::Instant;
 

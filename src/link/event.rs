@@ -1,4 +1,7 @@
 //! What a link tells: changes while it lives, and the one account of its end.
+//!
+//! Values only; nothing here decides. Every end has one reason, the first one, and the numbers that
+//! show it (lesson 54).
 
 use std::fmt;
 use std::io;

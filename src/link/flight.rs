@@ -56,10 +56,16 @@ impl Flight {
         beat.map(|(_, value)| value)
     }
 
+    /// Takes what has been queued behind it.
+    pub(super) fn append(&mut self, queue: &mut Vec<u8>, messages: &mut u64) {
+        self.bytes.append(queue);
+        self.messages += std::mem::take(messages);
+    }
+
     /// Puts a heartbeat in at the next edge between frames. Frames of a protocol that does not
     /// decode what it encodes have no edges that we can see: there it goes to the end.
     pub(super) fn insert_beat<F: Framing>(&mut self, framing: &F, beat: &[u8], value: Duration) {
-        let at = self.next_edge(framing);
+        let at = if F::NUMBERED { self.bytes.len() } else { self.next_edge(framing) };
         self.bytes.splice(at..at, beat.iter().copied());
         self.beat = Some((at + beat.len(), value));
     }
@@ -84,7 +90,7 @@ impl Flight {
     fn count_from<F: Framing>(&self, framing: &F, mut at: usize) -> Unsent {
         let mut unsent = Unsent::default();
         while at < self.bytes.len() {
-            let Ok(Decoded::Whole { length, frame }) = framing.decode(&self.bytes[at..]) else {
+            let Ok(Decoded::Whole { length, frame }) = framing.decode_own(&self.bytes[at..]) else {
                 // A framing that cannot read what it writes: all that is left, as it was counted.
                 return Unsent { messages: self.messages, bytes: self.rest().len() as u64 };
             };
@@ -103,7 +109,7 @@ impl Flight {
     /// `edge` itself stays at the start of the frame that is partly out.
     fn next_edge<F: Framing>(&mut self, framing: &F) -> usize {
         while self.edge < self.written {
-            let end = match framing.decode(&self.bytes[self.edge..]) {
+            let end = match framing.decode_own(&self.bytes[self.edge..]) {
                 Ok(Decoded::Whole { length, .. }) => self.edge + length.max(1),
                 _ => return self.bytes.len(),
             };

@@ -1,4 +1,7 @@
 //! The handle on a link: what a program calls.
+//!
+//! Everything here may be called from any thread, the link's own handler included, and returns in
+//! bounded time (lessons 45, 46). The rules of the lock are written where it lives.
 
 use std::fmt;
 use std::io;
@@ -99,7 +102,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// # Errors
     /// [`SendError::TimedOut`] after the wait; [`SendError::Unfit`] for one too long for a frame;
     /// [`SendError::Down`] once the link has ended. On the link's own reader thread it never waits:
-    /// [`SendError::Full`] at once, because two ends that wait in their readers wait for each other.
+    /// [`SendError::Full`] at once, because two ends that wait in their readers wait for each
+    /// other.
     pub fn send(&self, payload: &[u8]) -> Result<(), SendError> {
         self.send_timeout(payload, self.shared.options.send_timeout)
     }
@@ -133,8 +137,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
 
     /// Sends a message if there is room now.
     ///
-    /// It does not wait for the peer. Where the link is idle and the socket's own buffer turns out to
-    /// be full it can take some ten milliseconds, once; after that the queue takes what comes.
+    /// It does not wait for the peer. Where the link is idle and the socket's own buffer turns out
+    /// to be full it can take some ten milliseconds, once; after that the queue takes what comes.
     ///
     /// # Errors
     /// [`SendError::Full`] where there is no room, else as [`send`](Self::send).
@@ -215,74 +219,92 @@ impl<S: Stream, F: Framing> Link<S, F> {
         if let Some(reason) = state.reason.as_ref().or(state.broken.as_ref()) {
             return Ok(Err(SendError::Down(reason.clone())));
         }
-        let idle = !state.writing && state.pending() == 0 && state.handover.is_none();
-        if idle && state.direct_run < DIRECT_RUN {
-            return Ok(self.write_directly(state, payload));
+        let nobody_writes = !state.writing && state.in_flight == 0 && state.handover.is_none();
+        if nobody_writes && state.queue.is_empty() && !state.hot {
+            let mut bytes = std::mem::take(&mut state.scratch);
+            let encoded = shared.framing.encode_data(payload, &mut bytes);
+            if let Err(error) = encoded {
+                state.scratch = bytes;
+                return Ok(Err(SendError::Unfit(error)));
+            }
+            return Ok(self.write_out(state, bytes, 0, 1));
         }
         let pending = state.pending();
         if pending > 0 && pending.saturating_add(payload.len()) > shared.options.queue_bytes {
             return Err(state);
         }
+        let own = state.queue.len();
         if let Err(error) = shared.framing.encode_data(payload, &mut state.queue) {
             return Ok(Err(SendError::Unfit(error)));
         }
         state.queued_messages += 1;
+        if nobody_writes && state.queue.len() >= BATCH {
+            let spare = std::mem::take(&mut state.scratch);
+            let bytes = std::mem::replace(&mut state.queue, spare);
+            let messages = std::mem::take(&mut state.queued_messages);
+            return Ok(self.write_out(state, bytes, own, messages));
+        }
         state.stats.messages_accepted += 1;
-        shared.wake_sender(&mut state);
+        if !state.hot {
+            shared.wake_sender(&mut state);
+        }
         Ok(Ok(()))
     }
 
-    /// Writes a message on the caller's thread. What the kernel does not take within [`PATIENCE`] is
-    /// the sender's to finish.
-    fn write_directly(
+    /// Writes encoded messages, the last of them the caller's `own` from that byte on, on the
+    /// caller's thread. What the kernel does not take within [`PATIENCE`] is the sender's to
+    /// finish.
+    fn write_out(
         &self,
         mut state: MutexGuard<'_, State<S>>,
-        payload: &[u8],
+        bytes: Vec<u8>,
+        own: usize,
+        messages: u64,
     ) -> Result<(), SendError> {
         let shared = &*self.shared;
         let Some(stream) = state.stream.clone() else {
             return Err(SendError::NotConnected);
         };
-        let mut bytes = std::mem::take(&mut state.scratch);
-        if let Err(error) = shared.framing.encode_data(payload, &mut bytes) {
-            state.scratch = bytes;
-            return Err(SendError::Unfit(error));
-        }
         state.writing = true;
         drop(state);
-        let began = shared.last_received.load(Ordering::Relaxed);
-        let written = stream.write(&bytes);
+        let written = shared.write(&*stream, &bytes, PATIENCE);
         let now = shared.clock.now();
         let mut state = shared.lock();
         state.writing = false;
+        let mut flight = Flight::new(bytes, messages, now);
         let count = match written {
             Ok(count) => count,
             Err(e) if is_timeout(e.kind()) => 0,
             Err(e) => {
                 let reason = DownReason::io(&e);
                 state.broken = Some(reason.clone());
+                // The caller is told; messages that were accepted before are counted.
+                flight.bytes.truncate(own);
+                flight.messages -= 1;
+                state.handover = Some(flight);
                 shared.notify_all();
                 return Err(SendError::Down(reason));
             }
         };
         state.stats.messages_accepted += 1;
         state.stats.bytes_sent += count as u64;
-        if count > 0 {
-            state.pulse.handle_sent(now);
+        if count_run(&mut state, shared.last_received.load(Ordering::Relaxed), now) {
+            shared.wake_sender(&mut state);
         }
-        count_run(&mut state, began, now);
-        if bytes.len() > LARGE {
+        if flight.bytes.len() > LARGE {
             state.last_large = now;
         }
-        let mut flight = Flight::new(bytes, 1, now);
-        flight.handle_written(count, now);
+        if count > 0 {
+            state.pulse.handle_sent(now);
+            flight.handle_written(count, now);
+        }
         if flight.is_empty() {
             state.scratch = flight.bytes;
         } else {
             state.in_flight = flight.rest().len();
             state.handover = Some(flight);
         }
-        if state.pending() > 0 {
+        if state.in_flight > 0 || (state.pending() > 0 && !state.hot) {
             shared.wake_sender(&mut state);
         }
         if state.room_waiters > 0 || state.reason.is_some() {
@@ -292,13 +314,16 @@ impl<S: Stream, F: Framing> Link<S, F> {
     }
 }
 
-/// Counts direct writes in quick succession. Bytes received in between are an exchange of requests
-/// and replies, not a stream, and stay direct.
-fn count_run<S>(state: &mut State<S>, received: u64, now: Time) {
+/// Counts writes in quick succession, and says whether they have just made the link hot. Bytes
+/// received in between are an exchange of requests and replies, not a stream, and stay direct.
+fn count_run<S>(state: &mut State<S>, received: u64, now: Time) -> bool {
     let quick = now.since(state.last_direct) < QUICK && received == state.received_at_direct;
     state.direct_run = if quick { state.direct_run + 1 } else { 0 };
     state.last_direct = now;
     state.received_at_direct = received;
+    let heats = !state.hot && state.direct_run >= DIRECT_RUN;
+    state.hot |= heats;
+    heats
 }
 
 /// Makes one of a link's threads.
@@ -326,6 +351,9 @@ impl<S: Stream, F: Framing> fmt::Debug for Link<S, F> {
 
 /// Direct writes in quick succession after which the sender takes over.
 const DIRECT_RUN: u32 = 16;
+/// Queued bytes that whoever fills them writes out: the buffers then stay in the cache, and a
+/// stream needs no second thread.
+const BATCH: usize = 64 << 10;
 /// Writes closer than this are in quick succession.
 const QUICK: Duration = Duration::from_micros(50);
 /// Buffers above this size are given back after a time without use.

@@ -8,28 +8,40 @@
 //!
 //! *Sending adapts.* A program's thread that finds the link idle writes its own frame: no other
 //! thread has to wake up. While somebody writes, frames are appended to one buffer that goes out in
-//! one write, so a busy link makes few system calls. After a run of direct writes in quick
-//! succession the sender takes over until it finds nothing to do. The lock is never held during a
-//! write, and one buffer is written contiguously: `writev` is slower here and raises SIGPIPE.
+//! one write. After a run of direct writes in quick succession, with nothing received in between,
+//! the link is hot: messages are queued, whoever fills 64 KiB writes it (the buffers stay in the
+//! cache, and a stream needs no second thread), and the sender thread looks in every 0.1 ms for
+//! what is left, until a look finds nothing. On 2 cores, 64-byte messages from one thread: 0.46 M/s
+//! when each is written, 18 M/s when the sender thread writes all batches, 23 M/s this way; a round
+//! trip stays within a tenth of a bare socket's. The lock is never held during a write, and one
+//! buffer is written contiguously: `writev` is slower here and raises SIGPIPE.
 //!
-//! *Receiving does not copy.* Messages are handed to the [`Handler`] as slices of one buffer, on the
-//! reader's thread.
+//! *Receiving does not copy.* Messages are handed to the [`Handler`] as slices of one buffer, on
+//! the reader's thread.
 //!
 //! *Death*, from whichever thread: the first reason stays, both directions are shut, everybody is
 //! woken. No thread outlives its link, and nothing of an old link can touch a new one.
 
 mod clock;
 mod event;
+mod faults;
 mod flight;
 mod handle;
+mod inbox;
+mod lowering;
 mod options;
 mod reader;
 mod sender;
 mod shared;
 mod stream;
+mod vitals;
 
 pub use event::{Cause, Down, DownReason, Event};
+pub use faults::Faults;
 pub use handle::{Handler, Link};
+pub use inbox::{Inbox, InboxStats, Message, RecvError};
+pub use lowering::HeartbeatChange;
 pub use options::{Options, SendError, Stats};
 pub use reader::Reader;
 pub use stream::Stream;
+pub use vitals::Vitals;

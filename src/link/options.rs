@@ -1,10 +1,13 @@
 //! What a link is told before it starts, and what sending can refuse.
+//!
+//! Every limit has a default, and nothing here changes while a link lives. A refusal says whether
+//! anything was taken.
 
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::DownReason;
+use super::{DownReason, Faults};
 use crate::liveness::Settings;
 use crate::protocol::ProtocolError;
 
@@ -23,8 +26,11 @@ pub struct Options {
     /// The stack of each of the link's threads, in bytes; only what is touched takes memory. A
     /// handler that needs more asks for it here. Default 256 KiB.
     pub stack_size: usize,
-    /// What the link's threads are called after: `pb-s:NAME` sends, `pb-r:NAME` reads. Default empty.
+    /// What the link's threads are called after: `pb-s:NAME` sends, `pb-r:NAME` reads. Default
+    /// empty.
     pub name: String,
+    /// Switches with which a test breaks the link on purpose. Default none.
+    pub faults: Option<Faults>,
 }
 
 impl Default for Options {
@@ -36,6 +42,7 @@ impl Default for Options {
             close_timeout: Duration::from_millis(50),
             stack_size: 256 << 10,
             name: String::new(),
+            faults: None,
         }
     }
 }

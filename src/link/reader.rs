@@ -99,6 +99,10 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let Some(stream) = self.stream.clone() else { return };
         self.deliver(handler);
         while !self.link.shared().is_ended() {
+            if let Some((to, from, until)) = self.link.shared().take_lowered() {
+                self.watch.lower_from(to, until);
+                self.tell(handler, &Event::HeartbeatTime { from, to, cause: Cause::Local });
+            }
             match self.watch.poll(self.now) {
                 Verdict::Late { silence } => self.tell(handler, &Event::Late { silence }),
                 Verdict::Silent { .. } if self.interrupted => {
@@ -114,7 +118,9 @@ impl<S: Stream, F: Framing> Reader<S, F> {
 
     /// Waits for bytes, at the latest until `next`, and hands on what they make.
     fn read<H: Handler<S, F>>(&mut self, stream: &S, handler: &mut H, next: Time) {
-        self.set_timeout(stream, step(next.since(self.now)));
+        // Without a limit nothing but this look tells us of one that the program sets.
+        let farthest = if self.watch.limit().is_none() { UNLIMITED } else { QUIET };
+        self.set_timeout(stream, step(next.since(self.now)).min(farthest));
         let until = self.now + self.timeout;
         let silent_at = self.watch.silent_at();
         let close = S::CAN_PEEK && silent_at.since(self.now) <= LAST_STRETCH;
@@ -162,6 +168,10 @@ impl<S: Stream, F: Framing> Reader<S, F> {
 
     /// Hands on the whole frames that are there.
     fn deliver<H: Handler<S, F>>(&mut self, handler: &mut H) {
+        let faults = self.link.shared().options.faults.as_ref();
+        if faults.is_some_and(|faults| faults.keep_reader(|| self.link.is_up())) {
+            self.come_back();
+        }
         let mut messages = 0;
         while !self.link.shared().is_ended() {
             match self.decoder.poll_frame() {
@@ -203,13 +213,15 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         if state.pulse.adopt(heartbeat.heartbeat_time_ms) {
             shared.wake_sender(&mut state);
         }
+        let ours = state.lowering.as_ref().map(|lowering| lowering.value);
         drop(state);
         let heard = self.watch.handle_heartbeat(heartbeat.heartbeat_time_ms, self.now);
         if let Some(asked) = heard.clamped {
             let floor = shared.options.liveness.heartbeat_time_min;
             self.tell(handler, &Event::Clamped { asked, floor });
         }
-        if let Some(change) = heard.adopted {
+        // The peer's answer to a value of the program's is no change of its own.
+        if let Some(change) = heard.adopted.filter(|change| ours != Some(change.to)) {
             let (from, to) = (change.from, change.to);
             self.tell(handler, &Event::HeartbeatTime { from, to, cause: Cause::Peer });
         }
@@ -339,5 +351,7 @@ fn add(counter: &std::sync::atomic::AtomicU64, count: u64) {
 
 /// The shortest wait; the kernel makes a tick of it.
 const LOOK: Duration = Duration::from_millis(1);
+/// The longest wait while there is no limit.
+const UNLIMITED: Duration = Duration::from_secs(5);
 /// Reads above this size show that the link is busy.
 const LARGE: usize = 4 << 10;

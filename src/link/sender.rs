@@ -3,8 +3,8 @@
 //! It waits on the link's condition variable until there is work, the next heartbeat is due, or
 //! silence reaches its limit, whichever is first. A condition variable is punctual to a tenth of a
 //! millisecond where a socket's read timeout is up to two kernel ticks late, so this wait makes the
-//! verdict precise, while the reader's timed reads guarantee it: they work also while this thread is
-//! stuck in a write.
+//! verdict precise, while the reader's timed reads guarantee it: they work also while this thread
+//! is stuck in a write.
 //!
 //! The verdict from here: the reader parks close to the limit without taking anything from the
 //! kernel and publishes the instant; at that instant this thread asks the kernel once more. Bytes
@@ -18,10 +18,11 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use super::clock::micros;
+use super::faults;
 use super::flight::Flight;
 use super::shared::{Farewell, LINGER, Shared, State, shut};
 use super::stream::is_timeout;
-use super::{DownReason, Stream};
+use super::{DownReason, Faults, Stream};
 use crate::liveness::{Beat, Time};
 use crate::protocol::{Framing, Heartbeat, Timing};
 
@@ -35,6 +36,8 @@ pub(super) fn run<S: Stream, F: Framing>(shared: &Shared<S, F>) {
         patience: PATIENCE,
         deferred: Time::NEVER,
         looked: false,
+        next_look: Time::ZERO,
+        sent_at_look: 0,
     };
     sender.run();
 }
@@ -51,6 +54,9 @@ struct Sender<'a, S, F> {
     deferred: Time,
     /// A stuck write past its limit has been given its last look.
     looked: bool,
+    /// On a hot link: when we look in again, and what had been sent when we last did.
+    next_look: Time,
+    sent_at_look: u64,
 }
 
 impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
@@ -78,9 +84,17 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         if state.writing {
             // A program's thread is in a write: bytes are on their way, and it will wake us.
             state.sender_waits = true;
-            return self.shared.wait_until(state, now + TURN);
+            let turn = if state.hot { LOOK_IN } else { TURN };
+            return self.shared.wait_until(state, now + turn);
         }
-        self.load(&mut state, now);
+        let looks = !state.hot || now >= self.next_look;
+        if state.hot && looks {
+            self.next_look = now + LOOK_IN;
+            let sent = state.stats.bytes_sent;
+            let streams = std::mem::replace(&mut self.sent_at_look, sent) != sent;
+            state.hot = streams || !state.queue.is_empty();
+        }
+        self.load(&mut state, now, looks);
         if !self.flight.is_empty() {
             return self.write(state);
         }
@@ -91,7 +105,6 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             self.judge(silent_at, now);
             return self.shared.lock();
         }
-        state.direct_run = 0;
         if now.since(state.last_large) >= QUIET {
             let State { queue, scratch, .. } = &mut *state;
             for buffer in [queue, scratch, &mut self.flight.bytes] {
@@ -99,7 +112,15 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             }
         }
         state.sender_waits = true;
-        let mut until = state.pulse.due();
+        let mut until = match self.holds_beats() {
+            false => state.pulse.due(),
+            true => now + faults::STEP,
+        };
+        if state.hot {
+            until = until.min(self.next_look);
+        } else {
+            state.direct_run = 0;
+        }
         if watches {
             until = until.min(silent_at);
         }
@@ -112,11 +133,11 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     }
 
     /// Puts into flight what is to be written now.
-    fn load(&mut self, state: &mut State<S>, now: Time) {
+    fn load(&mut self, state: &mut State<S>, now: Time, looks: bool) {
         if let Some(left) = state.handover.take() {
             self.flight = left;
         }
-        if self.flight.is_empty() && !state.queue.is_empty() {
+        if looks && self.flight.is_empty() && !state.queue.is_empty() {
             std::mem::swap(&mut state.queue, &mut self.flight.bytes);
             self.flight.messages = std::mem::take(&mut state.queued_messages);
             self.flight.pending_since = now;
@@ -124,17 +145,30 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
                 state.last_large = now;
             }
         }
-        if self.flight.beat.is_none()
+        if !self.holds_beats()
+            && self.flight.beat.is_none()
             && let Some(beat) = state.pulse.poll(now)
             && (beat.even_busy || self.flight.is_empty())
         {
             if self.flight.is_empty() {
                 self.flight.pending_since = now;
             }
+            if F::NUMBERED {
+                let State { queue, queued_messages, .. } = state;
+                self.flight.append(queue, queued_messages);
+            }
             let bytes = self.encode_beat(beat, state, now);
-            self.flight.insert_beat(&*self.shared.framing, &bytes, beat.value);
+            if bytes.is_empty() {
+                state.pulse.handle_beat_sent(beat.value, now);
+            } else {
+                self.flight.insert_beat(&*self.shared.framing, &bytes, beat.value);
+            }
         }
         state.in_flight = self.flight.rest().len();
+    }
+
+    fn holds_beats(&self) -> bool {
+        self.shared.options.faults.as_ref().is_some_and(Faults::holds_heartbeats)
     }
 
     fn encode_beat(&self, beat: Beat, state: &State<S>, now: Time) -> Vec<u8> {
@@ -154,7 +188,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         state.writing = true;
         drop(state);
         let began = self.shared.clock.now();
-        let written = self.stream.write(self.flight.rest());
+        let written = self.shared.write(&*self.stream, self.flight.rest(), self.patience);
         let now = self.shared.clock.now();
         let mut state = self.shared.lock();
         state.writing = false;
@@ -179,6 +213,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         state.stats.bytes_sent += count as u64;
         if let Some(value) = self.flight.handle_written(count, now) {
             state.pulse.handle_beat_sent(value, now);
+            self.shared.handle_announced(state, value, now);
             state.stats.heartbeats_sent += 1;
         }
         state.in_flight = self.flight.rest().len();
@@ -195,7 +230,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         now: Time,
         interrupted: bool,
     ) -> Guard<'a, S> {
-        let Some(limit) = state.limit(&self.shared.options) else {
+        let Some(limit) = state.limit(&self.shared.options, now) else {
             self.set_patience(PATIENCE_MAX);
             return state;
         };
@@ -262,8 +297,8 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             self.flight = left;
         }
         if farewell.flush {
-            self.flight.bytes.append(&mut state.queue);
-            self.flight.messages += std::mem::take(&mut state.queued_messages);
+            let State { queue, queued_messages, .. } = &mut *state;
+            self.flight.append(queue, queued_messages);
         } else {
             state.unsent += self.flight.cut(&*self.shared.framing);
         }
@@ -287,12 +322,10 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     /// Writes the whole flight, and says whether it was done in time.
     fn write_until(&mut self, until: Time) -> bool {
         while !self.flight.is_empty() {
+            // Once in any case: a thread that came late still says what the kernel takes at once.
             let left = until.since(self.shared.clock.now());
-            if left.is_zero() {
-                return false;
-            }
             self.set_patience(left.min(PATIENCE));
-            let written = self.stream.write(self.flight.rest());
+            let written = self.shared.write(&*self.stream, self.flight.rest(), self.patience);
             let now = self.shared.clock.now();
             match written {
                 Ok(1..) => {
@@ -302,6 +335,9 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
                 }
                 Err(e) if is_timeout(e.kind()) => {}
                 _ => return false,
+            }
+            if left.is_zero() {
+                return self.flight.is_empty();
             }
         }
         true
@@ -327,6 +363,8 @@ const LOOK: Duration = Duration::from_millis(1);
 pub(super) const LAST_STRETCH: Duration = Duration::from_millis(64);
 /// How long we wait for the other thread that writes before we look again.
 const TURN: Duration = Duration::from_millis(100);
+/// How often the sender looks in on a hot link: the longest that the end of a stream waits.
+const LOOK_IN: Duration = Duration::from_micros(100);
 /// Buffers above this size are given back ...
 const LARGE: usize = 4 << 10;
 /// ... after this long without use for them.

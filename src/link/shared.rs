@@ -7,13 +7,16 @@
 //! on state with absolute deadlines. The condition variable has two kinds of waiters, the sender
 //! thread and programs that wait for room, so it is notified to all where both may wait.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::faults;
 use super::flight::{Flight, Unsent};
+use super::lowering::Lowering;
 use super::{Down, DownReason, Options, Stats, Stream};
 use crate::liveness::{Pulse, Time};
 use crate::protocol::{Bye, Framing};
@@ -34,6 +37,8 @@ pub(super) struct Shared<S, F> {
     pub(super) silent_at: AtomicU64,
     /// The link has a reason to end: the reader's cheap look at `State::reason`.
     ended: AtomicBool,
+    /// A value that the program set was announced: the reader's cheap look at `State::lowering`.
+    pub(super) lowered: AtomicBool,
     pub(super) reader: OnceLock<ThreadId>,
     pub(super) received: Received,
 }
@@ -51,6 +56,8 @@ pub(super) struct State<S> {
     /// Gone once the link has ended, so that the descriptor is not held by forgotten handles.
     pub(super) stream: Option<Arc<S>>,
     pub(super) pulse: Pulse,
+    /// The last value that the program set on the living link.
+    pub(super) lowering: Option<Lowering>,
     /// Frames that wait, encoded, and how many of them are messages.
     pub(super) queue: Vec<u8>,
     pub(super) queued_messages: u64,
@@ -62,7 +69,10 @@ pub(super) struct State<S> {
     pub(super) handover: Option<Flight>,
     /// A buffer kept for the next direct write.
     pub(super) scratch: Vec<u8>,
-    /// Direct writes in quick succession; at a limit the sender takes over and batches.
+    /// The link is streaming: messages are queued, whoever fills a batch writes it, and the sender
+    /// looks in at short intervals for what is left.
+    pub(super) hot: bool,
+    /// Direct writes in quick succession; at a limit the link is hot.
     pub(super) direct_run: u32,
     pub(super) last_direct: Time,
     pub(super) received_at_direct: u64,
@@ -97,18 +107,23 @@ pub(super) struct Farewell {
 }
 
 impl<S: Stream, F: Framing> Shared<S, F> {
-    pub(super) fn new(stream: S, framing: Arc<F>, options: Options) -> Self {
+    pub(super) fn new(stream: S, framing: Arc<F>, mut options: Options) -> Self {
+        if !F::NEGOTIATES {
+            options.liveness = options.liveness.without_negotiation();
+        }
         let clock = Clock::start();
         let now = clock.now();
         let state = State {
             stream: Some(Arc::new(stream)),
             pulse: Pulse::new(&options.liveness, now),
+            lowering: None,
             queue: Vec::new(),
             queued_messages: 0,
             in_flight: 0,
             writing: false,
             handover: None,
             scratch: Vec::new(),
+            hot: false,
             direct_run: 0,
             last_direct: now,
             received_at_direct: 0,
@@ -136,6 +151,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             last_received: AtomicU64::new(now.as_nanos()),
             silent_at: AtomicU64::new(Time::NEVER.as_nanos()),
             ended: AtomicBool::new(false),
+            lowered: AtomicBool::new(false),
             reader: OnceLock::new(),
             received: Received::default(),
         }
@@ -175,6 +191,17 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         self.changed.notify_all();
     }
 
+    /// Writes what the kernel takes within `patience`, the write timeout that is set on the stream.
+    pub(super) fn write(&self, stream: &S, bytes: &[u8], patience: Duration) -> io::Result<usize> {
+        match &self.options.faults {
+            Some(faults) if faults.stalls_writer() => {
+                std::thread::sleep(patience.min(faults::STEP));
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            _ => stream.write(bytes),
+        }
+    }
+
     /// Whether the link has a reason to end.
     pub(super) fn is_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
@@ -191,16 +218,12 @@ impl<S: Stream, F: Framing> Shared<S, F> {
 
     /// Ends the link with a goodbye, which the sender thread writes.
     pub(super) fn take_leave(&self, reason: DownReason, bye: Option<&Bye<'_>>, flush: bool) {
-        let mut bytes = Vec::new();
-        if let Some(bye) = bye {
-            self.framing.encode_bye(bye, &mut bytes);
-        }
         let patience = if flush { self.options.close_timeout } else { LEAVE };
         let until = self.clock.now() + patience;
-        self.mark_ended(reason, Some(Farewell { bye: bytes, flush, until }));
+        self.mark_ended(reason, Some((Farewell { bye: Vec::new(), flush, until }, bye)));
     }
 
-    fn mark_ended(&self, reason: DownReason, farewell: Option<Farewell>) {
+    fn mark_ended(&self, reason: DownReason, farewell: Option<(Farewell, Option<&Bye<'_>>)>) {
         if self.is_forked_child() {
             return;
         }
@@ -211,8 +234,14 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         state.reason = Some(reason);
         state.ended_at = self.clock.now();
         state.sender_waits = false;
-        state.leave_until = farewell.as_ref().map(|farewell| farewell.until + LINGER);
-        state.farewell = farewell;
+        state.farewell = farewell.map(|(mut farewell, bye)| {
+            // Under the lock, as all encoding: no message may be numbered after it and leave before.
+            if let Some(bye) = bye {
+                self.framing.encode_bye(bye, &mut farewell.bye);
+            }
+            farewell
+        });
+        state.leave_until = state.farewell.as_ref().map(|farewell| farewell.until + LINGER);
         let abrupt = state.farewell.is_none();
         self.ended.store(true, Ordering::Release);
         let stream = state.stream.clone();
@@ -228,11 +257,6 @@ impl<S> State<S> {
     /// Bytes that were accepted and are not written.
     pub(super) fn pending(&self) -> usize {
         self.queue.len() + self.in_flight
-    }
-
-    /// How long a write may be stuck, and a peer silent; `None` without a value in force.
-    pub(super) fn limit(&self, options: &Options) -> Option<Duration> {
-        Some(self.pulse.in_force()?.saturating_add(options.liveness.slack))
     }
 }
 

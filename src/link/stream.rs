@@ -1,18 +1,93 @@
 //! What a link needs of the stream below it.
 //!
 //! A link reads from one thread and writes from others, so every method takes `&self`. std's
-//! `TcpStream` is the one we ship.
+//! `TcpStream` and `UnixStream` are the ones we ship; [`Stream`] shows how a host brings its own.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// A connected, ordered, blocking byte stream that can be read with a time limit, written, and shut
 /// from another thread.
+///
+/// A host with a layer of its own, such as TLS, wraps the socket. The one rule: the layer's state may
+/// be locked for the work on bytes, never for a wait on the socket, or a reader that waits for the
+/// peer keeps every heartbeat from going out.
+///
+/// ```
+/// use peerbeat::link::{Link, Options, Stream};
+/// use peerbeat::protocol::Native;
+/// use std::net::{Shutdown, TcpListener, TcpStream};
+/// use std::sync::Mutex;
+/// use std::{io, time::Duration};
+///
+/// /// A toy in TLS's place: two ciphers, one a direction, each in step with the other end's.
+/// struct Masked {
+///     socket: TcpStream,
+///     reads: Mutex<u8>,
+///     writes: Mutex<u8>,
+/// }
+///
+/// fn mask(step: &mut u8, bytes: &mut [u8]) {
+///     for byte in bytes {
+///         *byte ^= *step;
+///         *step = step.wrapping_add(7);
+///     }
+/// }
+///
+/// impl Stream for Masked {
+///     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+///         let count = Stream::read(&self.socket, buffer)?; // waits with nothing locked
+///         mask(&mut self.reads.lock().unwrap(), &mut buffer[..count]);
+///         Ok(count)
+///     }
+///
+///     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+///         // One thread writes at a time, and every write has a timeout. The cipher moves on by what
+///         // the kernel accepted; a real one would keep the encrypted rest for the next call.
+///         let before = *self.writes.lock().unwrap();
+///         let mut masked = bytes.to_vec();
+///         mask(&mut before.clone(), &mut masked);
+///         let count = Stream::write(&self.socket, &masked)?;
+///         mask(&mut self.writes.lock().unwrap(), &mut masked[..count]);
+///         Ok(count)
+///     }
+///
+///     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+///         Stream::set_read_timeout(&self.socket, timeout)
+///     }
+///
+///     fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+///         Stream::set_write_timeout(&self.socket, timeout)
+///     }
+///
+///     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+///         Stream::shutdown(&self.socket, how)
+///     }
+/// }
+///
+/// # fn masked(socket: TcpStream) -> Masked {
+/// #     Masked { socket, reads: Mutex::new(1), writes: Mutex::new(1) }
+/// # }
+/// # let listener = TcpListener::bind("127.0.0.1:0")?;
+/// # let here = TcpStream::connect(listener.local_addr()?)?;
+/// # let there = listener.accept()?.0;
+/// # let (tell, told) = std::sync::mpsc::channel();
+/// # let receive = move |_: &Link<Masked>, bytes: &[u8]| tell.send(bytes.to_vec()).unwrap();
+/// # let nothing = |_: &Link<Masked>, _: &[u8]| {};
+/// # let options = Options::default();
+/// # let _there = Link::start(masked(there), Native::default(), &[], &options, receive)?;
+/// let link = Link::start(masked(here), Native::default(), &[], &options, nothing)?;
+/// link.send(b"tick").unwrap();
+/// # assert_eq!(told.recv().unwrap(), b"tick");
+/// # Ok::<(), io::Error>(())
+/// ```
 pub trait Stream: Send + Sync + 'static {
     /// Whether [`wait_readable`](Self::wait_readable) and [`is_readable`](Self::is_readable) look
-    /// without taking. Where they cannot (a TLS stream), verdicts come from the reader's timed reads
-    /// alone and are up to two kernel ticks later.
+    /// without taking. Where they cannot (a TLS stream), verdicts come from the reader's timed
+    /// reads alone and are up to two kernel ticks later.
     const CAN_PEEK: bool = false;
 
     /// Reads like [`Read::read`]; `WouldBlock` or `TimedOut` once the read timeout has passed.
@@ -63,6 +138,32 @@ pub trait Stream: Send + Sync + 'static {
     }
 }
 
+#[cfg(unix)]
+impl Stream for UnixStream {
+    // std's `peek` on it is not stable.
+    const CAN_PEEK: bool = false;
+
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Read::read(&mut &*self, buffer)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Write::write(&mut &*self, bytes)
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        UnixStream::set_read_timeout(self, Some(timeout))
+    }
+
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        UnixStream::set_write_timeout(self, Some(timeout))
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        UnixStream::shutdown(self, how)
+    }
+}
+
 impl Stream for TcpStream {
     const CAN_PEEK: bool = true;
 
@@ -92,8 +193,8 @@ impl Stream for TcpStream {
         self.peek(&mut [0]).map(drop)
     }
 
-    // The flag is shared with every clone, so a write or read of ours that begins in this moment may
-    // come back with `WouldBlock` early: both take that as "look at the clock again".
+    // The flag is shared with every clone, so a write or read of ours that begins in this moment
+    // may come back with `WouldBlock` early: both take that as "look at the clock again".
     fn is_readable(&self) -> io::Result<bool> {
         self.set_nonblocking(true)?;
         let seen = self.peek(&mut [0]);

@@ -39,12 +39,14 @@ pub struct Liveness {
     waits_until: Time,
     /// The heartbeat that the host was asked for and has not reported yet.
     asked: Option<Beat>,
+    slack: Duration,
 }
 
 /// What [`Liveness::poll`] asks of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Nothing is due: poll again at `until` ([`Time::NEVER`] = no need), or when bytes came or went.
+    /// Nothing is due: poll again at `until` ([`Time::NEVER`] = no need), or when bytes came or
+    /// went.
     Wait {
         /// The next instant at which something is due.
         until: Time,
@@ -80,7 +82,7 @@ impl Liveness {
     /// Starts with the connection's establishment at `now`.
     pub fn new(settings: &Settings, now: Time) -> Self {
         let (pulse, watch) = (Pulse::new(settings, now), Watch::new(settings, now));
-        Self { pulse, watch, waits_until: Time::NEVER, asked: None }
+        Self { pulse, watch, waits_until: Time::NEVER, asked: None, slack: settings.slack }
     }
 
     /// Records that the kernel accepted bytes of ours at `now`.
@@ -94,7 +96,22 @@ impl Liveness {
     /// Records that the kernel accepted a whole heartbeat of ours, carrying `value_ms`, at `now`.
     pub fn handle_heartbeat_sent(&mut self, value_ms: u32, now: Time) {
         self.asked = None;
-        self.pulse.handle_beat_sent(Duration::from_millis(value_ms.into()), now);
+        let value = Duration::from_millis(value_ms.into());
+        self.pulse.handle_beat_sent(value, now);
+        if self.watch.in_force().is_none_or(|expected| value < expected) {
+            // A value of our own choice has been announced: the peer has one old limit to hear of
+            // it, or one new one where there was none.
+            let limit = self.watch.limit().unwrap_or(value.saturating_add(self.slack));
+            self.watch.lower_from(value, now + limit);
+        }
+    }
+
+    /// Lowers our own heartbeat-time while connected, and says whether it changed: a greater one,
+    /// and zero, wait for the next connection. It is in force for sending at once, and
+    /// [`poll`](Self::poll) asks for its announcement; the peer is held to it one old limit after
+    /// that was written.
+    pub fn lower(&mut self, value: Duration) -> bool {
+        self.pulse.lower(value)
     }
 
     /// Records that bytes of the peer's arrived at `now`; returns how long the silence was where it
@@ -117,7 +134,7 @@ impl Liveness {
         if let Some(late) = self.watch.handle_waited(waited_until, now) {
             return Action::Stalled { late };
         }
-        // The verdict first: a heartbeat that the kernel does not take must not hide it (lesson 20).
+        // The verdict first: a heartbeat that the kernel does not take hides nothing (lesson 20).
         let next = match self.watch.poll(now) {
             Verdict::Late { silence } => return Action::Late { silence },
             Verdict::Silent { silence, limit } => return Action::Silent { silence, limit },

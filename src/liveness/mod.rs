@@ -1,12 +1,13 @@
 //! The rules: when to send a heartbeat, when silence is late, when it kills.
 //!
-//! [`Pulse`] decides for the sending side, [`Watch`] for the receiving one, and [`Liveness`] is both
-//! for a host that has a loop of its own. They are values that are told what happened and when, and
-//! asked what is due: nothing here does I/O, locks, or reads a clock, so every rule is tested to the
-//! nanosecond (lesson 57).
+//! [`Pulse`] decides for the sending side, [`Watch`] for the receiving one, and [`Liveness`] is
+//! both for a host that has a loop of its own. They are values that are told what happened and
+//! when, and asked what is due: nothing here does I/O, locks, or reads a clock, so every rule is
+//! tested to the nanosecond (lesson 57).
 //!
 //! Words: *heartbeat-time*, what a side promises to send by; *slack*, what the receiver forgives;
-//! *silence*, the time since the last byte from the peer; *limit* = heartbeat-time in force + slack.
+//! *silence*, the time since the last byte from the peer; *limit* = heartbeat-time in force +
+//! slack.
 //!
 //! Invariant: a value in force only ever becomes smaller while a connection lives, and lives no
 //! longer than the connection: a new one starts from what was configured.
@@ -47,6 +48,34 @@ pub struct Settings {
     /// The smallest heartbeat-time that a peer can talk us into, raised to whole milliseconds, at
     /// least 1. Default 0.1 s.
     pub heartbeat_time_min: Duration,
+    /// The values of a protocol that settles them in its handshake and whose heartbeats carry none.
+    /// With them `heartbeat_time` does not count and negotiation is off: nothing is announced and
+    /// nothing adopted. Default `None`: one value, negotiated (H1, H2).
+    pub given: Option<Given>,
+}
+
+/// What the handshake of a foreign protocol settled: one value for each direction, which need not be
+/// the same and either of which may be missing (lesson 6).
+///
+/// ```
+/// use peerbeat::liveness::{Action, Given, Liveness, Settings, Time};
+/// use std::time::Duration;
+///
+/// // STOMP's `heart-beat:1000,0` met by `heart-beat:0,1000`: we send, nobody promised us anything.
+/// let given = Given { send: Some(Duration::from_secs(1)), expect: None };
+/// let settings = Settings { given: Some(given), ..Settings::default() };
+/// let mut liveness = Liveness::new(&settings, Time::ZERO);
+/// let due = Time::ZERO + Duration::from_secs(1);
+/// assert_eq!(liveness.poll(Time::ZERO), Action::Wait { until: due }); // nothing is announced
+/// assert!(matches!(liveness.poll(due), Action::SendHeartbeat { .. }));
+/// assert_eq!(liveness.watch().silent_at(), Time::NEVER);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Given {
+    /// What we promised to send by; `None` (or zero) = we send no heartbeats.
+    pub send: Option<Duration>,
+    /// What the peer promised to send by; `None` (or zero) = its silence has no limit.
+    pub expect: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -56,6 +85,7 @@ impl Default for Settings {
             slack: Duration::from_secs(2),
             mode: Mode::Idle,
             heartbeat_time_min: Duration::from_millis(100),
+            given: None,
         }
     }
 }
@@ -67,15 +97,34 @@ impl Settings {
         (self.slack / 2).max(Duration::from_millis(250))
     }
 
-    /// The configured heartbeat-time as it travels: whole milliseconds, `None` for zero.
-    fn configured(&self) -> Option<Duration> {
-        self.heartbeat_time.and_then(whole_millis)
+    /// The same settings for heartbeats that carry no value: `heartbeat_time` becomes the value of
+    /// both directions, where none were given.
+    pub fn without_negotiation(mut self) -> Self {
+        let both = Given { send: self.heartbeat_time, expect: self.heartbeat_time };
+        self.given = Some(self.given.unwrap_or(both));
+        self
     }
 
-    /// What a received value becomes here: raised to the floor, `None` for zero (H2).
+    /// Whether the heartbeat-time travels in heartbeats.
+    pub fn negotiates(&self) -> bool {
+        self.given.is_none()
+    }
+
+    /// What we start to send by: whole milliseconds, as it travels; `None` for zero.
+    fn sends_by(&self) -> Option<Duration> {
+        self.given.map_or(self.heartbeat_time, |given| given.send).and_then(whole_millis)
+    }
+
+    /// What we start to expect of the peer.
+    fn expects_by(&self) -> Option<Duration> {
+        self.given.map_or(self.heartbeat_time, |given| given.expect).and_then(whole_millis)
+    }
+
+    /// What a received value becomes here: raised to the floor, `None` for one that is not to be
+    /// adopted: zero, or any where negotiation is off (H2).
     fn raised(&self, received_ms: u32) -> Option<Duration> {
         let received = Duration::from_millis(received_ms.into());
-        (received_ms > 0).then(|| received.max(self.floor()))
+        (received_ms > 0 && self.negotiates()).then(|| received.max(self.floor()))
     }
 
     /// The floor as it travels: raised to whole milliseconds, at least 1. With a fraction the value

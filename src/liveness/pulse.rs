@@ -1,9 +1,9 @@
 //! The sending half: when a heartbeat is due, and which value it carries.
 //!
-//! Owned by the sending side of a link. It moves only on what the kernel accepted: never on what was
-//! received, queued or attempted (lesson 14). Deadlines are computed from the last byte and never
-//! sampled, so no gap is longer than was promised (lesson 9), and a stall costs one heartbeat, not a
-//! burst of them (lesson 12).
+//! Owned by the sending side of a link. It moves only on what the kernel accepted: never on what
+//! was received, queued or attempted (lesson 14). Deadlines are computed from the last byte and
+//! never sampled, so no gap is longer than was promised (lesson 9), and a stall costs one
+//! heartbeat, not a burst of them (lesson 12).
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ impl Pulse {
     pub fn new(settings: &Settings, now: Time) -> Self {
         Self {
             settings: *settings,
-            in_force: settings.configured(),
+            in_force: settings.sends_by(),
             last_sent: now,
             last_beat: now,
             announced: None,
@@ -77,8 +77,8 @@ impl Pulse {
     }
 
     /// Lowers the value in force to `value`, where it is undefined or greater, and says whether it
-    /// changed. The rule only ever lowers: a greater one, and zero, which asks for nothing, wait for
-    /// the next connection. Kept in whole milliseconds, as it travels.
+    /// changed. The rule only ever lowers: a greater one, and zero, which asks for nothing, wait
+    /// for the next connection. Kept in whole milliseconds, as it travels.
     pub fn lower(&mut self, value: Duration) -> bool {
         let Some(value) = whole_millis(value) else { return false };
         let lowers = self.in_force.is_none_or(|held| value < held);
@@ -123,6 +123,7 @@ impl Pulse {
     }
 
     fn announce_at(&self) -> Option<Time> {
-        (self.in_force != self.announced).then_some(self.announce_from)
+        let differs = self.settings.negotiates() && self.in_force != self.announced;
+        differs.then_some(self.announce_from)
     }
 }

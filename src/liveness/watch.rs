@@ -1,8 +1,8 @@
 //! The receiving half: when the peer's silence is late, and when it kills.
 //!
-//! Owned by the reading side of a link. Silence is counted from the last byte *read*, and only while
-//! somebody was there to read it: the time for which our own handler held the reader is not the
-//! peer's (lesson 32), and neither is the time for which our process was stopped (lesson 33).
+//! Owned by the reading side of a link. Silence is counted from the last byte *read*, and only
+//! while somebody was there to read it: the time for which our own handler held the reader is not
+//! the peer's (lesson 32), and neither is the time for which our process was stopped (lesson 33).
 //! Attempts to read move nothing (lesson 28), and nothing is counted over a lifetime (lesson 27).
 //!
 //! Invariant: a verdict is never passed before the limit, to the nanosecond.
@@ -77,7 +77,7 @@ impl Watch {
     pub fn new(settings: &Settings, now: Time) -> Self {
         Self {
             settings: *settings,
-            in_force: settings.configured(),
+            in_force: settings.expects_by(),
             received: None,
             shorter: None,
             last_received: now,
@@ -102,8 +102,8 @@ impl Watch {
         std::mem::take(&mut self.late).then_some(silence)
     }
 
-    /// Records that our own handler held the reader for `held` since the last byte: nobody was there
-    /// to read, so that time is not the peer's silence (lesson 32).
+    /// Records that our own handler held the reader for `held` since the last byte: nobody was
+    /// there to read, so that time is not the peer's silence (lesson 32).
     pub fn handle_held(&mut self, held: Duration) {
         self.held = self.held.saturating_add(held);
     }
@@ -147,8 +147,12 @@ impl Watch {
     /// Lowers what we expect of the peer to `value` from the instant `from` on: one old limit after
     /// the announcement was written, when the peer can be held to it. Greater values change nothing,
     /// nor does zero. Of two that wait, the smaller one stays, with its own instant: until then the
-    /// peer has the benefit of the old limit.
+    /// peer has the benefit of the old limit. Where negotiation is off nothing tells the peer, so
+    /// nothing changes.
     pub fn lower_from(&mut self, value: Duration, from: Time) {
+        if !self.settings.negotiates() {
+            return;
+        }
         let Some(value) = whole_millis(value) else { return };
         if self.shorter.is_none_or(|(waiting, _)| value < waiting) {
             self.shorter = Some((value, from));
@@ -236,8 +240,8 @@ impl Flood {
         let windows = now.since(self.since).as_nanos() / window.as_nanos();
         if windows > 0 {
             (self.since, self.count) = (now, 0);
-            // After a pause, what the peer sent in good order meanwhile may come all at once: we were
-            // stopped, or our handler slept.
+            // After a pause, what the peer sent in good order meanwhile may come all at once: we
+            // were stopped, or our handler slept.
             self.allowed = FLOOD.saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX));
         }
         self.count = self.count.saturating_add(1);

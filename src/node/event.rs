@@ -1,18 +1,22 @@
 //! What a node tells its handler: the life of its peers, with reasons and numbers.
+//!
+//! Values only; nothing here decides. The stable words are the ones that JSON, C and the README
+//! use.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::link::{self, Cause, Down};
+use crate::protocol::ByeCode;
 
 /// Something that happened to a node or one of its peers.
 ///
-/// Events of one peer arrive in order, with its messages between them; a peer starts down without an
-/// event, only what was [`Up`](Self::Up) goes [`Down`](Self::Down), and each exactly once.
+/// Events of one peer arrive in order, with its messages between them; a peer starts down without
+/// an event, only what was [`Up`](Self::Up) goes [`Down`](Self::Down), and each exactly once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The node listens; said once an address, to the empty peer name.
+    /// The node listens; said once an address, before all else, and of no peer.
     Listening {
         /// Where, with the real port.
         addr: SocketAddr,
@@ -66,8 +70,7 @@ pub enum Event {
     },
     /// The link to the peer ended.
     Down(Down),
-    /// A connection to us was refused; said to the empty peer name, or to the peer's where it is
-    /// known.
+    /// A connection to us was refused; said of the peer where it is known, else of none.
     Refused {
         /// Where it came from.
         addr: SocketAddr,
@@ -92,13 +95,13 @@ pub enum Event {
         /// How long it is.
         wait: Duration,
     },
-    /// Something that a person should look at while all goes on: another name than the one dialled, a
-    /// peer that floods us with heartbeats, descriptors or threads that ran out.
+    /// Something that a person should look at while all goes on: another name than the one dialled,
+    /// a peer that floods us with heartbeats, descriptors or threads that ran out.
     Warning {
         /// What, in words, with advice.
         detail: String,
     },
-    /// The node has stopped; the last event of all, to the empty peer name.
+    /// The node has stopped; the last event of all, and of no peer.
     Stopped,
 }
 
@@ -156,6 +159,20 @@ impl RefusedReason {
             Self::TooMany => "too-many",
             Self::Gone => "gone",
         }
+    }
+
+    /// The code of the BYE that tells it; `None` where nobody is there to be told.
+    pub fn bye_code(self) -> Option<ByeCode> {
+        Some(match self {
+            Self::UnknownPeer => ByeCode::UNKNOWN_PEER,
+            Self::AlreadyConnected => ByeCode::ALREADY_CONNECTED,
+            Self::Version => ByeCode::VERSION,
+            Self::Protocol => ByeCode::PROTOCOL,
+            Self::TooSlow => ByeCode::TOO_SLOW,
+            Self::ShuttingDown => ByeCode::SHUTTING_DOWN,
+            Self::TooMany => ByeCode::TOO_MANY,
+            Self::Gone => return None,
+        })
     }
 }
 

@@ -1,18 +1,99 @@
 //! Named peers: listen, dial, shake hands, fail over, reconnect, report.
-#![allow(missing_docs, unused_variables)]
+//!
+//! A [`Node`] runs the links of a [`Config`]: it dials the peers that have addresses, accepts those
+//! that do not, and keeps at it. What happens is told to one [`Handler`], with the [`Peer`] it is
+//! about; a peer's messages and the ups and downs around them come in order.
+//!
+//! One thread for each dialled peer, one for each accepted connection, one that accepts and one
+//! that ends them all; each link has its sender besides. This room never decides liveness: that is
+//! the link's.
+//!
+//! ```
+//! use peerbeat::config::{Config, Options};
+//! use peerbeat::node::{Event, Handler, Node, Peer};
+//!
+//! /// Sends everything back.
+//! struct Echo;
+//!
+//! impl Handler for Echo {
+//!     fn on_message(&self, peer: &Peer, payload: &[u8]) {
+//!         if let Err(error) = peer.try_send(payload) {
+//!             eprintln!("{}: {error}", peer.name());
+//!         }
+//!     }
+//!
+//!     fn on_event(&self, peer: Option<&Peer>, event: &Event) {
+//!         if let (Some(peer), Event::Down(down)) = (peer, event) {
+//!             eprintln!("{} is down: {down}", peer.name());
+//!         }
+//!     }
+//! }
+//!
+//! let text = "
+//!     datasrc-name       echo
+//!     datasrc-interface  127.0.0.1
+//!     datasrc-port       auto
+//!     add-peer
+//!         remote-name     prices
+//!         heartbeat-time  5
+//!     end-peer";
+//! let node = Node::start(Config::parse(text, &Options::default())?, Echo)?;
+//! println!("listening on {}", node.local_addrs()[0]);
+//! node.shutdown();
+//! node.join();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Who is accepted
+//!
+//! A HELLO belongs to the first peer of the configuration that it matches and that is not
+//! connected, else to the first that it matches. That one's link is then replaced, because the peer
+//! should know best whether it still has one; with `datasrc-reject-new-peers` it stays, and the
+//! newcomer is refused.
+//!
+//! # When both sides dial each other
+//!
+//! The link dialled by the side with the smaller name (bytes compared, then the id, then the label)
+//! stays. That side decides alone: it refuses the other's dial while its own HELLO is out and for 2
+//! s after; the other side takes what comes and gives its own dial up. With nothing to tell them
+//! apart, each refuses while its own HELLO is out, so a collision costs both a dial but never a
+//! link, and the jitter of the waits parts them.
 
+mod accept;
+mod backoff;
+mod dial;
+mod error;
 mod event;
+pub mod handshake;
+mod limits;
+mod listen;
+mod session;
+mod shared;
+mod slot;
+mod supervisor;
 
-use std::io;
+use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::Config;
-use crate::link::SendError;
+use crate::config::{Config, PeerConfig};
+use crate::link::{Faults, Link, SendError, Stats};
+use crate::protocol::FRAME_MAX;
+pub use error::StartError;
 pub use event::{DialFailedReason, Direction, Event, RefusedReason};
+use shared::{Phase, Shared};
 
-/// What a node calls; runs on the threads of the peer it is about and may call everything, close
-/// included.
+/// What a node calls.
+///
+/// Messages and the events of a link come on the thread that reads it, one at a time and in order.
+/// What concerns no link, such as a dial that failed or a stranger who was refused, comes on other
+/// threads of the node and may come at the same time. No lock is held during a call: all of the
+/// node may be used from inside, [`Node::shutdown`] included.
+///
+/// While a call lasts, that link is not read: its peer is not blamed for the silence, but feels the
+/// back-pressure. A panic ends the link with [`DownReason::Local`](crate::link::DownReason::Local);
+/// the node goes on. The handler is dropped right after [`Event::Stopped`].
 pub trait Handler: Send + Sync + 'static {
     /// A message of the peer's arrived; the bytes are valid during the call.
     fn on_message(&self, peer: &Peer, payload: &[u8]);
@@ -20,69 +101,230 @@ pub trait Handler: Send + Sync + 'static {
     fn on_event(&self, _peer: Option<&Peer>, _event: &Event) {}
 }
 
-/// A handle on a running node; clones are handles on the same one.
-#[derive(Clone)]
-pub struct Node {}
-
-/// A handle on one configured peer of a node.
-#[derive(Clone)]
-pub struct Peer {}
-
-/// Why a node did not start: nothing of it runs.
-#[derive(Debug)]
+/// What a node is told besides its configuration. All of it has defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum StartError {
-    /// listening failed
-    Listen { addr: String, error: io::Error },
-    /// a thread could not be made
-    Thread { error: io::Error },
+pub struct Options {
+    /// Handshakes of accepted connections that may be under way at once. Default 64.
+    pub handshakes_max: usize,
+    /// The greatest frame, type byte included, in bytes. Default 16 MiB.
+    pub frame_max: usize,
+    /// How long [`Peer::send`] waits for room. Default 10 s.
+    pub send_timeout: Duration,
+    /// How long an orderly close gives what was accepted to be written. Default 50 ms.
+    pub close_timeout: Duration,
+    /// The stack of each thread, in bytes; the handler runs on them. Default 256 KiB.
+    pub stack_size: usize,
+    /// Switches with which a test breaks all of the node's links on purpose. Default none.
+    pub faults: Option<Faults>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let link = crate::link::Options::default();
+        Self {
+            handshakes_max: 64,
+            frame_max: FRAME_MAX,
+            send_timeout: link.send_timeout,
+            close_timeout: link.close_timeout,
+            stack_size: link.stack_size,
+            faults: link.faults,
+        }
+    }
+}
+
+/// A handle on a running node; clones are handles on the same one.
+///
+/// When the last handle that came from [`Node::start`] is dropped, the node is shut down and waited
+/// for; on one of its own threads, in a handler, it is only shut down. Handles from [`Peer::node`]
+/// do not keep it running. A forked child may drop its copies, and nothing happens to the parent's
+/// node.
+#[derive(Clone)]
+pub struct Node {
+    shared: Arc<Shared>,
+    /// Stops the node with the last clone; handles given to handlers have none.
+    _owner: Option<Arc<Owner>>,
+}
+
+/// A handle on one configured peer of a node; it does not keep the node running.
+#[derive(Clone)]
+pub struct Peer {
+    shared: Arc<Shared>,
+    index: usize,
 }
 
 impl Node {
-    pub fn start(config: Config, handler: impl Handler) -> Result<Node, StartError> {
-        todo!()
+    /// Starts the links of a configuration. Returns when the node listens; peers come up by and by.
+    ///
+    /// # Errors
+    /// Where an address cannot be listened on or a thread cannot be made; nothing runs then.
+    pub fn start(config: Config, handler: impl Handler) -> Result<Self, StartError> {
+        Self::start_with(config, handler, Options::default())
     }
+
+    /// Starts like [`start`](Self::start), with options.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with(
+        config: Config,
+        handler: impl Handler,
+        options: Options,
+    ) -> Result<Self, StartError> {
+        let limits = limits::SystemLimits::read();
+        let listeners = listen::listen(&config, &limits)?;
+        let local_addrs = listeners.iter().map(|listener| listener.addr).collect();
+        let shared = Shared::new(config, options, limits, Arc::new(handler), local_addrs);
+        let shared = Arc::new(shared);
+        supervisor::start(&shared, listeners).map_err(|error| {
+            let advice = shared.limits.no_thread(&error);
+            StartError::Thread { error, advice }
+        })?;
+        let owner = Arc::new(Owner { shared: Arc::clone(&shared) });
+        Ok(Self { shared, _owner: Some(owner) })
+    }
+
+    /// The peers, in the order of the configuration.
     pub fn peers(&self) -> Vec<Peer> {
-        todo!()
+        (0..self.shared.slots.len()).map(|index| Peer::new(&self.shared, index)).collect()
     }
+
+    /// The peer with this [name](Peer::name).
     pub fn peer(&self, name: &str) -> Option<Peer> {
-        todo!()
+        let index = self.config().peers().iter().position(|peer| peer.name() == name)?;
+        Some(Peer::new(&self.shared, index))
     }
-    /// the addresses listened on, with real ports
+
+    /// The configuration it runs.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// The addresses it listens on, with the real port.
     pub fn local_addrs(&self) -> &[SocketAddr] {
-        todo!()
+        &self.shared.local_addrs
     }
-    /// Begins the stop: every link is closed in order, no more dials. Returns at once. May repeat, from any thread, handlers included.
+
+    /// Begins the stop: every link is closed in order, nobody is dialled or accepted any more.
+    ///
+    /// Returns at once. May be called again, and from any thread, handlers included.
     pub fn shutdown(&self) {
-        todo!()
+        if !self.shared.is_forked() {
+            self.shared.advance(Phase::Stopping);
+        }
     }
-    /// Waits until all has ended (after `shutdown`), last event `Stopped` delivered. From a handler: returns at once (false).
+
+    /// Waits until the node has ended, once somebody has called [`shutdown`](Self::shutdown): every
+    /// event is delivered, [`Event::Stopped`] last, and every thread is gone. Only a thread that is
+    /// blocked in the system's `connect` or resolver is left to itself; it ends when that returns,
+    /// and calls nobody.
+    ///
+    /// Returns `false` at once from a handler, which the node itself waits for, and in a forked
+    /// child, where none of its threads exist.
     pub fn join(&self) -> bool {
-        todo!()
+        if self.shared.is_own_thread() || self.shared.is_forked() {
+            return false;
+        }
+        self.shared.join();
+        true
     }
 }
 
 impl Peer {
+    fn new(shared: &Arc<Shared>, index: usize) -> Self {
+        Self { shared: Arc::clone(shared), index }
+    }
+
+    /// Its name in the configuration, different for every peer.
     pub fn name(&self) -> &str {
-        todo!()
+        self.config().name()
     }
+
+    /// What the configuration says of it.
+    pub fn config(&self) -> &PeerConfig {
+        self.shared.peer_config(self.index)
+    }
+
+    /// Whether it is connected: from [`Event::Up`] until its link dies, which [`Event::Down`]
+    /// tells.
     pub fn is_up(&self) -> bool {
-        todo!()
+        self.link().is_ok_and(|link| link.is_up())
     }
+
+    /// The heartbeat-time in force for sending, while it is connected and has one.
+    pub fn heartbeat_time(&self) -> Option<Duration> {
+        self.link().ok()?.heartbeat_time()
+    }
+
+    /// What went over its link so far, while there is one.
+    pub fn stats(&self) -> Option<Stats> {
+        Some(self.link().ok()?.stats())
+    }
+
+    /// Sends a message; waits for room up to [`Options::send_timeout`].
+    ///
+    /// # Errors
+    /// Why it was not accepted. One that was accepted may still be lost with the link, and is then
+    /// counted in the event.
     pub fn send(&self, payload: &[u8]) -> Result<(), SendError> {
-        todo!()
+        self.link()?.send(payload)
     }
+
+    /// Sends a message; waits for room up to `timeout`.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
     pub fn send_timeout(&self, payload: &[u8], timeout: Duration) -> Result<(), SendError> {
-        todo!()
+        self.link()?.send_timeout(payload, timeout)
     }
+
+    /// Sends a message where there is room now.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and [`SendError::Full`] instead of waiting.
     pub fn try_send(&self, payload: &[u8]) -> Result<(), SendError> {
-        todo!()
+        self.link()?.try_send(payload)
     }
-    /// Closes the link in order; a dialled peer is dialled again after its wait.
+
+    /// Closes the link in order, where there is one; a dialled peer is dialled again after its
+    /// wait.
     pub fn close(&self) {
-        todo!()
+        if let Ok(link) = self.link() {
+            link.close();
+        }
     }
+
+    /// The node it belongs to; the handle does not keep it running.
     pub fn node(&self) -> Node {
-        todo!()
+        Node { shared: Arc::clone(&self.shared), _owner: None }
+    }
+
+    fn link(&self) -> Result<Link, SendError> {
+        self.shared.slots[self.index].link().ok_or(SendError::NotConnected)
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("local_addrs", &self.local_addrs()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+/// Ends the node when the last of the user's handles goes.
+struct Owner {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let node = Node { shared: Arc::clone(&self.shared), _owner: None };
+        node.shutdown();
+        node.join();
     }
 }

@@ -232,7 +232,7 @@ impl std::fmt::Display for ByeCode {
 }
 
 /// Parses the body of a frame: its type byte, then its payload.
-#[inline]
+#[inline(always)]
 pub(super) fn parse(kind: u8, payload: &[u8]) -> Result<Frame<'_>, ProtocolError> {
     if kind == DATA {
         return Ok(Frame::Data(payload));

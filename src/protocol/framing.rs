@@ -15,22 +15,88 @@ pub const FRAME_MAX: usize = 16 << 20;
 /// Turns bytes into frames and frames into bytes.
 ///
 /// The methods take `&self`, are called from the reading and the sending threads of a link, and
-/// keep what state they need in atomics. The encoding ones are called while the link is locked, in
-/// the order in which the frames leave: a protocol that numbers its messages counts there.
+/// keep what state they need in atomics. The encoding ones are called while the link is locked, so
+/// they do not wait for anything, and in the order in which the frames leave where [`NUMBERED`] says
+/// so. A framing is chosen at compile time: the native one costs nothing for the others' being
+/// possible. tests/examples has three whole ones, of STOMP, SoupBinTCP and FIX.
+///
+/// ```
+/// use peerbeat::protocol::{Decoded, Frame, Framing, Heartbeat, ProtocolError};
+///
+/// /// Lines of text; an empty line is a heartbeat.
+/// struct Lines;
+///
+/// impl Framing for Lines {
+///     const NEGOTIATES: bool = false; // an empty line carries no value
+///
+///     fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
+///         match bytes.iter().position(|&byte| byte == b'\n') {
+///             Some(0) => Ok(Decoded::Whole { length: 1, frame: Frame::Heartbeat(Heartbeat::default()) }),
+///             Some(end) => Ok(Decoded::Whole { length: end + 1, frame: Frame::Data(&bytes[..end]) }),
+///             None if bytes.len() < 4096 => Ok(Decoded::Partial),
+///             None => Err(ProtocolError::Foreign { detail: "a line over 4095 bytes".to_owned() }),
+///         }
+///     }
+///
+///     fn encode_data(&self, line: &[u8], out: &mut Vec<u8>) -> Result<(), ProtocolError> {
+///         out.extend_from_slice(line);
+///         out.push(b'\n');
+///         Ok(())
+///     }
+///
+///     fn encode_heartbeat(&self, _: &Heartbeat, out: &mut Vec<u8>) {
+///         out.push(b'\n');
+///     }
+/// }
+/// # assert!(matches!(Lines.decode(b"tick\n\n"), Ok(Decoded::Whole { length: 5, .. })));
+/// ```
+///
+/// [`NUMBERED`]: Self::NUMBERED
 pub trait Framing: Send + Sync + 'static {
-    /// Says what stands at the front of `bytes`.
+    /// Whether heartbeats carry the sender's heartbeat-time. Where they do not, negotiation is off:
+    /// nothing is announced and nothing adopted, and each direction has what the link's settings give
+    /// it.
+    const NEGOTIATES: bool = true;
+
+    /// Whether a frame holds its place in the order of all, such as a sequence number, heartbeats
+    /// included. Where it does, a heartbeat is put behind all frames encoded before it; else at the
+    /// next edge between frames, ahead of a long queue (H6).
+    const NUMBERED: bool = false;
+
+    /// Says what stands at the front of `bytes`, which the peer sent.
+    ///
+    /// A partial frame is asked about again, from its first byte, when more bytes have arrived; bytes
+    /// called [`Decoded::Whole`] do not come back, so state such as an expected number moves only
+    /// with those. A framing that looks for an end must limit what it waits for: the buffer grows for
+    /// it.
     ///
     /// # Errors
     /// Whatever breaks the protocol. It is reported as soon as it can be seen, and kills the link.
     fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError>;
 
+    /// Says the same of bytes that this framing encoded: a link looks for the edges between its own
+    /// frames where a heartbeat has to be put in, and counts what was not sent. No state may move.
+    ///
+    /// The default asks [`decode`](Self::decode), which is right for a framing without state whose
+    /// two directions look alike.
+    ///
+    /// # Errors
+    /// Where it cannot tell; what is left then counts as one frame.
+    #[inline(always)]
+    fn decode_own<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
+        self.decode(bytes)
+    }
+
     /// Appends the frame that carries `payload`, or appends nothing and says why not.
+    ///
+    /// A host that frames its messages itself appends them as they are, one whole frame at a time.
     ///
     /// # Errors
     /// A payload that no frame can carry.
     fn encode_data(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), ProtocolError>;
 
-    /// Appends a heartbeat; a protocol whose heartbeats carry no value ignores it.
+    /// Appends a heartbeat; a protocol whose heartbeats carry no value ignores it. Where nothing is
+    /// appended nothing is sent, and the next one is due after another heartbeat-time.
     fn encode_heartbeat(&self, heartbeat: &Heartbeat, out: &mut Vec<u8>);
 
     /// Appends a goodbye, where the protocol has one.
@@ -38,9 +104,17 @@ pub trait Framing: Send + Sync + 'static {
 }
 
 impl<F: Framing> Framing for Arc<F> {
-    #[inline]
+    const NEGOTIATES: bool = F::NEGOTIATES;
+    const NUMBERED: bool = F::NUMBERED;
+
+    #[inline(always)]
     fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
         (**self).decode(bytes)
+    }
+
+    #[inline(always)]
+    fn decode_own<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
+        (**self).decode_own(bytes)
     }
 
     #[inline]
@@ -98,7 +172,7 @@ impl Default for Native {
 }
 
 impl Framing for Native {
-    #[inline]
+    #[inline(always)]
     fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
         let Some((head, rest)) = bytes.split_first_chunk::<4>() else {
             return Ok(Decoded::Partial);

@@ -29,13 +29,14 @@
 //! | 0x04 | BYE | code u8, then text (UTF-8, to the end of the frame, at most 255 bytes) |
 //!
 //! `name` and `label` are each a u8 count and that many UTF-8 bytes. `name` is 1 to 255 bytes
-//! without control characters; `label` may be empty. `id` is 0 when unset. Bit 0 of flags: this side
-//! always sends heartbeats, data or not (informative). The other bits are sent as 0 and ignored.
+//! without control characters; `label` may be empty. `id` is 0 when unset. Bit 0 of flags: this
+//! side always sends heartbeats, data or not (informative). The other bits are sent as 0 and
+//! ignored.
 //!
-//! `heartbeat_time_ms` is the sender's heartbeat-time in force in milliseconds; 0 = it has none. The
-//! three timing fields come together or not at all. `sent_us`: the sender's own clock, any origin,
-//! in microseconds. `echo_us`: the `sent_us` of the last heartbeat it received that carried one
-//! (0 = none yet). `echo_age_us`: how long ago it received that one. The round trip is
+//! `heartbeat_time_ms` is the sender's heartbeat-time in force in milliseconds; 0 = it has none.
+//! The three timing fields come together or not at all. `sent_us`: the sender's own clock, any
+//! origin, in microseconds. `echo_us`: the `sent_us` of the last heartbeat it received that carried
+//! one (0 = none yet). `echo_age_us`: how long ago it received that one. The round trip is
 //! now - echo_us - echo_age_us, on one clock, with no extra packet.
 //!
 //! BYE codes: 0 orderly close · 1 refused: peer not known here · 2 refused: already connected ·
@@ -48,25 +49,25 @@
 //! 2. The accepting side checks it against its peers and answers HELLO (welcome), or BYE with the
 //!    reason and closes. It sends nothing before the dialling side's HELLO has been accepted.
 //! 3. The link is established for a side once it has received the other's HELLO. The first frame
-//!    must be HELLO (or BYE from the accepting side); anything else is a protocol error, and so is a
-//!    second HELLO.
-//! 4. Each side gives the handshake a deadline of its own (default 10 s), from TCP connect or accept
-//!    to the last byte of HELLO. No heartbeat and no data before the link is established.
+//!    must be HELLO (or BYE from the accepting side); anything else is a protocol error, and so is
+//!    a second HELLO.
+//! 4. Each side gives the handshake a deadline of its own (default 10 s), from TCP connect or
+//!    accept to the last byte of HELLO. No heartbeat and no data before the link is established.
 //!
 //! # Heartbeats
 //!
-//! Per connection each side holds `configured` (may be undefined), `in force` (starts as configured,
-//! dies with the connection) and `slack` (local, never sent).
+//! Per connection each side holds `configured` (may be undefined), `in force` (starts as
+//! configured, dies with the connection) and `slack` (local, never sent).
 //!
-//! - **H1 Announce.** A side whose value in force is defined sends a HEARTBEAT at once when the link
-//!   is established, and at once whenever that value changes, even while it is busy sending data:
-//!   otherwise a busy sender would never tell a silent receiver its value.
-//! - **H2 Adopt.** On a HEARTBEAT carrying v > 0: v' = max(v, local floor); where the value in force
-//!   is undefined or greater than v', it becomes v'. v = 0 changes nothing. So one configured side
-//!   is enough, and both ends meet at the smaller value.
+//! - **H1 Announce.** A side whose value in force is defined sends a HEARTBEAT at once when the
+//!   link is established, and at once whenever that value changes, even while it is busy sending
+//!   data: otherwise a busy sender would never tell a silent receiver its value.
+//! - **H2 Adopt.** On a HEARTBEAT carrying v > 0: v' = max(v, local floor); where the value in
+//!   force is undefined or greater than v', it becomes v'. v = 0 changes nothing. So one configured
+//!   side is enough, and both ends meet at the smaller value.
 //! - **H3 Send when idle.** A HEARTBEAT is due when no byte has been handed to the kernel for the
-//!   value in force. Never earlier, at most one after any stall, never inside another frame. In mode
-//!   `always`: one every value in force, data or not.
+//!   value in force. Never earlier, at most one after any stall, never inside another frame. In
+//!   mode `always`: one every value in force, data or not.
 //! - **H4 Silence kills.** Any byte received is life, also part of a frame. When none arrived for
 //!   value in force + slack, the link is down. Before a HEARTBEAT was received and with no
 //!   configured value there is no limit.

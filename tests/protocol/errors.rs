@@ -8,9 +8,19 @@ fn message(seen: Transcript) -> String {
     seen.error.map_or("no error".to_owned(), |error| error.to_string())
 }
 
+/// What the bytes are, the bytes, and the message.
+type Bad<'a> = (&'a str, Vec<u8>, &'a str);
+
+#[track_caller]
+fn all_are_named(table: &[Bad<'_>]) {
+    for (what, bytes, expected) in table {
+        assert_eq!(message(decode(bytes)), *expected, "{what}");
+    }
+}
+
 #[test]
-fn bad_bytes_are_named() {
-    let table: &[(&str, Vec<u8>, &str)] = &[
+fn lengths_that_cannot_be_are_named() {
+    all_are_named(&[
         ("length 0", b"\0\0\0\0".to_vec(), "frame of length 0 (allowed: 1 or more)"),
         (
             "one above the limit",
@@ -40,6 +50,12 @@ fn bad_bytes_are_named() {
             "frame of length 1397966893 (allowed: up to 16777216): \
              the other side seems to speak SSH",
         ),
+    ]);
+}
+
+#[test]
+fn hellos_that_cannot_be_are_named() {
+    all_are_named(&[
         (
             "magic",
             frame(1, b"PBHX\x01\x00\x00\x00\x00\x00\x01n\x00"),
@@ -70,6 +86,13 @@ fn bad_bytes_are_named() {
             frame(1, &hello("a\u{85}".as_bytes(), b"")),
             "name holds a control character",
         ),
+        ("empty HELLO", frame(1, b""), "HELLO with 0 payload bytes (needed: 4)"),
+    ]);
+}
+
+#[test]
+fn byes_and_heartbeats_that_cannot_be_are_named() {
+    all_are_named(&[
         ("text of BYE not UTF-8", frame(4, b"\x00bye\xff"), "text of BYE is not UTF-8"),
         ("text of BYE cut in a character", frame(4, b"\x00\xe2\x82"), "text of BYE is not UTF-8"),
         (
@@ -84,11 +107,7 @@ fn bad_bytes_are_named() {
         ),
         ("empty BYE", frame(4, b""), "BYE with 0 payload bytes (needed: 1)"),
         ("empty HEARTBEAT", frame(2, b""), "HEARTBEAT with 0 payload bytes (needed: 4)"),
-        ("empty HELLO", frame(1, b""), "HELLO with 0 payload bytes (needed: 4)"),
-    ];
-    for (what, bytes, expected) in table {
-        assert_eq!(message(decode(bytes)), *expected, "{what}");
-    }
+    ]);
 }
 
 #[test]

@@ -151,3 +151,12 @@ fn the_decoder_knows_its_framing() {
     assert!(decoder.framing().encode_data(&[0; 77], &mut out).is_err());
     assert!(out.is_empty(), "a refused payload leaves nothing behind");
 }
+
+#[test]
+fn what_is_discarded_is_forgotten_and_the_next_frame_is_read_from_its_front() {
+    let mut decoder = decoder();
+    receive(&mut decoder, b"\x00\x00\x00\x05\x03ti");
+    decoder.discard();
+    assert_eq!(decoder.pending(), b"");
+    assert_eq!(receive(&mut decoder, b"\x00\x00\x00\x05\x03tick"), 1);
+}

@@ -1,5 +1,7 @@
 //! The vectors of the wire format as literal bytes, both ways.
 
+use std::sync::Arc;
+
 use super::{decode, frame, hello};
 use peerbeat::protocol::{
     Bye, ByeCode, Decoded, Frame, Framing, Heartbeat, Hello, Native, Timing, VERSION,
@@ -64,6 +66,23 @@ fn frames_encode_to_their_vectors() {
     for (bytes, frame) in all() {
         assert_eq!(encode(&frame), bytes, "{frame:?}");
     }
+}
+
+#[test]
+fn a_shared_framing_is_the_same_framing() {
+    let shared = Arc::new(Native::with_frame_max(40));
+    for (bytes, frame) in all() {
+        let mut out = Vec::new();
+        match frame {
+            Frame::Data(data) => shared.encode_data(data, &mut out).expect("short"),
+            Frame::Heartbeat(heartbeat) => shared.encode_heartbeat(&heartbeat, &mut out),
+            Frame::Bye(bye) => shared.encode_bye(&bye, &mut out),
+            Frame::Hello(_) | Frame::Unknown { .. } => out = bytes.to_vec(),
+        }
+        assert_eq!(out, bytes);
+        assert_eq!(shared.decode(bytes), Ok(Decoded::Whole { length: bytes.len(), frame }));
+    }
+    assert!(shared.encode_data(&[0; 40], &mut Vec::new()).is_err());
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The wire format held to its description: literal bytes, every split, every error, bounded memory.
+//! The wire format held to its description: literal bytes, every split, every error, bounded
+//! memory.
 //!
 //! Frames are compared as their debug text, so that a transcript owns itself and a failure reads.
 
@@ -6,10 +7,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use peerbeat::protocol::{Decoder, Frame, Framing, Native, ProtocolError};
 
+#[path = "protocol/errors.rs"]
 mod errors;
+#[path = "protocol/memory.rs"]
 mod memory;
+#[path = "protocol/properties.rs"]
 mod properties;
+#[path = "protocol/splits.rs"]
 mod splits;
+#[path = "protocol/vectors.rs"]
 mod vectors;
 
 /// What came out of a decoder: frames in order, and the error that ended them.
@@ -19,8 +25,8 @@ struct Transcript {
     error: Option<ProtocolError>,
 }
 
-/// Puts `piece` into the decoder, through spare space that is never empty, and takes out all that is
-/// whole after every fill.
+/// Puts `piece` into the decoder, through spare space that is never empty, and takes out all that
+/// is whole after every fill.
 fn feed<F: Framing>(decoder: &mut Decoder<F>, mut piece: &[u8], into: &mut Transcript) {
     while !piece.is_empty() {
         let spare = decoder.spare();

@@ -1,0 +1,236 @@
+//! The stage: two nodes, what they report, and the timeline a person reads.
+//!
+//! Reports arrive over a channel with the instant they were made at. Every wait has a deadline, so
+//! that a broken library makes the demo fail and not hang.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use peerbeat::link::Cause;
+use peerbeat::node::{Event, Handler, Peer};
+
+use crate::output;
+use crate::text::{Measured, Plain, Seconds};
+
+/// One of the two programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Feed,
+    Hub,
+}
+
+impl Side {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Feed => "feed",
+            Self::Hub => "hub",
+        }
+    }
+}
+
+/// Something that a node reported.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) at: Instant,
+    pub(super) side: Side,
+    pub(super) what: What,
+}
+
+/// What it reported.
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    Event(Event),
+    Message(Vec<u8>),
+}
+
+impl Seen {
+    /// The event, where it is one of `side`.
+    pub(super) fn event_of(&self, side: Side) -> Option<&Event> {
+        match &self.what {
+            What::Event(event) if self.side == side => Some(event),
+            _ => None,
+        }
+    }
+}
+
+/// The handler of one node: passes everything on.
+pub(super) struct Ears {
+    side: Side,
+    seen: Sender<Seen>,
+}
+
+impl Ears {
+    fn pass(&self, what: What) {
+        let at = Instant::now();
+        // Nobody listens any more once the demo is over.
+        let _ = self.seen.send(Seen { at, side: self.side, what });
+    }
+}
+
+impl Handler for Ears {
+    fn on_message(&self, _peer: &Peer, payload: &[u8]) {
+        self.pass(What::Message(payload.to_vec()));
+    }
+
+    fn on_event(&self, _peer: Option<&Peer>, event: &Event) {
+        self.pass(What::Event(event.clone()));
+    }
+}
+
+/// The timeline and all that was reported so far.
+pub(super) struct Stage {
+    start: Instant,
+    sender: Sender<Seen>,
+    receiver: Receiver<Seen>,
+    seen: Vec<Seen>,
+    colours: bool,
+    written: io::Result<()>,
+}
+
+impl Stage {
+    pub(super) fn new() -> Self {
+        let (sender, receiver) = channel();
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self {
+            start: Instant::now(),
+            sender,
+            receiver,
+            seen: Vec::new(),
+            colours: io::stdout().is_terminal() && !no_color,
+            written: Ok(()),
+        }
+    }
+
+    /// The handler for the node of this side.
+    pub(super) fn ears(&self, side: Side) -> Ears {
+        Ears { side, seen: self.sender.clone() }
+    }
+
+    /// A mark in what was reported: all later reports are [`since`](Self::since) it.
+    pub(super) fn mark(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// The reports since a mark.
+    pub(super) fn since(&self, mark: usize) -> &[Seen] {
+        &self.seen[mark..]
+    }
+
+    /// Waits until the reports since `mark` satisfy `enough`; says whether they did in time.
+    pub(super) fn wait(
+        &mut self,
+        mark: usize,
+        limit: Duration,
+        enough: impl Fn(&[Seen]) -> bool,
+    ) -> bool {
+        let deadline = Instant::now() + limit;
+        while !enough(self.since(mark)) {
+            if !self.has_reader() {
+                return false;
+            }
+            match self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(seen) => {
+                    if let What::Event(event) = &seen.what
+                        && let Some(line) = told(event)
+                    {
+                        self.tell(seen.at, seen.side.name(), &line);
+                    }
+                    self.seen.push(seen);
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+        true
+    }
+
+    /// Lets time pass, and tells what is reported in it.
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.wait(self.mark(), time, |_| false);
+    }
+
+    /// Time since the demo began.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// A line of the timeline, at an instant.
+    pub(super) fn tell(&mut self, at: Instant, who: &str, what: &str) {
+        let since = at.saturating_duration_since(self.start);
+        let (seconds, millis) = (since.as_secs(), since.subsec_millis());
+        self.say(&format!("  +{seconds:02}.{millis:03} s  {who:<5}  {what}"));
+    }
+
+    /// A line of the timeline, now.
+    pub(super) fn tell_now(&mut self, who: &str, what: &str) {
+        self.tell(Instant::now(), who, what);
+    }
+
+    /// The headline of a step.
+    pub(super) fn head(&mut self, text: &str) {
+        let text = self.paint("1", text);
+        self.say(&format!("\n{text}"));
+    }
+
+    /// A line.
+    pub(super) fn say(&mut self, line: &dyn Display) {
+        if self.written.is_ok() {
+            self.written = output::write(&format!("{line}\n"));
+        }
+    }
+
+    /// Text in a colour, where the terminal shows colours.
+    pub(super) fn paint(&self, code: &str, text: &str) -> String {
+        match self.colours {
+            true => format!("\x1b[{code}m{text}\x1b[0m"),
+            false => text.to_owned(),
+        }
+    }
+
+    /// Whether somebody still reads.
+    pub(super) fn has_reader(&self) -> bool {
+        self.written.is_ok()
+    }
+
+    /// What became of the output.
+    pub(super) fn into_written(self) -> io::Result<()> {
+        self.written
+    }
+}
+
+/// An event in the words of the timeline; `None` = it adds nothing to the story.
+fn told(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Up { remote_name, .. } => format!("up: connected to the {}", Plain(remote_name)),
+        Event::HeartbeatTime { from, to, cause: Cause::Peer } => {
+            let before = from.map_or("none".to_owned(), |from| Seconds(from).to_string());
+            format!("heartbeat-time is {} now (was: {before}), the other end said so", Seconds(*to))
+        }
+        Event::Late { silence } => {
+            format!("late: nothing heard for {}, a first warning", Measured(*silence))
+        }
+        Event::Recovered { silence } => {
+            format!("recovered: heard again after {}", Measured(*silence))
+        }
+        Event::Stalled { late } => {
+            format!("stalled: this machine was too busy for {}, nobody is blamed", Measured(*late))
+        }
+        Event::Down(down) => match down.limit {
+            Some(limit) if down.reason.word() == "silent" => format!(
+                "DOWN: silent for {}, the limit is {}",
+                Measured(down.silence),
+                Seconds(limit)
+            ),
+            _ => format!("down: {}: {}", down.reason.word(), Plain(&down.reason.to_string())),
+        },
+        Event::DialFailed { reason, detail, .. } => {
+            format!("dials again, in vain: {}: {}", reason.word(), Plain(detail))
+        }
+        Event::Refused { reason, detail, .. } => {
+            format!("refused a connection: {}: {}", reason.word(), Plain(detail))
+        }
+        Event::Warning { detail } => format!("warning: {}", Plain(detail)),
+        _ => return None,
+    })
+}

@@ -1,0 +1,203 @@
+//! Events as JSON, one object each.
+//!
+//! The fields and their order are an interface that scripts rely on: fields may be added at the end
+//! and never renamed. Times are milliseconds with up to three decimals, null where there is none.
+
+use peerbeat::link::{Cause, Down};
+use peerbeat::node::Event;
+
+use crate::json::Object;
+
+/// The record of an event; `peer` is `None` where it is about no peer.
+pub(super) fn event(at: &str, peer: Option<&str>, event: &Event) -> String {
+    let begin = |word| begin(at, word, peer);
+    let object = match event {
+        Event::Listening { addr } => begin("listening").string("addr", &addr.to_string()),
+        Event::Dialling { addr } => begin("dialling").string("addr", addr),
+        Event::Up { addr, direction, remote_name, remote_label } => begin("up")
+            .string("addr", &addr.to_string())
+            .string("direction", direction.word())
+            .string("remote_name", remote_name)
+            .string("remote_label", remote_label),
+        Event::HeartbeatTime { from, to, cause } => begin("heartbeat-time")
+            .ms("from_ms", *from)
+            .ms("to_ms", *to)
+            .string("cause", cause_word(*cause)),
+        Event::Late { silence } => begin("late").ms("silent_ms", *silence),
+        Event::Recovered { silence } => begin("recovered").ms("silent_ms", *silence),
+        Event::Stalled { late } => begin("stalled").ms("late_ms", *late),
+        Event::Clamped { asked, floor } => {
+            begin("clamped").ms("asked_ms", *asked).ms("floor_ms", *floor)
+        }
+        Event::Down(down) => fill_down(begin("down"), down),
+        // About a stranger who may only claim to be the peer: it is named by what it says.
+        Event::Refused { addr, name, reason, .. } => self::begin(at, "refused", None)
+            .string("addr", &addr.to_string())
+            .string("name", name)
+            .string("reason", reason.word()),
+        Event::DialFailed { addr, reason, detail } => begin("dial-failed")
+            .string("addr", addr)
+            .string("reason", reason.word())
+            .string("detail", detail),
+        Event::Retry { wait } => begin("retry").ms("in_ms", *wait),
+        Event::Warning { detail } => begin("warning").string("detail", detail),
+        Event::Stopped => self::begin(at, "stopped", None),
+        other => begin("other").string("detail", &format!("{other:?}")),
+    };
+    object.finish()
+}
+
+/// The record of a message.
+pub(super) fn data(at: &str, peer: &str, bytes: u64) -> String {
+    begin(at, "data", Some(peer)).number("bytes", bytes).finish()
+}
+
+fn begin(at: &str, word: &str, peer: Option<&str>) -> Object {
+    let object = Object::new().string("at", at).string("event", word);
+    match peer {
+        Some(peer) => object.string("peer", peer),
+        None => object,
+    }
+}
+
+fn fill_down(object: Object, down: &Down) -> Object {
+    object
+        .string("reason", down.reason.word())
+        .string("detail", &down.reason.to_string())
+        .ms("silent_ms", down.silence)
+        .ms("limit_ms", down.limit)
+        .ms("heartbeat_time_ms", down.heartbeat_time)
+        .ms("slack_ms", down.slack)
+        .number("unsent_frames", down.unsent_frames)
+        .number("unsent_bytes", down.unsent_bytes)
+        .ms("up_ms", down.up)
+}
+
+/// The cause in one stable word.
+pub(super) fn cause_word(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Peer => "peer",
+        Cause::Local => "local",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use peerbeat::link::DownReason;
+    use peerbeat::node::{DialFailedReason, Direction, RefusedReason};
+    use peerbeat::protocol::ByeCode;
+    use std::time::Duration;
+
+    fn down(reason: DownReason, heartbeat_time: Option<Duration>) -> Event {
+        let slack = Duration::from_millis(500);
+        Event::Down(Down {
+            reason,
+            silence: Duration::from_nanos(1_500_000_999),
+            limit: heartbeat_time.map(|time| time + slack),
+            heartbeat_time,
+            slack,
+            last_sent_age: Duration::ZERO,
+            unsent_frames: 2,
+            unsent_bytes: 30,
+            up: Duration::from_micros(61_000_250),
+        })
+    }
+
+    /// The rest of the record after `at`, with ' for ".
+    fn recorded(peer: Option<&str>, event: &Event) -> String {
+        let record = super::event("T", peer, event).replace('"', "'");
+        record.strip_prefix("{'at':'T','event':").expect("at and event first").to_owned()
+    }
+
+    const NUMBERS: &str = "'silent_ms':1500,'limit_ms':1500,'heartbeat_time_ms':1000,\
+        'slack_ms':500,'unsent_frames':2,'unsent_bytes':30,'up_ms':61000.25}";
+    const NO_LIMIT: &str = "'silent_ms':1500,'limit_ms':null,'heartbeat_time_ms':null,\
+        'slack_ms':500,'unsent_frames':2,'unsent_bytes':30,'up_ms':61000.25}";
+
+    #[test]
+    fn events_of_the_living_have_exactly_their_fields() {
+        let ms = Duration::from_millis;
+        let addr = ADDR.parse().expect("an address");
+        let up = Event::Up {
+            addr,
+            direction: Direction::Accepted,
+            remote_name: "n\u{1b}".into(),
+            remote_label: String::new(),
+        };
+        let time = |from, to, cause| Event::HeartbeatTime { from, to, cause };
+        let table = [
+            (Event::Dialling { addr: "h:1".into() }, "'dialling','peer':'p','addr':'h:1'}"),
+            (
+                up,
+                "'up','peer':'p','addr':'127.0.0.1:25001','direction':'accepted',\
+                 'remote_name':'n\\u001b','remote_label':''}",
+            ),
+            (
+                time(None, ms(1000), Cause::Peer),
+                "'heartbeat-time','peer':'p','from_ms':null,'to_ms':1000,'cause':'peer'}",
+            ),
+            (
+                time(Some(ms(5000)), ms(1), Cause::Local),
+                "'heartbeat-time','peer':'p','from_ms':5000,'to_ms':1,'cause':'local'}",
+            ),
+            (Event::Late { silence: ms(6) }, "'late','peer':'p','silent_ms':6}"),
+            (Event::Recovered { silence: ms(7) }, "'recovered','peer':'p','silent_ms':7}"),
+            (Event::Stalled { late: ms(8) }, "'stalled','peer':'p','late_ms':8}"),
+            (
+                Event::Clamped { asked: ms(1), floor: ms(100) },
+                "'clamped','peer':'p','asked_ms':1,'floor_ms':100}",
+            ),
+            (
+                Event::Retry { wait: Duration::from_micros(1_234_567) },
+                "'retry','peer':'p','in_ms':1234.567}",
+            ),
+            (Event::Warning { detail: "d".into() }, "'warning','peer':'p','detail':'d'}"),
+        ];
+        for (event, json) in table {
+            assert_eq!(recorded(Some("p"), &event), json);
+        }
+        assert_eq!(data("T", "p", 64), r#"{"at":"T","event":"data","peer":"p","bytes":64}"#);
+    }
+
+    #[test]
+    fn ends_and_failures_have_exactly_their_fields() {
+        let addr = ADDR.parse().expect("an address");
+        let silent = down(DownReason::Silent, Some(Duration::from_secs(1)));
+        assert_eq!(
+            recorded(Some("p"), &silent),
+            "'down','peer':'p','reason':'silent','detail':'no byte arrived for the limit',"
+                .to_owned()
+                + NUMBERS
+        );
+        let closed = down(DownReason::Closed { code: ByeCode(0), text: String::new() }, None);
+        assert_eq!(
+            recorded(Some("p"), &closed),
+            "'down','peer':'p','reason':'closed','detail':'orderly close',".to_owned() + NO_LIMIT
+        );
+        let refused = Event::Refused {
+            addr,
+            name: "\\".into(),
+            reason: RefusedReason::UnknownPeer,
+            detail: "d".into(),
+        };
+        assert_eq!(
+            recorded(Some("p"), &refused),
+            "'refused','addr':'127.0.0.1:25001','name':'\\\\','reason':'unknown-peer'}"
+        );
+        let failed = Event::DialFailed {
+            addr: "h:1".into(),
+            reason: DialFailedReason::Timeout,
+            detail: "d".into(),
+        };
+        assert_eq!(
+            recorded(Some("p"), &failed),
+            "'dial-failed','peer':'p','addr':'h:1','reason':'timeout','detail':'d'}"
+        );
+        let listening = "'listening','addr':'127.0.0.1:25001'}";
+        assert_eq!(recorded(None, &Event::Listening { addr }), listening);
+        assert_eq!(recorded(None, &Event::Stopped), "'stopped'}");
+    }
+
+    const ADDR: &str = "127.0.0.1:25001";
+}

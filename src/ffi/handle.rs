@@ -1,0 +1,95 @@
+//! What every handle has: the process that made it, and how many threads are inside a call.
+//!
+//! A forked child has the handles of its parent but none of its threads: it gets an error and
+//! touches nothing. Freeing wakes the threads that are inside and waits until they have left.
+
+use std::ops::Deref;
+use std::process;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::pointer::is_null;
+use super::status::{E_FORKED, Fault};
+
+/// A handle of the host's: a `T` with its home.
+#[derive(Debug)]
+pub(super) struct Handle<T> {
+    process: u32,
+    callers: AtomicUsize,
+    inner: T,
+}
+
+/// A call that is under way.
+#[derive(Debug)]
+pub(super) struct Call<'a, T>(&'a Handle<T>);
+
+impl<T> Handle<T> {
+    pub(super) fn new(inner: T) -> Self {
+        Self { process: process::id(), callers: AtomicUsize::new(0), inner }
+    }
+
+    /// The handle as the host gets it.
+    pub(super) fn into_raw<H: From<Self>>(self) -> *mut H {
+        Box::into_raw(Box::new(H::from(self)))
+    }
+
+    /// Begins a call.
+    pub(super) fn enter(&self) -> Result<Call<'_, T>, Fault> {
+        self.check_process()?;
+        self.callers.fetch_add(1, Ordering::AcqRel);
+        Ok(Call(self))
+    }
+
+    /// Waits until no call is under way.
+    pub(super) fn wait_alone(&self) {
+        while self.callers.load(Ordering::Acquire) > 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    pub(super) fn check_process(&self) -> Result<(), Fault> {
+        if self.process == process::id() {
+            return Ok(());
+        }
+        let detail = format!("the handle belongs to process {}", self.process);
+        Err(Fault::new(E_FORKED, detail))
+    }
+
+    /// The inside, without a call: for freeing, which waits for calls, and for what cannot change.
+    pub(super) fn inner(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T> Deref for Call<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0.inner
+    }
+}
+
+impl<T> Drop for Call<'_, T> {
+    fn drop(&mut self) {
+        self.0.callers.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A handle of the host's.
+///
+/// # Safety
+/// `pointer` is null or a handle that was not freed, for as long as `'a`.
+pub(super) unsafe fn handle<'a, H>(pointer: *const H, name: &str) -> Result<&'a H, Fault> {
+    // SAFETY: the caller's promise.
+    unsafe { pointer.as_ref() }.ok_or_else(|| is_null(name))
+}
+
+/// Takes a handle back from the host.
+///
+/// # Safety
+/// `pointer` came from [`Handle::into_raw`] and is not used after this.
+pub(super) unsafe fn take<H>(pointer: *mut H) -> Box<H> {
+    // SAFETY: the caller's promise.
+    unsafe { Box::from_raw(pointer) }
+}

@@ -1,0 +1,287 @@
+//! Links for C: send, look, stop. Receiving is in `receive`, beginning in `open`.
+//!
+//! A handle holds the link, the inbox that its reader fills, and the reader's thread, which freeing
+//! joins. All functions but freeing may be inside one handle at the same time.
+
+use std::ffi::{CString, c_char, c_int};
+use std::ptr::null;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::config::{millis, signed};
+use super::guard;
+use super::handle::{Handle, handle, take};
+use super::pointer::{bytes, write_sized};
+use super::status::{E_DOWN, E_NEXT_CONNECTION, E_OWN_THREAD, Fault};
+use super::structs::{NONE, PeerbeatState, PeerbeatStats};
+use crate::link::{Down, DownReason, HeartbeatChange, Inbox, Link, Message, Stats};
+
+/// `peerbeat_link`.
+#[derive(Debug)]
+pub struct PeerbeatLink {
+    pub(super) handle: Handle<LinkParts>,
+}
+
+/// What a link's handle holds.
+#[derive(Debug)]
+pub(super) struct LinkParts {
+    link: Link,
+    pub(super) inbox: Inbox,
+    reader: Mutex<Option<JoinHandle<()>>>,
+    /// The message that the host has borrowed.
+    borrowed: Mutex<Option<Message>>,
+    remote_name: CString,
+}
+
+impl LinkParts {
+    pub(super) fn new(
+        link: Link,
+        inbox: Inbox,
+        reader: JoinHandle<()>,
+        remote_name: CString,
+    ) -> Self {
+        let (reader, borrowed) = (Mutex::new(Some(reader)), Mutex::new(None));
+        Self { link, inbox, reader, borrowed, remote_name }
+    }
+
+    pub(super) fn borrowed(&self) -> MutexGuard<'_, Option<Message>> {
+        self.borrowed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shutdown(&self) {
+        self.link.close();
+        self.inbox.close();
+    }
+
+    /// The reader's thread, for whoever joins it.
+    fn reader(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<Handle<LinkParts>> for PeerbeatLink {
+    fn from(handle: Handle<LinkParts>) -> Self {
+        Self { handle }
+    }
+}
+
+/// The name in the peer's HELLO.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_link_remote_name(link: *const PeerbeatLink) -> *const c_char {
+    // SAFETY: as the header says.
+    guard::value(null(), || match unsafe { handle(link, "link") } {
+        Ok(link) => link.handle.inner().remote_name.as_ptr(),
+        Err(_) => null(),
+    })
+}
+
+/// Sends a message, waiting for room.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_link_send(
+    link: *mut PeerbeatLink,
+    data: *const u8,
+    len: usize,
+) -> c_int {
+    guard::status(|| {
+        // SAFETY: as the header says.
+        let link = unsafe { handle(link, "link") }?.handle.enter()?;
+        // SAFETY: as the header says.
+        let data = unsafe { bytes(data, len, "data") }?;
+        Ok(link.link.send(data)?)
+    })
+}
+
+/// Sends a message where there is room now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_link_try_send(
+    link: *mut PeerbeatLink,
+    data: *const u8,
+    len: usize,
+) -> c_int {
+    guard::status(|| {
+        // SAFETY: as the header says.
+        let link = unsafe { handle(link, "link") }?.handle.enter()?;
+        // SAFETY: as the header says.
+        let data = unsafe { bytes(data, len, "data") }?;
+        Ok(link.link.try_send(data)?)
+    })
+}
+
+/// How the link is doing, or how it ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_link_state(
+    link: *const PeerbeatLink,
+    state: *mut PeerbeatState,
+) -> c_int {
+    guard::status(|| {
+        // SAFETY: as the header says.
+        let link = unsafe { handle(link, "link") }?.handle.enter()?;
+        let now = state_of(&link);
+        // SAFETY: as the header says.
+        unsafe { write_sized(state, &now, "state") }
+    })
+}
+
+/// What went over the link so far.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_link_stats(
+    link: *const PeerbeatLink,
+    stats: *mut PeerbeatStats,
+) -> c_int {
+    guard::status(|| {
+        // SAFETY: as the header says.
+        let link = unsafe { handle(link, "link") }?.handle.enter()?;
+        let inbox = link.inbox.stats();
+        let mut all = PeerbeatStats { round_trip_us: NONE, ..PeerbeatStats::default() };
+        add_stats(&mut all, &link.link.stats());
+        all.inbox_messages = inbox.messages as u64;
+        all.inbox_bytes = inbox.bytes as u64;
+        all.held_ms = inbox.held.as_millis() as u64;
+        all.local_blocked = inbox.is_holding.into();
+        // SAFETY: as the header says.
+        unsafe { write_sized(stats, &all, "stats") }
+    })
+}
+
+/// Sets a smaller heartbeat-time on the living link.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_link_set_heartbeat_time(
+    link: *mut PeerbeatLink,
+    heartbeat_time_ms: u32,
+) -> c_int {
+    guard::status(|| {
+        // SAFETY: as the header says.
+        let link = unsafe { handle(link, "link") }?.handle.enter()?;
+        let value = Duration::from_millis(heartbeat_time_ms.into());
+        match link.link.set_heartbeat_time(value) {
+            Ok(HeartbeatChange::InForce) => Ok(()),
+            Ok(HeartbeatChange::NextConnection) => {
+                let held = link.link.heartbeat_time().unwrap_or_default();
+                let detail = format!("{value:?} is not below the {held:?} in force");
+                Err(Fault::new(E_NEXT_CONNECTION, detail))
+            }
+            Err(reason) => Err(Fault::new(E_DOWN, format!("the link is down: {reason}"))),
+        }
+    })
+}
+
+/// Closes in order and wakes everybody.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_link_shutdown(link: *mut PeerbeatLink) -> c_int {
+    guard::status(|| {
+        // SAFETY: as the header says.
+        let link = unsafe { handle(link, "link") }?.handle.enter()?;
+        link.shutdown();
+        Ok(())
+    })
+}
+
+/// Shuts down, joins the link's threads, and frees.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_link_free(link: *mut PeerbeatLink) -> c_int {
+    guard::status(|| {
+        if link.is_null() {
+            return Ok(());
+        }
+        // SAFETY: as the header says.
+        let inside = unsafe { handle(link, "link") }?;
+        inside.handle.check_process()?;
+        let parts = inside.handle.inner();
+        let mut reader = parts.reader();
+        if reader.as_ref().is_some_and(|reader| reader.thread().id() == thread::current().id()) {
+            return Err(Fault::new(E_OWN_THREAD, "the link's own thread cannot wait for itself"));
+        }
+        parts.shutdown();
+        inside.handle.wait_alone();
+        // Joining the reader is enough: it joins the sender. Its panic was reported on stderr.
+        let _panicked = reader.take().map(JoinHandle::join);
+        drop(reader);
+        // SAFETY: it came from `open`, nobody is inside, and it is not used after this.
+        drop(unsafe { take(link) });
+        Ok(())
+    })
+}
+
+fn state_of(parts: &LinkParts) -> PeerbeatState {
+    let vitals = parts.link.vitals();
+    let down = parts.link.down();
+    let mut state = PeerbeatState {
+        state: match (&vitals.reason, parts.inbox.stats().is_late) {
+            (Some(_), _) => STATE_DOWN,
+            (None, true) => STATE_LATE,
+            (None, false) => STATE_UP,
+        },
+        silent_ms: millis(vitals.silence),
+        limit_ms: vitals.heartbeat_time.map_or(NONE, |time| millis(time + vitals.slack)),
+        heartbeat_time_ms: vitals.heartbeat_time.map_or(NONE, millis),
+        slack_ms: millis(vitals.slack),
+        last_sent_age_ms: millis(vitals.last_sent_age),
+        up_ms: millis(vitals.up),
+        ..PeerbeatState::default()
+    };
+    if let Some(reason) = &vitals.reason {
+        state.reason = reason_number(reason);
+        state.bye_code = bye_code(reason);
+        let detail = state.detail.as_mut_ptr();
+        // SAFETY: the buffer is as long as it says.
+        unsafe { super::pointer::copy_text(&reason.to_string(), detail, state.detail.len()) };
+    }
+    if let Some(down) = down {
+        add_account(&mut state, &down);
+    }
+    state
+}
+
+fn add_account(state: &mut PeerbeatState, down: &Down) {
+    state.silent_ms = millis(down.silence);
+    state.limit_ms = down.limit.map_or(NONE, millis);
+    state.heartbeat_time_ms = down.heartbeat_time.map_or(NONE, millis);
+    state.last_sent_age_ms = millis(down.last_sent_age);
+    state.up_ms = millis(down.up);
+    state.unsent_frames = signed(down.unsent_frames);
+    state.unsent_bytes = signed(down.unsent_bytes);
+}
+
+/// Adds the numbers of one link.
+pub(super) fn add_stats(all: &mut PeerbeatStats, link: &Stats) {
+    all.links += 1;
+    all.messages_accepted += link.messages_accepted;
+    all.bytes_sent += link.bytes_sent;
+    all.heartbeats_sent += link.heartbeats_sent;
+    all.messages_received += link.messages_received;
+    all.bytes_received += link.bytes_received;
+    all.heartbeats_received += link.heartbeats_received;
+    all.queued_bytes += link.queued_bytes as u64;
+    if let Some(time) = link.round_trip {
+        all.round_trip_us = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    }
+}
+
+/// `PEERBEAT_DOWN_`.
+pub(super) fn reason_number(reason: &DownReason) -> c_int {
+    match reason {
+        DownReason::Silent => 1,
+        DownReason::WriteStalled { .. } => 2,
+        DownReason::Closed { .. } => 3,
+        DownReason::Eof => 4,
+        DownReason::Io { .. } => 5,
+        DownReason::Protocol(_) => 6,
+        DownReason::Replaced => 7,
+        DownReason::Local { .. } => 8,
+    }
+}
+
+pub(super) fn bye_code(reason: &DownReason) -> c_int {
+    match reason {
+        DownReason::Closed { code, .. } => code.0.into(),
+        _ => -1,
+    }
+}
+
+/// `PEERBEAT_STATE_UP`.
+pub const STATE_UP: c_int = 1;
+/// `PEERBEAT_STATE_LATE`.
+pub const STATE_LATE: c_int = 2;
+/// `PEERBEAT_STATE_DOWN`.
+pub const STATE_DOWN: c_int = 3;

@@ -1,0 +1,67 @@
+//! peerbeat inside C and C++ programs: the functions of `peerbeat.h`.
+//!
+//! The header is the documentation; a test holds it to this room, name by name and byte by byte.
+//! This room owns pointers, status codes and the guard, and no logic: every function checks its
+//! arguments, calls the same Rust that everybody calls, and translates the answer. `unsafe` lives
+//! here alone, one operation at a time.
+//!
+//! Invariant: no body runs outside a [guard](guard), so that a panic never leaves us; and no handle
+//! of a parent process is touched in a forked child.
+//!
+//! # Safety
+//!
+//! What the header says holds for every function: pointers are null or valid for what they are
+//! declared as, texts end with a zero byte, a struct is as long as its `struct_size` says, and a
+//! handle is not used after it was freed.
+
+// The one contract of all functions stands above and in the header.
+#![allow(clippy::missing_safety_doc)]
+
+mod config;
+mod event;
+mod guard;
+mod handle;
+mod link;
+mod listener;
+mod liveness;
+mod node;
+mod open;
+mod options;
+mod pointer;
+mod receive;
+mod status;
+mod structs;
+
+use std::ffi::{CStr, c_char, c_int};
+
+pub use config::*;
+pub use link::*;
+pub use listener::*;
+pub use liveness::*;
+pub use node::*;
+pub use open::*;
+pub use options::peerbeat_options_init;
+pub use receive::*;
+pub use status::*;
+pub use structs::*;
+
+/// The version of the library, such as `0.1.0`.
+#[unsafe(no_mangle)]
+pub extern "C" fn peerbeat_version() -> *const c_char {
+    guard::value(std::ptr::null(), || VERSION.as_ptr())
+}
+
+/// The number that moves when programs must be compiled anew.
+#[unsafe(no_mangle)]
+pub extern "C" fn peerbeat_abi_version() -> c_int {
+    guard::value(0, || ABI_VERSION)
+}
+
+/// `PEERBEAT_ABI_VERSION`.
+pub const ABI_VERSION: c_int = 1;
+
+const VERSION: &CStr =
+    match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(version) => version,
+        Err(_) => panic!("a version has no zero byte inside"),
+    };

@@ -1,0 +1,223 @@
+//! `peerbeat_options`: defaults, and what the numbers become.
+//!
+//! Enumerations arrive as integers and are checked; so is what another part would have to refuse
+//! later. Everything else is a number that any value is fine for.
+
+use std::ffi::c_int;
+use std::ptr::null;
+use std::time::Duration;
+
+use super::guard;
+use super::pointer::{Unfit, check_size, is_null, optional_text, read_sized};
+use super::status::Fault;
+use super::structs::PeerbeatOptions;
+use crate::link;
+use crate::liveness::{Mode, Settings};
+use crate::protocol::{FRAME_MAX, Hello, Native, ProtocolError};
+
+/// Options whose texts were copied and whose numbers were checked.
+#[derive(Clone, Debug)]
+pub(super) struct Checked {
+    pub(super) link: link::Options,
+    pub(super) framing: Native,
+    pub(super) inbox_bytes: usize,
+    pub(super) handshake: Handshake,
+    pub(super) connect_timeout: Duration,
+    pub(super) handshake_timeout: Duration,
+    pub(super) tcp_nodelay: bool,
+    pub(super) local_name: String,
+    pub(super) local_label: String,
+    pub(super) local_id: u32,
+    pub(super) thread_name: Option<String>,
+}
+
+/// Who says HELLO first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handshake {
+    Default,
+    Dial,
+    Accept,
+    None,
+}
+
+impl Checked {
+    /// Reads and checks the host's options.
+    ///
+    /// # Safety
+    /// `options` is null or a `peerbeat_options` as the header says.
+    pub(super) unsafe fn read(options: *const PeerbeatOptions) -> Result<Self, Fault> {
+        // SAFETY: passed on.
+        let raw = unsafe { read_options(options) }.map_err(|unfit| unfit.named("options"))?;
+        let liveness = settings(&raw)
+            .ok_or_else(|| not_one("heartbeat_mode", raw.heartbeat_mode, "PEERBEAT_MODE_"))?;
+        // SAFETY: a text of the host's or of ours.
+        let local_name = unsafe { optional_text(raw.local_name, "options->local_name") }?;
+        // SAFETY: as above.
+        let local_label = unsafe { optional_text(raw.local_label, "options->local_label") }?;
+        // SAFETY: as above.
+        let thread_name = unsafe { optional_text(raw.thread_name, "options->thread_name") }?;
+        let checked = Self {
+            link: link::Options {
+                liveness,
+                queue_bytes: size(raw.queue_bytes),
+                send_timeout: millis(raw.send_timeout_ms),
+                close_timeout: millis(raw.close_timeout_ms),
+                stack_size: stack_size(raw.stack_size, "options")?,
+                ..link::Options::default()
+            },
+            framing: Native::with_frame_max(frame_max(raw.frame_max)?),
+            inbox_bytes: size(raw.inbox_bytes),
+            handshake: handshake(raw.handshake)?,
+            connect_timeout: millis(raw.connect_timeout_ms).max(Duration::from_millis(1)),
+            handshake_timeout: millis(raw.handshake_timeout_ms),
+            tcp_nodelay: raw.nagle == 0,
+            local_name: local_name.unwrap_or("peerbeat").to_owned(),
+            local_label: local_label.unwrap_or_default().to_owned(),
+            local_id: raw.local_id,
+            thread_name: thread_name.map(str::to_owned),
+        };
+        checked.check_hello().map_err(|error| Fault::invalid(format!("options: {error}")))?;
+        Ok(checked)
+    }
+
+    pub(super) fn hello(&self) -> Hello<'_> {
+        Hello {
+            name: &self.local_name,
+            label: &self.local_label,
+            id: self.local_id,
+            always: self.link.liveness.mode == Mode::Always,
+        }
+    }
+
+    fn check_hello(&self) -> Result<(), ProtocolError> {
+        self.hello().encode(&mut Vec::new())
+    }
+}
+
+/// The options of a host, where null stands for the defaults.
+///
+/// # Safety
+/// As [`read_sized`].
+pub(super) unsafe fn read_options(
+    options: *const PeerbeatOptions,
+) -> Result<PeerbeatOptions, Unfit> {
+    if options.is_null() {
+        return Ok(defaults());
+    }
+    // SAFETY: passed on.
+    unsafe { read_sized(options) }
+}
+
+/// The settings of liveness; `None` for a mode that there is not. Makes no use of the heap.
+pub(super) fn settings(raw: &PeerbeatOptions) -> Option<Settings> {
+    let mode = match raw.heartbeat_mode {
+        0 => Mode::Idle,
+        1 => Mode::Always,
+        _ => return None,
+    };
+    Some(Settings {
+        heartbeat_time: (raw.heartbeat_time_ms > 0).then(|| millis(raw.heartbeat_time_ms)),
+        slack: millis(raw.slack_ms),
+        mode,
+        heartbeat_time_min: millis(raw.heartbeat_time_min_ms),
+        given: None,
+    })
+}
+
+/// A stack that our own code fits on, and that a system could have.
+pub(super) fn stack_size(bytes: u64, of: &str) -> Result<usize, Fault> {
+    match usize::try_from(bytes) {
+        Ok(0) => Ok(link::Options::default().stack_size),
+        Ok(bytes) if bytes <= STACK_MAX => Ok(bytes.max(STACK_MIN)),
+        _ => Err(Fault::invalid(format!("{of}->stack_size is {bytes}, allowed: to {STACK_MAX}"))),
+    }
+}
+
+pub(super) fn defaults() -> PeerbeatOptions {
+    let (link, settings) = (link::Options::default(), Settings::default());
+    PeerbeatOptions {
+        struct_size: size_of::<PeerbeatOptions>() as u32,
+        heartbeat_time_ms: settings.heartbeat_time.map_or(0, to_millis),
+        slack_ms: to_millis(settings.slack),
+        heartbeat_time_min_ms: to_millis(settings.heartbeat_time_min),
+        heartbeat_mode: 0,
+        handshake: 0,
+        connect_timeout_ms: 10_000,
+        handshake_timeout_ms: 10_000,
+        send_timeout_ms: to_millis(link.send_timeout),
+        close_timeout_ms: to_millis(link.close_timeout),
+        local_id: 0,
+        nagle: 0,
+        frame_max: FRAME_MAX as u64,
+        queue_bytes: link.queue_bytes as u64,
+        inbox_bytes: 1 << 20,
+        stack_size: link.stack_size as u64,
+        local_name: null(),
+        local_label: null(),
+        thread_name: null(),
+    }
+}
+
+/// Fills options with the defaults, as far as `struct_size` goes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_options_init(
+    options: *mut PeerbeatOptions,
+    struct_size: usize,
+) -> c_int {
+    guard::status(|| {
+        if options.is_null() {
+            return Err(is_null("options"));
+        }
+        check_size::<PeerbeatOptions>(struct_size).map_err(|unfit| unfit.named("options"))?;
+        let mut values = defaults();
+        values.struct_size = struct_size as u32;
+        let begin = options.cast::<u8>();
+        // SAFETY: `struct_size` bytes are there; what we do not know of becomes zero.
+        unsafe { begin.write_bytes(0, struct_size) };
+        let count = struct_size.min(size_of::<PeerbeatOptions>());
+        // SAFETY: both are at least that long.
+        unsafe { begin.copy_from_nonoverlapping((&raw const values).cast(), count) };
+        Ok(())
+    })
+}
+
+fn handshake(number: i32) -> Result<Handshake, Fault> {
+    Ok(match number {
+        0 => Handshake::Default,
+        1 => Handshake::Dial,
+        2 => Handshake::Accept,
+        3 => Handshake::None,
+        other => return Err(not_one("handshake", other, "PEERBEAT_HANDSHAKE_")),
+    })
+}
+
+fn frame_max(bytes: u64) -> Result<usize, Fault> {
+    match usize::try_from(bytes) {
+        Ok(bytes) if (FRAME_MIN..=u32::MAX as usize).contains(&bytes) => Ok(bytes),
+        _ => Err(Fault::invalid(format!(
+            "options->frame_max is {bytes}, allowed: {FRAME_MIN} to {}",
+            u32::MAX
+        ))),
+    }
+}
+
+fn not_one(name: &str, number: i32, prefix: &str) -> Fault {
+    Fault::invalid(format!("options->{name} is {number}, allowed: one of {prefix}"))
+}
+
+fn millis(count: u32) -> Duration {
+    Duration::from_millis(count.into())
+}
+
+fn to_millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// A goodbye with its longest text fits into this.
+const FRAME_MIN: usize = 512;
+const STACK_MIN: usize = 64 << 10;
+const STACK_MAX: usize = if usize::BITS > 32 { 1 << 40 } else { 1 << 30 };

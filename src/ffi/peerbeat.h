@@ -1,0 +1,409 @@
+/*
+ * peerbeat.h - tells a program, within a promised time, that the peer at the other end of a TCP
+ * connection is gone, also when the operating system does not say so.
+ *
+ * Three levels; take the highest that fits:
+ *
+ *   peerbeat_config_*, peerbeat_node_*   named peers of a configuration file: listens, dials, fails
+ *                                        over, reconnects, and calls you back
+ *   peerbeat_link_*, peerbeat_listener_* one connection: connect or accept, send, receive by asking
+ *   peerbeat_liveness_*                  the rules alone, for your own sockets and your own loop
+ *
+ * Words: heartbeat-time, what a side promises to send by; slack, what we forgive a late peer;
+ * silence, the time since the last byte from the peer; limit = heartbeat-time in force + slack. The
+ * smaller heartbeat-time of the two sides is in force for both. A peer that is silent for the limit
+ * is down: never earlier.
+ *
+ * CONVENTIONS
+ *
+ * - Functions return an int: PEERBEAT_OK (0) or a negative PEERBEAT_E_ code. Exceptions, which
+ *   cannot fail: counts, texts and versions are returned directly, and for NULL are 0 or NULL.
+ *   peerbeat_liveness_next() returns what to do, or a negative code.
+ * - peerbeat_strerror() has words for a code, peerbeat_last_error() the details of this thread's
+ *   last failure. The liveness functions leave no details.
+ * - Outputs are written only on success, with one exception: PEERBEAT_E_TOO_SMALL sets the length.
+ * - Any argument may be NULL: where one is needed the answer is PEERBEAT_E_INVALID. Freeing NULL
+ *   does nothing. After it was freed a handle must not be used.
+ * - timeout_ms: milliseconds, < 0 for ever, 0 only looks.
+ * - Times are in the unit of their name. Where there may be none they are int64_t, and -1.
+ * - Structs begin with struct_size, sizeof of what your program was compiled with. Set it before
+ *   every call; programs compiled with an older header go on working. Fields named reserved are 0.
+ * - Strings are UTF-8. Text of a peer's is escaped, except remote_name and remote_label.
+ * - All functions may be called from any thread, and those on one handle at the same time, but for
+ *   free, which must be the last; threads that are still inside a call it wakes and waits for. A
+ *   peerbeat_liveness belongs to whoever uses it.
+ * - Stopping has two steps: shutdown, from anywhere, and then free, which waits for our threads.
+ * - In a forked child every call on a handle of the parent's is PEERBEAT_E_FORKED and does nothing:
+ *   the parent's connections stay. The child may use handles that it makes itself.
+ * - Nothing ends your program or changes it: no signal (SIGPIPE neither), signal mask, handler,
+ *   environment or locale is touched. A callback must return: no longjmp, no C++ exception.
+ */
+#ifndef PEERBEAT_H
+#define PEERBEAT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Versions --------------------------------------------------------------------------------------- */
+
+/* Moves when a program must be compiled anew. */
+#define PEERBEAT_ABI_VERSION 1
+
+const char *peerbeat_version(void);  /* such as "0.1.0" */
+int peerbeat_abi_version(void);      /* of the library; compare it with PEERBEAT_ABI_VERSION */
+
+/* Status codes ----------------------------------------------------------------------------------- */
+
+#define PEERBEAT_OK 0
+#define PEERBEAT_E_INVALID (-1)          /* an argument that cannot be */
+#define PEERBEAT_E_CONFIG (-2)           /* the configuration has errors: peerbeat_config_error() */
+#define PEERBEAT_E_NOT_FOUND (-3)        /* no peer of that name or index */
+#define PEERBEAT_E_TIMEOUT (-4)          /* nothing came, or there was no room, in time */
+#define PEERBEAT_E_FULL (-5)             /* there is no room in the send queue now */
+#define PEERBEAT_E_TOO_SMALL (-6)        /* the buffer is too small; the message is kept */
+#define PEERBEAT_E_TOO_LONG (-7)         /* the message is longer than frame_max allows */
+#define PEERBEAT_E_DOWN (-8)             /* the link has ended: peerbeat_link_state() */
+#define PEERBEAT_E_NOT_CONNECTED (-9)    /* the peer is not connected now */
+#define PEERBEAT_E_CONNECT (-10)         /* no connection: unknown host, refused, unreachable, slow */
+#define PEERBEAT_E_REFUSED (-11)         /* the other side said goodbye instead of welcome */
+#define PEERBEAT_E_HANDSHAKE (-12)       /* it did not shake hands: too slow, closed, other protocol */
+#define PEERBEAT_E_LISTEN (-13)          /* the address cannot be listened on */
+#define PEERBEAT_E_IO (-14)              /* another error of a socket */
+#define PEERBEAT_E_LIMIT (-15)           /* out of threads, descriptors or memory; details say which */
+#define PEERBEAT_E_OWN_THREAD (-16)      /* a callback cannot free what calls it: it would wait for itself */
+#define PEERBEAT_E_FORKED (-17)          /* the handle belongs to the parent process */
+#define PEERBEAT_E_BUSY (-18)            /* this thread has a message borrowed: release it first */
+#define PEERBEAT_E_CLOSED (-19)          /* the listener is being freed */
+#define PEERBEAT_E_NEXT_CONNECTION (-20) /* only a smaller heartbeat-time takes effect now */
+#define PEERBEAT_E_PANIC (-21)           /* a mistake in peerbeat; it said so on stderr */
+
+const char *peerbeat_strerror(int code); /* static; never NULL */
+
+/* Copies the details of this thread's last failure, cut to cap - 1 bytes and a zero byte. Returns
+ * their whole length. buf may be NULL where cap is 0. */
+size_t peerbeat_last_error(char *buf, size_t cap);
+
+/* Options ---------------------------------------------------------------------------------------- */
+
+#define PEERBEAT_MODE_IDLE 0   /* heartbeats where nothing else was sent */
+#define PEERBEAT_MODE_ALWAYS 1 /* heartbeats also while data flows */
+
+#define PEERBEAT_HANDSHAKE_DEFAULT 0 /* dial for connect and attach_fd, accept for accept */
+#define PEERBEAT_HANDSHAKE_DIAL 1    /* say HELLO first */
+#define PEERBEAT_HANDSHAKE_ACCEPT 2  /* wait for HELLO first */
+#define PEERBEAT_HANDSHAKE_NONE 3    /* none: both sides begin with heartbeats and data at once */
+
+/* For links and liveness. NULL stands for the defaults, which peerbeat_options_init() fills in. */
+typedef struct peerbeat_options {
+    uint32_t struct_size;
+    uint32_t heartbeat_time_ms;     /* 5000; 0 = ask for nothing, but answer a peer that does */
+    uint32_t slack_ms;              /* 2000 */
+    uint32_t heartbeat_time_min_ms; /* 100; the smallest that a peer can ask of us */
+    int32_t heartbeat_mode;         /* PEERBEAT_MODE_IDLE */
+    int32_t handshake;              /* PEERBEAT_HANDSHAKE_DEFAULT */
+    uint32_t connect_timeout_ms;    /* 10000; for each of the host's addresses */
+    uint32_t handshake_timeout_ms;  /* 10000 */
+    uint32_t send_timeout_ms;       /* 10000; how long peerbeat_link_send() waits for room */
+    uint32_t close_timeout_ms;      /* 50; how long shutdown goes on writing what was accepted */
+    uint32_t local_id;              /* 0 */
+    uint32_t nagle;                 /* 0; 1 = leave Nagle's algorithm on */
+    uint64_t frame_max;             /* 16 MiB; the greatest message and a byte */
+    uint64_t queue_bytes;           /* 8 MiB may wait to be sent */
+    uint64_t inbox_bytes;           /* 1 MiB may wait for recv; then TCP slows the peer down */
+    uint64_t stack_size;            /* 256 KiB for each of a link's two threads */
+    const char *local_name;         /* "peerbeat"; what we call ourselves */
+    const char *local_label;        /* "" */
+    const char *thread_name;        /* threads are pb-r:NAME and pb-s:NAME; NULL = the peer's name */
+} peerbeat_options;
+
+int peerbeat_options_init(peerbeat_options *options, size_t struct_size);
+
+/* Configuration files ---------------------------------------------------------------------------- */
+
+typedef struct peerbeat_config peerbeat_config;
+
+/* What is in force for one peer. The texts live as long as the configuration. */
+typedef struct peerbeat_peer {
+    uint32_t struct_size;
+    int32_t heartbeat_mode;
+    const char *name;
+    const char *addresses;     /* "host:port host:port", in order of preference; "" = it dials us */
+    int64_t heartbeat_time_ms; /* -1 = undefined */
+    int64_t slack_ms;
+    int64_t heartbeat_time_min_ms;
+    int64_t connect_timeout_ms;
+    int64_t reconnect_time_min_ms;
+    int64_t reconnect_time_max_ms;
+    uint64_t send_queue_bytes;
+} peerbeat_peer;
+
+/* app_name is %a in the files; NULL = "peerbeat". */
+int peerbeat_config_load(const char *path, const char *app_name, peerbeat_config **config);
+int peerbeat_config_parse(const char *text, const char *app_name, peerbeat_config **config);
+void peerbeat_config_free(peerbeat_config *config);
+
+/* The errors of this thread's last load or parse, one a line of the files: "PLACE: ITEM: found X,
+ * allowed: Y". The texts live until the thread's next load or parse. */
+size_t peerbeat_config_error_count(void);
+const char *peerbeat_config_error(size_t index);
+
+const char *peerbeat_config_name(const peerbeat_config *config);
+int32_t peerbeat_config_port(const peerbeat_config *config); /* 0 = any free port, -1 = none */
+size_t peerbeat_config_peer_count(const peerbeat_config *config);
+const char *peerbeat_config_peer_name(const peerbeat_config *config, size_t index);
+int peerbeat_config_peer(const peerbeat_config *config, size_t index, peerbeat_peer *peer);
+size_t peerbeat_config_warning_count(const peerbeat_config *config);
+const char *peerbeat_config_warning(const peerbeat_config *config, size_t index);
+
+/* Statistics, of a link or of a node's present links --------------------------------------------- */
+
+typedef struct peerbeat_stats {
+    uint32_t struct_size;
+    uint32_t links; /* how many the numbers are of */
+    uint64_t messages_accepted;
+    uint64_t bytes_sent; /* heartbeats included */
+    uint64_t heartbeats_sent;
+    uint64_t messages_received;
+    uint64_t bytes_received;
+    uint64_t heartbeats_received;
+    uint64_t queued_bytes;   /* wait to be sent */
+    int64_t round_trip_us;   /* the last that heartbeats measured */
+    uint64_t inbox_messages; /* wait for recv */
+    uint64_t inbox_bytes;
+    uint64_t held_ms;       /* for how long a full inbox kept us from reading, all together */
+    uint32_t local_blocked; /* 1 = it does now: the peer's silence is not counted */
+    uint32_t reserved;
+} peerbeat_stats;
+
+/* Why a link ended ------------------------------------------------------------------------------- */
+
+#define PEERBEAT_DOWN_SILENT 1        /* no byte for the limit */
+#define PEERBEAT_DOWN_WRITE_STALLED 2 /* it stopped reading */
+#define PEERBEAT_DOWN_CLOSED 3        /* it said goodbye */
+#define PEERBEAT_DOWN_EOF 4           /* the stream ended without a goodbye */
+#define PEERBEAT_DOWN_IO 5            /* reset, or another socket error */
+#define PEERBEAT_DOWN_PROTOCOL 6      /* its bytes break the protocol */
+#define PEERBEAT_DOWN_REPLACED 7      /* it connected again; the new link took over */
+#define PEERBEAT_DOWN_LOCAL 8         /* we closed it */
+
+/* Nodes ------------------------------------------------------------------------------------------ */
+
+typedef struct peerbeat_node peerbeat_node;
+
+#define PEERBEAT_EVENT_LISTENING 1      /* addr */
+#define PEERBEAT_EVENT_DIALLING 2       /* addr */
+#define PEERBEAT_EVENT_UP 3             /* addr, direction, remote_name, remote_label */
+#define PEERBEAT_EVENT_HEARTBEAT_TIME 4 /* from_ms, to_ms, cause */
+#define PEERBEAT_EVENT_LATE 5           /* silent_ms */
+#define PEERBEAT_EVENT_RECOVERED 6      /* silent_ms */
+#define PEERBEAT_EVENT_STALLED 7        /* late_ms: we were stopped; the peer got one more slack */
+#define PEERBEAT_EVENT_CLAMPED 8        /* asked_ms, floor_ms */
+#define PEERBEAT_EVENT_DOWN 9           /* reason and the numbers below it */
+#define PEERBEAT_EVENT_REFUSED 10       /* addr, remote_name, reason */
+#define PEERBEAT_EVENT_DIAL_FAILED 11   /* addr, reason */
+#define PEERBEAT_EVENT_RETRY 12         /* wait_ms until the next dial */
+#define PEERBEAT_EVENT_WARNING 13       /* text */
+#define PEERBEAT_EVENT_STOPPED 14       /* the last one */
+
+#define PEERBEAT_DIRECTION_DIALLED 1
+#define PEERBEAT_DIRECTION_ACCEPTED 2
+
+#define PEERBEAT_CAUSE_PEER 1
+#define PEERBEAT_CAUSE_LOCAL 2
+
+#define PEERBEAT_REFUSED_UNKNOWN_PEER 1
+#define PEERBEAT_REFUSED_ALREADY_CONNECTED 2
+#define PEERBEAT_REFUSED_VERSION 3
+#define PEERBEAT_REFUSED_PROTOCOL 4
+#define PEERBEAT_REFUSED_TOO_SLOW 5
+#define PEERBEAT_REFUSED_SHUTTING_DOWN 6
+#define PEERBEAT_REFUSED_TOO_MANY 7
+#define PEERBEAT_REFUSED_GONE 8
+
+#define PEERBEAT_DIAL_RESOLVE 1
+#define PEERBEAT_DIAL_CONNECT 2
+#define PEERBEAT_DIAL_TIMEOUT 3
+#define PEERBEAT_DIAL_REFUSED 4
+#define PEERBEAT_DIAL_PROTOCOL 5
+#define PEERBEAT_DIAL_EOF 6
+#define PEERBEAT_DIAL_IO 7
+
+/* Valid during the call, texts included. What a kind does not have is 0, "" or -1. */
+typedef struct peerbeat_event {
+    uint32_t struct_size;
+    int32_t kind;         /* PEERBEAT_EVENT_ */
+    const char *peer;     /* its name in the configuration; "" where it is about none */
+    const char *text;     /* the details in words */
+    const char *addr;     /* "address:port", or "host:port" as configured */
+    const char *remote_name;
+    const char *remote_label;
+    const char *reason_word; /* the reason as --json has it, such as "silent" */
+    int32_t reason;          /* PEERBEAT_DOWN_, PEERBEAT_REFUSED_ or PEERBEAT_DIAL_ */
+    int32_t direction;       /* PEERBEAT_DIRECTION_ */
+    int32_t cause;           /* PEERBEAT_CAUSE_ */
+    int32_t bye_code;        /* what the peer said goodbye with; -1 = it did not */
+    int64_t silent_ms;
+    int64_t limit_ms;
+    int64_t heartbeat_time_ms; /* in force */
+    int64_t slack_ms;
+    int64_t last_sent_age_ms;
+    int64_t unsent_frames; /* messages that were accepted and not handed to the kernel whole */
+    int64_t unsent_bytes;
+    int64_t up_ms;
+    int64_t from_ms;
+    int64_t to_ms;
+    int64_t late_ms;
+    int64_t asked_ms;
+    int64_t floor_ms;
+    int64_t wait_ms;
+} peerbeat_event;
+
+/* What a node calls, from several threads of its own; a peer's messages and the ups and downs around
+ * them come one at a time and in order. A callback may call everything but free on its node. While
+ * it lasts its peer is not read, and not blamed for it; our heartbeats go on. */
+typedef struct peerbeat_handler {
+    uint32_t struct_size;
+    uint32_t reserved;
+    void (*on_message)(void *user_data, peerbeat_node *node, const char *peer, const void *data,
+                       size_t len);
+    void (*on_event)(void *user_data, peerbeat_node *node, const peerbeat_event *event);
+    void *user_data;
+    uint64_t stack_size; /* of each thread, callbacks included; 0 = 256 KiB */
+} peerbeat_handler;
+
+/* Starts the links of a configuration, which it copies, and calls back until peerbeat_node_free(). */
+int peerbeat_node_start(const peerbeat_config *config, const peerbeat_handler *handler,
+                        peerbeat_node **node);
+
+/* Sends a message; waits up to 10 s for room. In a callback of that peer it does not wait. */
+int peerbeat_node_send(peerbeat_node *node, const char *peer, const void *data, size_t len);
+int peerbeat_node_try_send(peerbeat_node *node, const char *peer, const void *data, size_t len);
+
+/* Of one peer, or with NULL of all; links says how many of them are up. */
+int peerbeat_node_stats(peerbeat_node *node, const char *peer, peerbeat_stats *stats);
+int peerbeat_node_port(peerbeat_node *node, uint16_t *port); /* 0 = it does not listen */
+
+/* Begins the stop and returns at once. */
+int peerbeat_node_shutdown(peerbeat_node *node);
+
+/* Shuts down, waits for the last callback, which is of PEERBEAT_EVENT_STOPPED, and frees. In a
+ * callback: PEERBEAT_E_OWN_THREAD, nothing done. */
+int peerbeat_node_free(peerbeat_node *node);
+
+/* Links ------------------------------------------------------------------------------------------ */
+
+typedef struct peerbeat_link peerbeat_link;
+typedef struct peerbeat_listener peerbeat_listener;
+
+#define PEERBEAT_STATE_UP 1
+#define PEERBEAT_STATE_LATE 2 /* up, but silent for longer than heartbeat-time + slack / 2 */
+#define PEERBEAT_STATE_DOWN 3
+
+typedef struct peerbeat_state {
+    uint32_t struct_size;
+    int32_t state;    /* PEERBEAT_STATE_ */
+    int32_t reason;   /* PEERBEAT_DOWN_; 0 = it is up */
+    int32_t bye_code; /* what the peer said goodbye with; -1 = it did not */
+    int64_t silent_ms;
+    int64_t limit_ms;
+    int64_t heartbeat_time_ms; /* in force */
+    int64_t slack_ms;
+    int64_t last_sent_age_ms;
+    int64_t up_ms;
+    int64_t unsent_frames;
+    int64_t unsent_bytes;
+    char detail[256]; /* the reason in words */
+} peerbeat_state;
+
+/* Connects and shakes hands. The resolver takes the time it takes. */
+int peerbeat_link_connect(const char *host, uint16_t port, const peerbeat_options *options,
+                          peerbeat_link **link);
+
+/* Makes a link of a connected stream socket. Only on success it is no longer yours; else it is still
+ * open, but may have been written to. It becomes blocking. */
+int peerbeat_link_attach_fd(int fd, const peerbeat_options *options, peerbeat_link **link);
+
+/* host NULL = everywhere; port 0 = any free one. */
+int peerbeat_listener_open(const char *host, uint16_t port, peerbeat_listener **listener);
+int peerbeat_listener_port(peerbeat_listener *listener, uint16_t *port);
+
+/* Waits for a connection and shakes hands, which takes up to handshake_timeout_ms more. */
+int peerbeat_listener_accept(peerbeat_listener *listener, const peerbeat_options *options,
+                             int timeout_ms, peerbeat_link **link);
+int peerbeat_listener_free(peerbeat_listener *listener);
+
+/* The name in the peer's HELLO; "" without a handshake. Lives as long as the link. */
+const char *peerbeat_link_remote_name(const peerbeat_link *link);
+
+/* Sends a message: PEERBEAT_OK = it was written or queued. send waits for room. */
+int peerbeat_link_send(peerbeat_link *link, const void *data, size_t len);
+int peerbeat_link_try_send(peerbeat_link *link, const void *data, size_t len);
+
+/* Takes the next message. After the end what had arrived comes first, then PEERBEAT_E_DOWN.
+ * PEERBEAT_E_TOO_SMALL: *len is its length, and it is kept. */
+int peerbeat_link_recv(peerbeat_link *link, void *buf, size_t cap, size_t *len, int timeout_ms);
+
+/* Takes the next message without a copy: *data is valid until peerbeat_link_release(). One at a
+ * time; other threads wait for theirs meanwhile. */
+int peerbeat_link_recv_borrow(peerbeat_link *link, const void **data, size_t *len,
+                              int timeout_ms);
+int peerbeat_link_release(peerbeat_link *link); /* without a borrowed message it does nothing */
+
+int peerbeat_link_state(const peerbeat_link *link, peerbeat_state *state);
+int peerbeat_link_stats(const peerbeat_link *link, peerbeat_stats *stats);
+
+/* A smaller value is announced and in force for sending at once; the peer is held to it one old
+ * limit later. A larger one, or 0: PEERBEAT_E_NEXT_CONNECTION, nothing changed. */
+int peerbeat_link_set_heartbeat_time(peerbeat_link *link, uint32_t heartbeat_time_ms);
+
+/* Closes in order and wakes everybody. From any thread, and as often as you like. */
+int peerbeat_link_shutdown(peerbeat_link *link);
+
+/* Shuts down, waits for the link's threads, and frees; within 200 ms. */
+int peerbeat_link_free(peerbeat_link *link);
+
+/* Liveness --------------------------------------------------------------------------------------- */
+
+/* Yours to allocate, and to copy like any struct: no thread, heap, lock or clock in it. All times are
+ * nanoseconds on a monotonic clock of yours, such as CLOCK_MONOTONIC. */
+typedef struct peerbeat_liveness {
+    uint64_t opaque[64];
+} peerbeat_liveness;
+
+#define PEERBEAT_NEVER UINT64_MAX
+
+#define PEERBEAT_NEXT_NOTHING 0        /* ask again at *deadline_ns, or when bytes came or went */
+#define PEERBEAT_NEXT_SEND_HEARTBEAT 1 /* send one with *value_ms; report it with _heartbeat_sent */
+#define PEERBEAT_NEXT_LATE 2           /* the peer is late: for the log, once a silence */
+#define PEERBEAT_NEXT_SILENT 3         /* the peer is gone: close the connection at once */
+#define PEERBEAT_NEXT_STALLED 4        /* we were stopped; it got one more slack: for the log */
+
+/* The connection is established at now_ns. Of options, the times and the mode count. */
+int peerbeat_liveness_init(peerbeat_liveness *liveness, const peerbeat_options *options,
+                           uint64_t now_ns);
+
+/* The kernel took bytes of ours; a whole heartbeat that carries value_ms. */
+int peerbeat_liveness_sent(peerbeat_liveness *liveness, uint64_t now_ns);
+int peerbeat_liveness_heartbeat_sent(peerbeat_liveness *liveness, uint32_t value_ms,
+                                     uint64_t now_ns);
+
+/* Bytes of the peer's arrived, whatever they are; among them a heartbeat that carries value_ms. */
+int peerbeat_liveness_received(peerbeat_liveness *liveness, uint64_t now_ns);
+int peerbeat_liveness_heartbeat_received(peerbeat_liveness *liveness, uint32_t value_ms,
+                                         uint64_t now_ns);
+
+/* Asks what to do at now_ns. First read what the kernel holds. Ask again at once after everything
+ * but PEERBEAT_NEXT_NOTHING: *deadline_ns is then now_ns. *value_ms is the heartbeat-time in force,
+ * 0 = none; it may be NULL. */
+int peerbeat_liveness_next(peerbeat_liveness *liveness, uint64_t now_ns, uint64_t *deadline_ns,
+                           uint32_t *value_ms);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* PEERBEAT_H */

@@ -1,0 +1,276 @@
+//! The structs of the header, field by field; a test holds each offset to what C says.
+//!
+//! They have no padding, so that nothing of ours that was never written reaches the host. Fields
+//! are only ever added at the end, in place of `reserved` ones first.
+
+use std::ffi::{c_char, c_void};
+use std::ptr::null;
+
+use super::node::PeerbeatNode;
+use super::pointer::Sized;
+
+/// `peerbeat_options`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)] // the header has them
+pub struct PeerbeatOptions {
+    pub struct_size: u32,
+    pub heartbeat_time_ms: u32,
+    pub slack_ms: u32,
+    pub heartbeat_time_min_ms: u32,
+    pub heartbeat_mode: i32,
+    pub handshake: i32,
+    pub connect_timeout_ms: u32,
+    pub handshake_timeout_ms: u32,
+    pub send_timeout_ms: u32,
+    pub close_timeout_ms: u32,
+    pub local_id: u32,
+    pub nagle: u32,
+    pub frame_max: u64,
+    pub queue_bytes: u64,
+    pub inbox_bytes: u64,
+    pub stack_size: u64,
+    pub local_name: *const c_char,
+    pub local_label: *const c_char,
+    pub thread_name: *const c_char,
+}
+
+/// `peerbeat_peer`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct PeerbeatPeer {
+    pub struct_size: u32,
+    pub heartbeat_mode: i32,
+    pub name: *const c_char,
+    pub addresses: *const c_char,
+    pub heartbeat_time_ms: i64,
+    pub slack_ms: i64,
+    pub heartbeat_time_min_ms: i64,
+    pub connect_timeout_ms: i64,
+    pub reconnect_time_min_ms: i64,
+    pub reconnect_time_max_ms: i64,
+    pub send_queue_bytes: u64,
+}
+
+/// `peerbeat_stats`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs)]
+pub struct PeerbeatStats {
+    pub struct_size: u32,
+    pub links: u32,
+    pub messages_accepted: u64,
+    pub bytes_sent: u64,
+    pub heartbeats_sent: u64,
+    pub messages_received: u64,
+    pub bytes_received: u64,
+    pub heartbeats_received: u64,
+    pub queued_bytes: u64,
+    pub round_trip_us: i64,
+    pub inbox_messages: u64,
+    pub inbox_bytes: u64,
+    pub held_ms: u64,
+    pub local_blocked: u32,
+    pub reserved: u32,
+}
+
+/// `peerbeat_event`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct PeerbeatEvent {
+    pub struct_size: u32,
+    pub kind: i32,
+    pub peer: *const c_char,
+    pub text: *const c_char,
+    pub addr: *const c_char,
+    pub remote_name: *const c_char,
+    pub remote_label: *const c_char,
+    pub reason_word: *const c_char,
+    pub reason: i32,
+    pub direction: i32,
+    pub cause: i32,
+    pub bye_code: i32,
+    pub silent_ms: i64,
+    pub limit_ms: i64,
+    pub heartbeat_time_ms: i64,
+    pub slack_ms: i64,
+    pub last_sent_age_ms: i64,
+    pub unsent_frames: i64,
+    pub unsent_bytes: i64,
+    pub up_ms: i64,
+    pub from_ms: i64,
+    pub to_ms: i64,
+    pub late_ms: i64,
+    pub asked_ms: i64,
+    pub floor_ms: i64,
+    pub wait_ms: i64,
+}
+
+/// `peerbeat_handler.on_message`.
+pub type OnMessage = unsafe extern "C" fn(
+    user_data: *mut c_void,
+    node: *mut PeerbeatNode,
+    peer: *const c_char,
+    data: *const c_void,
+    len: usize,
+);
+
+/// `peerbeat_handler.on_event`.
+pub type OnEvent = unsafe extern "C" fn(
+    user_data: *mut c_void,
+    node: *mut PeerbeatNode,
+    event: *const PeerbeatEvent,
+);
+
+/// `peerbeat_handler`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct PeerbeatHandler {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub on_message: Option<OnMessage>,
+    pub on_event: Option<OnEvent>,
+    pub user_data: *mut c_void,
+    pub stack_size: u64,
+}
+
+/// `peerbeat_state`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct PeerbeatState {
+    pub struct_size: u32,
+    pub state: i32,
+    pub reason: i32,
+    pub bye_code: i32,
+    pub silent_ms: i64,
+    pub limit_ms: i64,
+    pub heartbeat_time_ms: i64,
+    pub slack_ms: i64,
+    pub last_sent_age_ms: i64,
+    pub up_ms: i64,
+    pub unsent_frames: i64,
+    pub unsent_bytes: i64,
+    pub detail: [c_char; 256],
+}
+
+/// `peerbeat_liveness`: room for a [`Liveness`](crate::liveness::Liveness).
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct PeerbeatLiveness {
+    pub(super) opaque: [u64; 64],
+}
+
+impl Default for PeerbeatLiveness {
+    fn default() -> Self {
+        Self { opaque: [0; 64] }
+    }
+}
+
+impl Default for PeerbeatOptions {
+    fn default() -> Self {
+        super::options::defaults()
+    }
+}
+
+impl Default for PeerbeatPeer {
+    fn default() -> Self {
+        Self {
+            struct_size: size_of::<Self>() as u32,
+            heartbeat_mode: 0,
+            name: c"".as_ptr(),
+            addresses: c"".as_ptr(),
+            heartbeat_time_ms: NONE,
+            slack_ms: 0,
+            heartbeat_time_min_ms: 0,
+            connect_timeout_ms: 0,
+            reconnect_time_min_ms: 0,
+            reconnect_time_max_ms: 0,
+            send_queue_bytes: 0,
+        }
+    }
+}
+
+impl Default for PeerbeatEvent {
+    fn default() -> Self {
+        let empty = c"".as_ptr();
+        Self {
+            struct_size: size_of::<Self>() as u32,
+            kind: 0,
+            peer: empty,
+            text: empty,
+            addr: empty,
+            remote_name: empty,
+            remote_label: empty,
+            reason_word: empty,
+            reason: 0,
+            direction: 0,
+            cause: 0,
+            bye_code: -1,
+            silent_ms: NONE,
+            limit_ms: NONE,
+            heartbeat_time_ms: NONE,
+            slack_ms: NONE,
+            last_sent_age_ms: NONE,
+            unsent_frames: NONE,
+            unsent_bytes: NONE,
+            up_ms: NONE,
+            from_ms: NONE,
+            to_ms: NONE,
+            late_ms: NONE,
+            asked_ms: NONE,
+            floor_ms: NONE,
+            wait_ms: NONE,
+        }
+    }
+}
+
+impl Default for PeerbeatHandler {
+    fn default() -> Self {
+        Self {
+            struct_size: size_of::<Self>() as u32,
+            reserved: 0,
+            on_message: None,
+            on_event: None,
+            user_data: null::<c_void>().cast_mut(),
+            stack_size: 0,
+        }
+    }
+}
+
+impl Default for PeerbeatState {
+    fn default() -> Self {
+        Self {
+            struct_size: size_of::<Self>() as u32,
+            state: 0,
+            reason: 0,
+            bye_code: -1,
+            silent_ms: 0,
+            limit_ms: NONE,
+            heartbeat_time_ms: NONE,
+            slack_ms: 0,
+            last_sent_age_ms: 0,
+            up_ms: 0,
+            unsent_frames: 0,
+            unsent_bytes: 0,
+            detail: [0; 256],
+        }
+    }
+}
+
+// SAFETY: `repr(C)`, the size first, numbers and pointers.
+unsafe impl Sized for PeerbeatOptions {}
+// SAFETY: as above.
+unsafe impl Sized for PeerbeatPeer {}
+// SAFETY: as above.
+unsafe impl Sized for PeerbeatStats {}
+// SAFETY: as above; an optional function is a pointer that may be null.
+unsafe impl Sized for PeerbeatHandler {}
+// SAFETY: as above.
+unsafe impl Sized for PeerbeatState {}
+
+/// What stands for no number.
+pub(super) const NONE: i64 = -1;

@@ -1,0 +1,117 @@
+//! Faults that a test puts into a real link of its own process.
+//!
+//! A link dies of what happens below and behind it, which a test cannot make happen to a real socket
+//! without another machine. These three make a living process behave like a broken one at its other
+//! end. Without them in [`Options`](super::Options) a link pays one comparison a write, a read and a
+//! turn of its sender thread; a message that is only queued or handed on pays nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// Switches for the faults of one link, or of all links that were given a clone of it.
+///
+/// A switch acts within 10 ms, in both directions. What it stops is not lost: it goes on when the
+/// switch is turned back, if the link still lives.
+///
+/// ```
+/// use peerbeat::link::{Down, DownReason, Faults, Handler, Link, Options};
+/// use peerbeat::liveness::Settings;
+/// use peerbeat::protocol::Native;
+/// use std::net::{TcpListener, TcpStream};
+/// use std::sync::mpsc::{Sender, channel};
+/// use std::time::Duration;
+///
+/// /// The program under test: here it only says which link it lost.
+/// struct Program(Sender<Down>);
+///
+/// impl Handler for Program {
+///     fn on_message(&mut self, _: &Link, _: &[u8]) {}
+///     fn on_down(&mut self, _: &Link, down: &Down) {
+///         let _test_is_over = self.0.send(down.clone());
+///     }
+/// }
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let here = TcpStream::connect(listener.local_addr()?)?;
+/// let there = listener.accept()?.0;
+/// let liveness = Settings {
+///     heartbeat_time: Some(Duration::from_millis(100)),
+///     slack: Duration::from_millis(500),
+///     ..Settings::default()
+/// };
+/// let options = Options { liveness, ..Options::default() };
+/// let (tell, told) = channel();
+/// let _link = Link::start(here, Native::default(), &[], &options, Program(tell))?;
+///
+/// // The peer is a link of this process too, and falls silent when told.
+/// let faults = Faults::default();
+/// let of_peer = Options { faults: Some(faults.clone()), ..options };
+/// let ignore = |_: &Link, _: &[u8]| {};
+/// let _peer = Link::start(there, Native::default(), &[], &of_peer, ignore)?;
+/// assert!(told.recv_timeout(Duration::from_millis(500)).is_err(), "all is well");
+/// faults.hold_heartbeats(true);
+/// assert_eq!(told.recv().unwrap().reason, DownReason::Silent);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Faults(Arc<Switches>);
+
+#[derive(Debug, Default)]
+struct Switches {
+    hold_heartbeats: AtomicBool,
+    stall_reader: AtomicBool,
+    stall_writer: AtomicBool,
+}
+
+impl Faults {
+    /// Sends no heartbeats; data still goes. The peer of an idle link sees a silence, as of a process
+    /// that was stopped.
+    pub fn hold_heartbeats(&self, on: bool) {
+        self.0.hold_heartbeats.store(on, Ordering::Relaxed);
+    }
+
+    /// Reads nothing after what the next read brings, which is kept back as well: a program whose
+    /// handler is stuck. The peer's writes stall in the end; its silence does not count here.
+    pub fn stall_reader(&self, on: bool) {
+        self.0.stall_reader.store(on, Ordering::Relaxed);
+    }
+
+    /// Gets no byte written, as if the peer had stopped reading: messages queue up, `send` waits and
+    /// gives up, and the link ends `write-stalled`. The peer sees a silence.
+    pub fn stall_writer(&self, on: bool) {
+        self.0.stall_writer.store(on, Ordering::Relaxed);
+    }
+
+    pub(super) fn holds_heartbeats(&self) -> bool {
+        self.0.hold_heartbeats.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn stalls_writer(&self) -> bool {
+        self.0.stall_writer.load(Ordering::Relaxed)
+    }
+
+    /// Keeps the reader's thread while it is to stall and `is_needed` says that there is a link, and
+    /// says whether it did.
+    pub(super) fn keep_reader(&self, is_needed: impl Fn() -> bool) -> bool {
+        let mut kept = false;
+        while self.0.stall_reader.load(Ordering::Relaxed) && is_needed() {
+            thread::sleep(STEP);
+            kept = true;
+        }
+        kept
+    }
+}
+
+/// Two are the same where they are switched together.
+impl PartialEq for Faults {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Faults {}
+
+/// How soon a switch acts.
+pub(super) const STEP: Duration = Duration::from_millis(10);

@@ -1,0 +1,259 @@
+//! The accepting side: a thread that accepts, and one for each connection that shakes hands.
+//!
+//! The accepting thread waits for nobody but the system. What it cannot serve now it refuses at
+//! once: beyond the handshakes allowed at the same time, and where no thread is left. Without
+//! descriptors it waits and goes on; what is connected does not notice.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::handshake::{self, Greeting, HandshakeError};
+use super::session::{Session, hello_to};
+use super::shared::{Handshake, NoHandshake, Phase, Shared};
+use super::slot::{NoTurn, Terms, Turn};
+use super::{Direction, Event, RefusedReason};
+use crate::config::PeerConfig;
+
+/// Accepts connections until the node stops.
+pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
+    if shared.wait_for(Phase::Running) != Phase::Running {
+        return;
+    }
+    let mut trouble = Trouble::default();
+    loop {
+        let accepted = listener.accept();
+        if shared.is_stopping() {
+            return;
+        }
+        match accepted {
+            Ok((stream, addr)) => match admit(shared, stream, plain(addr)) {
+                Ok(()) => trouble.end(),
+                Err(error) => trouble.report(shared, &shared.limits.no_thread(&error)),
+            },
+            // The other side gave up while it waited, or a signal came.
+            Err(e) if is_passing(&e) => {}
+            Err(error) => {
+                trouble.report(shared, &format!("accepting: {}", shared.limits.describe(&error)));
+                if shared.sleep(trouble.next_wait()) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Something that keeps connections from being served, told once until it has passed.
+#[derive(Debug, Default)]
+struct Trouble {
+    failures: u32,
+    reported: bool,
+}
+
+impl Trouble {
+    fn end(&mut self) {
+        *self = Self::default();
+    }
+
+    fn report(&mut self, shared: &Arc<Shared>, detail: &str) {
+        if !self.reported {
+            self.reported = true;
+            shared.report(None, &Event::Warning { detail: detail.to_owned() });
+        }
+    }
+
+    /// 100 ms to 1 s: `accept` fails at once for as long as descriptors are missing.
+    fn next_wait(&mut self) -> Duration {
+        let wait = Duration::from_millis(100) * (1 << self.failures.min(4));
+        self.failures += 1;
+        wait.min(Duration::from_secs(1))
+    }
+}
+
+/// A socket that takes IPv4 and IPv6 alike shows IPv4 addresses in the guise of IPv6.
+fn plain(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
+
+/// Gives the connection a thread. `Err` = there is none left, and it was refused.
+fn admit(shared: &Arc<Shared>, stream: TcpStream, addr: SocketAddr) -> io::Result<()> {
+    let stream = Arc::new(stream);
+    let refuse_now = |reason: RefusedReason, detail: &str| {
+        if let Some(code) = reason.bye_code() {
+            handshake::refuse_at_once(&stream, code, detail);
+        }
+        let (name, detail) = (String::new(), detail.to_owned());
+        shared.report(None, &Event::Refused { addr, name, reason, detail });
+    };
+    let handshake = match shared.begin_handshake(Arc::clone(&stream)) {
+        Ok(handshake) => handshake,
+        Err(NoHandshake::Stopping) => {
+            refuse_now(RefusedReason::ShuttingDown, "shutting down");
+            return Ok(());
+        }
+        Err(NoHandshake::TooMany) => {
+            let most = shared.options.handshakes_max;
+            refuse_now(RefusedReason::TooMany, &format!("{most} handshakes are under way"));
+            return Ok(());
+        }
+    };
+    shared.join_ended_workers();
+    let guest = Guest {
+        stream: Arc::clone(&stream),
+        addr,
+        deadline: Instant::now() + shared.config.accept_wait(),
+        handshake,
+    };
+    match shared.spawn("pb-accepted", move |shared| guest.serve(shared)) {
+        Ok(worker) => shared.add_worker(worker),
+        Err(error) => {
+            refuse_now(RefusedReason::TooMany, "no thread left");
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// A connection that has not yet said who it is.
+struct Guest {
+    stream: Arc<TcpStream>,
+    addr: SocketAddr,
+    deadline: Instant,
+    handshake: Handshake,
+}
+
+/// Why a connection was turned away.
+struct Refusal {
+    /// The peer, where it is known.
+    index: Option<usize>,
+    name: String,
+    reason: RefusedReason,
+    detail: String,
+}
+
+impl Guest {
+    /// Shakes hands, then reads until the link ends.
+    fn serve(self, shared: &Arc<Shared>) {
+        // A socket that refuses still works, only less promptly.
+        let _ = self.stream.set_nodelay(shared.config.tcp_nodelay());
+        match self.greet(shared) {
+            Ok((index, turn, greeting)) => self.go_up(shared, index, turn, greeting),
+            Err(refusal) => self.refuse(shared, refusal),
+        }
+    }
+
+    fn greet<'a>(&self, shared: &'a Arc<Shared>) -> Result<(usize, Turn<'a>, Greeting), Refusal> {
+        let failed = |name: &str, error: HandshakeError| self.failure(shared, name, error);
+        let greeting =
+            handshake::receive(&self.stream, self.deadline).map_err(|error| failed("", error))?;
+        // A peer that gave this connection up has perhaps made a better one, which this one must
+        // not replace.
+        if greeting.received.is_empty() && handshake::is_abandoned(&self.stream) {
+            return Err(failed(&greeting.name, HandshakeError::Eof));
+        }
+        let (index, turn) = claim_peer(shared, &greeting, self.deadline)?;
+        let hello = hello_to(shared.peer_config(index));
+        handshake::welcome(&self.stream, &hello, self.deadline)
+            .map_err(|error| Refusal { index: Some(index), ..failed(&greeting.name, error) })?;
+        Ok((index, turn, greeting))
+    }
+
+    fn failure(&self, shared: &Shared, name: &str, error: HandshakeError) -> Refusal {
+        let reason = match &error {
+            // Our own end of the reading side looks the same.
+            HandshakeError::Eof | HandshakeError::Io(_) if shared.is_stopping() => {
+                RefusedReason::ShuttingDown
+            }
+            HandshakeError::Eof | HandshakeError::Io(_) => RefusedReason::Gone,
+            HandshakeError::TimedOut => RefusedReason::TooSlow,
+            _ if error.bye_code() == RefusedReason::Version.bye_code() => RefusedReason::Version,
+            _ => RefusedReason::Protocol,
+        };
+        let detail = match reason {
+            RefusedReason::ShuttingDown => "shutting down".to_owned(),
+            _ => error.to_string(),
+        };
+        Refusal { index: None, name: name.to_owned(), reason, detail }
+    }
+
+    fn refuse(self, shared: &Arc<Shared>, refusal: Refusal) {
+        let Refusal { index, name, reason, detail } = refusal;
+        if let Some(code) = reason.bye_code() {
+            handshake::refuse(&self.stream, code, &detail);
+        }
+        let addr = self.addr;
+        // Over before it is told: a slow handler must not keep others from shaking hands.
+        drop(self);
+        shared.report(index, &Event::Refused { addr, name, reason, detail });
+    }
+
+    fn go_up(self, shared: &Arc<Shared>, index: usize, turn: Turn<'_>, greeting: Greeting) {
+        let Self { stream, addr, handshake, .. } = self;
+        drop(handshake);
+        let name = greeting.name.clone();
+        let direction = Direction::Accepted;
+        let session = Session { shared, index, turn, addr, direction, greeting };
+        // Only a node that stops holds another handle on the stream now, and not for long.
+        let stream = Arc::try_unwrap(stream).or_else(|shared| shared.try_clone());
+        if let Err(error) = stream.and_then(|stream| session.run(stream)) {
+            let detail = shared.limits.describe_start(&error);
+            shared.report(None, &Event::Warning { detail: detail.clone() });
+            let reason = RefusedReason::TooMany;
+            shared.report(Some(index), &Event::Refused { addr, name, reason, detail });
+        }
+    }
+}
+
+/// Finds the peer that a HELLO belongs to: the first that matches and is free, else the first that
+/// matches, whose link then ends.
+fn claim_peer<'a>(
+    shared: &'a Shared,
+    greeting: &Greeting,
+    deadline: Instant,
+) -> Result<(usize, Turn<'a>), Refusal> {
+    let Greeting { name, label, id, .. } = greeting;
+    let refusal = |index, reason, detail| Refusal { index, name: name.clone(), reason, detail };
+    let matching = || {
+        let peers = shared.config.peers().iter().enumerate();
+        peers.filter(|(_, peer)| peer.matches(name, label, *id))
+    };
+    let Some((first, peer)) = matching().next() else {
+        let (name, label) = (name.escape_debug(), label.escape_debug());
+        let detail = format!(
+            "no peer here goes by the label \"{label}\", the id {id} or the name \"{name}\""
+        );
+        return Err(refusal(None, RefusedReason::UnknownPeer, detail));
+    };
+    let free = matching().find_map(|(index, peer)| {
+        let claimed = shared.slots[index].claim_if_free(terms(shared, peer, greeting))?;
+        Some((index, claimed))
+    });
+    let (index, claimed) = free.unwrap_or_else(|| {
+        (first, shared.slots[first].claim(terms(shared, peer, greeting), deadline))
+    });
+    match claimed {
+        Ok(turn) => Ok((index, turn)),
+        Err(NoTurn::Connected(why)) => {
+            Err(refusal(Some(index), RefusedReason::AlreadyConnected, why.to_owned()))
+        }
+        Err(NoTurn::Stopping) => {
+            Err(refusal(Some(index), RefusedReason::ShuttingDown, "shutting down".to_owned()))
+        }
+    }
+}
+
+fn terms(shared: &Shared, peer: &PeerConfig, greeting: &Greeting) -> Terms {
+    let ours = (peer.local_name(), peer.local_id(), peer.local_label());
+    let theirs = (greeting.name.as_str(), greeting.id, greeting.label.as_str());
+    Terms {
+        // Both sides see the same two triples, so at most one of two that differ says yes.
+        ours_first: !peer.addresses().is_empty() && ours <= theirs,
+        reject_new: shared.config.reject_new_peers(),
+    }
+}

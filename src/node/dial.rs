@@ -1,0 +1,216 @@
+//! The dialling side: one thread a peer that dials, shakes hands, reads, waits, and again.
+//!
+//! The addresses are tried in their order, each with the connect-timeout. While the peer is up by a
+//! connection of its own, nobody dials.
+//!
+//! A thread inside the system's resolver or `connect` cannot be woken. A node that stops lets go of
+//! it, so it touches nothing of the node, the handler least of all, until its slot has said that
+//! the node still runs.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::backoff::{self, Backoff};
+use super::handshake::{self, HandshakeError};
+use super::limits::is_out_of_descriptors;
+use super::session::{Session, hello_to};
+use super::shared::{Phase, Shared};
+use super::slot::{Greet, Greeting, Next, Slot, Turn};
+use super::{DialFailedReason, Direction, Event};
+use crate::config::{Address, PeerConfig};
+use crate::protocol::ByeCode;
+
+/// Keeps the peer connected until the node stops.
+pub(super) fn dial_peer(shared: &Arc<Shared>, index: usize) {
+    if shared.wait_for(Phase::Running) != Phase::Running {
+        return;
+    }
+    let dialler =
+        Dialler { shared, index, peer: shared.peer_config(index), slot: &shared.slots[index] };
+    let (min, max) = (dialler.peer.reconnect_time_min(), dialler.peer.reconnect_time_max());
+    let mut backoff = Backoff::new(min, max);
+    let mut due = None;
+    loop {
+        match dialler.slot.wait_dial(due) {
+            Next::Stop => return,
+            Next::Wait { stable: true } => backoff.reset(),
+            Next::Wait { stable: false } => {}
+            Next::Dial => match dialler.dial_round() {
+                Dialled::Failed { .. } => {}
+                // The slot knows when the link has ended, be it ours or the peer's.
+                Dialled::Over => continue,
+                Dialled::Stop => return,
+            },
+        }
+        let wait = backoff.next_wait(backoff::random());
+        due = Some(Instant::now() + wait);
+        shared.report(Some(index), &Event::Retry { wait });
+    }
+}
+
+struct Dialler<'a> {
+    shared: &'a Arc<Shared>,
+    index: usize,
+    peer: &'a PeerConfig,
+    slot: &'a Slot,
+}
+
+/// What a dial came to.
+#[derive(Debug)]
+enum Dialled {
+    /// No link.
+    Failed { reason: DialFailedReason, detail: String },
+    /// There was a link and it has ended, or the peer has reached us.
+    Over,
+    /// The node stops: the thread must end and touch nothing.
+    Stop,
+}
+
+impl Dialler<'_> {
+    /// Tries every address once; the last failure, where none led to a link.
+    fn dial_round(&self) -> Dialled {
+        let mut last = Dialled::Over;
+        for address in self.peer.addresses() {
+            let addr = address.to_string();
+            self.report(&Event::Dialling { addr: addr.clone() });
+            last = self.dial_host(address);
+            let Dialled::Failed { reason, detail } = &last else { return last };
+            let (reason, detail) = (*reason, detail.clone());
+            self.report(&Event::DialFailed { addr, reason, detail });
+        }
+        last
+    }
+
+    /// Tries every address that the host's name stands for, and tells of all of them.
+    fn dial_host(&self, address: &Address) -> Dialled {
+        let Some(resolved) = self.blocked(|| resolve(address)) else { return Dialled::Stop };
+        let resolved = match resolved {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                let detail = self.shared.limits.describe(&error);
+                return Dialled::Failed { reason: DialFailedReason::Resolve, detail };
+            }
+        };
+        let alone = resolved.len() == 1;
+        let mut failures = Vec::new();
+        let mut worst = DialFailedReason::Connect;
+        for addr in resolved {
+            let (reason, detail) = match self.dial(addr) {
+                Dialled::Failed { reason, detail } => (reason, detail),
+                other => return other,
+            };
+            failures.push(if alone { detail } else { format!("{addr}: {detail}") });
+            if reason != DialFailedReason::Connect {
+                worst = reason;
+            }
+            // Whoever answers in our protocol is the host that was meant; it would say it again.
+            if reason == DialFailedReason::Refused {
+                break;
+            }
+        }
+        Dialled::Failed { reason: worst, detail: failures.join("; ") }
+    }
+
+    fn dial(&self, addr: SocketAddr) -> Dialled {
+        let timeout = self.peer.connect_timeout();
+        let deadline = Instant::now() + timeout;
+        let connected = self.blocked(|| TcpStream::connect_timeout(&addr, timeout));
+        match connected {
+            None => Dialled::Stop,
+            Some(Err(error)) => self.not_connected(&error),
+            // Without a listener, TCP may connect a port of the ephemeral range with itself.
+            Some(Ok(stream)) if stream.local_addr().is_ok_and(|local| local == addr) => {
+                let detail = "nothing listens there".to_owned();
+                Dialled::Failed { reason: DialFailedReason::Connect, detail }
+            }
+            Some(Ok(stream)) => self.greet(Arc::new(stream), addr, deadline),
+        }
+    }
+
+    fn not_connected(&self, error: &io::Error) -> Dialled {
+        let reason = match error.kind() {
+            io::ErrorKind::TimedOut => DialFailedReason::Timeout,
+            _ if is_out_of_descriptors(error) => DialFailedReason::Io,
+            _ => DialFailedReason::Connect,
+        };
+        Dialled::Failed { reason, detail: self.shared.limits.describe(error) }
+    }
+
+    fn greet(&self, stream: Arc<TcpStream>, addr: SocketAddr, deadline: Instant) -> Dialled {
+        // A socket that refuses still works, only less promptly.
+        let _ = stream.set_nodelay(self.shared.config.tcp_nodelay());
+        let number = match self.slot.begin_greeting(Arc::clone(&stream)) {
+            Greet::Go(number) => number,
+            Greet::Taken => return Dialled::Over,
+            Greet::Stop => return Dialled::Stop,
+        };
+        let answer = handshake::dial(&stream, &hello_to(self.peer), deadline);
+        match (self.slot.end_greeting(number, answer.is_ok()), answer) {
+            (Greeting::Stopped, _) => {
+                // Best effort: whoever does not hear it sees the end of the stream.
+                let _ = handshake::write_bye(&stream, ByeCode::SHUTTING_DOWN, "shutting down");
+                Dialled::Stop
+            }
+            (Greeting::Ours(Some(turn)), Ok(greeting)) => self.read(stream, addr, turn, greeting),
+            (Greeting::Ours(_), Err(error)) => self.not_welcome(&error),
+            (Greeting::Abandoned | Greeting::Ours(None), _) => Dialled::Over,
+        }
+    }
+
+    fn not_welcome(&self, error: &HandshakeError) -> Dialled {
+        let reason = match error {
+            HandshakeError::TimedOut => DialFailedReason::Timeout,
+            HandshakeError::Eof => DialFailedReason::Eof,
+            HandshakeError::Refused { .. } => DialFailedReason::Refused,
+            HandshakeError::Protocol(_) => DialFailedReason::Protocol,
+            HandshakeError::Io(_) => DialFailedReason::Io,
+        };
+        Dialled::Failed { reason, detail: error.to_string() }
+    }
+
+    fn read(
+        &self,
+        stream: Arc<TcpStream>,
+        addr: SocketAddr,
+        turn: Turn<'_>,
+        greeting: handshake::Greeting,
+    ) -> Dialled {
+        let (shared, index, direction) = (self.shared, self.index, Direction::Dialled);
+        let session = Session { shared, index, turn, addr, direction, greeting };
+        // The slot has given its handle back; only a node that stops may still hold one.
+        let stream = Arc::try_unwrap(stream).or_else(|shared| shared.try_clone());
+        match stream.and_then(|stream| session.run(stream)) {
+            Ok(()) => Dialled::Over,
+            Err(error) => {
+                let (reason, detail) =
+                    (DialFailedReason::Io, self.shared.limits.describe_start(&error));
+                self.report(&Event::DialFailed { addr: addr.to_string(), reason, detail });
+                // The turn that has ended brings the wait.
+                Dialled::Over
+            }
+        }
+    }
+
+    /// Makes a call that nothing interrupts; `None` = the node stops.
+    fn blocked<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+        if !self.slot.enter_blocked() {
+            return None;
+        }
+        let outcome = call();
+        self.slot.leave_blocked().then_some(outcome)
+    }
+
+    fn report(&self, event: &Event) {
+        self.shared.report(Some(self.index), event);
+    }
+}
+
+fn resolve(address: &Address) -> io::Result<Vec<SocketAddr>> {
+    let resolved: Vec<_> = (address.host.as_str(), address.port).to_socket_addrs()?.collect();
+    match resolved.is_empty() {
+        true => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
+        false => Ok(resolved),
+    }
+}

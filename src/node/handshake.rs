@@ -1,0 +1,370 @@
+//! Who is speaking: HELLO out, HELLO in, before the link is established.
+//!
+//! A node does this by itself. It is public for programs that open a single
+//! [`Link`](crate::link::Link) over a socket of their own: [`dial`] on the side that connected,
+//! [`accept`] on the other, then `Link::establish` with what the greeting says was
+//! [`received`](Greeting::received) beyond HELLO.
+//!
+//! Every wait is computed from one absolute deadline, so that a stranger who drips is cut off at
+//! the same instant as one who says nothing. A stranger gets 604 bytes of stack, and memory only
+//! once the HELLO is whole and sound.
+//!
+//! ```
+//! use std::net::{TcpListener, TcpStream};
+//! use std::time::{Duration, Instant};
+//!
+//! use peerbeat::link::{Link, Options};
+//! use peerbeat::node::handshake;
+//! use peerbeat::protocol::{Hello, Native};
+//!
+//! fn hello(name: &str) -> Hello<'_> {
+//!     Hello { name, label: "", id: 0, always: false }
+//! }
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let addr = listener.local_addr()?;
+//! let deadline = Instant::now() + Duration::from_secs(10);
+//! let dialling = std::thread::spawn(move || {
+//!     let stream = TcpStream::connect(addr).expect("it listens");
+//!     handshake::dial(&stream, &hello("left"), deadline).map(|greeting| greeting.name)
+//! });
+//!
+//! let (stream, _) = listener.accept()?;
+//! let greeting = handshake::accept(&stream, &hello("right"), deadline)?;
+//! assert_eq!(greeting.name, "left");
+//! let (link, reader) =
+//!     Link::establish(stream, Native::default(), &greeting.received, &Options::default())?;
+//! assert_eq!(dialling.join().expect("it did not panic")?, "right");
+//! // The other side has dropped its stream.
+//! let down = reader.run(&mut |_: &Link, message: &[u8]| println!("{message:?}"));
+//! assert_eq!(down.reason.word(), "eof");
+//! # drop(link);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::protocol::{Bye, ByeCode, Decoded, Frame, Framing, Hello, Native, ProtocolError};
+
+/// What the other side said of itself, and the bytes that came behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Greeting {
+    /// Its name. Escape it before showing it.
+    pub name: String,
+    /// Its label, may be empty. Escape it before showing it.
+    pub label: String,
+    /// Its id; 0 when unset.
+    pub id: u32,
+    /// Whether it sends heartbeats also while data flows.
+    pub always: bool,
+    /// The bytes that were read behind its HELLO: they belong to the link.
+    pub received: Vec<u8>,
+}
+
+/// Why a handshake failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// The deadline passed before the other side's HELLO was whole.
+    TimedOut,
+    /// The other side closed the connection before its HELLO was whole.
+    Eof,
+    /// The other side said goodbye instead of welcome.
+    Refused {
+        /// Its code.
+        code: ByeCode,
+        /// Its words. Escape them before showing them.
+        text: String,
+    },
+    /// The other side's bytes break the protocol, or our own HELLO cannot be made.
+    Protocol(ProtocolError),
+    /// The socket failed.
+    Io(io::Error),
+}
+
+impl HandshakeError {
+    /// The code of the BYE that answers it, where one does.
+    pub fn bye_code(&self) -> Option<ByeCode> {
+        match self {
+            Self::TimedOut => Some(ByeCode::TOO_SLOW),
+            Self::Protocol(ProtocolError::Version { .. }) => Some(ByeCode::VERSION),
+            Self::Protocol(_) => Some(ByeCode::PROTOCOL),
+            Self::Eof | Self::Refused { .. } | Self::Io(_) => None,
+        }
+    }
+}
+
+/// The error in words; text of the other side's is escaped.
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut => f.write_str("no whole HELLO arrived in time"),
+            Self::Eof => f.write_str("the connection was closed before a whole HELLO arrived"),
+            Self::Refused { code, text } if text.is_empty() => write!(f, "{code}"),
+            Self::Refused { code, text } => write!(f, "{code}: \"{}\"", text.escape_debug()),
+            Self::Protocol(error) => write!(f, "{error}"),
+            Self::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl Error for HandshakeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Protocol(error) => Some(error),
+            Self::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for HandshakeError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Shakes hands on the side that connected: says who we are and waits for the welcome.
+///
+/// Where the answer breaks the protocol or comes too late, the other side is told with a BYE.
+///
+/// # Errors
+/// Why there is no link; the stream is of no more use then.
+pub fn dial(
+    stream: &TcpStream,
+    hello: &Hello<'_>,
+    deadline: Instant,
+) -> Result<Greeting, HandshakeError> {
+    let answer = write_hello(stream, hello, deadline).and_then(|()| read_hello(stream, deadline));
+    if let Err(error) = &answer
+        && let Some(code) = error.bye_code()
+    {
+        // Best effort: what went wrong is reported in any case.
+        let _ = write_bye(stream, code, &error.to_string());
+    }
+    answer
+}
+
+/// Shakes hands on the side that accepted: waits for HELLO and answers with ours.
+///
+/// Whoever wants to look at the HELLO before it is answered calls [`receive`], and then [`welcome`]
+/// or [`refuse`].
+///
+/// # Errors
+/// Why there is no link; the other side has been told where the protocol has words for it.
+pub fn accept(
+    stream: &TcpStream,
+    hello: &Hello<'_>,
+    deadline: Instant,
+) -> Result<Greeting, HandshakeError> {
+    let greeting = receive(stream, deadline).inspect_err(|error| {
+        if let Some(code) = error.bye_code() {
+            refuse(stream, code, &error.to_string());
+        }
+    })?;
+    welcome(stream, hello, deadline)?;
+    Ok(greeting)
+}
+
+/// Waits for the HELLO of a connection that was accepted. Sends nothing.
+///
+/// # Errors
+/// [`HandshakeError`], but never `Refused`: a BYE is no way to begin, so it is a protocol error.
+pub fn receive(stream: &TcpStream, deadline: Instant) -> Result<Greeting, HandshakeError> {
+    read_hello(stream, deadline).map_err(|error| match error {
+        HandshakeError::Refused { .. } => unexpected("BYE"),
+        other => other,
+    })
+}
+
+/// Answers a HELLO that was received with ours: from here on the link is established.
+///
+/// # Errors
+/// Where the socket does not take it before the deadline, or our HELLO cannot be made.
+pub fn welcome(
+    stream: &TcpStream,
+    hello: &Hello<'_>,
+    deadline: Instant,
+) -> Result<(), HandshakeError> {
+    write_hello(stream, hello, deadline)?;
+    // The link sets limits of its own.
+    stream.set_read_timeout(None)?;
+    stream.set_write_timeout(None)?;
+    Ok(())
+}
+
+/// Says goodbye to a connection that is not wanted and makes sure that it can be read: a socket
+/// that is closed with bytes unread sends a reset, which destroys what was on its way. Takes up to
+/// 200 ms with a peer that does not close.
+pub fn refuse(stream: &TcpStream, code: ByeCode, text: &str) {
+    let deadline = Instant::now() + LINGER;
+    if write_bye(stream, code, text).is_err() || stream.shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    let mut waste = [0; BUFFER];
+    while let Ok(1..) = read_some(stream, &mut waste, deadline) {
+        if Instant::now() >= deadline {
+            return;
+        }
+    }
+}
+
+/// Says goodbye without waiting for anything: for the thread that accepts, which serves everybody.
+pub(super) fn refuse_at_once(stream: &TcpStream, code: ByeCode, text: &str) {
+    if stream.set_nonblocking(true).is_err() {
+        return;
+    }
+    let mut waste = [0; BUFFER];
+    for _ in 0..8 {
+        if !matches!((&*stream).read(&mut waste), Ok(1..)) {
+            break;
+        }
+    }
+    let mut bye = Vec::new();
+    Bye { code, text }.encode(&mut bye);
+    // Where not even this fits, or the other side is gone, there is nobody to tell.
+    let _ = (&*stream).write(&bye);
+    let _ = stream.shutdown(Shutdown::Write);
+}
+
+/// Whether the other side has already closed a connection on which nothing is unread.
+pub(super) fn is_abandoned(stream: &TcpStream) -> bool {
+    if stream.set_nonblocking(true).is_err() {
+        return true;
+    }
+    let seen = stream.peek(&mut [0]);
+    let gone = match seen {
+        Ok(count) => count == 0,
+        Err(e) => !is_timeout(&e),
+    };
+    stream.set_nonblocking(false).is_err() || gone
+}
+
+/// Writes a BYE within [`LINGER`].
+pub(super) fn write_bye(stream: &TcpStream, code: ByeCode, text: &str) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    Bye { code, text }.encode(&mut bytes);
+    match write_whole(stream, &bytes, Instant::now() + LINGER) {
+        Err(HandshakeError::Io(error)) => Err(error),
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn write_hello(
+    stream: &TcpStream,
+    hello: &Hello<'_>,
+    deadline: Instant,
+) -> Result<(), HandshakeError> {
+    let mut bytes = Vec::new();
+    hello.encode(&mut bytes).map_err(HandshakeError::Protocol)?;
+    write_whole(stream, &bytes, deadline)
+}
+
+fn read_hello(stream: &TcpStream, deadline: Instant) -> Result<Greeting, HandshakeError> {
+    let framing = Native::with_frame_max(FRAME_MAX);
+    let mut buffer = [0; BUFFER];
+    let mut filled = 0;
+    loop {
+        // A frame fits the buffer, so there is room for as long as it is not whole.
+        match read_some(stream, &mut buffer[filled..], deadline)? {
+            0 => return Err(HandshakeError::Eof),
+            count => filled += count,
+        }
+        if let Some(greeting) = parse_hello(framing, &buffer[..filled])? {
+            return Ok(greeting);
+        }
+        // Bytes that keep coming must not keep the deadline from being looked at.
+        if Instant::now() >= deadline {
+            return Err(HandshakeError::TimedOut);
+        }
+    }
+}
+
+fn parse_hello(framing: Native, bytes: &[u8]) -> Result<Option<Greeting>, HandshakeError> {
+    match framing.decode(bytes).map_err(HandshakeError::Protocol)? {
+        Decoded::Partial => Ok(None),
+        Decoded::Whole { length, frame: Frame::Hello(hello) } => Ok(Some(Greeting {
+            name: hello.name.to_owned(),
+            label: hello.label.to_owned(),
+            id: hello.id,
+            always: hello.always,
+            received: bytes[length..].to_owned(),
+        })),
+        Decoded::Whole { frame: Frame::Bye(bye), .. } => {
+            Err(HandshakeError::Refused { code: bye.code, text: bye.text.to_owned() })
+        }
+        Decoded::Whole { frame, .. } => Err(unexpected(frame.name())),
+    }
+}
+
+fn unexpected(frame: &'static str) -> HandshakeError {
+    HandshakeError::Protocol(ProtocolError::Unexpected { frame, allowed: "HELLO" })
+}
+
+/// Reads what has come, however little. Looks at the socket before the clock: where we were stopped
+/// ourselves, what came in time still counts (lesson 33).
+fn read_some(
+    mut stream: &TcpStream,
+    buffer: &mut [u8],
+    deadline: Instant,
+) -> Result<usize, HandshakeError> {
+    loop {
+        let timed = stream.set_read_timeout(Some(wait_until(deadline)));
+        match stream.read(buffer) {
+            Err(e) if is_timeout(&e) => timed?,
+            Err(e) => return Err(HandshakeError::Io(e)),
+            Ok(count) => return Ok(count),
+        }
+        if Instant::now() >= deadline {
+            return Err(HandshakeError::TimedOut);
+        }
+    }
+}
+
+fn write_whole(
+    mut stream: &TcpStream,
+    mut bytes: &[u8],
+    deadline: Instant,
+) -> Result<(), HandshakeError> {
+    while !bytes.is_empty() {
+        stream.set_write_timeout(Some(wait_until(deadline)))?;
+        match stream.write(bytes) {
+            Ok(0) => return Err(HandshakeError::Io(io::ErrorKind::WriteZero.into())),
+            Ok(count) => bytes = &bytes[count..],
+            Err(e) if is_timeout(&e) && Instant::now() >= deadline => {
+                return Err(HandshakeError::TimedOut);
+            }
+            Err(e) if is_timeout(&e) => {}
+            Err(e) => return Err(HandshakeError::Io(e)),
+        }
+    }
+    Ok(())
+}
+
+/// A socket timeout on the way to `deadline`: never zero, which would mean "for ever", and 7/8 of
+/// what is left while that is long, because the kernel makes long ones an eighth longer (lesson
+/// 38).
+fn wait_until(deadline: Instant) -> Duration {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let step = if left > Duration::from_millis(64) { left / 8 * 7 } else { left };
+    step.max(Duration::from_millis(1))
+}
+
+/// The kind differs per system (lesson 37).
+fn is_timeout(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
+}
+
+/// The greatest frame of a handshake: a HELLO of this version has at most 523 bytes, a later one
+/// may have some more.
+const FRAME_MAX: usize = 600;
+/// A whole frame with its length.
+const BUFFER: usize = FRAME_MAX + 4;
+/// How long a refused connection is kept for its BYE to be read.
+const LINGER: Duration = Duration::from_millis(200);

@@ -1,0 +1,91 @@
+//! The limits of the system that a node can run into, for messages that name them.
+//!
+//! They are read once, at the start: when descriptors have run out, the file that tells how many
+//! there may be cannot be opened either.
+
+use std::fs;
+use std::io;
+
+/// What the system allows this process, as far as it can be read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SystemLimits {
+    open_files: Option<String>,
+    processes: Option<String>,
+}
+
+impl SystemLimits {
+    /// Reads the limits; what cannot be read is left out of the messages.
+    pub(super) fn read() -> Self {
+        let text = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        Self {
+            open_files: soft_limit(&text, "Max open files"),
+            processes: soft_limit(&text, "Max processes"),
+        }
+    }
+
+    /// Says that no thread could be made.
+    pub(super) fn no_thread(&self, error: &io::Error) -> String {
+        format!(
+            "no thread left{}: {error}; raise the limit of processes and threads (ulimit -u, or \
+             that of the container)",
+            parenthesis(self.processes.as_deref())
+        )
+    }
+
+    /// Names the limit behind a link that could not be made, which needs threads and descriptors.
+    pub(super) fn describe_start(&self, error: &io::Error) -> String {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => self.no_thread(error),
+            _ => self.describe(error),
+        }
+    }
+
+    /// Names the limit of descriptors where `error` comes from it, else just shows `error`.
+    pub(super) fn describe(&self, error: &io::Error) -> String {
+        if !is_out_of_descriptors(error) {
+            return error.to_string();
+        }
+        format!(
+            "no file descriptor left{}: {error}; raise the limit of open files (ulimit -n)",
+            parenthesis(self.open_files.as_deref())
+        )
+    }
+}
+
+/// Whether the process or the system has no descriptor left; std has no kind for it.
+pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    cfg!(unix) && matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
+fn parenthesis(limit: Option<&str>) -> String {
+    limit.map(|limit| format!(" (limit {limit})")).unwrap_or_default()
+}
+
+/// The first number of the line that begins with `item`.
+fn soft_limit(text: &str, item: &str) -> Option<String> {
+    let line = text.lines().find_map(|line| line.strip_prefix(item))?;
+    line.split_whitespace().next().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_the_limit() {
+        let text = "Limit   Soft Limit  Hard Limit  Units\n\
+                    Max processes             96551                96551                processes\n\
+                    Max open files            1024                 20000                files\n";
+        let limits = SystemLimits {
+            open_files: soft_limit(text, "Max open files"),
+            processes: soft_limit(text, "Max processes"),
+        };
+        let full = limits.describe(&io::Error::from_raw_os_error(24));
+        assert!(full.starts_with("no file descriptor left (limit 1024): "), "{full}");
+        let thread = limits.no_thread(&io::Error::other("why"));
+        assert!(thread.starts_with("no thread left (limit 96551): why; "), "{thread}");
+        assert_eq!(SystemLimits::default().describe(&io::Error::other("why")), "why");
+    }
+}

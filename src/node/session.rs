@@ -1,0 +1,164 @@
+//! One link of a peer's, from the welcome to its end: up, what the link tells, down.
+//!
+//! Whoever runs a session holds the peer's turn, so up comes first, down last, each once, with the
+//! messages between. The handler's panics end the link and nothing else.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::backoff;
+use super::handshake::Greeting;
+use super::shared::{Shared, guarded};
+use super::slot::Turn;
+use super::{Direction, Event, Handler, Peer};
+use crate::config::PeerConfig;
+use crate::link::{self, Down, DownReason, Link, Reader};
+use crate::liveness::{Mode, Settings};
+use crate::protocol::{Bye, ByeCode, Hello, Native};
+
+/// A connection whose handshake is done.
+pub(super) struct Session<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) index: usize,
+    pub(super) turn: Turn<'a>,
+    pub(super) addr: SocketAddr,
+    pub(super) direction: Direction,
+    pub(super) greeting: Greeting,
+}
+
+impl Session<'_> {
+    /// Makes the link and reads it until it ends; the turn ends with it.
+    ///
+    /// # Errors
+    /// Where the link could not be made: no thread or descriptor left. Nothing was reported.
+    pub(super) fn run(mut self, stream: TcpStream) -> io::Result<()> {
+        let options = link_options(self.shared, self.index);
+        let framing = Native::with_frame_max(self.shared.options.frame_max);
+        let received = &self.greeting.received;
+        let (link, reader) = Link::establish(stream, framing, received, &options)?;
+        let began = Instant::now();
+        if !self.turn.go_up(link.clone()) {
+            link.close();
+        }
+        self.report_up(&link);
+        let down = self.read(reader).unwrap_or_else(|| self.broken(&options.liveness, began));
+        self.turn.stable = backoff::was_stable(&down);
+        self.shared.report(Some(self.index), &Event::Down(down));
+        Ok(())
+    }
+
+    fn report_up(&self, link: &Link) {
+        let Greeting { name, label, .. } = &self.greeting;
+        let up = Event::Up {
+            addr: self.addr,
+            direction: self.direction,
+            remote_name: name.clone(),
+            remote_label: label.clone(),
+        };
+        if !self.shared.report(Some(self.index), &up) {
+            end_after_panic(link);
+        }
+        let dialled = self.shared.peer_config(self.index).remote_name();
+        if let Some(expected) = dialled
+            .filter(|expected| self.direction == Direction::Dialled && *expected != name.as_str())
+        {
+            let detail = format!(
+                "the peer dialled as \"{}\" calls itself \"{}\"; if that is right, change \
+                 remote-name",
+                expected.escape_debug(),
+                name.escape_debug()
+            );
+            self.shared.report(Some(self.index), &Event::Warning { detail });
+        }
+    }
+
+    /// `None` where the link itself panicked, which is a mistake of ours.
+    fn read(&self, reader: Reader) -> Option<Down> {
+        // Without a handler the node has ended, and nobody is told of messages any more.
+        let handler = self.shared.handler()?;
+        let peer = Peer::new(self.shared, self.index);
+        let mut adapter = Adapter { handler, peer, panicked: false };
+        panic::catch_unwind(AssertUnwindSafe(|| reader.run(&mut adapter))).ok()
+    }
+
+    fn broken(&self, settings: &Settings, began: Instant) -> Down {
+        Down {
+            reason: DownReason::Local { detail: "the link panicked; please report it".to_owned() },
+            silence: Duration::ZERO,
+            limit: None,
+            heartbeat_time: None,
+            slack: settings.slack,
+            last_sent_age: Duration::ZERO,
+            unsent_frames: 0,
+            unsent_bytes: 0,
+            up: began.elapsed(),
+        }
+    }
+}
+
+/// Turns what a link tells into what a node tells.
+struct Adapter {
+    handler: Arc<dyn Handler>,
+    peer: Peer,
+    /// A handler that panicked is not called with the rest of what had arrived.
+    panicked: bool,
+}
+
+impl Adapter {
+    fn call(&mut self, link: &Link, call: impl FnOnce(&dyn Handler, &Peer)) {
+        // Not around the whole reader: so the link ends with its own account of its end.
+        if !self.panicked && !guarded(|| call(&*self.handler, &self.peer)) {
+            self.panicked = true;
+            end_after_panic(link);
+        }
+    }
+}
+
+impl link::Handler for Adapter {
+    fn on_message(&mut self, link: &Link, payload: &[u8]) {
+        self.call(link, |handler, peer| handler.on_message(peer, payload));
+    }
+
+    fn on_event(&mut self, link: &Link, event: &link::Event) {
+        let event = Event::from(event.clone());
+        self.call(link, |handler, peer| handler.on_event(Some(peer), &event));
+    }
+}
+
+fn end_after_panic(link: &Link) {
+    let detail = "the handler panicked";
+    let bye = Bye { code: ByeCode::CLOSE, text: "the application failed" };
+    link.end(DownReason::Local { detail: detail.to_owned() }, Some(&bye));
+}
+
+/// What we say to a peer.
+pub(super) fn hello_to(peer: &PeerConfig) -> Hello<'_> {
+    Hello {
+        name: peer.local_name(),
+        label: peer.local_label(),
+        id: peer.local_id(),
+        always: peer.mode().value == Mode::Always,
+    }
+}
+
+fn link_options(shared: &Shared, index: usize) -> link::Options {
+    let (peer, options) = (shared.peer_config(index), &shared.options);
+    link::Options {
+        liveness: Settings {
+            given: None,
+            heartbeat_time: peer.heartbeat_time().value,
+            slack: peer.slack().value,
+            mode: peer.mode().value,
+            heartbeat_time_min: peer.heartbeat_time_min().value,
+        },
+        queue_bytes: peer.send_queue_bytes(),
+        send_timeout: options.send_timeout,
+        close_timeout: options.close_timeout,
+        stack_size: options.stack_size,
+        name: peer.name().to_owned(),
+        faults: options.faults.clone(),
+    }
+}

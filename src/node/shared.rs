@@ -1,0 +1,291 @@
+//! What the threads of a node share: its peers, its handler, and whether it runs.
+//!
+//! The phase only goes forward. The lock of the phase is held while nothing is called and nothing
+//! waits but on its own condition variable; the handler is called with no lock held, guarded
+//! against panics, and taken out once the node has ended, so that a handler that keeps handles on
+//! its peers is freed all the same.
+//!
+//! Invariant: no connection is added to `handshakes` once the phase is `Stopping`.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::mem;
+use std::net::{SocketAddr, TcpStream};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use std::{io, process, thread};
+
+use super::limits::SystemLimits;
+use super::slot::Slot;
+use super::{Event, Handler, Options, Peer};
+use crate::config::{Config, PeerConfig};
+
+/// What the threads of a node share.
+pub(super) struct Shared {
+    /// Different for every node of the process.
+    number: u64,
+    /// The process that started it: a forked child has the handles, but none of the threads.
+    creator: u32,
+    pub(super) config: Config,
+    pub(super) options: Options,
+    pub(super) slots: Vec<Slot>,
+    pub(super) limits: SystemLimits,
+    pub(super) local_addrs: Vec<SocketAddr>,
+    handler: Mutex<Option<Arc<dyn Handler>>>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// Threads are being made; they wait.
+    Starting,
+    /// `Listening` is reported; the others wait.
+    Announcing,
+    Running,
+    /// Nothing begins any more.
+    Stopping,
+    /// All threads but the supervisor are gone, `Stopped` has been reported.
+    Ended,
+    /// The supervisor is gone too.
+    Joined,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// Accepted connections whose handshake is under way.
+    handshakes: HashMap<u64, Arc<TcpStream>>,
+    last_handshake: u64,
+    /// Threads of accepted connections; those that have ended are taken out before one is added.
+    workers: Vec<JoinHandle<()>>,
+    supervisor: Option<JoinHandle<()>>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        config: Config,
+        options: Options,
+        limits: SystemLimits,
+        handler: Arc<dyn Handler>,
+        local_addrs: Vec<SocketAddr>,
+    ) -> Self {
+        static NODES: AtomicU64 = AtomicU64::new(1);
+        let state = State {
+            phase: Phase::Starting,
+            handshakes: HashMap::new(),
+            last_handshake: 0,
+            workers: Vec::new(),
+            supervisor: None,
+        };
+        Self {
+            number: NODES.fetch_add(1, Ordering::Relaxed),
+            creator: process::id(),
+            slots: config.peers().iter().map(|_| Slot::new()).collect(),
+            limits,
+            config,
+            options,
+            local_addrs,
+            handler: Mutex::new(Some(handler)),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }
+    }
+
+    pub(super) fn peer_config(&self, index: usize) -> &PeerConfig {
+        &self.config.peers()[index]
+    }
+
+    /// Spawns one of the node's threads; it does nothing before the node is `Running`.
+    pub(super) fn spawn(
+        self: &Arc<Self>,
+        name: &str,
+        body: impl FnOnce(&Arc<Self>) + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
+        let shared = Arc::clone(self);
+        // A name with a zero byte in it panics, and a peer's may have one.
+        let builder = thread::Builder::new().name(name.replace('\0', "?"));
+        builder.stack_size(self.options.stack_size).spawn(move || {
+            OWN_NODE.set(shared.number);
+            body(&shared);
+        })
+    }
+
+    /// Whether the calling thread is one of this node's, such as in a handler.
+    pub(super) fn is_own_thread(&self) -> bool {
+        OWN_NODE.get() == self.number
+    }
+
+    /// Whether this is a forked child of the process that started the node: it may only drop its
+    /// copies. Locks may be held by threads that do not exist here.
+    pub(super) fn is_forked(&self) -> bool {
+        process::id() != self.creator
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.lock().phase
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.phase() >= Phase::Stopping
+    }
+
+    /// Moves the phase forward; never back.
+    pub(super) fn advance(&self, phase: Phase) {
+        let mut state = self.lock();
+        state.phase = state.phase.max(phase);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits until the phase is `phase` or later and returns what it is.
+    pub(super) fn wait_for(&self, phase: Phase) -> Phase {
+        let mut state = self.lock();
+        while state.phase < phase {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.phase
+    }
+
+    /// Waits for `time` or until the node stops; `true` = it stops.
+    pub(super) fn sleep(&self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        let mut state = self.lock();
+        while state.phase < Phase::Stopping {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// The handler, until the node has ended.
+    pub(super) fn handler(&self) -> Option<Arc<dyn Handler>> {
+        self.handler.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes the handler out for good.
+    pub(super) fn take_handler(&self) -> Option<Arc<dyn Handler>> {
+        self.handler.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Reports an event of the peer with this index, or of none. `false` = the handler panicked.
+    pub(super) fn report(self: &Arc<Self>, index: Option<usize>, event: &Event) -> bool {
+        let Some(handler) = self.handler() else { return true };
+        let peer = index.map(|index| Peer::new(self, index));
+        guarded(|| handler.on_event(peer.as_ref(), event))
+    }
+
+    /// Enters an accepted connection into the handshakes under way.
+    pub(super) fn begin_handshake(
+        self: &Arc<Self>,
+        stream: Arc<TcpStream>,
+    ) -> Result<Handshake, NoHandshake> {
+        let mut state = self.lock();
+        if state.phase >= Phase::Stopping {
+            return Err(NoHandshake::Stopping);
+        }
+        if state.handshakes.len() >= self.options.handshakes_max {
+            return Err(NoHandshake::TooMany);
+        }
+        state.last_handshake += 1;
+        let number = state.last_handshake;
+        state.handshakes.insert(number, stream);
+        Ok(Handshake { shared: Arc::clone(self), number })
+    }
+
+    /// Keeps the thread of an accepted connection for the end.
+    pub(super) fn add_worker(&self, worker: JoinHandle<()>) {
+        self.lock().workers.push(worker);
+    }
+
+    /// Joins the threads of accepted connections that have ended: their stacks are kept until then,
+    /// and may be what the next thread lacks.
+    pub(super) fn join_ended_workers(&self) {
+        let mut state = self.lock();
+        let (ended, running): (Vec<_>, Vec<_>) =
+            mem::take(&mut state.workers).into_iter().partition(JoinHandle::is_finished);
+        state.workers = running;
+        drop(state);
+        join_all(ended);
+    }
+
+    /// The connections whose handshake is under way.
+    pub(super) fn handshakes(&self) -> Vec<Arc<TcpStream>> {
+        self.lock().handshakes.values().cloned().collect()
+    }
+
+    pub(super) fn take_workers(&self) -> Vec<JoinHandle<()>> {
+        mem::take(&mut self.lock().workers)
+    }
+
+    pub(super) fn set_supervisor(&self, supervisor: JoinHandle<()>) {
+        self.lock().supervisor = Some(supervisor);
+    }
+
+    /// Waits until the node has ended and its last thread is gone.
+    pub(super) fn join(&self) {
+        self.wait_for(Phase::Ended);
+        let supervisor = self.lock().supervisor.take();
+        if let Some(supervisor) = supervisor {
+            join_all([supervisor]);
+            self.advance(Phase::Joined);
+        }
+        self.wait_for(Phase::Joined);
+    }
+
+    /// Nothing of ours panics while it is locked, so what a poisoned lock guards is whole.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A handshake under way; over when dropped.
+pub(super) struct Handshake {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+/// Why a handshake may not begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoHandshake {
+    TooMany,
+    Stopping,
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        let stream = self.shared.lock().handshakes.remove(&self.number);
+        // Outside the lock: it may be the last handle, and closing is I/O.
+        drop(stream);
+    }
+}
+
+/// Calls code of the user's; `false` = it panicked. The panic was told by the panic hook.
+pub(super) fn guarded(call: impl FnOnce()) -> bool {
+    let Err(payload) = panic::catch_unwind(AssertUnwindSafe(call)) else { return true };
+    // What was thrown may panic again when it is dropped.
+    if let Err(second) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        mem::forget(second);
+    }
+    false
+}
+
+/// Joins threads of ours. They guard the user's code, so a panic in one is a mistake of our own
+/// that the panic hook has told of; what can still be ended in order is.
+pub(super) fn join_all(threads: impl IntoIterator<Item = JoinHandle<()>>) {
+    for thread in threads {
+        let _ = thread.join();
+    }
+}
+
+thread_local! {
+    /// The number of the node that the thread belongs to; 0 = to none.
+    static OWN_NODE: Cell<u64> = const { Cell::new(0) };
+}

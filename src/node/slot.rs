@@ -1,0 +1,470 @@
+//! Who owns a peer now: the thread of the dialled link, that of an accepted one, or nobody.
+//!
+//! Owning is a *turn*: its holder alone reports up, messages and down, so they never mix with those
+//! of the link before or after. An accepted connection that wants the turn makes a *claim*; what
+//! holds the turn is ended and has until the claim's deadline to report its end.
+//!
+//! When both sides dial each other, the link dialled by the smaller name stays. The side with the
+//! smaller name decides alone: while its own HELLO is out, and for [`SETTLE`] after, it refuses the
+//! other's dials; else it takes them and sends no HELLO. The other side takes whatever comes. Two
+//! equal names both decide like the smaller: each refuses the other only while its own HELLO is
+//! out, so what a collision costs is a dial, not a link, and the jitter of the waits parts them.
+//!
+//! Invariant: while a turn is held no HELLO of our own is out. While locked: no user code, no I/O.
+
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Direction;
+use crate::link::{DownReason, Link};
+use crate::protocol::{Bye, ByeCode};
+
+/// What a turn holds once it is up, as far as a slot cares; tests put a number in its place.
+pub(super) trait Held: Clone {
+    /// Whether it lives.
+    fn is_up(&self) -> bool;
+    /// Ends it because the peer connected again.
+    fn replace(&self);
+}
+
+impl Held for Link {
+    fn is_up(&self) -> bool {
+        Link::is_up(self)
+    }
+
+    fn replace(&self) {
+        let bye = Bye { code: ByeCode::CLOSE, text: "replaced by a newer connection" };
+        self.end(DownReason::Replaced, Some(&bye));
+    }
+}
+
+/// A connection of ours on which HELLO is out; its thread can be woken.
+pub(super) trait Greeted: Clone {
+    /// Wakes the thread that waits for the answer.
+    fn interrupt(&self);
+}
+
+impl Greeted for Arc<TcpStream> {
+    fn interrupt(&self) {
+        // Only reading ends: the thread that wakes may still have a BYE to write. Where the socket
+        // is dead already, the thread is awake already.
+        let _ = self.shutdown(Shutdown::Read);
+    }
+}
+
+/// The state of one peer, with its lock and its condition variable.
+#[derive(Debug)]
+pub(super) struct Slot<L: Held = Link, S: Greeted = Arc<TcpStream>> {
+    state: Mutex<State<L, S>>,
+    changed: Condvar,
+}
+
+/// The right to report about a peer; ends when dropped.
+#[derive(Debug)]
+pub(super) struct Turn<'a, L: Held = Link, S: Greeted = Arc<TcpStream>> {
+    slot: &'a Slot<L, S>,
+    number: u64,
+    /// Whether its link lived long enough for the waits between dials to begin anew.
+    pub(super) stable: bool,
+}
+
+/// What an accepted connection claims a peer with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// Of two links that both sides dialled, ours stays.
+    pub(super) ours_first: bool,
+    /// A connected peer keeps its link.
+    pub(super) reject_new: bool,
+}
+
+/// Why a claim was not granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoTurn {
+    /// The peer is connected, or about to be; in words.
+    Connected(&'static str),
+    /// The node stops.
+    Stopping,
+}
+
+/// What the dialling thread does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Dial.
+    Dial,
+    /// A link of the peer's, dialled or accepted, has ended: wait before the next dial.
+    Wait {
+        /// Whether it had been stable.
+        stable: bool,
+    },
+    /// The node stops.
+    Stop,
+}
+
+/// Whether our HELLO may go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Greet {
+    /// Yes; the number names this greeting.
+    Go(u64),
+    /// No: the peer has reached us.
+    Taken,
+    /// No: the node stops.
+    Stop,
+}
+
+/// How a greeting of ours ended.
+#[derive(Debug)]
+pub(super) enum Greeting<'a, L: Held, S: Greeted> {
+    /// It is still ours, and with a welcome the turn is as well.
+    Ours(Option<Turn<'a, L, S>>),
+    /// The peer's own connection took its place.
+    Abandoned,
+    /// The node stops.
+    Stopped,
+}
+
+impl<L: Held, S: Greeted> Slot<L, S> {
+    pub(super) fn new() -> Self {
+        let state = State {
+            last_number: 0,
+            holder: None,
+            claim: None,
+            newest_claim: 0,
+            dial: Dial::Idle,
+            lost: None,
+            stopping: false,
+        };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// The link, once there is one; it may have died meanwhile.
+    pub(super) fn link(&self) -> Option<L> {
+        let state = self.lock();
+        state.holder.as_ref()?.link.as_ref().map(|(link, _)| link.clone())
+    }
+
+    /// Claims the peer where it is free; `None` where it is not.
+    pub(super) fn claim_if_free(&self, terms: Terms) -> Option<Result<Turn<'_, L, S>, NoTurn>> {
+        let mut state = self.lock();
+        if !state.is_free() && !state.stopping {
+            return None;
+        }
+        let number = state.next_number();
+        let step = state.poll_claim(number, terms, Instant::now());
+        drop(state);
+        self.changed.notify_all();
+        match step {
+            Step::Granted(abandoned) => Some(Ok(self.begin_turn(number, abandoned))),
+            Step::Refused(why) => Some(Err(why)),
+            Step::Replace(_) | Step::Wait => None,
+        }
+    }
+
+    /// Claims the peer, ends the link that it has, and waits up to `deadline` until its end has
+    /// been reported.
+    pub(super) fn claim(&self, terms: Terms, deadline: Instant) -> Result<Turn<'_, L, S>, NoTurn> {
+        let mut state = self.lock();
+        let number = state.next_number();
+        loop {
+            let (now, newest) = (Instant::now(), state.claim);
+            let step = state.poll_claim(number, terms, now);
+            if state.claim != newest {
+                // An older claim must learn that it is not the newest any more.
+                self.changed.notify_all();
+            }
+            match step {
+                Step::Granted(abandoned) => {
+                    drop(state);
+                    return Ok(self.begin_turn(number, abandoned));
+                }
+                Step::Refused(why) => return Err(why),
+                Step::Replace(link) => {
+                    drop(state);
+                    link.replace();
+                    state = self.lock();
+                }
+                Step::Wait if now >= deadline => {
+                    // `Wait` has made it ours.
+                    state.claim = None;
+                    self.changed.notify_all();
+                    return Err(NoTurn::Connected("the end of its last link is still reported"));
+                }
+                Step::Wait => state = self.wait_until(state, Some(deadline)),
+            }
+        }
+    }
+
+    /// Waits until the dialling thread has something to do: to dial, at `due` and while nobody has
+    /// the peer, or to plan the next dial because a link has ended.
+    pub(super) fn wait_dial(&self, due: Option<Instant>) -> Next {
+        let mut state = self.lock();
+        loop {
+            if state.stopping {
+                return Next::Stop;
+            }
+            if !state.is_free() {
+                state = self.wait_until(state, None);
+                continue;
+            }
+            if let Some(stable) = state.lost.take() {
+                return Next::Wait { stable };
+            }
+            match due {
+                Some(due) if Instant::now() < due => state = self.wait_until(state, Some(due)),
+                _ => return Next::Dial,
+            }
+        }
+    }
+
+    /// Says that the dialling thread goes into a call that nothing interrupts; `false` = it must
+    /// stop.
+    pub(super) fn enter_blocked(&self) -> bool {
+        let mut state = self.lock();
+        if !state.stopping {
+            state.dial = Dial::Blocked;
+        }
+        !state.stopping
+    }
+
+    /// Says that the call is over; `false` = the thread must end and touch nothing: the node may be
+    /// gone.
+    pub(super) fn leave_blocked(&self) -> bool {
+        let mut state = self.lock();
+        state.dial = Dial::Idle;
+        let goes_on = !state.stopping;
+        drop(state);
+        self.changed.notify_all();
+        goes_on
+    }
+
+    /// Waits until no call of the dialling thread's is blocked; `false` = at `deadline` it still
+    /// is.
+    pub(super) fn wait_unblocked(&self, deadline: Instant) -> bool {
+        let mut state = self.lock();
+        while matches!(state.dial, Dial::Blocked) {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            state = self.wait_until(state, Some(deadline));
+        }
+        true
+    }
+
+    /// Asks whether our HELLO may go out on `stream`, and marks that it does.
+    pub(super) fn begin_greeting(&self, stream: S) -> Greet {
+        let mut state = self.lock();
+        if state.stopping {
+            return Greet::Stop;
+        }
+        if !state.is_free() {
+            return Greet::Taken;
+        }
+        let number = state.next_number();
+        state.dial = Dial::Greeting { number, stream };
+        Greet::Go(number)
+    }
+
+    /// Ends a greeting of ours, with or without a welcome.
+    pub(super) fn end_greeting(&self, number: u64, welcome: bool) -> Greeting<'_, L, S> {
+        let mut state = self.lock();
+        if state.stopping {
+            state.dial = Dial::Idle;
+            return Greeting::Stopped;
+        }
+        match &state.dial {
+            Dial::Greeting { number: ours, .. } if *ours == number => {}
+            _ => return Greeting::Abandoned,
+        }
+        state.dial = Dial::Idle;
+        if !welcome {
+            return Greeting::Ours(None);
+        }
+        state.holder = Some(Holder { number, direction: Direction::Dialled, link: None });
+        drop(state);
+        self.changed.notify_all();
+        Greeting::Ours(Some(self.begin_turn(number, None)))
+    }
+
+    /// Lets nobody begin anything any more and wakes everybody; returns the link to close.
+    pub(super) fn stop(&self) -> Option<L> {
+        let mut state = self.lock();
+        state.stopping = true;
+        let link = state.holder.as_ref().and_then(|holder| holder.link.clone());
+        let greeting = match &state.dial {
+            Dial::Greeting { stream, .. } => Some(stream.clone()),
+            _ => None,
+        };
+        drop(state);
+        self.changed.notify_all();
+        if let Some(stream) = greeting {
+            stream.interrupt();
+        }
+        link.map(|(link, _)| link)
+    }
+
+    fn begin_turn(&self, number: u64, abandoned: Option<S>) -> Turn<'_, L, S> {
+        if let Some(stream) = abandoned {
+            stream.interrupt();
+        }
+        Turn { slot: self, number, stable: false }
+    }
+
+    /// Nothing of ours panics while it is locked, so what a poisoned lock guards is whole.
+    fn lock(&self) -> MutexGuard<'_, State<L, S>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_until<'a>(
+        &'a self,
+        state: MutexGuard<'a, State<L, S>>,
+        deadline: Option<Instant>,
+    ) -> MutexGuard<'a, State<L, S>> {
+        let Some(deadline) = deadline else {
+            return self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl<L: Held, S: Greeted> Turn<'_, L, S> {
+    /// Shows the link to those who want to send; `false` = the node stops: close it.
+    pub(super) fn go_up(&self, link: L) -> bool {
+        let mut state = self.slot.lock();
+        let stopping = state.stopping;
+        if let Some(holder) = state.holder.as_mut().filter(|holder| holder.number == self.number) {
+            holder.link = Some((link, Instant::now()));
+        }
+        drop(state);
+        self.slot.changed.notify_all();
+        !stopping
+    }
+}
+
+impl<L: Held, S: Greeted> Drop for Turn<'_, L, S> {
+    fn drop(&mut self) {
+        let mut state = self.slot.lock();
+        let link = state.holder.take();
+        state.lost = Some(self.stable);
+        drop(state);
+        self.slot.changed.notify_all();
+        // Outside the lock: the last handle on a link takes its time.
+        drop(link);
+    }
+}
+
+#[derive(Debug)]
+struct State<L, S> {
+    /// The last number given to a turn, a claim or a greeting.
+    last_number: u64,
+    /// Whoever has the turn.
+    holder: Option<Holder<L>>,
+    /// The newest accepted connection that waits for the turn.
+    claim: Option<u64>,
+    /// The newest that waits, has waited or was granted: an older one has nothing to ask for.
+    newest_claim: u64,
+    dial: Dial<S>,
+    /// Set by the end of a turn, taken by the dialling thread: was its link stable?
+    lost: Option<bool>,
+    stopping: bool,
+}
+
+#[derive(Debug)]
+struct Holder<L> {
+    number: u64,
+    direction: Direction,
+    /// The link and when it came up; none while it is being established.
+    link: Option<(L, Instant)>,
+}
+
+#[derive(Debug)]
+enum Dial<S> {
+    /// Between dials, or not dialled at all.
+    Idle,
+    /// In a call of the system's that nothing interrupts.
+    Blocked,
+    /// Our HELLO is out.
+    Greeting { number: u64, stream: S },
+}
+
+/// What a claim has come to.
+#[derive(Debug, PartialEq)]
+enum Step<L, S> {
+    /// It has the turn; the greeting of ours that it displaced is to be interrupted.
+    Granted(Option<S>),
+    Refused(NoTurn),
+    /// This link is to be ended.
+    Replace(L),
+    /// Somebody else is still at it.
+    Wait,
+}
+
+impl<L: Held, S: Greeted> State<L, S> {
+    fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    fn is_free(&self) -> bool {
+        self.holder.is_none() && self.claim.is_none()
+    }
+
+    fn poll_claim(&mut self, number: u64, terms: Terms, now: Instant) -> Step<L, S> {
+        if self.stopping {
+            return Step::Refused(NoTurn::Stopping);
+        }
+        if self.newest_claim > number {
+            return refused("a newer connection of its own has come");
+        }
+        if self.claim == Some(number) {
+            self.claim = None;
+        }
+        let Some(holder) = &self.holder else { return self.grant(number, terms) };
+        if let Some((link, since)) = holder.link.as_ref().filter(|(link, _)| link.is_up()) {
+            if terms.reject_new {
+                return refused("it is connected, and datasrc-reject-new-peers is set");
+            }
+            let dialled = holder.direction == Direction::Dialled;
+            if dialled && terms.ours_first && now.saturating_duration_since(*since) < SETTLE {
+                return refused("the link that we dialled has just come up");
+            }
+            let link = link.clone();
+            self.register(number);
+            return Step::Replace(link);
+        }
+        self.register(number);
+        Step::Wait
+    }
+
+    fn register(&mut self, number: u64) {
+        self.claim = Some(number);
+        self.newest_claim = number;
+    }
+
+    fn grant(&mut self, number: u64, terms: Terms) -> Step<L, S> {
+        let mut abandoned = None;
+        if let Dial::Greeting { stream, .. } = &self.dial {
+            if terms.ours_first {
+                return refused("the link that we dial is being established");
+            }
+            abandoned = Some(stream.clone());
+            self.dial = Dial::Idle;
+        }
+        self.claim = None;
+        self.newest_claim = number;
+        self.holder = Some(Holder { number, direction: Direction::Accepted, link: None });
+        Step::Granted(abandoned)
+    }
+}
+
+fn refused<L, S>(why: &'static str) -> Step<L, S> {
+    Step::Refused(NoTurn::Connected(why))
+}
+
+/// How long after it came up a link that we dialled is kept against the dials that its peer had
+/// under way. A connection that comes later means that the peer has lost the link.
+const SETTLE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+#[path = "slot_tests.rs"]
+mod tests;

@@ -1,0 +1,135 @@
+//! The start of a node's threads, and the one that ends them all.
+//!
+//! Everything waits until all threads exist, so a start that fails leaves nothing behind. At the
+//! end every thread is woken, links first, then joined; the one exception is a thread inside the
+//! system's resolver or `connect`, which nothing can wake. Then `Stopped` is reported, and the
+//! handler freed.
+
+use std::io;
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::Event;
+use super::accept::accept_all;
+use super::dial::dial_peer;
+use super::listen::{Listener, Waker};
+use super::shared::{Phase, Shared, guarded, join_all};
+
+/// The threads that live as long as the node.
+struct Crew {
+    accepting: Vec<JoinHandle<()>>,
+    wakers: Vec<Waker>,
+    /// Tells nothing but that the last accepting thread is gone.
+    accepting_over: Receiver<()>,
+    /// With the index of the peer that each dials.
+    dialling: Vec<(usize, JoinHandle<()>)>,
+}
+
+/// Makes the threads and lets them run.
+///
+/// # Errors
+/// Where one cannot be made; those that could have been joined again.
+pub(super) fn start(shared: &Arc<Shared>, listeners: Vec<Listener>) -> io::Result<()> {
+    let (crew_sender, crew_receiver) = mpsc::sync_channel(1);
+    let supervisor = shared.spawn("pb-node", move |shared| {
+        // Nothing is sent where the start failed.
+        if let Ok(crew) = crew_receiver.recv() {
+            supervise(shared, crew);
+        }
+    })?;
+    let (over_sender, accepting_over) = mpsc::sync_channel(0);
+    let mut crew =
+        Crew { accepting: Vec::new(), wakers: Vec::new(), accepting_over, dialling: Vec::new() };
+    match crew.spawn(shared, listeners, over_sender) {
+        Ok(()) => {
+            shared.set_supervisor(supervisor);
+            // It waits for nothing else, so it is there.
+            let _ = crew_sender.send(crew);
+            Ok(())
+        }
+        Err(error) => {
+            shared.advance(Phase::Stopping);
+            join_all(crew.accepting);
+            join_all(crew.dialling.into_iter().map(|(_, thread)| thread));
+            drop(crew_sender);
+            join_all([supervisor]);
+            Err(error)
+        }
+    }
+}
+
+impl Crew {
+    fn spawn(
+        &mut self,
+        shared: &Arc<Shared>,
+        listeners: Vec<Listener>,
+        over: SyncSender<()>,
+    ) -> io::Result<()> {
+        for Listener { socket, waker, .. } in listeners {
+            let over = over.clone();
+            let thread = shared.spawn("pb-accept", move |shared| {
+                accept_all(shared, &socket);
+                drop(over);
+            })?;
+            self.accepting.push(thread);
+            self.wakers.push(waker);
+        }
+        for (index, peer) in shared.config.peers().iter().enumerate() {
+            if !peer.addresses().is_empty() {
+                let name = format!("pb-r:{}", peer.name());
+                let thread = shared.spawn(&name, move |shared| dial_peer(shared, index))?;
+                self.dialling.push((index, thread));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until nobody accepts any more.
+    fn join_accepting(&mut self) {
+        for waker in &self.wakers {
+            waker.shut();
+        }
+        while let Err(RecvTimeoutError::Timeout) = self.accepting_over.recv_timeout(KNOCK_AFTER) {
+            self.wakers.iter().for_each(Waker::knock);
+        }
+        join_all(self.accepting.drain(..));
+        self.wakers.clear();
+    }
+}
+
+fn supervise(shared: &Arc<Shared>, mut crew: Crew) {
+    shared.advance(Phase::Announcing);
+    for addr in &shared.local_addrs {
+        shared.report(None, &Event::Listening { addr: *addr });
+    }
+    shared.advance(Phase::Running);
+    shared.wait_for(Phase::Stopping);
+
+    for link in shared.slots.iter().filter_map(|slot| slot.stop()) {
+        link.close();
+    }
+    for stream in shared.handshakes() {
+        // Only reading ends: the thread that wakes still has a BYE to write.
+        let _ = stream.shutdown(Shutdown::Read);
+    }
+    crew.join_accepting();
+    join_all(shared.take_workers());
+    let grace = Instant::now() + BLOCKED_GRACE;
+    for (index, thread) in crew.dialling {
+        if shared.slots[index].wait_unblocked(grace) {
+            join_all([thread]);
+        }
+    }
+    shared.report(None, &Event::Stopped);
+    let handler = shared.take_handler();
+    guarded(|| drop(handler));
+    shared.advance(Phase::Ended);
+}
+
+/// How long the shutdown of a listening socket may take to wake its thread.
+const KNOCK_AFTER: Duration = Duration::from_millis(100);
+/// How long a stop waits for a connection that may just be coming about.
+const BLOCKED_GRACE: Duration = Duration::from_millis(20);

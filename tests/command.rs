@@ -1,0 +1,21 @@
+//! The command, run as a process: usage, exit codes, what it prints, and two of them that meet.
+//!
+//! Nothing here asserts how late something came: only that it came, in which order, and that no
+//! verdict was early. Every wait has a deadline far beyond what an idle machine needs.
+
+#![allow(clippy::unwrap_used)] // also in the helpers of tests, which Clippy does not know as such
+
+#[path = "command/check.rs"]
+mod check;
+#[path = "command/demo.rs"]
+mod demo;
+#[path = "command/harness.rs"]
+mod harness;
+#[path = "command/json.rs"]
+mod json;
+#[path = "command/pair.rs"]
+mod pair;
+#[path = "command/run.rs"]
+mod run;
+#[path = "command/usage.rs"]
+mod usage;

@@ -1,0 +1,89 @@
+//! Wrong usage is refused whole, with what was found and what is allowed.
+//!
+//! Complaints are compared as they are: scripts and people rely on them.
+
+use crate::harness::Folder;
+
+#[test]
+fn wrong_usage_ends_with_2_and_a_complaint() {
+    let folder = Folder::with(&[("a.conf", "datasrc-port auto\n")]);
+    let table = [
+        ("", "peerbeat: found no call, allowed: demo, run, check, --help or --version"),
+        ("fly", "peerbeat: found \"fly\", allowed: demo, run, check, --help or --version"),
+        ("run", "peerbeat run: found no FILE, allowed: one FILE"),
+        ("run a.conf b.conf", "peerbeat run: found \"b.conf\", allowed: one FILE"),
+        (
+            "run a.conf --duration 1e3",
+            "peerbeat run: --duration: found \"1e3\", allowed: seconds, 0 to 1000000000",
+        ),
+        (
+            "run a.conf --send-every=-1",
+            "peerbeat run: --send-every: found \"-1\", allowed: seconds, 0.001 to 86400",
+        ),
+        ("run a.conf --define", "peerbeat run: --define: found no value, allowed: NAME=VALUE"),
+        ("run a.conf --echo=no", "peerbeat run: --echo: found \"no\", allowed: no value"),
+        ("check", "peerbeat check: found no FILE, allowed: one FILE or more"),
+        ("demo now", "peerbeat demo: found \"now\", allowed: no operand"),
+    ];
+    for (line, complaint) in table {
+        let ended = folder.peerbeat(line);
+        assert_eq!(ended.code, Some(2), "{line}: {ended:?}");
+        assert_eq!(ended.stdout, "", "{line}");
+        assert_eq!(ended.stderr.lines().next(), Some(complaint), "{line}");
+    }
+}
+
+#[test]
+fn help_is_a_result_and_names_every_option() {
+    let folder = Folder::new();
+    let options = [
+        ("--help", "demo run FILE check FILE --version Exit codes"),
+        ("demo --help", "NO_COLOR Exit codes"),
+        (
+            "run --help",
+            "--app-name N --define NAME=VALUE --json --duration S --send-every S \
+             --send-size N --echo --show-data Exit codes",
+        ),
+        ("check --help", "--app-name N --define NAME=VALUE --json --strict Exit codes"),
+    ];
+    for (line, words) in options {
+        let ended = folder.peerbeat(line);
+        assert_eq!((ended.code, &*ended.stderr), (Some(0), ""), "{line}");
+        for word in words.split(' ') {
+            assert!(ended.stdout.contains(word), "{line}: no {word} in {}", ended.stdout);
+        }
+    }
+    let version = format!("peerbeat {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(folder.peerbeat("--version").stdout, version);
+}
+
+#[test]
+fn all_configuration_errors_are_told_and_nothing_is_started() {
+    let folder = Folder::with(&[(
+        "bad.conf",
+        "datasrc-port 70000\nadd-peer\n heartbeat-time NaN\nend-peer\ninclude-file gone.conf\n",
+    )]);
+    let complaints = "\
+bad.conf:1: datasrc-port: found \"70000\", allowed: a port from 1 to 65535, 0 or auto
+bad.conf:3: heartbeat-time: found \"NaN\"";
+    for call in ["run bad.conf --json", "run bad.conf", "check bad.conf"] {
+        let ended = folder.peerbeat(call);
+        assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{call}: {ended:?}");
+        assert!(ended.stderr.starts_with(complaints), "{call}: {}", ended.stderr);
+        assert!(ended.stderr.contains("bad.conf:5: include-file: found"), "{}", ended.stderr);
+        assert_eq!(ended.stderr.lines().count(), 3, "{}", ended.stderr);
+    }
+    let missing = folder.peerbeat("run nowhere.conf");
+    assert_eq!((missing.code, &*missing.stdout), (Some(2), ""));
+    assert!(missing.stderr.starts_with("nowhere.conf: file: found"), "{}", missing.stderr);
+}
+
+#[test]
+fn a_file_that_can_never_link_is_refused() {
+    let folder = Folder::with(&[("idle.conf", "add-peer\n remote-name x\nend-peer\n")]);
+    let ended = folder.peerbeat("run idle.conf --duration 1");
+    assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{ended:?}");
+    let complaint = "idle.conf: found nothing to run: it neither listens (datasrc-port) nor dials \
+                     (add-peer with port), allowed: one of them or both";
+    assert!(ended.stderr.ends_with(&format!("{complaint}\n")), "{}", ended.stderr);
+}

@@ -1,0 +1,156 @@
+//! A smaller heartbeat-time for a living link, over real sockets on the loopback interface.
+//! Lessons 5 and 8.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use peerbeat::link::{Cause, Down, Event, Handler, HeartbeatChange, Link, Options};
+use peerbeat::liveness::Settings;
+use peerbeat::protocol::Native;
+
+const SLACK: Duration = Duration::from_millis(300);
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Sends what a link tells, with the time, to the test.
+struct Teller(mpsc::Sender<(Instant, Told)>);
+
+#[derive(Debug, PartialEq)]
+enum Told {
+    Event(Event),
+    Down(Box<Down>),
+}
+
+impl Handler for Teller {
+    fn on_message(&mut self, _link: &Link, _payload: &[u8]) {}
+
+    fn on_event(&mut self, _link: &Link, event: &Event) {
+        let _gone = self.0.send((Instant::now(), Told::Event(event.clone())));
+    }
+
+    fn on_down(&mut self, _link: &Link, down: &Down) {
+        let _gone = self.0.send((Instant::now(), Told::Down(Box::new(down.clone()))));
+    }
+}
+
+type Events = mpsc::Receiver<(Instant, Told)>;
+
+fn start(stream: TcpStream, heartbeat_time: Option<u64>) -> (Link, Events) {
+    let liveness = Settings {
+        heartbeat_time: heartbeat_time.map(millis),
+        slack: SLACK,
+        heartbeat_time_min: millis(10),
+        ..Settings::default()
+    };
+    let options = Options { liveness, ..Options::default() };
+    let (teller, events) = mpsc::channel();
+    let link = Link::start(stream, Native::default(), b"", &options, Teller(teller)).unwrap();
+    (link, events)
+}
+
+fn streams() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (near, listener.accept().unwrap().0)
+}
+
+fn next(events: &Events) -> (Instant, Told) {
+    events.recv_timeout(millis(20_000)).expect("an event within 20 s")
+}
+
+fn changed(from: Option<u64>, to: u64, cause: Cause) -> Told {
+    let (from, to) = (from.map(millis), millis(to));
+    Told::Event(Event::HeartbeatTime { from, to, cause })
+}
+
+/// Reads a heartbeat off a raw socket and returns its value.
+fn read_beat(stream: &mut TcpStream) -> u32 {
+    let mut frame = [0; 33];
+    stream.read_exact(&mut frame).unwrap();
+    assert_eq!(frame[..5], [0, 0, 0, 29, 2]);
+    u32::from_be_bytes(frame[5..9].try_into().unwrap())
+}
+
+#[test]
+fn a_smaller_value_reaches_both_ends_at_once_and_is_told_once() {
+    let (near, far) = streams();
+    let (link, events) = start(near, Some(5000));
+    let (peer, peer_events) = start(far, Some(5000));
+    let began = Instant::now();
+    assert_eq!(link.set_heartbeat_time(millis(200)), Ok(HeartbeatChange::InForce));
+    assert_eq!(link.heartbeat_time(), Some(millis(200)));
+    assert_eq!(next(&peer_events).1, changed(Some(5000), 200, Cause::Peer));
+    assert_eq!(next(&events).1, changed(Some(5000), 200, Cause::Local));
+    assert!(began.elapsed() < millis(2000), "{:?}", began.elapsed());
+    // Both live on at the new pace, and nothing is told twice.
+    std::thread::sleep(millis(1000));
+    assert!(link.is_up() && peer.is_up());
+    assert!(link.stats().heartbeats_sent >= 4, "{:?}", link.stats());
+    assert!(events.try_recv().is_err() && peer_events.try_recv().is_err());
+    drop(peer);
+}
+
+#[test]
+fn a_larger_value_and_none_wait_for_the_next_connection() {
+    let (near, _far) = streams();
+    let (link, events) = start(near, Some(5000));
+    for value in [millis(5001), millis(0), Duration::MAX] {
+        assert_eq!(link.set_heartbeat_time(value), Ok(HeartbeatChange::NextConnection));
+        assert_eq!(link.heartbeat_time(), Some(millis(5000)));
+    }
+    assert_eq!(link.set_heartbeat_time(millis(5000)), Ok(HeartbeatChange::InForce));
+    assert!(events.try_recv().is_err());
+}
+
+#[test]
+fn an_ended_link_says_why() {
+    let (near, far) = streams();
+    let (link, _events) = start(near, Some(5000));
+    drop(far);
+    link.wait_down(millis(5000)).unwrap();
+    assert_eq!(link.set_heartbeat_time(millis(100)).unwrap_err().word(), "eof");
+}
+
+#[test]
+fn a_silent_peer_is_held_to_it_one_old_limit_after_the_announcement() {
+    let (near, mut far) = streams();
+    let (link, events) = start(near, Some(900));
+    assert_eq!(read_beat(&mut far), 900);
+    // A sign of life shortly before, so that the new limit could be used up early.
+    std::thread::sleep(millis(500));
+    far.write_all(&[0, 0, 0, 1, 3]).unwrap();
+    let began = Instant::now();
+    assert_eq!(link.set_heartbeat_time(millis(100)), Ok(HeartbeatChange::InForce));
+    assert_eq!(read_beat(&mut far), 100);
+    let mut told = Vec::new();
+    let (at, down) = loop {
+        match next(&events) {
+            (at, Told::Down(down)) => break (at, down),
+            (_, event) => told.push(event),
+        }
+    };
+    assert_eq!(told[0], changed(Some(900), 100, Cause::Local));
+    assert_eq!(down.reason.word(), "silent");
+    assert!(at - began >= millis(1200) - millis(5), "killed after {:?}", at - began);
+    assert!(at - began < millis(1900), "killed after {:?}", at - began);
+}
+
+#[test]
+fn the_first_value_of_all_gets_its_own_limit_and_may_be_five_seconds_late() {
+    let (near, mut far) = streams();
+    let (link, events) = start(near, None);
+    let began = Instant::now();
+    assert_eq!(link.set_heartbeat_time(millis(100)), Ok(HeartbeatChange::InForce));
+    assert_eq!(read_beat(&mut far), 100);
+    assert_eq!(next(&events).1, changed(None, 100, Cause::Local));
+    let (at, told) = next(&events);
+    assert!(matches!(told, Told::Down(_) | Told::Event(Event::Late { .. })), "{told:?}");
+    assert!(at - began >= millis(400) - millis(5), "{:?}", at - began);
+    assert!(at - began < millis(8000), "{:?}", at - began);
+}

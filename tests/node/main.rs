@@ -1,0 +1,17 @@
+//! Nodes with real sockets on the loopback: one file for each part of a node's life.
+//!
+//! Real clocks: that nothing comes too early may be asserted tightly, that it comes is waited for
+//! with patience.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod both_dial;
+mod dialling;
+mod handlers;
+mod meeting;
+mod replacing;
+mod stopping;
+mod strangers;

@@ -1,0 +1,159 @@
+//! The end of a node: fast, whatever its threads are doing, and in order.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use peerbeat::node::{Event, Node};
+
+use crate::common::*;
+
+/// Far below every interval of the configurations here, far above what a stop takes.
+const SOON: Duration = Duration::from_secs(4);
+
+fn assert_stops_soon(node: Node, book: &Recorder) {
+    let began = Instant::now();
+    node.shutdown();
+    assert!(node.join());
+    let took = began.elapsed();
+    assert!(took < SOON, "the stop took {took:?}");
+    book.assert_ordered();
+    assert_eq!(book.all().last().unwrap().event(), Some(&Event::Stopped));
+}
+
+// lesson 48
+#[test]
+fn the_stop_does_not_wait_for_the_wait_between_dials() {
+    let dead = { listener().1 };
+    let (node, book) = start(&format!(
+        "reconnect-time-min 3600
+        reconnect-time-max 3600
+        add-peer
+            remote-name server
+            port {dead}
+        end-peer"
+    ));
+    book.wait_count("retry", 1, |seen| matches!(seen.event(), Some(Event::Retry { .. })));
+    assert_stops_soon(node, &book);
+}
+
+// lesson 48
+#[test]
+fn the_stop_does_not_wait_for_handshakes_and_says_goodbye() {
+    let (listener, port) = listener();
+    let (node, book) = start(&format!(
+        "datasrc-port auto
+        datasrc-interface 127.0.0.1
+        peer-accept-wait-time 3600
+        add-peer
+            remote-name friend
+        end-peer
+        add-peer
+            remote-name server
+            addr 127.0.0.1
+            port {port}
+            connect-timeout 3600
+        end-peer"
+    ));
+    let mut dialled = Mock::accept(&listener);
+    dialled.expect_hello();
+    let mut silent = Mock::dial(addr(&node));
+    let mut half = Mock::dial(addr(&node));
+    half.say(&hello("friend", "", 0)[..9]);
+    // The third is up, so the first two have their threads.
+    let mut friend = Mock::greet(addr(&node), "friend");
+    book.wait_up("friend", 1);
+    assert_stops_soon(node, &book);
+    assert_eq!(dialled.expect_bye().0, 6);
+    assert_eq!(silent.expect_bye().0, 6);
+    assert_eq!(half.expect_bye().0, 6);
+    assert_eq!(friend.expect_bye().0, 0);
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_ok(), "the test's own listener");
+}
+
+// lessons 19 and 48: nothing can interrupt a connect, so nothing waits for it
+#[test]
+fn the_stop_does_not_wait_for_a_blackholed_dial() {
+    let (listener, port) = listener();
+    // Fill the queue of connections that nobody accepts; the next ones get no answer.
+    let target = listener.local_addr().unwrap();
+    let timeout = Duration::from_millis(200);
+    let mut waiting = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&target, timeout) {
+        waiting.push(stream);
+        assert!(waiting.len() < 10_000, "the queue has no end");
+    }
+    let (node, book) = start(&format!(
+        "datasrc-port auto
+        datasrc-interface 127.0.0.1
+        add-peer
+            remote-name blackhole
+            addr 127.0.0.1
+            port {port}
+            connect-timeout 6
+        end-peer
+        add-peer
+            remote-name friend
+        end-peer"
+    ));
+    book.wait_count("dial", 1, |seen| matches!(seen.event(), Some(Event::Dialling { .. })));
+    // Meanwhile others are served.
+    let mut friend = Mock::greet(addr(&node), "friend");
+    friend.say(&data(b"served"));
+    book.wait_count("message", 1, |seen| matches!(seen.what, What::Message(_)));
+    assert_stops_soon(node, &book);
+    let told = book.all().len();
+    // The thread that is still in connect must touch nothing when it comes back.
+    drop(waiting);
+    drop(listener);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(book.all().len(), told);
+}
+
+#[test]
+fn a_node_can_be_stopped_twice_from_many_threads_and_never_used() {
+    let (node, book) = start("datasrc-port auto\ndatasrc-interface 127.0.0.1");
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                node.shutdown();
+                assert!(node.join());
+            });
+        }
+    });
+    assert!(node.join());
+    assert_eq!(book.count(|seen| seen.event() == Some(&Event::Stopped)), 1);
+    assert!(TcpStream::connect(addr(&node)).is_err(), "it still listens");
+}
+
+#[test]
+fn the_port_is_free_again_after_the_stop() {
+    let (node, book) = start("datasrc-port auto\ndatasrc-interface 127.0.0.1");
+    let port = addr(&node).port();
+    assert_stops_soon(node, &book);
+    let text = format!("datasrc-port {port}\ndatasrc-interface 127.0.0.1");
+    let (again, _) = start(&text);
+    assert_eq!(addr(&again).port(), port);
+}
+
+// lesson 42: also with a peer that reads nothing and a queue that is full
+#[test]
+fn the_stop_does_not_wait_for_a_peer_that_reads_nothing() {
+    let (node, book) = start(
+        "datasrc-port auto
+        datasrc-interface 127.0.0.1
+        add-peer
+            remote-name friend
+            heartbeat-time 3600
+        end-peer",
+    );
+    let friend = Mock::greet(addr(&node), "friend");
+    book.wait_up("friend", 1);
+    let peer = node.peer("friend").unwrap();
+    let block = vec![0; 1 << 20];
+    while peer.try_send(&block).is_ok() {}
+    assert_stops_soon(node, &book);
+    let down = book.wait_down("friend", 1);
+    assert_eq!(down.reason.word(), "local");
+    assert!(down.unsent_frames > 0);
+    drop(friend);
+}

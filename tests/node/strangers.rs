@@ -1,0 +1,213 @@
+//! Connections that are not welcome, each with the BYE it gets, and what it does to the others.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use peerbeat::node::{Node, Options, RefusedReason};
+
+use crate::common::*;
+
+const TEXT: &str = "
+    datasrc-name us
+    datasrc-port auto
+    datasrc-interface 127.0.0.1
+    datasrc-heartbeat-time 60
+    peer-accept-wait-time 0.5
+    add-peer
+        remote-name friend
+    end-peer";
+
+/// A node with a friend, so that each test sees that the friend's link does not notice.
+struct House {
+    node: Node,
+    book: Recorder,
+    friend: Mock,
+}
+
+impl House {
+    fn new() -> Self {
+        let (node, book) = start(TEXT);
+        let friend = Mock::greet(addr(&node), "friend");
+        book.wait_up("friend", 1);
+        Self { node, book, friend }
+    }
+
+    fn stranger(&self) -> Mock {
+        Mock::dial(addr(&self.node))
+    }
+
+    /// Sends `bytes` and asserts the BYE and the event that come of it.
+    #[track_caller]
+    fn assert_refused(&self, bytes: &[u8], code: u8, reason: RefusedReason, words: &str) {
+        let before = self.book.count(|seen| seen.refused().is_some());
+        let mut stranger = self.stranger();
+        stranger.say(bytes);
+        let (found, text) = stranger.expect_bye();
+        assert_eq!(found, code, "{text}");
+        stranger.expect_end();
+        drop(stranger);
+        let (told, detail) = self.book.wait_refused(before + 1);
+        assert_eq!(told, reason, "{detail}");
+        assert!(detail.contains(words), "{detail:?} does not say {words:?}");
+        assert_eq!(reason.bye_code().map(|code| code.0), Some(code));
+    }
+
+    /// Asserts that the friend still exchanges messages both ways.
+    fn assert_unharmed(mut self) {
+        self.friend.say(&data(b"still here"));
+        self.book
+            .wait_count("message", 1, |seen| seen.what == What::Message(b"still here".to_vec()));
+        self.node.peer("friend").unwrap().send(b"so are we").unwrap();
+        assert_eq!(self.friend.expect_data(), b"so are we");
+        assert_eq!(self.book.count(|seen| seen.down().is_some()), 0);
+        drop(self.node);
+        self.book.assert_ordered();
+    }
+}
+
+#[test]
+fn whoever_is_not_configured_is_refused_by_name_label_and_id() {
+    let house = House::new();
+    let words = "label \"la\\u{202e}bel\", the id 7 or the name \"nobody\"";
+    let bytes = hello("nobody", "la\u{202e}bel", 7);
+    house.assert_refused(&bytes, 1, RefusedReason::UnknownPeer, words);
+    house.assert_unharmed();
+}
+
+#[test]
+fn another_version_and_what_is_no_hello_are_refused() {
+    let house = House::new();
+    let mut version = hello("friend", "", 0);
+    version[9] = 2;
+    house.assert_refused(&version, 3, RefusedReason::Version, "version 2");
+    let mut magic = hello("friend", "", 0);
+    magic[5] = b'X';
+    house.assert_refused(&magic, 4, RefusedReason::Protocol, "XBHB");
+    // lesson 24: nothing is taken before the handshake is done
+    house.assert_refused(&data(b"x"), 4, RefusedReason::Protocol, "DATA where HELLO");
+    house.assert_refused(&heartbeat(1), 4, RefusedReason::Protocol, "HEARTBEAT where HELLO");
+    house.assert_refused(&bye(0, ""), 4, RefusedReason::Protocol, "BYE where HELLO");
+    house.assert_refused(&frame(0x77, b""), 4, RefusedReason::Protocol, "where HELLO");
+    house.assert_refused(&frame(HELLO, b"PBHB"), 4, RefusedReason::Protocol, "HELLO with 4");
+    house.assert_refused(&[0, 0, 0, 0], 4, RefusedReason::Protocol, "length 0");
+    house.assert_refused(&[0, 0, 2, 89], 4, RefusedReason::Protocol, "length 601");
+    house.assert_refused(&hello("", "", 0), 4, RefusedReason::Protocol, "name is empty");
+    house.assert_refused(&hello("a\nb", "", 0), 4, RefusedReason::Protocol, "control character");
+    let mut utf8 = hello("friend", "", 0);
+    utf8[16] = 0xff;
+    house.assert_refused(&utf8, 4, RefusedReason::Protocol, "not UTF-8");
+    house.assert_unharmed();
+}
+
+#[test]
+fn other_programs_are_told_apart() {
+    let house = House::new();
+    let get = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    house.assert_refused(get, 4, RefusedReason::Protocol, "HTTP");
+    let tls = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    house.assert_refused(tls, 4, RefusedReason::Protocol, "TLS");
+    // Random bytes, more than a HELLO can have, so that some are unread when it is refused.
+    let mut seed = 88172645463325252_u64;
+    for _ in 0..50 {
+        let noise: Vec<u8> = (0..2000)
+            .map(|_| {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                seed as u8 | 0x40
+            })
+            .collect();
+        house.assert_refused(&noise, 4, RefusedReason::Protocol, "allowed: up to 600");
+    }
+    house.assert_unharmed();
+}
+
+#[test]
+fn a_second_hello_ends_the_link_and_longer_hellos_do_not() {
+    let (node, book) = start(TEXT);
+    let mut longer = hello("friend", "", 0);
+    longer.extend_from_slice(&[9; 50]);
+    longer[3] += 50;
+    let mut friend = Mock::dial(addr(&node));
+    friend.say(&longer);
+    friend.expect_hello();
+    book.wait_up("friend", 1);
+    friend.say(&hello("friend", "", 0));
+    assert_eq!(friend.expect_bye().0, 4);
+    assert_eq!(book.wait_down("friend", 1).reason.word(), "protocol");
+}
+
+#[test]
+fn what_came_with_the_hello_belongs_to_the_link() {
+    let (node, book) = start(TEXT);
+    let mut friend = Mock::dial(addr(&node));
+    let mut bytes = hello("friend", "", 0);
+    bytes.extend(data(b"first"));
+    bytes.extend(&data(b"second")[..7]);
+    friend.say(&bytes);
+    friend.expect_hello();
+    friend.say(&data(b"second")[7..]);
+    book.wait_count("messages", 2, |seen| matches!(seen.what, What::Message(_)));
+    book.assert_ordered();
+}
+
+// lesson 24: the handshake has a deadline of its own
+#[test]
+fn silence_and_drips_are_cut_at_the_same_deadline() {
+    let house = House::new();
+    let mut silent = house.stranger();
+    let mut dripping = house.stranger();
+    let mut half = house.stranger();
+    let began = Instant::now();
+    half.say(&hello("friend", "", 0)[..20]);
+    let drops = hello(&"x".repeat(255), "", 0);
+    let mut drip = drops.iter();
+    while began.elapsed() < Duration::from_millis(450) {
+        let _ = dripping.stream.write_all(&[*drip.next().unwrap()]);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    for stranger in [&mut silent, &mut dripping, &mut half] {
+        let (code, text) = stranger.expect_bye();
+        assert_eq!((code, text.as_str()), (5, "no whole HELLO arrived in time"));
+        assert!(began.elapsed() >= Duration::from_millis(490), "cut after {:?}", began.elapsed());
+        stranger.expect_end();
+    }
+    house.book.wait_refused(3);
+    let slow = |seen: &Seen| seen.refused().is_some_and(|(r, _)| r == RefusedReason::TooSlow);
+    assert_eq!(house.book.count(slow), 3);
+    house.assert_unharmed();
+}
+
+#[test]
+fn whoever_goes_before_hello_is_told_of_as_gone() {
+    let house = House::new();
+    house.stranger().cut();
+    assert_eq!(house.book.wait_refused(1).0, RefusedReason::Gone);
+    let mut half = house.stranger();
+    half.say(&hello("friend", "", 0)[..9]);
+    half.cut();
+    assert_eq!(house.book.wait_refused(2).0, RefusedReason::Gone);
+    // HELLO, and gone before it could be answered: it must not replace the friend.
+    let mut gone = house.stranger();
+    gone.say(&hello("friend", "", 0));
+    gone.cut();
+    house.book.wait_refused(2);
+    house.assert_unharmed();
+}
+
+#[test]
+fn handshakes_beyond_the_limit_are_refused_at_once() {
+    let book = Recorder::default();
+    let mut options = Options::default();
+    options.handshakes_max = 3;
+    let text = TEXT.replace("peer-accept-wait-time 0.5", "peer-accept-wait-time 60");
+    let node = Node::start_with(config(&text), book.clone(), options).unwrap();
+    let waiting: Vec<_> = (0..3).map(|_| Mock::dial(addr(&node))).collect();
+    let mut fourth = Mock::dial(addr(&node));
+    assert_eq!(fourth.expect_bye(), (7, "3 handshakes are under way".to_owned()));
+    assert_eq!(book.wait_refused(1).0, RefusedReason::TooMany);
+    drop(waiting);
+    book.wait_refused(4);
+    let _friend = Mock::greet(addr(&node), "friend");
+    book.wait_up("friend", 1);
+}

@@ -1,0 +1,291 @@
+//! What a node holds of the system: threads and descriptors, counted for the whole process.
+//!
+//! One test after the other, in a binary of their own: whatever runs besides would be counted too.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use common::*;
+use peerbeat::node::{Event, Node, Options, RefusedReason};
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Threads of ours and descriptors of this process. The threads of the test harness come and go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Held {
+    threads: usize,
+    descriptors: usize,
+}
+
+fn held() -> Held {
+    let names = fs::read_dir("/proc/self/task").unwrap().filter_map(|task| {
+        // One that ends in this moment has no name any more.
+        fs::read_to_string(task.unwrap().path().join("comm")).ok()
+    });
+    let threads = names.filter(|name| name.starts_with("pb-")).count();
+    Held { threads, descriptors: fs::read_dir("/proc/self/fd").unwrap().count() }
+}
+
+/// Waits until the process holds no more than `most`: the system takes a moment to clear away.
+#[track_caller]
+fn assert_falls_to(most: Held) -> Held {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let now = held();
+        if now.threads <= most.threads && now.descriptors <= most.descriptors {
+            return now;
+        }
+        assert!(Instant::now() < deadline, "{now:?} are held, at most {most:?} should be");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+const SERVER: &str = "
+    datasrc-name server
+    datasrc-port auto
+    datasrc-interface 127.0.0.1
+    add-peer
+        remote-name client
+    end-peer";
+
+fn client(port: u16) -> String {
+    format!(
+        "datasrc-name client
+        reconnect-time-min 0.01
+        reconnect-time-max 0.01
+        add-peer
+            remote-name server
+            addr 127.0.0.1
+            port {port}
+        end-peer"
+    )
+}
+
+// lesson 43
+#[test]
+fn a_thousand_reconnects_hold_no_thread_and_no_descriptor() {
+    const ROUNDS: usize = 1000;
+    let _alone = alone();
+    let before = held();
+    let (server, server_book) = start(SERVER);
+    let (dialler, book) = start(&client(addr(&server).port()));
+    let mut first = None;
+    for round in 1..=ROUNDS {
+        book.wait_up("server", round);
+        server_book.wait_up("client", round);
+        // Both ends may lose it: by turns it is closed here, there, and by a goodbye of both.
+        match round % 3 {
+            0 => server.peer("client").unwrap().close(),
+            1 => dialler.peer("server").unwrap().close(),
+            _ => {
+                server.peer("client").unwrap().close();
+                dialler.peer("server").unwrap().close();
+            }
+        }
+        book.wait_down("server", round);
+        server_book.wait_down("client", round);
+        if round == 50 {
+            book.wait_up("server", round + 1);
+            server_book.wait_up("client", round + 1);
+            first = Some(held());
+        }
+    }
+    book.wait_up("server", ROUNDS + 1);
+    server_book.wait_up("client", ROUNDS + 1);
+    let last = assert_falls_to(first.unwrap());
+    println!("held before {before:?}, after 50 reconnects {first:?}, after {ROUNDS} {last:?}");
+    dialler.shutdown();
+    server.shutdown();
+    assert!(dialler.join() && server.join());
+    assert_falls_to(before);
+    book.assert_ordered();
+    server_book.assert_ordered();
+}
+
+#[test]
+fn a_thousand_silent_connections_do_not_touch_a_live_link() {
+    let _alone = alone();
+    let before = held();
+    let text =
+        SERVER.replace("add-peer", "peer-accept-wait-time 2\ndatasrc-heartbeat-time 0.2\nadd-peer");
+    let (server, server_book) = start(&text);
+    let (dialler, book) = start(&client(addr(&server).port()));
+    book.wait_up("server", 1);
+    server_book.wait_up("client", 1);
+
+    // Both ends of each are ours.
+    let limit = fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limit.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let descriptors: usize = line.split_whitespace().nth(3).unwrap().parse().unwrap();
+    let count = 1000.min((descriptors - 200) / 2);
+    let silent: Vec<_> = (0..count).map(|_| Mock::dial(addr(&server))).collect();
+
+    let peer = dialler.peer("server").unwrap();
+    for number in 0..20_u8 {
+        peer.send(&[number]).unwrap();
+        server_book.wait_count("message", usize::from(number) + 1, |seen| {
+            matches!(seen.what, What::Message(_))
+        });
+    }
+    let now = held();
+    // The node's own ends of what it has not turned away yet, and no more.
+    assert!(now.threads <= before.threads + 64 + 10, "{now:?}, before {before:?}");
+    server_book.wait_refused(count);
+    let refused = |reason| {
+        server_book.count(move |seen| seen.refused().is_some_and(|(found, _)| found == reason))
+    };
+    let (slow, many) = (refused(RefusedReason::TooSlow), refused(RefusedReason::TooMany));
+    assert_eq!(slow + many, count);
+    assert!(slow >= 64, "{slow} were given a handshake");
+    for (index, mut mock) in silent.into_iter().enumerate() {
+        let (code, _) = mock.expect_bye();
+        assert!(code == 5 || code == 7, "connection {index} got BYE {code}");
+    }
+    peer.send(b"after").unwrap();
+    server_book.wait_count("message", 21, |seen| matches!(seen.what, What::Message(_)));
+    for book in [&book, &server_book] {
+        assert_eq!(book.count(|seen| seen.down().is_some()), 0);
+        assert_eq!(book.count(Seen::is_up), 1);
+    }
+    drop((dialler, server));
+    assert_falls_to(before);
+}
+
+#[test]
+fn a_node_that_cannot_start_leaves_nothing_behind() {
+    let _alone = alone();
+    let before = held();
+    let (taken, port) = listener();
+    for _ in 0..10 {
+        let text = client(1).replace(
+            "datasrc-name client",
+            &format!("datasrc-port {port}\ndatasrc-interface 127.0.0.2 127.0.0.1"),
+        );
+        let book = Recorder::default();
+        assert!(peerbeat::node::Node::start(config(&text), book.clone()).is_err());
+        assert_eq!(book.all(), []);
+    }
+    drop(taken);
+    assert_falls_to(before);
+}
+
+/// Hosts without descriptors go on with what they have, and serve again when there are some.
+#[test]
+fn without_descriptors_what_runs_goes_on_and_the_limit_is_named() {
+    let _alone = alone();
+    let before = held();
+    let (server, server_book) = start(SERVER);
+    let (dialler, book) = start(&client(addr(&server).port()));
+    book.wait_up("server", 1);
+    server_book.wait_up("client", 1);
+    let stranger = Mock::dial(addr(&server));
+
+    let mut hoard = Vec::new();
+    while let Ok(file) = fs::File::open("/dev/null") {
+        hoard.push(file);
+        if hoard.len() == 200_000 {
+            eprintln!("SKIPPED: no limit of descriptors is in reach");
+            return;
+        }
+    }
+    // One is left for the test's own end of a connection that cannot be accepted.
+    hoard.pop();
+    let late = Mock::dial(addr(&server));
+    let detail = server_book.wait_for("warning", |book| {
+        book.iter().find_map(|seen| match seen.event() {
+            Some(Event::Warning { detail }) => Some(detail.clone()),
+            _ => None,
+        })
+    });
+    assert!(detail.contains("no file descriptor left (limit "), "{detail}");
+    assert!(detail.contains("ulimit -n"), "{detail}");
+    dialler.peer("server").unwrap().send(b"still here").unwrap();
+    server_book.wait_count("message", 1, |seen| matches!(seen.what, What::Message(_)));
+    // Told once, however often it was tried.
+    std::thread::sleep(Duration::from_millis(500));
+    let warnings = server_book.count(|seen| matches!(seen.event(), Some(Event::Warning { .. })));
+    assert_eq!(warnings, 1);
+    drop(hoard);
+    late.stream.shutdown(std::net::Shutdown::Both).unwrap();
+    server_book.wait_refused(1);
+    drop((stranger, late));
+    for book in [&book, &server_book] {
+        assert_eq!(book.count(|seen| seen.down().is_some()), 0);
+    }
+    drop((dialler, server));
+    assert_falls_to(before);
+}
+
+/// Runs the test below in a process that may not have much memory: threads run out there.
+#[test]
+fn without_threads_what_runs_goes_on_and_the_limit_is_named() {
+    let _alone = alone();
+    let binary = std::env::current_exe().unwrap();
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -v 2000000 && exec \"$0\" \"$@\""])
+        .arg(binary)
+        .args(["--ignored", "--exact", "in_a_process_with_few_threads", "--nocapture"])
+        .env("MALLOC_ARENA_MAX", "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{output:?}");
+}
+
+#[test]
+#[ignore = "run by the test above, with a limit of memory"]
+fn in_a_process_with_few_threads() {
+    let book = Recorder::default();
+    let mut options = Options::default();
+    // So large that stacks run out long before everything else does.
+    options.stack_size = 128 << 20;
+    let text = format!("{SERVER}\nadd-peer\n remote-name other\nend-peer");
+    let node = Node::start_with(config(&text), book.clone(), options).unwrap();
+    let mut friend = Mock::greet(addr(&node), "client");
+    book.wait_up("client", 1);
+    let mut silent = Vec::new();
+    while book.count(|seen| seen.refused().is_some()) < 3 {
+        assert!(silent.len() < 64, "threads never run out");
+        silent.push(Mock::dial(addr(&node)));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (reason, detail) = book.wait_refused(1);
+    assert_eq!((reason, detail.as_str()), (RefusedReason::TooMany, "no thread left"));
+    let refused = silent.len() - 3;
+    assert_eq!(silent[refused].expect_bye(), (7, "no thread left".to_owned()));
+    let warnings: Vec<_> = book.all().iter().filter_map(|seen| seen.event().cloned()).collect();
+    let warnings = warnings.iter().filter_map(|event| match event {
+        Event::Warning { detail } => Some(detail.as_str()),
+        _ => None,
+    });
+    let warnings: Vec<_> = warnings.collect();
+    assert!(
+        matches!(warnings[..], [one] if one.contains("no thread left (limit ")),
+        "{warnings:?}"
+    );
+    friend.say(&data(b"still here"));
+    book.wait_count("message", 1, |seen| matches!(seen.what, What::Message(_)));
+    // Where there is room again, others are served.
+    drop(silent);
+    book.wait_refused(refused + 3);
+    let deadline = Instant::now() + PATIENCE;
+    let of = |peer| move |seen: &Seen| seen.peer == peer && (seen.is_up() || seen.down().is_some());
+    while book.count(of("other")) == 0 {
+        // The threads of the silent ones may just be ending.
+        assert!(Instant::now() < deadline, "nobody is served any more: {:#?}", book.all());
+        let mut other = Mock::dial(addr(&node));
+        other.say(&hello("other", "", 0));
+        other.frame();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(book.count(of("client")), 1);
+}

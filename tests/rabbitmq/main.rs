@@ -1,0 +1,161 @@
+//! The STOMP adapter of tests/examples against a real RabbitMQ.
+//!
+//! One broker, a minute's work at the most: links that are idle and busy for 20 heartbeat times, one
+//! whose heartbeats we stop until the broker cuts it, and at the end the broker is frozen.
+
+// Helpers of tests may unwrap as tests do.
+#![allow(clippy::unwrap_used)]
+
+mod broker;
+#[path = "../examples/stomp.rs"]
+#[allow(dead_code)]
+mod stomp;
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use broker::Broker;
+use peerbeat::link::{Down, DownReason, Event, Faults, Handler, Link, Options};
+use peerbeat::liveness::Given;
+use stomp::greeting::Greeted;
+use stomp::{Stomp, frame};
+
+/// RabbitMQ rounds to whole seconds, so there is no shorter one.
+const BEAT: Duration = Duration::from_secs(1);
+const SLACK: Duration = Duration::from_millis(1500);
+const LIMIT: Duration = Duration::from_millis(2500);
+
+type StompLink = Link<TcpStream, Stomp>;
+
+enum Seen {
+    Message(Vec<u8>),
+    Event(Event),
+    Down(Down, Instant),
+}
+
+struct Recorder(Sender<Seen>);
+
+impl Handler<TcpStream, Stomp> for Recorder {
+    fn on_message(&mut self, _: &StompLink, frame: &[u8]) {
+        let _test_is_over = self.0.send(Seen::Message(frame.to_vec()));
+    }
+
+    fn on_event(&mut self, _: &StompLink, event: &Event) {
+        let _test_is_over = self.0.send(Seen::Event(event.clone()));
+    }
+
+    fn on_down(&mut self, _: &StompLink, down: &Down) {
+        let _test_is_over = self.0.send(Seen::Down(down.clone(), Instant::now()));
+    }
+}
+
+fn start(session: Greeted<Given>, faults: Option<Faults>) -> (StompLink, Receiver<Seen>) {
+    let (tell, told) = channel();
+    let mut options = Options { faults, ..Options::default() };
+    options.liveness.given = Some(session.answer);
+    options.liveness.slack = SLACK;
+    let Greeted { stream, received, .. } = session;
+    let link = Link::start(stream, Stomp, &received, &options, Recorder(tell)).unwrap();
+    (link, told)
+}
+
+/// What a link said until it went down, and when that was.
+fn until_down(told: &Receiver<Seen>, deadline: Duration) -> (Vec<Seen>, Down, Instant) {
+    let (mut before, until) = (Vec::new(), Instant::now() + deadline);
+    loop {
+        match told.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(Seen::Down(down, at)) => return (before, down, at),
+            Ok(seen) => before.push(seen),
+            Err(RecvTimeoutError::Timeout) => panic!("not down within {deadline:?}"),
+            Err(RecvTimeoutError::Disconnected) => panic!("the handler is gone without on_down"),
+        }
+    }
+}
+
+/// Past the capture of the test harness: what was skipped must not pass for tested.
+fn loudly(text: &str) {
+    let _nobody_reads = writeln!(std::io::stderr(), "{text}");
+}
+
+#[test]
+fn a_session_with_rabbitmq_holds_is_cut_and_notices_a_freeze() {
+    let Some(broker) = Broker::start() else {
+        loudly("SKIPPED: no RabbitMQ here (Debian: apt-get install rabbitmq-server)");
+        return;
+    };
+    let began = Instant::now();
+    let log =
+        |text: String| loudly(&format!("rabbitmq {:7.3}: {text}", began.elapsed().as_secs_f64()));
+    let session = || broker.session(BEAT);
+    let first = session();
+    log(format!("three sessions with {:?}", first.answer));
+    assert_eq!(first.answer.expect, Some(BEAT));
+    let (idle, idle_told) = start(first, None);
+    let (busy, busy_told) = start(session(), None);
+    let faults = Faults::default();
+    let (mute, mute_told) = start(session(), Some(faults.clone()));
+
+    let busy_sends = thread::spawn({
+        let busy = busy.clone();
+        move || chatter(&busy, began + 20 * BEAT)
+    });
+    thread::sleep(3 * BEAT);
+    assert!(mute.is_up());
+    let held_at = Instant::now();
+    faults.hold_heartbeats(true);
+    log("one of them sends no heartbeats from now on".to_owned());
+    let (_, down, at) = until_down(&mute_told, 10 * BEAT);
+    log(format!("the broker cut it after {:.3?}: {down}", at - held_at));
+    assert!(
+        matches!(down.reason, DownReason::Eof | DownReason::Closed { .. } | DownReason::Io { .. }),
+        "cut by the broker, not by us: {down:?}"
+    );
+
+    let sent = busy_sends.join().unwrap();
+    assert!(idle.is_up() && busy.is_up(), "idle {:?}, busy {:?}", idle.down(), busy.down());
+    let (of_idle, of_busy) = (idle.stats(), busy.stats());
+    log(format!("idle for 20 heartbeat times: {of_idle:?}"));
+    log(format!("busy for 20 heartbeat times, {sent} messages: {of_busy:?}"));
+    assert!(of_idle.heartbeats_sent >= 20, "one every 750 ms");
+    assert!(of_busy.heartbeats_sent <= 5, "messages stand in for heartbeats");
+
+    broker.signal("STOP");
+    let frozen_at = Instant::now();
+    log("the broker is frozen".to_owned());
+    for (name, told) in [("idle", &idle_told), ("busy", &busy_told)] {
+        let (before, down, at) = until_down(told, 4 * LIMIT);
+        log(format!(
+            "{name}: {down} {:.3?} after that, silence {:?}",
+            at - frozen_at,
+            down.silence
+        ));
+        assert_eq!(down.reason, DownReason::Silent);
+        assert!(down.silence >= LIMIT && down.limit == Some(LIMIT), "{down:?}");
+        let count = |wanted: fn(&Seen) -> bool| before.iter().filter(|seen| wanted(seen)).count();
+        let late = count(|seen| matches!(seen, Seen::Event(Event::Late { .. })));
+        assert!(late >= 1, "late before the end");
+        if name == "busy" {
+            let back = count(|seen| matches!(seen, Seen::Message(m) if m.starts_with(b"MESSAGE")));
+            assert_eq!(back, sent, "every message came back");
+        }
+    }
+}
+
+/// Subscribes to a topic and sends to it until `until`; returns how many messages.
+fn chatter(link: &StompLink, until: Instant) -> usize {
+    let topic = [("id", "0"), ("destination", "/topic/peerbeat")];
+    link.send(&frame("SUBSCRIBE", &topic, b"")).unwrap();
+    // What is sent before the broker has made the subscription is nobody's.
+    thread::sleep(BEAT);
+    let mut sent = 0;
+    while Instant::now() < until {
+        link.send(&frame("SEND", &topic[1..], format!("tick {sent}").as_bytes())).unwrap();
+        sent += 1;
+        thread::sleep(BEAT / 10);
+    }
+    thread::sleep(BEAT / 2);
+    sent
+}

@@ -1,0 +1,139 @@
+//! The house rules, held by reading the source tree.
+//!
+//! Each rule is a function from sources to complaints. `can_fail` gives each a source that breaks
+//! it, so that no rule passes because it sees nothing.
+
+use std::fs;
+use std::path::Path;
+
+use source::Source;
+
+#[path = "tidy/can_fail.rs"]
+mod can_fail;
+#[path = "tidy/lessons.rs"]
+mod lessons;
+#[path = "tidy/paths.rs"]
+mod paths;
+#[path = "tidy/rules.rs"]
+mod rules;
+#[path = "tidy/source.rs"]
+mod source;
+
+/// Where the package is.
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Every Rust file under these folders.
+fn sources(folders: &[&str]) -> Vec<Source> {
+    let files = folders.iter().flat_map(|folder| files(folder));
+    let rust = files.filter(|path| path.ends_with(".rs"));
+    let sources: Vec<Source> = rust.map(|path| read(&path)).collect();
+    assert!(!sources.is_empty(), "no sources in {folders:?}: the rules would hold for nothing");
+    sources
+}
+
+fn read(path: &str) -> Source {
+    let bytes = fs::read(Path::new(ROOT).join(path)).expect("a file of the tree can be read");
+    Source::new(path, &String::from_utf8_lossy(&bytes))
+}
+
+/// Every file under a folder of the package, as a path from its root with forward slashes; what the
+/// builds put there is not ours.
+fn files(folder: &str) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(Path::new(ROOT).join(folder)) else { return Vec::new() };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let entry = entry.expect("a folder of the tree can be listed");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+        let is_folder = entry.file_type().expect("a file has a type").is_dir();
+        match (is_folder, name.as_str()) {
+            (true, "target" | "artifacts" | "coverage" | "corpus" | ".git") => {}
+            (true, _) => paths.extend(files(&path)),
+            // A worktree has a file of that name.
+            (false, ".git") => {}
+            (false, _) => paths.push(path),
+        }
+    }
+    paths.sort();
+    paths
+}
+
+#[track_caller]
+fn hold(complaints: Vec<String>) {
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+#[test]
+fn a_room_imports_only_from_its_left() {
+    hold(rules::imports(&sources(&["src"])));
+}
+
+// lesson 34
+#[test]
+fn no_clock_thread_or_socket_below_link() {
+    hold(rules::clocks(&sources(&["src"])));
+}
+
+// lesson 34
+#[test]
+fn only_the_command_knows_the_time_of_day() {
+    hold(rules::time_of_day(&sources(&["src"])));
+}
+
+#[test]
+fn unsafe_lives_in_ffi_alone() {
+    hold(rules::no_unsafe(&sources(&["src"])));
+}
+
+// lesson 50
+#[test]
+fn every_c_function_is_inside_the_guard() {
+    hold(rules::guarded(&sources(&["src"])));
+}
+
+// lesson 50
+#[test]
+fn nothing_writes_with_writev() {
+    hold(rules::no_writev(&sources(&["src"])));
+}
+
+#[test]
+fn files_functions_and_lines_are_short() {
+    let sources = sources(&["src", "tests", "fuzz"]);
+    hold(rules::file_length(&sources));
+    hold(rules::function_length(&sources));
+    hold(rules::line_length(&sources));
+}
+
+#[test]
+fn every_file_says_at_its_head_what_it_owns() {
+    hold(rules::heads(&sources(&["src"])));
+}
+
+#[test]
+fn the_top_level_holds_only_what_was_agreed() {
+    let entries = fs::read_dir(ROOT).expect("the package can be listed");
+    let name = |entry: std::io::Result<fs::DirEntry>| {
+        entry.expect("an entry can be read").file_name().to_string_lossy().into_owned()
+    };
+    hold(rules::top_level(entries.map(name).collect()));
+}
+
+#[test]
+fn no_file_refers_to_what_is_not_in_the_package() {
+    let all: Vec<Source> = files("").iter().map(|path| read(path)).collect();
+    assert!(all.len() > 20, "the tree was not read");
+    hold(rules::no_outside(&all));
+}
+
+#[test]
+fn lessons_are_named_by_their_number() {
+    let table = lessons::table(&sources(&["src", "tests"]));
+    hold(lessons::unknown(&table));
+    // Shown with `--nocapture`: which lesson is pinned where.
+    for (number, places) in &table {
+        println!("lesson {number}: {}", places.join(" "));
+    }
+    let missing = lessons::missing(&table);
+    println!("pinned nowhere yet: {missing:?}");
+}

@@ -1,0 +1,239 @@
+//! The rules: from sources to complaints.
+
+use super::paths::{self, Named};
+use super::source::{Source, block_length, words};
+
+/// Which rooms a room may import: those on its left. `config` feeds `link` and `node`, and `sim` is
+/// two ends without threads.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("protocol", &[]),
+    ("liveness", &["protocol"]),
+    ("config", &["liveness"]),
+    ("sim", &["protocol", "liveness"]),
+    ("link", &["protocol", "liveness", "config"]),
+    ("node", &["protocol", "liveness", "config", "link"]),
+    ("ffi", &["protocol", "liveness", "config", "link", "node"]),
+    ("bin", &["protocol", "liveness", "config", "link", "node", "sim"]),
+];
+
+/// The rooms whose time is a value.
+const CLOCKLESS: [&str; 4] = ["protocol", "liveness", "config", "sim"];
+
+/// What may be longer at its head than 15 lines, and why.
+const LONG_HEADS: &[(&str, &str)] = &[
+    ("src/lib.rs", "the first page of the crate: where to begin, the map of rooms"),
+    ("src/protocol/mod.rs", "the wire format whole, for other implementations"),
+    ("src/config/mod.rs", "the file format whole"),
+    ("src/link/mod.rs", "why the threads of a link are as they are"),
+    ("src/node/mod.rs", "the life of a node, for its users"),
+    ("src/node/handshake.rs", "the page of those who make single links, with its example"),
+];
+
+/// What is still a stub of a room that is being built, and is replaced whole.
+const STUBS: &[&str] = &[];
+
+const TOP_LEVEL: [&str; 7] =
+    ["Cargo.toml", "Cargo.lock", "README.md", "LICENSE", "src", "tests", "fuzz"];
+
+const FILE_MAX: usize = 500;
+const FUNCTION_MAX: usize = 70;
+const COLUMNS_MAX: usize = 100;
+
+pub(super) fn imports(sources: &[Source]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for source in sources.iter().filter(|source| !source.room().is_empty()) {
+        let room = source.room();
+        let Some((_, allowed)) = ROOMS.iter().find(|(name, _)| *name == room) else {
+            complaints.push(source.complain(1, &format!("no rule for the room {room}")));
+            continue;
+        };
+        for named in paths::all(source) {
+            let Some(other) = imported_room(source, &named) else { continue };
+            let is_room = ROOMS.iter().any(|(name, _)| *name == other);
+            if is_room && other != room && !allowed.contains(&other) {
+                let what = format!("{room} imports {other}: {}", named.text());
+                complaints.push(source.complain(named.line, &what));
+            }
+        }
+    }
+    complaints
+}
+
+/// The first part below the crate's root that a path names, where it begins there.
+fn imported_room<'a>(source: &Source, named: &'a Named) -> Option<&'a str> {
+    let supers = named.parts.iter().take_while(|part| *part == "super").count();
+    let depth = source.path.split('/').count() - 2 + usize::from(!source.path.ends_with("mod.rs"));
+    match named.parts.first()?.as_str() {
+        "crate" | "peerbeat" => named.parts.get(1).map(String::as_str),
+        "super" if supers >= depth => named.parts.get(supers).map(String::as_str),
+        _ => None,
+    }
+}
+
+pub(super) fn clocks(sources: &[Source]) -> Vec<String> {
+    // Addresses are plain values: config checks them.
+    let is_value = |named: &Named| {
+        let end = named.parts.last().map_or("", String::as_str);
+        named.parts.iter().any(|part| part.starts_with("Ip")) || end.starts_with("Addr")
+    };
+    let bans = |named: &Named| {
+        named.holds(&["Instant", "now"])
+            || named.holds(&["SystemTime"])
+            || named.starts_with(&["std", "thread"])
+            || named.holds(&["thread", "sleep"])
+            || named.holds(&["thread", "spawn"])
+            || named.starts_with(&["std", "net"]) && !is_value(named)
+    };
+    let inside = |source: &&Source| CLOCKLESS.contains(&source.room());
+    complain_of(sources.iter().filter(inside), bans, "no clock, thread or socket here")
+}
+
+pub(super) fn time_of_day(sources: &[Source]) -> Vec<String> {
+    let bans = |named: &Named| named.holds(&["SystemTime"]) || named.holds(&["UNIX_EPOCH"]);
+    let outside = sources.iter().filter(|source| source.room() != "bin");
+    complain_of(outside, bans, "wall clocks are stepped, and links die of it")
+}
+
+pub(super) fn no_writev(sources: &[Source]) -> Vec<String> {
+    let bans = |word: &str| word == "write_vectored" || word == "IoSlice";
+    let bans = |named: &Named| named.parts.iter().any(|part| bans(part));
+    complain_of(sources.iter(), bans, "writev raises SIGPIPE in a C host")
+}
+
+pub(super) fn no_unsafe(sources: &[Source]) -> Vec<String> {
+    let bans = |named: &Named| named.holds(&["unsafe"]);
+    let outside = sources.iter().filter(|source| source.room() != "ffi");
+    complain_of(outside, bans, "unsafe lives in ffi alone")
+}
+
+fn complain_of<'a>(
+    sources: impl Iterator<Item = &'a Source>,
+    bans: impl Fn(&Named) -> bool,
+    why: &str,
+) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for source in sources {
+        for named in paths::all(source).iter().filter(|named| bans(named)) {
+            complaints.push(source.complain(named.line, &format!("{}: {why}", named.text())));
+        }
+    }
+    complaints
+}
+
+/// The whole body of a C function is one call of `guard`, or of a function in the module of that
+/// name, so that no panic can leave it.
+pub(super) fn guarded(sources: &[Source]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for source in sources {
+        let functions = source.functions();
+        for function in functions.iter().filter(|function| function.is_extern) {
+            if !is_one_guard(function.body) {
+                let what = format!("{} has code outside the guard", function.name);
+                complaints.push(source.complain(function.line, &what));
+            }
+            if source.room() != "ffi" {
+                let what = format!("{} belongs into ffi", function.name);
+                complaints.push(source.complain(function.line, &what));
+            }
+        }
+    }
+    complaints
+}
+
+fn is_one_guard(body: &str) -> bool {
+    let Some(rest) = body.strip_prefix("guard") else { return false };
+    let rest = match rest.strip_prefix("::") {
+        Some(name) => name.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'),
+        None => rest.strip_prefix('!').unwrap_or(rest).trim_start(),
+    };
+    let Some(length) = block_length(rest).filter(|_| rest.starts_with(['(', '{'])) else {
+        return false;
+    };
+    rest[length..].chars().all(|c| c.is_whitespace() || c == ';')
+}
+
+pub(super) fn file_length(sources: &[Source]) -> Vec<String> {
+    let long = |source: &&Source| source.text.lines().count() > FILE_MAX;
+    let complain = |source: &Source| {
+        let lines = source.text.lines().count();
+        source.complain(lines, &format!("{lines} lines, allowed: {FILE_MAX}"))
+    };
+    sources.iter().filter(long).map(complain).collect()
+}
+
+pub(super) fn function_length(sources: &[Source]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for source in sources {
+        for function in source.functions().iter().filter(|f| f.lines > FUNCTION_MAX) {
+            let what =
+                format!("{} has {} lines, allowed: {FUNCTION_MAX}", function.name, function.lines);
+            complaints.push(source.complain(function.line, &what));
+        }
+    }
+    complaints
+}
+
+/// Rows of tables in documentation cannot be broken; everything else can.
+pub(super) fn line_length(sources: &[Source]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for source in sources.iter().filter(|source| !STUBS.contains(&source.path.as_str())) {
+        for (index, line) in source.text.lines().enumerate() {
+            let columns = line.chars().count();
+            let is_row = ["//! |", "/// |"].iter().any(|row| line.trim_start().starts_with(row));
+            if columns > COLUMNS_MAX && !is_row {
+                let what = format!("{columns} columns, allowed: {COLUMNS_MAX}");
+                complaints.push(source.complain(index + 1, &what));
+            }
+        }
+    }
+    complaints
+}
+
+pub(super) fn heads(sources: &[Source]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for source in sources.iter().filter(|source| !STUBS.contains(&source.path.as_str())) {
+        let lines = source.text.lines().take_while(|line| line.starts_with("//!")).count();
+        let may_be_long = LONG_HEADS.iter().any(|(path, _)| *path == source.path);
+        if lines < 3 || lines > 15 && !may_be_long {
+            let what = format!("{lines} lines of //! at its head, allowed: 3 to 15");
+            complaints.push(source.complain(1, &what));
+        }
+    }
+    complaints
+}
+
+/// Git leaves out what builds put there.
+pub(super) fn top_level(names: Vec<String>) -> Vec<String> {
+    let fits = |name: &str| name.starts_with('.') || name == "target" || TOP_LEVEL.contains(&name);
+    let strange = names.into_iter().filter(|name| !fits(name));
+    strange.map(|name| format!("{name} does not belong at the top level")).collect()
+}
+
+/// The deployment under tests/config has a folder `shared` of its own. The words are put together
+/// here, or this file would break its own rule.
+pub(super) fn no_outside(sources: &[Source]) -> Vec<String> {
+    let shared = ["..", "shared"].join("/");
+    let work = ["", "work", ""].join("/");
+    let documents = ["DESIGN", "PROTOCOL", "CONFIG", "LESSONS", "STYLE", "TOOLS", "PERF"];
+    let documents: Vec<String> = documents.iter().map(|name| [name, "md"].join(".")).collect();
+    let refers = |line: &str| {
+        let documents = documents.iter().any(|document| line.contains(document));
+        line.contains(&shared) || line.contains(&work) || documents
+    };
+    let mut complaints = Vec::new();
+    for source in sources.iter().filter(|source| !source.path.starts_with("tests/config/pricing/"))
+    {
+        for (index, line) in source.text.lines().enumerate() {
+            if refers(line) {
+                let what = "refers to a place that is not in the package";
+                complaints.push(source.complain(index + 1, what));
+            }
+        }
+    }
+    complaints
+}
+
+/// Whether the blanked code names this word at all.
+pub(super) fn names(source: &Source, word: &str) -> bool {
+    words(&source.code, word).next().is_some()
+}
