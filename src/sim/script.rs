@@ -42,8 +42,8 @@ pub struct Outcome {
 }
 
 impl Script {
-    /// Draws a script from `seed`: settings, weather and up to two dozen faults of a few kinds, within
-    /// `length`. It mends what it breaks, so that one run sees many links.
+    /// Draws a script from `seed`: settings, weather and up to two dozen faults of a few kinds,
+    /// within `length`. It mends what it breaks, so that one run sees many links.
     pub fn random(seed: u64, length: Duration) -> Self {
         let mut rng = Rng::new(seed);
         let (left, right) = (random_options(&mut rng), random_options(&mut rng));
