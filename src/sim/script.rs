@@ -201,7 +201,7 @@ fn random_ops(rng: &mut Rng, kind: u64, at: Time, lasts: Duration, ops: &mut Vec
         8 => ops.push((at, Op::Weather { from, to, weather: random_weather(rng) })),
         9 => ops.push((at, Op::Close { from, to })),
         _ => {
-            let (size, most) = rng.pick(&[(0, 40), (10, 40), (500, 20), (8000, 4), (60_000, 1)]);
+            let (size, most) = rng.pick(&[(0, 40), (10, 40), (500, 20), (3000, 5), (20_000, 1)]);
             let times = 1 + rng.below(most) as u32;
             let every = rng.duration(lasts / 4);
             ops.push((at, Op::Send { from, to, size, times, every }));
