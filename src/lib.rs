@@ -15,6 +15,8 @@
 //! | one connected stream | [`link::Link`], with the [native](protocol::Native) or your own [`Framing`](protocol::Framing) |
 //! | sockets and a loop of your own | [`liveness::Liveness`]: the rules alone, as a value that is told the time |
 //!
+//! The [guide] takes an existing adapter from std to peerbeat, and says which of the three fits whom.
+//!
 //! ```
 //! use peerbeat::link::{Link, Options};
 //! use peerbeat::protocol::Native;
@@ -60,6 +62,7 @@
 pub mod config;
 #[allow(unsafe_code)]
 pub mod ffi;
+pub mod guide;
 pub mod link;
 pub mod liveness;
 pub mod node;
