@@ -263,7 +263,8 @@ impl Handler for Callbacks {
         let name = self.text(peer);
         let data = payload.as_ptr().cast::<c_void>();
         self.call(|| {
-            // SAFETY: the host's function, as the header declares it; all pointers outlive the call.
+            // SAFETY: the host's function, as the header declares it; all pointers outlive the
+            // call.
             unsafe {
                 on_message(self.handler.user_data, self.node, name.as_ptr(), data, payload.len());
             }
@@ -278,7 +279,8 @@ impl Handler for Callbacks {
         let event = CEvent::new(peer.map_or(c"", |peer| self.text(peer)), event);
         let pointer = event.as_ptr();
         self.call(|| {
-            // SAFETY: the host's function, as the header declares it; all pointers outlive the call.
+            // SAFETY: the host's function, as the header declares it; all pointers outlive the
+            // call.
             unsafe { on_event(self.handler.user_data, self.node, pointer) };
         });
     }

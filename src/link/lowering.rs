@@ -1,10 +1,10 @@
 //! A smaller heartbeat-time for a living link.
 //!
 //! It is in force for sending at once, and announced at once (H1). The peer can be held to it only
-//! after it had time to hear of it: one old limit after the kernel took the announcement. Until then
-//! both verdicts, on silence and on a stuck write, go by the old limit, so that no change kills a
-//! healthy peer (lesson 8). The sender thread records the instant; the reader takes it over at its
-//! next wake, and its waits end before that instant.
+//! after it had time to hear of it: one old limit after the kernel took the announcement. Until
+//! then both verdicts, on silence and on a stuck write, go by the old limit, so that no change
+//! kills a healthy peer (lesson 8). The sender thread records the instant; the reader takes it over
+//! at its next wake, and its waits end before that instant.
 //!
 //! Invariant: a value in force only ever becomes smaller.
 
@@ -22,8 +22,8 @@ use crate::protocol::Framing;
 pub enum HeartbeatChange {
     /// It is in force, and announced to the peer if it was not in force before.
     InForce,
-    /// It is larger than the one in force, or zero: the rule only ever lowers, so it has to wait for
-    /// the next connection. Nothing has changed.
+    /// It is larger than the one in force, or zero: the rule only ever lowers, so it has to wait
+    /// for the next connection. Nothing has changed.
     NextConnection,
 }
 
