@@ -154,6 +154,7 @@ fn random_options(rng: &mut Rng) -> Options {
         slack: rng.pick(&[ms(100), ms(500), ms(2000), ms(2000), ms(10_000)]),
         mode: rng.pick(&[Mode::Idle, Mode::Idle, Mode::Always]),
         heartbeat_time_min: rng.pick(&[ms(1), ms(100), ms(100), ms(1000)]),
+        given: None,
     };
     Options {
         liveness,
