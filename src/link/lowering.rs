@@ -46,7 +46,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// after the announcement was written, or as soon as the peer announces the same. The reader
     /// tells [`Event::HeartbeatTime`](super::Event::HeartbeatTime) with cause `Local` at its next
     /// wake: when bytes arrive, at the latest before the old limit. Where no heartbeat-time was in
-    /// force the reader looks every 5 s, so that the first limit can be that much late.
+    /// force the reader looks every 5 s, so that the first limit can be that much late. Where
+    /// negotiation is off nothing tells the peer, and only our sending changes.
     ///
     /// # Errors
     /// The reason, where the link has ended.
