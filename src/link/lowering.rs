@@ -48,6 +48,9 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// wake: when bytes arrive, at the latest before the old limit. Where no heartbeat-time was in
     /// force the reader looks every 5 s, so that the first limit can be that much late.
     ///
+    /// Where the values were [given](crate::liveness::Settings::given) by the protocol, the peer
+    /// does not hear of it, so that only our own sending follows.
+    ///
     /// # Errors
     /// The reason, where the link has ended.
     pub fn set_heartbeat_time(&self, value: Duration) -> Result<HeartbeatChange, DownReason> {
@@ -59,6 +62,10 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let held = state.pulse.in_force();
         let old_limit = state.limit(&shared.options, shared.clock.now());
         if state.pulse.lower(value) {
+            if shared.options.liveness.given.is_some() {
+                shared.wake_sender(&mut state);
+                return Ok(HeartbeatChange::InForce);
+            }
             let value = state.pulse.in_force().unwrap_or(value);
             // A change that has not been told yet and this one are told as one.
             let untold = |before: &Lowering| {
@@ -103,8 +110,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
 }
 
 impl<S> State<S> {
-    /// How long a write may be stuck at `now`; `None` without a value in force. Where the directions
-    /// were given values of their own, the greater one counts.
+    /// How long a write may be stuck at `now`; `None` without a value in force. Where the
+    /// directions were given values of their own, the greater one counts.
     pub(super) fn limit(&self, options: &Options, now: Time) -> Option<Duration> {
         match &self.lowering {
             Some(Lowering { until, old_limit, .. }) if until.is_none_or(|until| now < until) => {
