@@ -49,6 +49,9 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// force the reader looks every 5 s, so that the first limit can be that much late. Where
     /// negotiation is off nothing tells the peer, and only our sending changes.
     ///
+    /// Where the values were [given](crate::liveness::Settings::given) by the protocol, the peer
+    /// does not hear of it, so that only our own sending follows.
+    ///
     /// # Errors
     /// The reason, where the link has ended.
     pub fn set_heartbeat_time(&self, value: Duration) -> Result<HeartbeatChange, DownReason> {
@@ -60,6 +63,10 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let held = state.pulse.in_force();
         let old_limit = state.limit(&shared.options, shared.clock.now());
         if state.pulse.lower(value) {
+            if shared.options.liveness.given.is_some() {
+                shared.wake_sender(&mut state);
+                return Ok(HeartbeatChange::InForce);
+            }
             let value = state.pulse.in_force().unwrap_or(value);
             // A change that has not been told yet and this one are told as one.
             let untold = |before: &Lowering| {

@@ -150,9 +150,28 @@ static void *accept_one(void *listener) {
     return (void *)(long)peerbeat_listener_accept(listener, NULL, -1, &link);
 }
 
+static void *receive_one(void *link) {
+    char buf[8];
+    size_t len;
+    return (void *)(long)peerbeat_link_recv(link, buf, sizeof buf, &len, -1);
+}
+
+/* Freeing wakes who is inside and waits until they have left. */
 static void closing(void) {
     pthread_t thread;
     void *code;
+    peerbeat_link *near, *far;
+    peerbeat_options options = options_of(5000, 5000);
+    link_pair(&near, &far, &options);
+    MUST(pthread_create(&thread, NULL, receive_one, near) == 0);
+    sleep_ms(50);
+    long long began = now_ms();
+    IS(peerbeat_link_free(near), PEERBEAT_OK);
+    pthread_join(thread, &code);
+    IS((int)(long)code, PEERBEAT_E_DOWN);
+    MUST(now_ms() - began < 1000);
+    IS(peerbeat_link_free(far), PEERBEAT_OK);
+
     peerbeat_listener *listener;
     IS(peerbeat_listener_open("127.0.0.1", 0, &listener), PEERBEAT_OK);
     MUST(pthread_create(&thread, NULL, accept_one, listener) == 0);

@@ -151,7 +151,7 @@ const LAYOUTS: &[Layout] = &[
         heartbeat_time_ms 32, slack_ms 40, last_sent_age_ms 48, up_ms 56, unsent_frames 64,
         unsent_bytes 72, detail 80,
     ),
-    layout!("peerbeat_liveness" PeerbeatLiveness 384:
+    layout!("peerbeat_liveness" PeerbeatLiveness 512:
         opaque 0,
     ),
 ];
