@@ -153,8 +153,8 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     }
 
     /// The stream has ended. The kernel tells an error of a socket once, to whoever asks first, and
-    /// everybody else that the stream is over: where a write of ours was told, or is being told now,
-    /// it knows why.
+    /// everybody else that the stream is over: where a write of ours was told, or is being told
+    /// now, it knows why.
     fn handle_end(&self) {
         let shared = self.link.shared();
         let mut state = shared.lock();
