@@ -110,8 +110,10 @@ fn a_larger_value_and_none_wait_for_the_next_connection() {
 
 #[test]
 fn an_ended_link_says_why() {
-    let (near, far) = streams();
+    let (near, mut far) = streams();
     let (link, _events) = start(near, Some(5000));
+    // Closing with the announcement unread would be a reset.
+    assert_eq!(read_beat(&mut far), 5000);
     drop(far);
     link.wait_down(millis(5000)).unwrap();
     assert_eq!(link.set_heartbeat_time(millis(100)).unwrap_err().word(), "eof");

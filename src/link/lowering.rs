@@ -46,7 +46,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// after the announcement was written, or as soon as the peer announces the same. The reader
     /// tells [`Event::HeartbeatTime`](super::Event::HeartbeatTime) with cause `Local` at its next
     /// wake: when bytes arrive, at the latest before the old limit. Where no heartbeat-time was in
-    /// force the reader looks every 5 s, so that the first limit can be that much late.
+    /// force the reader looks every 5 s, so that the first limit can be that much late. Where
+    /// negotiation is off nothing tells the peer, and only our sending changes.
     ///
     /// # Errors
     /// The reason, where the link has ended.
@@ -103,8 +104,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
 }
 
 impl<S> State<S> {
-    /// How long a write may be stuck at `now`; `None` without a value in force. Where the directions
-    /// were given values of their own, the greater one counts.
+    /// How long a write may be stuck at `now`; `None` without a value in force. Where the
+    /// directions were given values of their own, the greater one counts.
     pub(super) fn limit(&self, options: &Options, now: Time) -> Option<Duration> {
         match &self.lowering {
             Some(Lowering { until, old_limit, .. }) if until.is_none_or(|until| now < until) => {
