@@ -41,7 +41,7 @@ fn number(variable: &str, default: u64) -> u64 {
 
 /// The run of one seed of the campaign: dense ones, and long ones in which little happens.
 fn script(seed: u64) -> Script {
-    let minutes = [2, 2, 10, 120][(seed % 4) as usize];
+    let minutes = [2, 2, 10, 480][(seed % 4) as usize];
     Script::random(seed, Duration::from_secs(minutes * 60))
 }
 
