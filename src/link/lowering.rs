@@ -46,7 +46,11 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// after the announcement was written, or as soon as the peer announces the same. The reader
     /// tells [`Event::HeartbeatTime`](super::Event::HeartbeatTime) with cause `Local` at its next
     /// wake: when bytes arrive, at the latest before the old limit. Where no heartbeat-time was in
-    /// force the reader looks every 5 s, so that the first limit can be that much late.
+    /// force the reader looks every 5 s, so that the first limit can be that much late. Where
+    /// negotiation is off nothing tells the peer, and only our sending changes.
+    ///
+    /// Where the values were [given](crate::liveness::Settings::given) by the protocol, the peer
+    /// does not hear of it, so that only our own sending follows.
     ///
     /// # Errors
     /// The reason, where the link has ended.
@@ -59,6 +63,10 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let held = state.pulse.in_force();
         let old_limit = state.limit(&shared.options, shared.clock.now());
         if state.pulse.lower(value) {
+            if shared.options.liveness.given.is_some() {
+                shared.wake_sender(&mut state);
+                return Ok(HeartbeatChange::InForce);
+            }
             let value = state.pulse.in_force().unwrap_or(value);
             // A change that has not been told yet and this one are told as one.
             let untold = |before: &Lowering| {
@@ -103,8 +111,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
 }
 
 impl<S> State<S> {
-    /// How long a write may be stuck at `now`; `None` without a value in force. Where the directions
-    /// were given values of their own, the greater one counts.
+    /// How long a write may be stuck at `now`; `None` without a value in force. Where the
+    /// directions were given values of their own, the greater one counts.
     pub(super) fn limit(&self, options: &Options, now: Time) -> Option<Duration> {
         match &self.lowering {
             Some(Lowering { until, old_limit, .. }) if until.is_none_or(|until| now < until) => {

@@ -145,10 +145,10 @@ impl Watch {
     }
 
     /// Lowers what we expect of the peer to `value` from the instant `from` on: one old limit after
-    /// the announcement was written, when the peer can be held to it. Greater values change nothing,
-    /// nor does zero. Of two that wait, the smaller one stays, with its own instant: until then the
-    /// peer has the benefit of the old limit. Where negotiation is off nothing tells the peer, so
-    /// nothing changes.
+    /// the announcement was written, when the peer can be held to it. Greater values change
+    /// nothing, nor does zero. Of two that wait, the smaller one stays, with its own instant: until
+    /// then the peer has the benefit of the old limit. Where negotiation is off nothing tells the
+    /// peer, so nothing changes.
     pub fn lower_from(&mut self, value: Duration, from: Time) {
         if !self.settings.negotiates() {
             return;
