@@ -64,6 +64,7 @@ pub mod link;
 pub mod liveness;
 pub mod node;
 pub mod protocol;
+pub mod sim;
 
 /// The README's examples are compiled and run as tests.
 #[cfg(doctest)]

@@ -1,7 +1,8 @@
 //! The guard around every function: a panic becomes a status.
 //!
-//! A panic that reached C would abort the host. What was thrown is leaked, because dropping it could
-//! panic again. The panic hook is left alone: it tells of the mistake on stderr, as the host has it.
+//! A panic that reached C would abort the host. What was thrown is leaked, because dropping it
+//! could panic again. The panic hook is left alone: it tells of the mistake on stderr, as the host
+//! has it.
 
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -178,7 +178,7 @@ pub unsafe extern "C" fn peerbeat_node_stats(
         let name = unsafe { optional_text(peer, "peer") }?;
         let mut all = PeerbeatStats { round_trip_us: NONE, ..PeerbeatStats::default() };
         let mut add = |peer: &Peer| {
-            if let Some(stats) = peer.stats() {
+            if let Some(stats) = peer.stats().link {
                 add_stats(&mut all, &stats);
             }
         };
@@ -263,7 +263,8 @@ impl Handler for Callbacks {
         let name = self.text(peer);
         let data = payload.as_ptr().cast::<c_void>();
         self.call(|| {
-            // SAFETY: the host's function, as the header declares it; all pointers outlive the call.
+            // SAFETY: the host's function, as the header declares it; all pointers outlive the
+            // call.
             unsafe {
                 on_message(self.handler.user_data, self.node, name.as_ptr(), data, payload.len());
             }
@@ -278,7 +279,8 @@ impl Handler for Callbacks {
         let event = CEvent::new(peer.map_or(c"", |peer| self.text(peer)), event);
         let pointer = event.as_ptr();
         self.call(|| {
-            // SAFETY: the host's function, as the header declares it; all pointers outlive the call.
+            // SAFETY: the host's function, as the header declares it; all pointers outlive the
+            // call.
             unsafe { on_event(self.handler.user_data, self.node, pointer) };
         });
     }

@@ -1,7 +1,7 @@
 //! Status codes, their words, and the details of a thread's last failure.
 //!
-//! The numbers are part of the ABI: never changed, never used again. Details are kept per thread, so
-//! that nobody reads somebody else's, and copied out, so that nothing has to be freed.
+//! The numbers are part of the ABI: never changed, never used again. Details are kept per thread,
+//! so that nobody reads somebody else's, and copied out, so that nothing has to be freed.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int};
@@ -15,7 +15,10 @@ use crate::node::StartError;
 
 macro_rules! codes {
     ($($name:ident = $number:literal $words:literal,)*) => {
-        $(#[doc = concat!("`PEERBEAT_", stringify!($name), "`.")] pub const $name: c_int = $number;)*
+        $(
+            #[doc = concat!("`PEERBEAT_", stringify!($name), "`.")]
+            pub const $name: c_int = $number;
+        )*
 
         fn words(code: c_int) -> &'static CStr {
             match code {

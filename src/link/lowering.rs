@@ -25,8 +25,8 @@ use crate::protocol::Framing;
 pub enum HeartbeatChange {
     /// It is in force, and announced to the peer if it was not in force before.
     InForce,
-    /// It is larger than the one in force, or zero: the rule only ever lowers, so it has to wait for
-    /// the next connection. Nothing has changed.
+    /// It is larger than the one in force, or zero: the rule only ever lowers, so it has to wait
+    /// for the next connection. Nothing has changed.
     NextConnection,
 }
 

@@ -73,7 +73,7 @@ fn without_slack_there_is_no_late() {
     assert_eq!(watch.poll(at(5000)), silent(ms(5000), ms(5000)));
 }
 
-// lessons 16, 25, 27
+// lessons 16, 25, 26, 27
 #[test]
 fn one_byte_is_as_much_life_as_a_heartbeat() {
     let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);

@@ -120,7 +120,8 @@ fn complain_of<'a>(
     complaints
 }
 
-/// The whole body of a C function is one call of the guard, so that no panic can leave it.
+/// The whole body of a C function is one call of `guard`, or of a function in the module of that
+/// name, so that no panic can leave it.
 pub(super) fn guarded(sources: &[Source]) -> Vec<String> {
     let mut complaints = Vec::new();
     for source in sources {
@@ -141,7 +142,10 @@ pub(super) fn guarded(sources: &[Source]) -> Vec<String> {
 
 fn is_one_guard(body: &str) -> bool {
     let Some(rest) = body.strip_prefix("guard") else { return false };
-    let rest = rest.strip_prefix('!').unwrap_or(rest).trim_start();
+    let rest = match rest.strip_prefix("::") {
+        Some(name) => name.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'),
+        None => rest.strip_prefix('!').unwrap_or(rest).trim_start(),
+    };
     let Some(length) = block_length(rest).filter(|_| rest.starts_with(['(', '{'])) else {
         return false;
     };

@@ -1,0 +1,25 @@
+//! The link against real sockets and real faults.
+//!
+//! The other end is a [`mock::Mock`]: bytes written and parsed by hand, so that a mistake shared by
+//! our encoder and our decoder shows. Never early is asserted to the nanosecond, not late only
+//! loosely: the machine that runs this is busy.
+
+// A test that cannot go on says so by panicking; clippy allows that only inside `#[test]` functions,
+// and most of what is here are their helpers.
+#![allow(clippy::unwrap_used)]
+
+mod alone;
+mod mock;
+mod pipe;
+mod rig;
+
+mod closing;
+mod ends;
+mod heartbeats;
+mod leaks;
+mod life;
+mod order;
+mod pressure;
+mod reasons;
+mod silence;
+mod stuck;

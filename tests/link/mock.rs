@@ -1,0 +1,243 @@
+//! The peer, by hand: a bare socket, frames written and parsed literally.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long we wait for what must come.
+pub(crate) const LONG: Duration = Duration::from_secs(10);
+
+pub(crate) const HEARTBEAT: u8 = 2;
+pub(crate) const DATA: u8 = 3;
+pub(crate) const BYE: u8 = 4;
+
+/// A frame as it stood on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) at: Instant,
+    pub(crate) kind: u8,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Frame {
+    /// The heartbeat-time that a HEARTBEAT carries.
+    pub(crate) fn value_ms(&self) -> u32 {
+        assert_eq!(self.kind, HEARTBEAT, "{self:?}");
+        u32::from_be_bytes(self.payload[..4].try_into().unwrap())
+    }
+
+    /// The sender's own clock in a HEARTBEAT, then what it echoes, in microseconds.
+    pub(crate) fn timing(&self) -> [u64; 3] {
+        assert_eq!((self.kind, self.payload.len()), (HEARTBEAT, 28), "{self:?}");
+        [4, 12, 20].map(|at| u64::from_be_bytes(self.payload[at..at + 8].try_into().unwrap()))
+    }
+}
+
+/// What a read of the mock's brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Got {
+    Frame(Frame),
+    Nothing,
+    Eof,
+    Reset,
+}
+
+/// The other end of a link.
+#[derive(Debug)]
+pub(crate) struct Mock {
+    pub(crate) stream: TcpStream,
+    held: Vec<u8>,
+    start: usize,
+}
+
+/// A frame, by hand.
+pub(crate) fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = u32::try_from(payload.len() + 1).unwrap().to_be_bytes().to_vec();
+    bytes.push(kind);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// A HEARTBEAT in its short form.
+pub(crate) fn heartbeat(value_ms: u32) -> Vec<u8> {
+    frame(HEARTBEAT, &value_ms.to_be_bytes())
+}
+
+/// A HEARTBEAT with its three timing fields.
+pub(crate) fn timed_heartbeat(value_ms: u32, timing: [u64; 3]) -> Vec<u8> {
+    let mut payload = value_ms.to_be_bytes().to_vec();
+    for field in timing {
+        payload.extend_from_slice(&field.to_be_bytes());
+    }
+    frame(HEARTBEAT, &payload)
+}
+
+/// A BYE.
+pub(crate) fn bye(code: u8, text: &[u8]) -> Vec<u8> {
+    frame(BYE, &[&[code], text].concat())
+}
+
+impl Mock {
+    /// Two ends of a connection over the loopback: the link's, and the mock.
+    pub(crate) fn pair() -> (TcpStream, Self) {
+        let (ours, theirs) = tcp_pair();
+        (ours, Self { stream: theirs, held: Vec::new(), start: 0 })
+    }
+
+    /// Writes, and returns an instant from before: the link read no byte of it earlier.
+    pub(crate) fn say(&self, bytes: &[u8]) -> Instant {
+        let before = Instant::now();
+        (&self.stream).write_all(bytes).expect("the link reads");
+        before
+    }
+
+    /// Says HEARTBEAT with this value every `period` until the result is dropped or nobody listens.
+    pub(crate) fn beat(&self, value_ms: u32, period: Duration) -> Beating {
+        let stream = self.stream.try_clone().unwrap();
+        Beating::start(stream, heartbeat(value_ms), period)
+    }
+
+    /// The next frame, or what came in its place within `patience`.
+    pub(crate) fn next(&mut self, patience: Duration) -> Got {
+        let until = Instant::now() + patience;
+        loop {
+            if let Some((kind, payload)) = self.take() {
+                return Got::Frame(Frame { at: Instant::now(), kind, payload });
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Got::Nothing;
+            }
+            self.stream.set_read_timeout(Some(left)).unwrap();
+            let mut piece = vec![0; 256 << 10];
+            match self.stream.read(&mut piece) {
+                Ok(0) => return Got::Eof,
+                Ok(count) => self.held.extend_from_slice(&piece[..count]),
+                Err(e) if e.kind() == ErrorKind::ConnectionReset => return Got::Reset,
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(e) => panic!("the mock's read: {e}"),
+            }
+        }
+    }
+
+    /// The next frame, which must come.
+    pub(crate) fn frame(&mut self) -> Frame {
+        match self.next(LONG) {
+            Got::Frame(frame) => frame,
+            other => panic!("a frame was to come, not {other:?}"),
+        }
+    }
+
+    /// The next frame that is no heartbeat.
+    pub(crate) fn no_heartbeat(&mut self) -> Frame {
+        loop {
+            let frame = self.frame();
+            if frame.kind != HEARTBEAT {
+                return frame;
+            }
+        }
+    }
+
+    /// All frames until the stream ends, and how it ended.
+    pub(crate) fn rest(&mut self) -> (Vec<Frame>, Got) {
+        let mut frames = Vec::new();
+        loop {
+            match self.next(LONG) {
+                Got::Frame(frame) => frames.push(frame),
+                end => return (frames, end),
+            }
+        }
+    }
+
+    /// All frames that come within `span`.
+    pub(crate) fn listen(&mut self, span: Duration) -> Vec<Frame> {
+        let until = Instant::now() + span;
+        let mut frames = Vec::new();
+        while let Got::Frame(frame) = self.next(until.saturating_duration_since(Instant::now())) {
+            frames.push(frame);
+        }
+        frames
+    }
+
+    /// Bytes that arrived and make no whole frame.
+    pub(crate) fn held(&self) -> usize {
+        self.held.len() - self.start
+    }
+
+    /// Ends our direction of the stream (FIN).
+    pub(crate) fn finish(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    fn take(&mut self) -> Option<(u8, Vec<u8>)> {
+        let bytes = &self.held[self.start..];
+        let length = u32::from_be_bytes(bytes.get(..4)?.try_into().unwrap()) as usize;
+        assert!(length > 0, "a frame of length 0");
+        let body = bytes.get(4..4 + length)?;
+        let (kind, payload) = (body[0], body[1..].to_vec());
+        assert!((1..=4).contains(&kind), "type {kind}: the stream has lost its frames");
+        self.start += 4 + length;
+        if self.start > self.held.len() / 2 {
+            self.held.drain(..std::mem::take(&mut self.start));
+        }
+        Some((kind, payload))
+    }
+}
+
+/// Two connected sockets on the loopback.
+pub(crate) fn tcp_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (theirs, _) = listener.accept().unwrap();
+    ours.set_nodelay(true).unwrap();
+    theirs.set_nodelay(true).unwrap();
+    (ours, theirs)
+}
+
+/// A thread of the mock's that writes the same bytes again and again.
+#[derive(Debug)]
+pub(crate) struct Beating {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Instant>>,
+}
+
+impl Beating {
+    pub(crate) fn start(mut stream: TcpStream, bytes: Vec<u8>, period: Duration) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut last = Instant::now();
+            while !stopped.load(Ordering::Relaxed) {
+                let before = Instant::now();
+                if stream.write_all(&bytes).is_err() {
+                    break;
+                }
+                last = before;
+                thread::park_timeout(period);
+            }
+            last
+        });
+        Self { stop, thread: Some(thread) }
+    }
+
+    /// Stops, and returns an instant from before the last write.
+    pub(crate) fn stop(mut self) -> Instant {
+        self.end().unwrap()
+    }
+
+    fn end(&mut self) -> Option<Instant> {
+        self.stop.store(true, Ordering::Relaxed);
+        let thread = self.thread.take()?;
+        thread.thread().unpark();
+        Some(thread.join().unwrap())
+    }
+}
+
+impl Drop for Beating {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

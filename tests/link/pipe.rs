@@ -1,0 +1,182 @@
+//! A stream in memory with a tiny buffer, whose every write can be made short, late or wrong: what
+//! a kernel does once in a while, it does always.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use peerbeat::link::Stream;
+
+/// One end of a pipe.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    reads: Arc<Half>,
+    writes: Arc<Half>,
+    timeouts: Mutex<Timeouts>,
+    hiccup: Mutex<Option<ErrorKind>>,
+    calls: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Timeouts {
+    read: Duration,
+    write: Duration,
+}
+
+/// One direction.
+#[derive(Debug)]
+struct Half {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    bytes: VecDeque<u8>,
+    capacity: usize,
+    /// No more bytes will come.
+    finished: bool,
+    /// Nobody will read them.
+    refused: bool,
+}
+
+/// Two ends: from the first to the second the pipe holds `capacity` bytes, back it holds enough.
+pub(crate) fn pipe(capacity: usize) -> (Pipe, Pipe) {
+    let [there, back] = [Half::new(capacity), Half::new(1000)].map(Arc::new);
+    let one = Pipe::new(Arc::clone(&back), Arc::clone(&there));
+    (one, Pipe::new(there, back))
+}
+
+impl Half {
+    fn new(capacity: usize) -> Self {
+        let state = State { bytes: VecDeque::new(), capacity, finished: false, refused: false };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Waits for `is_ready` or for the time to be up; `TimedOut`, the other kind than TCP's, says so.
+    fn wait(
+        &self,
+        timeout: Duration,
+        is_ready: impl Fn(&State) -> bool,
+    ) -> io::Result<MutexGuard<'_, State>> {
+        let until = Instant::now().checked_add(timeout);
+        let mut state = self.lock();
+        while !is_ready(&state) {
+            let left = match until {
+                Some(until) => until.saturating_duration_since(Instant::now()),
+                None => Duration::from_secs(3600),
+            };
+            if left.is_zero() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            state = self.changed.wait_timeout(state, left).unwrap().0;
+        }
+        Ok(state)
+    }
+}
+
+impl Pipe {
+    fn new(reads: Arc<Half>, writes: Arc<Half>) -> Self {
+        let timeouts = Mutex::new(Timeouts { read: Duration::MAX, write: Duration::MAX });
+        Self { reads, writes, timeouts, hiccup: Mutex::new(None), calls: AtomicU64::new(0) }
+    }
+
+    /// Every other write and read of this end does nothing and ends with this error kind.
+    pub(crate) fn hiccup(&self, kind: ErrorKind) {
+        *self.hiccup.lock().unwrap() = Some(kind);
+    }
+
+    fn stumble(&self) -> io::Result<()> {
+        match *self.hiccup.lock().unwrap() {
+            Some(kind) if self.calls.fetch_add(1, Ordering::Relaxed) % 2 == 0 => Err(kind.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes of this end fail from now on; its reads do not notice.
+    pub(crate) fn break_writes(&self) {
+        self.writes.lock().refused = true;
+        self.writes.changed.notify_all();
+    }
+
+    /// All bytes of the other end until it finishes.
+    pub(crate) fn read_all(&self) -> Vec<u8> {
+        let (mut all, mut piece) = (Vec::new(), [0; 4096]);
+        loop {
+            match self.read(&mut piece) {
+                Ok(0) => return all,
+                Ok(count) => all.extend_from_slice(&piece[..count]),
+                Err(e) => panic!("{e}"),
+            }
+        }
+    }
+}
+
+impl Stream for Pipe {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stumble()?;
+        let timeout = self.timeouts.lock().unwrap().read;
+        let is_ready = |state: &State| !state.bytes.is_empty() || state.finished || state.refused;
+        let mut state = self.reads.wait(timeout, is_ready)?;
+        let count = buffer.len().min(state.bytes.len());
+        for (place, byte) in buffer.iter_mut().zip(state.bytes.drain(..count)) {
+            *place = byte;
+        }
+        drop(state);
+        self.reads.changed.notify_all();
+        Ok(count)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.stumble()?;
+        let timeout = self.timeouts.lock().unwrap().write;
+        let is_ready =
+            |state: &State| state.bytes.len() < state.capacity || state.finished || state.refused;
+        let mut state = self.writes.wait(timeout, is_ready)?;
+        if state.finished || state.refused {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        let count = bytes.len().min(state.capacity - state.bytes.len());
+        state.bytes.extend(&bytes[..count]);
+        drop(state);
+        self.writes.changed.notify_all();
+        Ok(count)
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        assert!(!timeout.is_zero(), "a read timeout of zero");
+        self.timeouts.lock().unwrap().read = timeout;
+        Ok(())
+    }
+
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        assert!(!timeout.is_zero(), "a write timeout of zero");
+        self.timeouts.lock().unwrap().write = timeout;
+        Ok(())
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        if how != Shutdown::Read {
+            self.writes.lock().finished = true;
+            self.writes.changed.notify_all();
+        }
+        if how != Shutdown::Write {
+            self.reads.lock().refused = true;
+            self.reads.changed.notify_all();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        let _ended = self.shutdown(Shutdown::Both);
+    }
+}

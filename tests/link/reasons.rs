@@ -1,0 +1,96 @@
+//! One link, one reason: whoever ends it first, everybody is told the same.
+
+use std::sync::{Arc, Barrier};
+use std::thread;
+
+use peerbeat::link::{DownReason, Event, SendError};
+use peerbeat::protocol::{Bye, ByeCode};
+
+use crate::mock::{DATA, LONG, frame};
+use crate::rig::{Rig, Told, ms, options};
+
+fn named(name: usize) -> DownReason {
+    DownReason::Local { detail: format!("by {name}") }
+}
+
+#[test]
+fn of_many_ends_at_once_one_reason_stays() {
+    for round in 0..60 {
+        let rig = Rig::new(&options(50, 400));
+        let start = Arc::new(Barrier::new(8));
+        thread::scope(|scope| {
+            for name in 0..8 {
+                let (link, start) = (rig.link.clone(), Arc::clone(&start));
+                scope.spawn(move || {
+                    start.wait();
+                    match (name + round) % 4 {
+                        0 => link.close(),
+                        1 => link.end(named(name), None),
+                        2 => {
+                            let bye = Bye { code: ByeCode::CLOSE, text: "" };
+                            link.end(named(name), Some(&bye));
+                        }
+                        _ => while link.send(b"in between").is_ok() {},
+                    }
+                });
+            }
+        });
+        let (told, down) = rig.log.until_down();
+        assert!(told.is_empty(), "{told:?}");
+        assert_eq!(down.reason.word(), "local");
+        assert_eq!(rig.link.wait_down(LONG), Some(down.clone()));
+        assert_eq!(rig.link.send(b"after"), Err(SendError::Down(down.reason.clone())));
+        rig.link.end(named(99), None);
+        rig.link.close();
+        assert_eq!(rig.link.down(), Some(down));
+    }
+}
+
+#[test]
+fn end_inside_the_handler_tells_nothing_more() {
+    let rig = Rig::acting(&options(60_000, 5000), |link, told| {
+        if matches!(told, Told::Message(_)) {
+            link.end(named(1), None);
+            link.end(named(2), None);
+        }
+    });
+    rig.mock.say(&frame(DATA, b"x").repeat(100));
+    let (told, down) = rig.log.until_down();
+    assert_eq!((told.len(), down.reason), (1, named(1)));
+}
+
+#[test]
+fn end_from_another_thread_while_the_handler_is_busy_returns_at_once() {
+    let rig = Rig::acting(&options(60_000, 5000), |_, told| {
+        if matches!(told, Told::Message(_)) {
+            thread::sleep(ms(600));
+        }
+    });
+    rig.mock.say(&frame(DATA, b"x").repeat(100));
+    rig.log.message();
+    let began = std::time::Instant::now();
+    rig.link.end(named(1), None);
+    assert!(!rig.link.is_up());
+    assert!(began.elapsed() < ms(300));
+    let (told, down) = rig.log.until_down();
+    assert!(told.is_empty(), "told after the end: {told:?}");
+    assert_eq!(down.reason, named(1));
+}
+
+#[test]
+fn senders_that_were_writing_are_told_the_links_own_reason() {
+    let rig = Rig::new(&options(100, 200));
+    let link = rig.link.clone();
+    let waits = thread::spawn(move || {
+        loop {
+            if let Err(error) = link.send(&[0; 500_000]) {
+                return error;
+            }
+        }
+    });
+    let (told, down) = rig.log.until_down();
+    assert_eq!(down.reason, DownReason::Silent);
+    assert_eq!(waits.join().unwrap(), SendError::Down(down.reason));
+    let changes = |told: &Told| !matches!(told, Told::Event(Event::Late { .. }));
+    assert!(!told.iter().any(changes), "{told:?}");
+}

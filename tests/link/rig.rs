@@ -1,0 +1,208 @@
+//! A link with its mock, and a handler that writes down what it is told.
+
+use std::net::TcpStream;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use peerbeat::link::{Down, Event, Handler, Link, Options, Stream};
+use peerbeat::liveness::Settings;
+use peerbeat::protocol::Native;
+
+use crate::mock::{LONG, Mock};
+
+/// What a link told its handler.
+#[derive(Clone, Debug)]
+pub(crate) enum Told {
+    Message(Vec<u8>),
+    Event(Event),
+    Down(Down),
+}
+
+/// What a test does with what its link tells.
+type Act<S> = Box<dyn FnMut(&Link<S>, &Told) + Send>;
+
+/// A handler that notes what it is told, and when, and then acts.
+pub(crate) struct Notes<S: Stream> {
+    to: Sender<(Instant, Told)>,
+    act: Act<S>,
+}
+
+/// Reads the notes.
+#[derive(Debug)]
+pub(crate) struct Log(Receiver<(Instant, Told)>);
+
+/// A handler and its log; `act` is called after each note.
+pub(crate) fn notes<S: Stream>(
+    act: impl FnMut(&Link<S>, &Told) + Send + 'static,
+) -> (Notes<S>, Log) {
+    let (to, from) = mpsc::channel();
+    (Notes { to, act: Box::new(act) }, Log(from))
+}
+
+impl<S: Stream> Notes<S> {
+    fn note(&mut self, link: &Link<S>, told: Told) {
+        let _nobody_reads = self.to.send((Instant::now(), told.clone()));
+        (self.act)(link, &told);
+    }
+}
+
+impl<S: Stream> Handler<S, Native> for Notes<S> {
+    fn on_message(&mut self, link: &Link<S>, payload: &[u8]) {
+        self.note(link, Told::Message(payload.to_vec()));
+    }
+
+    fn on_event(&mut self, link: &Link<S>, event: &Event) {
+        self.note(link, Told::Event(event.clone()));
+    }
+
+    fn on_down(&mut self, link: &Link<S>, down: &Down) {
+        self.note(link, Told::Down(down.clone()));
+    }
+}
+
+impl Log {
+    /// The end, which must come; what was told before is dropped.
+    pub(crate) fn down(&self) -> (Instant, Down) {
+        self.find(|told| match told {
+            Told::Down(down) => Some(down.clone()),
+            _ => None,
+        })
+    }
+
+    /// The next message, which must come; events before it are dropped.
+    pub(crate) fn message(&self) -> Vec<u8> {
+        let found = self.find(|told| match told {
+            Told::Message(bytes) => Some(bytes.clone()),
+            Told::Down(down) => panic!("down: {down}"),
+            Told::Event(_) => None,
+        });
+        found.1
+    }
+
+    /// The next event of a kind, which must come; what was told before is dropped.
+    pub(crate) fn event<T>(&self, pick: impl Fn(&Event) -> Option<T>) -> (Instant, T) {
+        self.find(|told| match told {
+            Told::Event(event) => pick(event),
+            Told::Down(down) => panic!("down: {down}"),
+            Told::Message(_) => None,
+        })
+    }
+
+    /// The events that were told so far.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        let told = self.0.try_iter().filter_map(|(_, told)| match told {
+            Told::Event(event) => Some(event),
+            _ => None,
+        });
+        told.collect()
+    }
+
+    /// All that was told up to the end.
+    pub(crate) fn until_down(&self) -> (Vec<Told>, Down) {
+        let mut all = Vec::new();
+        loop {
+            match self.0.recv_timeout(LONG).expect("the link ends").1 {
+                Told::Down(down) => return (all, down),
+                told => all.push(told),
+            }
+        }
+    }
+
+    fn find<T>(&self, pick: impl Fn(&Told) -> Option<T>) -> (Instant, T) {
+        loop {
+            let (at, told) = self.0.recv_timeout(LONG).expect("something is told");
+            if let Some(found) = pick(&told) {
+                return (at, found);
+            }
+        }
+    }
+}
+
+/// A link, the mock at its other end, and what the link tells.
+#[derive(Debug)]
+pub(crate) struct Rig {
+    /// Before the link existed.
+    pub(crate) before: Instant,
+    pub(crate) link: Link,
+    pub(crate) mock: Mock,
+    pub(crate) log: Log,
+}
+
+impl Rig {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self::with(options, Native::default(), |_, _| {})
+    }
+
+    /// With a handler that acts on what it is told.
+    pub(crate) fn acting(
+        options: &Options,
+        act: impl FnMut(&Link<TcpStream>, &Told) + Send + 'static,
+    ) -> Self {
+        Self::with(options, Native::default(), act)
+    }
+
+    pub(crate) fn with(
+        options: &Options,
+        framing: Native,
+        act: impl FnMut(&Link<TcpStream>, &Told) + Send + 'static,
+    ) -> Self {
+        let (stream, mock) = Mock::pair();
+        let (notes, log) = notes(act);
+        let before = Instant::now();
+        let link = Link::start(stream, framing, &[], options, notes).unwrap();
+        Self { before, link, mock, log }
+    }
+}
+
+/// Options with a heartbeat-time, 0 for none, and a slack.
+pub(crate) fn options(heartbeat_time_ms: u64, slack_ms: u64) -> Options {
+    Options {
+        liveness: Settings {
+            heartbeat_time: Some(ms(heartbeat_time_ms)),
+            slack: ms(slack_ms),
+            heartbeat_time_min: ms(20),
+            ..Settings::default()
+        },
+        ..Options::default()
+    }
+}
+
+pub(crate) fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Waits for what must become true.
+pub(crate) fn wait_for(what: &str, is_true: impl Fn() -> bool) {
+    let until = Instant::now() + LONG;
+    while !is_true() {
+        assert!(Instant::now() < until, "{what}: it did not happen");
+        thread::sleep(ms(1));
+    }
+}
+
+/// Not late, asserted as loosely as a busy machine needs.
+pub(crate) fn assert_soon(began: Instant, at: Instant, what: &str) {
+    let took = at.saturating_duration_since(began);
+    assert!(took < Duration::from_secs(2), "{what} took {took:?}");
+}
+
+/// Fills the kernel and the queue until there is no room; returns the messages taken, each of
+/// `size` bytes that name its place.
+pub(crate) fn fill<S: Stream>(link: &Link<S>, size: usize) -> Vec<Vec<u8>> {
+    let mut taken = Vec::new();
+    loop {
+        let message = numbered(taken.len(), size);
+        match link.try_send(&message) {
+            Ok(()) => taken.push(message),
+            Err(peerbeat::link::SendError::Full) => return taken,
+            Err(e) => panic!("{e}"),
+        }
+    }
+}
+
+/// A message that names its place in the first four bytes and repeats it to its end.
+pub(crate) fn numbered(place: usize, size: usize) -> Vec<u8> {
+    let word = u32::try_from(place).unwrap().to_be_bytes();
+    word.iter().copied().cycle().take(size).collect()
+}
