@@ -13,7 +13,7 @@ use crate::protocol::Framing;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// What this side was configured with; `None` = it asks for nothing.
+    /// What this side was configured with, or given to send by; `None` = it asks for nothing.
     pub configured: Option<Duration>,
     /// What the program set on the living link, the last time that it was smaller.
     pub set: Option<Duration>,
@@ -116,7 +116,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let now = shared.clock.now();
         let in_force = state.pulse.in_force();
         let set = state.lowering.as_ref().map(|lowering| lowering.value);
-        let configured = settings.heartbeat_time.filter(|value| !value.is_zero());
+        let configured = settings.given.map_or(settings.heartbeat_time, |given| given.send);
+        let configured = configured.filter(|value| !value.is_zero());
         let expected = match settings.given {
             Some(given) => given.expect.filter(|value| !value.is_zero()),
             None => state.judged_by(&shared.options, now),
@@ -273,12 +274,12 @@ impl fmt::Display for Explanation {
             }
             _ => writeln!(f, "no limit; slack {:?}", self.slack)?,
         }
-        for (who, late) in [("the peer", &self.peer_lateness), ("we", &self.own_lateness)] {
+        for (who, late) in [("the peer was", &self.peer_lateness), ("we were", &self.own_lateness)]
+        {
             let Spread { count, p50, p999, max, .. } = late;
-            let verb = if who == "we" { "were" } else { "was" };
             writeln!(
                 f,
-                "{who} {verb} late by {p50:.1?} (p50), {p999:.1?} (p99.9), {max:.1?} (max) of {count}"
+                "{who} late by {p50:.1?} (p50), {p999:.1?} (p99.9), {max:.1?} (max) of {count}"
             )?;
         }
         writeln!(

@@ -255,6 +255,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
         state.writing = true;
         drop(state);
         let written = shared.write(&*stream, &bytes, PATIENCE);
+        // Before the lock: whoever finds nobody writing may rely on the descriptor being closed.
+        drop(stream);
         let now = shared.clock.now();
         let mut state = shared.lock();
         state.writing = false;
@@ -263,8 +265,10 @@ impl<S: Stream, F: Framing> Link<S, F> {
             Ok(count) => count,
             Err(e) if is_timeout(e.kind()) => 0,
             Err(e) => {
-                let reason = DownReason::io(&e);
-                state.broken = Some(reason.clone());
+                let broken = DownReason::io(&e);
+                // An end cuts a write off: then the end's reason is the one to tell.
+                let reason = state.reason.clone().unwrap_or_else(|| broken.clone());
+                state.broken = Some(broken);
                 // The caller is told; messages that were accepted before are counted.
                 flight.bytes.truncate(own);
                 flight.messages -= 1;

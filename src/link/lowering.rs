@@ -3,11 +3,11 @@
 //! The heartbeat-time is in force for sending at once, and announced at once (H1). The peer can be
 //! held to it only after it had time to hear of it: one old limit after the kernel took the
 //! announcement. Until then both verdicts, on silence and on a stuck write, go by the old one. The
-//! slack is ours alone: a greater one holds at once, a smaller one for what begins after it was set.
-//! So no change kills a healthy peer (lesson 8).
+//! slack is ours alone: a greater one holds at once, a smaller one for what begins after it was
+//! set. So no change kills a healthy peer (lesson 8).
 //!
-//! The reader owns the watch and takes over what was set at its next wake, which is never later than
-//! the old limit; until it has, the sender thread leaves every verdict to it.
+//! The reader owns the watch and takes over what was set at its next wake, which is never later
+//! than the old limit; until it has, the sender thread leaves every verdict to it.
 //!
 //! Invariant: a heartbeat-time in force only ever becomes smaller.
 
@@ -61,7 +61,11 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// after the announcement was written, or as soon as the peer announces the same. The reader
     /// tells [`Event::HeartbeatTime`](super::Event::HeartbeatTime) with cause `Local` at its next
     /// wake: when bytes arrive, at the latest before the old limit. Where no heartbeat-time was in
-    /// force the reader looks every 5 s, so that the first limit can be that much late.
+    /// force the reader looks every 5 s, so that the first limit can be that much late. Where
+    /// negotiation is off nothing tells the peer, and only our sending changes.
+    ///
+    /// Where the values were [given](crate::liveness::Settings::given) by the protocol, the peer
+    /// does not hear of it, so that only our own sending follows.
     ///
     /// # Errors
     /// The reason, where the link has ended.
@@ -74,6 +78,10 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let held = state.pulse.in_force();
         let old_value = state.judged_by(&shared.options, shared.clock.now());
         if state.pulse.lower(value) {
+            if shared.options.liveness.given.is_some() {
+                shared.wake_sender(&mut state);
+                return Ok(HeartbeatChange::InForce);
+            }
             let value = state.pulse.in_force().unwrap_or(value);
             // A change that has not been told yet and this one are told as one.
             let from = match state.lowering.as_ref().filter(|before| !before.told) {
@@ -172,8 +180,8 @@ impl<S> State<S> {
         Settings { slack: self.slack, ..options.liveness }.stall_tolerance()
     }
 
-    /// The heartbeat-time by which a stuck write is judged at `now`. Where the directions were given
-    /// values of their own, the greater one counts.
+    /// The heartbeat-time by which a stuck write is judged at `now`. Where the directions were
+    /// given values of their own, the greater one counts.
     pub(super) fn judged_by(&self, options: &Options, now: Time) -> Option<Duration> {
         match &self.lowering {
             Some(Lowering { until, old_value, .. }) if until.is_none_or(|until| now < until) => {

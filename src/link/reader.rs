@@ -93,6 +93,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             let bye = Bye { code: ByeCode::CLOSE, text: "" };
             self.link.end(DownReason::Local { detail }, Some(&bye));
         }
+        self.drain();
         let down = self.finish();
         match read {
             Ok(()) => down,
@@ -117,7 +118,6 @@ impl<S: Stream, F: Framing> Reader<S, F> {
                 Verdict::Wait { next } => self.read(&stream, handler, next),
             }
         }
-        self.drain(&stream);
     }
 
     /// Waits for bytes, at the latest until `next`, and hands on what they make.
@@ -138,7 +138,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             self.tell(handler, &Event::Stalled { late });
         }
         match read {
-            Ok(0) => self.link.end(DownReason::Eof, None),
+            Ok(0) => self.handle_end(),
             Ok(count) => self.handle_received(handler, count),
             Err(e) if is_timeout(e.kind()) => {}
             Err(e) => self.link.end(DownReason::io(&e), None),
@@ -156,6 +156,28 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let parked = stream.wait_readable();
         shared.silent_at.store(Time::NEVER.as_nanos(), Ordering::SeqCst);
         parked
+    }
+
+    /// The stream has ended. The kernel tells an error of a socket once, to whoever asks first, and
+    /// everybody else that the stream is over: where a write of ours was told, or is being told
+    /// now, it knows why.
+    fn handle_end(&self) {
+        let shared = self.link.shared();
+        let mut state = shared.lock();
+        let until = shared.clock.now() + LINGER;
+        state.room_waiters += 1;
+        while state.writing && state.reason.is_none() && shared.clock.now() < until {
+            state = shared.wait_until(state, until);
+        }
+        state.room_waiters -= 1;
+        // A write to a stream that is over says only that.
+        let told = |kind: &io::ErrorKind| *kind != io::ErrorKind::BrokenPipe;
+        let reason = match &state.broken {
+            Some(reason @ DownReason::Io { kind, .. }) if told(kind) => reason.clone(),
+            _ => DownReason::Eof,
+        };
+        drop(state);
+        self.link.end(reason, None);
     }
 
     fn handle_received<H: Handler<S, F>>(&mut self, handler: &mut H, count: usize) {
@@ -307,16 +329,15 @@ impl<S: Stream, F: Framing> Reader<S, F> {
 
     /// Reads and drops while the goodbye is under way: closing a socket with unread bytes resets
     /// the connection, and a reset destroys the goodbye.
-    fn drain(&mut self, stream: &S) {
-        let shared = self.link.shared();
-        let Some(until) = shared.lock().leave_until else { return };
+    fn drain(&mut self) {
+        let (shared, Some(stream)) = (self.link.shared(), &self.stream) else { return };
         self.decoder.discard();
-        loop {
-            let left = until.since(shared.clock.now());
-            if left.is_zero() {
-                return;
-            }
-            let _shut = stream.set_read_timeout(left.max(LOOK));
+        // What is unread when the sender has shut the stream stays unread: a peer that only writes
+        // learns of the end by the reset that follows. A socket that was read empty after that is
+        // closed in silence, its window shut, and such a peer is stuck for the minute that the
+        // kernel remembers it.
+        while shared.lock().leaving {
+            let _shut = stream.set_read_timeout(LINGER);
             match stream.read(self.decoder.spare()) {
                 Ok(0) => return,
                 Ok(_) => {}
@@ -339,7 +360,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             sender => std::mem::forget(sender),
         }
         let mut state = shared.lock();
-        while state.writing && !shared.is_forked_child() {
+        while (state.writing || state.shutting) && !shared.is_forked_child() {
             state = shared.wait_until(state, shared.clock.now() + LINGER);
         }
         if let Some(mut left) = state.handover.take() {

@@ -220,9 +220,8 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             state.handle_data_sent(self.shared.options.liveness.mode, now);
         }
         state.in_flight = self.flight.rest().len();
-        if self.flight.is_empty() && self.patience != PATIENCE {
-            self.set_patience(PATIENCE);
-        }
+        // The next wait tells us when the kernel stopped accepting: the shorter it is the better.
+        self.set_patience(PATIENCE);
     }
 
     /// Decides about a write of which the kernel took nothing: wait longer, or `write-stalled`.
@@ -318,15 +317,16 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         while whole && !state.reader_done && self.shared.clock.now() < until {
             state = self.shared.wait_until(state, until);
         }
+        state.leaving = false;
         drop(state);
         shut(&*self.stream, Shutdown::Both);
         self.shared.lock()
     }
 
-    /// Writes the whole flight, and says whether it was done in time.
+    /// Writes the whole flight, and says whether it was done in time. Where this thread comes too
+    /// late it still writes once.
     fn write_until(&mut self, until: Time) -> bool {
         while !self.flight.is_empty() {
-            // Once in any case: a thread that came late still says what the kernel takes at once.
             let left = until.since(self.shared.clock.now());
             self.set_patience(left.min(PATIENCE));
             let written = self.shared.write(&*self.stream, self.flight.rest(), self.patience);
@@ -359,8 +359,9 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
 /// How long a write may wait for the kernel before we look around: the wait of a program's thread
 /// that found the link idle and the socket's buffer full. The rest is then the sender's.
 pub(super) const PATIENCE: Duration = Duration::from_millis(10);
-/// The longest wait of a stuck write. Short, so that a slow reader that does read is seen to.
-const PATIENCE_MAX: Duration = Duration::from_millis(250);
+/// The longest wait of a stuck write: an end waits for it, and promises to take no longer than a
+/// tenth of a second.
+const PATIENCE_MAX: Duration = Duration::from_millis(50);
 /// The shortest: the kernel makes a tick of it.
 const LOOK: Duration = Duration::from_millis(1);
 /// Shorter waits are made in one go; longer ones in steps, as the kernel rounds long timeouts.

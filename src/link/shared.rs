@@ -72,6 +72,8 @@ pub(super) struct State<S> {
     pub(super) in_flight: usize,
     /// Somebody is in a write, without the lock.
     pub(super) writing: bool,
+    /// Somebody is in a shutdown, without the lock.
+    pub(super) shutting: bool,
     /// What a program's thread could not write whole; the sender goes on with it.
     pub(super) handover: Option<Flight>,
     /// A buffer kept for the next direct write.
@@ -95,8 +97,8 @@ pub(super) struct State<S> {
     pub(super) reason: Option<DownReason>,
     pub(super) ended_at: Time,
     pub(super) farewell: Option<Farewell>,
-    /// Until when the reader reads and drops while the goodbye is under way.
-    pub(super) leave_until: Option<Time>,
+    /// The goodbye is under way: the reader reads and drops until the sender has shut the stream.
+    pub(super) leaving: bool,
     pub(super) reader_done: bool,
     pub(super) unsent: Unsent,
     pub(super) down: Option<Down>,
@@ -134,6 +136,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             queued_messages: 0,
             in_flight: 0,
             writing: false,
+            shutting: false,
             handover: None,
             scratch: Vec::new(),
             hot: false,
@@ -148,7 +151,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             reason: None,
             ended_at: now,
             farewell: None,
-            leave_until: None,
+            leaving: false,
             reader_done: false,
             unsent: Unsent::default(),
             down: None,
@@ -250,19 +253,25 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         state.ended_at = self.clock.now();
         state.sender_waits = false;
         state.farewell = farewell.map(|(mut farewell, bye)| {
-            // Under the lock, as all encoding: no message may be numbered after it and leave before.
+            // Under the lock, as all encoding: no message may be numbered after it and leave
+            // before.
             if let Some(bye) = bye {
                 self.framing.encode_bye(bye, &mut farewell.bye);
             }
             farewell
         });
-        state.leave_until = state.farewell.as_ref().map(|farewell| farewell.until + LINGER);
-        let abrupt = state.farewell.is_none();
+        state.leaving = state.farewell.is_some();
         self.ended.store(true, Ordering::Release);
-        let stream = state.stream.clone();
-        drop(state);
-        if let (true, Some(stream)) = (abrupt, stream) {
+        if !state.leaving
+            && let Some(stream) = state.stream.clone()
+        {
+            state.shutting = true;
+            drop(state);
             shut(&*stream, std::net::Shutdown::Both);
+            drop(stream);
+            self.lock().shutting = false;
+        } else {
+            drop(state);
         }
         self.changed.notify_all();
     }

@@ -114,8 +114,8 @@ impl Liveness {
         self.pulse.lower(value)
     }
 
-    /// Sets the slack while connected: a greater one holds at once, a smaller one from the next byte
-    /// that arrives. It is ours alone and never sent.
+    /// Sets the slack while connected: a greater one holds at once, a smaller one from the next
+    /// byte that arrives. It is ours alone and never sent.
     pub fn set_slack(&mut self, slack: Duration) {
         self.waits_until = Time::NEVER;
         self.watch.set_slack(slack);

@@ -108,15 +108,16 @@ impl Pulse {
         (self.clocked_from() + in_force).min(self.announce_at().unwrap_or(Time::NEVER))
     }
 
-    /// How much later than promised bytes are that go out at `now` (lesson 56); zero in time. `None`
-    /// where nothing is promised: without a value in force, or while it has not been announced.
+    /// How much later than promised bytes are that go out at `now` (lesson 56); zero in time.
+    /// `None` where nothing is promised: without a value in force, or while it has not been
+    /// announced.
     pub fn lateness(&self, now: Time) -> Option<Duration> {
         let promised = self.in_force.filter(|value| self.announced == Some(*value))?;
         Some(now.since(self.clocked_from() + promised))
     }
 
-    /// How many heartbeats data has made needless since the last one (H3): the whole heartbeat-times
-    /// from that one to the last byte that was sent. None with [`Mode::Always`].
+    /// How many heartbeats data has made needless since the last one (H3): the whole
+    /// heartbeat-times from that one to the last byte that was sent. None with [`Mode::Always`].
     pub fn suppressed(&self) -> u64 {
         let (Some(value), Mode::Idle) = (self.in_force, self.settings.mode) else { return 0 };
         let busy = self.last_sent.since(self.last_beat).as_nanos() / value.as_nanos().max(1);

@@ -149,10 +149,10 @@ impl Watch {
     }
 
     /// Lowers what we expect of the peer to `value` from the instant `from` on: one old limit after
-    /// the announcement was written, when the peer can be held to it. Greater values change nothing,
-    /// nor does zero. Of two that wait, the smaller one stays, with its own instant: until then the
-    /// peer has the benefit of the old limit. Where negotiation is off nothing tells the peer, so
-    /// nothing changes.
+    /// the announcement was written, when the peer can be held to it. Greater values change
+    /// nothing, nor does zero. Of two that wait, the smaller one stays, with its own instant: until
+    /// then the peer has the benefit of the old limit. Where negotiation is off nothing tells the
+    /// peer, so nothing changes.
     pub fn lower_from(&mut self, value: Duration, from: Time) {
         if !self.settings.negotiates() {
             return;
@@ -163,9 +163,9 @@ impl Watch {
         }
     }
 
-    /// Sets the slack while connected. A greater one holds at once; a smaller one from the next byte
-    /// that arrives: a silence is never judged by less than it began with, so no change kills a
-    /// healthy peer (lesson 8), and a dead one is gone by the old limit. Where several are set in
+    /// Sets the slack while connected. A greater one holds at once; a smaller one from the next
+    /// byte that arrives: a silence is never judged by less than it began with, so no change kills
+    /// a healthy peer (lesson 8), and a dead one is gone by the old limit. Where several are set in
     /// one silence, the last one is for the next. [`Settings::stall_tolerance`] follows the slack.
     pub fn set_slack(&mut self, slack: Duration) {
         self.smaller_slack = Some(slack).filter(|slack| *slack < self.settings.slack);

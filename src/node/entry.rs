@@ -115,7 +115,8 @@ impl Entry {
         self.values().slack = Some(slack);
     }
 
-    /// Records the link that has come up, made with `settings`, and gives it what was set meanwhile.
+    /// Records the link that has come up, made with `settings`, and gives it what was set
+    /// meanwhile.
     pub(super) fn begin_link(&self, link: &Link, settings: &Settings) {
         self.counts().link = Some(link.clone());
         let now = self.liveness();

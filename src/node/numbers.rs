@@ -172,8 +172,9 @@ impl Peer {
         changed.unwrap_or(HeartbeatChange::NextConnection)
     }
 
-    /// Sets the slack, on the living link as [`Link::set_slack`](crate::link::Link::set_slack) does,
-    /// and on the next ones, until a [reload](Node::reload) brings another value of the file's.
+    /// Sets the slack, on the living link as [`Link::set_slack`](crate::link::Link::set_slack)
+    /// does, and on the next ones, until a [reload](Node::reload) brings another value of the
+    /// file's.
     pub fn set_slack(&self, slack: Duration) -> HeartbeatChange {
         self.entry.set_slack(slack);
         match self.link().ok().and_then(|link| link.set_slack(slack).ok()) {

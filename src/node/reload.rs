@@ -10,12 +10,11 @@
 use std::fmt;
 use std::io;
 use std::sync::{Arc, PoisonError};
-use std::thread::JoinHandle;
 
 use super::Node;
 use super::entry::Entry;
 use super::error::ReloadError;
-use super::shared::{Roster, Shared, join_all};
+use super::shared::{Dialling, Roster, Shared, join_all};
 use super::supervisor::spawn_dialler;
 use crate::config::{Config, PeerConfig, Port};
 use crate::link::HeartbeatChange;
@@ -54,13 +53,13 @@ impl Node {
     /// Peers are the same where their [names](super::Peer::name) are. Of one that is still there a
     /// smaller heartbeat-time and any slack act on its living link as
     /// [`Peer::set_heartbeat_time`](super::Peer::set_heartbeat_time) and
-    /// [`Peer::set_slack`](super::Peer::set_slack) do, all else from its next connection or dial on;
-    /// what did not change is not touched, and keeps what the program has set. Returns when all is
-    /// begun: links that are closed report their end by and by. May be called from handlers.
+    /// [`Peer::set_slack`](super::Peer::set_slack) do, all else from its next connection or dial
+    /// on; what did not change is not touched, and keeps what the program has set. Returns when all
+    /// is begun: links that are closed report their end by and by. May be called from handlers.
     ///
     /// # Errors
-    /// Nothing is changed where `datasrc-port` or `datasrc-interface` differ, which take a new node,
-    /// where a thread cannot be made, and where the node does not run any more.
+    /// Nothing is changed where `datasrc-port` or `datasrc-interface` differ, which take a new
+    /// node, where a thread cannot be made, and where the node does not run any more.
     pub fn reload(&self, config: Config) -> Result<Reload, ReloadError> {
         let shared = &self.shared;
         let _one_at_a_time = shared.reloading.lock().unwrap_or_else(PoisonError::into_inner);
@@ -117,7 +116,7 @@ impl Plan {
     }
 
     /// Makes the threads that will be needed; they wait until their peer may be dialled.
-    fn spawn(&self, shared: &Arc<Shared>) -> io::Result<Vec<(Arc<Entry>, JoinHandle<()>)>> {
+    fn spawn(&self, shared: &Arc<Shared>) -> io::Result<Vec<Dialling>> {
         let mut threads = Vec::new();
         for (entry, _, peer) in &self.peers {
             if peer.addresses().is_empty() || entry.has_dialler() {
@@ -157,10 +156,7 @@ impl Plan {
 
 /// Ends the threads of peers that will not be; gives back those of peers that are there, which have
 /// nothing to do and wait.
-fn give_up(
-    plan: &Plan,
-    threads: Vec<(Arc<Entry>, JoinHandle<()>)>,
-) -> Vec<(Arc<Entry>, JoinHandle<()>)> {
+fn give_up(plan: &Plan, threads: Vec<Dialling>) -> Vec<Dialling> {
     let is_known = |entry: &Arc<Entry>| {
         plan.peers.iter().any(|(other, known, _)| *known && Arc::ptr_eq(other, entry))
     };

@@ -61,7 +61,7 @@ struct State {
     config: Arc<Config>,
     roster: Roster,
     /// The threads that dial, those of peers that are gone included until they have ended.
-    diallers: Vec<(Arc<Entry>, JoinHandle<()>)>,
+    diallers: Vec<Dialling>,
     /// Accepted connections whose handshake is under way.
     handshakes: HashMap<u64, Arc<TcpStream>>,
     last_handshake: u64,
@@ -72,6 +72,9 @@ struct State {
 
 /// The peers, in the order of the configuration.
 pub(super) type Roster = Arc<[Arc<Entry>]>;
+
+/// A thread and the peer that it dials.
+pub(super) type Dialling = (Arc<Entry>, JoinHandle<()>);
 
 impl Shared {
     pub(super) fn new(
@@ -120,8 +123,8 @@ impl Shared {
         &self,
         config: Config,
         roster: Roster,
-        diallers: Vec<(Arc<Entry>, JoinHandle<()>)>,
-    ) -> Result<(), Vec<(Arc<Entry>, JoinHandle<()>)>> {
+        diallers: Vec<Dialling>,
+    ) -> Result<(), Vec<Dialling>> {
         let config = Arc::new(config);
         let mut state = self.lock();
         if state.phase >= Phase::Stopping {
@@ -139,11 +142,11 @@ impl Shared {
         Ok(())
     }
 
-    pub(super) fn add_diallers(&self, diallers: Vec<(Arc<Entry>, JoinHandle<()>)>) {
+    pub(super) fn add_diallers(&self, diallers: Vec<Dialling>) {
         self.lock().diallers.extend(diallers);
     }
 
-    pub(super) fn take_diallers(&self) -> Vec<(Arc<Entry>, JoinHandle<()>)> {
+    pub(super) fn take_diallers(&self) -> Vec<Dialling> {
         mem::take(&mut self.lock().diallers)
     }
 

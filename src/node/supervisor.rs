@@ -17,7 +17,7 @@ use super::accept::accept_all;
 use super::dial::dial_peer;
 use super::entry::Entry;
 use super::listen::{Listener, Waker};
-use super::shared::{Phase, Shared, guarded, join_all};
+use super::shared::{Dialling, Phase, Shared, guarded, join_all};
 
 /// The threads that live as long as the node.
 struct Crew {
@@ -26,7 +26,7 @@ struct Crew {
     /// Tells nothing but that the last accepting thread is gone.
     accepting_over: Receiver<()>,
     /// With the peer that each dials; the node's once all of them are made.
-    dialling: Vec<(Arc<Entry>, JoinHandle<()>)>,
+    dialling: Vec<Dialling>,
 }
 
 /// Makes the threads and lets them run.

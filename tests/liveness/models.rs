@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{EDGES, NS, ms};
-use peerbeat::liveness::{Beat, Mode, Pulse, Settings, Time, Verdict, Watch};
+use peerbeat::liveness::{Beat, Given, Mode, Pulse, Settings, Time, Verdict, Watch};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -21,10 +21,16 @@ fn some_settings() -> impl Strategy<Value = Settings> {
     let slack = prop_oneof![Just(ms(0)), Just(NS), (0u64..4000).prop_map(ms)];
     let floor =
         prop_oneof![Just(ms(0)), Just(ms(100)), (0u64..300_000).prop_map(Duration::from_micros)];
-    (heartbeat_time, slack, floor, any::<bool>()).prop_map(
-        |(heartbeat_time, slack, floor, idle)| {
+    let given = prop_oneof![
+        3 => Just(None),
+        1 => (0u64..6000, 0u64..6000).prop_map(|(send, expect)| {
+            Some(Given { send: Some(ms(send)), expect: Some(ms(expect)) })
+        }),
+    ];
+    (heartbeat_time, slack, floor, any::<bool>(), given).prop_map(
+        |(heartbeat_time, slack, floor, idle, given)| {
             let mode = if idle { Mode::Idle } else { Mode::Always };
-            Settings { heartbeat_time, slack, mode, heartbeat_time_min: floor, given: None }
+            Settings { heartbeat_time, slack, mode, heartbeat_time_min: floor, given }
         },
     )
 }
@@ -48,7 +54,8 @@ fn floor(settings: &Settings) -> Duration {
 }
 
 fn raise(settings: &Settings, received: u32) -> Option<Duration> {
-    (received > 0).then(|| ms(received.into()).max(floor(settings)))
+    let is_taken = received > 0 && settings.given.is_none();
+    is_taken.then(|| ms(received.into()).max(floor(settings)))
 }
 
 #[derive(Clone, Debug)]
@@ -98,7 +105,7 @@ impl Sender {
     /// From when on an announcement may go out, where there is something to announce.
     fn announces_from(&self) -> Option<Time> {
         let last = self.beats.last().map(|(_, value)| *value);
-        if self.in_force() == last {
+        if self.in_force() == last || self.settings.given.is_some() {
             return None;
         }
         let mut changes = self.beats.windows(2).filter(|pair| pair[0].1 != pair[1].1);
@@ -301,8 +308,8 @@ proptest! {
         steps in vec(some_send(), 1..60),
     ) {
         let mut pulse = Pulse::new(&settings, Time::ZERO);
-        let configured = settings.heartbeat_time.and_then(travels);
-        let values = configured.into_iter().collect();
+        let starts = settings.given.map_or(settings.heartbeat_time, |given| given.send);
+        let values = starts.and_then(travels).into_iter().collect();
         let mut model = Sender { settings, bytes: vec![], beats: vec![], values };
         let mut now = Time::ZERO;
         for step in steps {
@@ -356,11 +363,12 @@ proptest! {
         steps in vec(some_hear(), 1..60),
     ) {
         let mut watch = Watch::new(&settings, Time::ZERO);
+        let starts = settings.given.map_or(settings.heartbeat_time, |given| given.expect);
         let mut model = Receiver {
             settings,
             bytes: vec![],
             held: vec![],
-            values: settings.heartbeat_time.and_then(travels).into_iter().collect(),
+            values: starts.and_then(travels).into_iter().collect(),
             beats: vec![],
             lowered: vec![],
             slacks: vec![settings.slack],
@@ -412,7 +420,8 @@ proptest! {
                 }
                 Hear::Lower(value, wait) => {
                     watch.lower_from(value, now + wait);
-                    model.lowered.extend(travels(value).map(|value| (now, value, now + wait)));
+                    let value = travels(value).filter(|_| settings.given.is_none());
+                    model.lowered.extend(value.map(|value| (now, value, now + wait)));
                 }
             }
             next = check_poll(&mut watch, &mut model, now)?;

@@ -187,12 +187,32 @@ fn whoever_goes_before_hello_is_told_of_as_gone() {
     half.say(&hello("friend", "", 0)[..9]);
     half.cut();
     assert_eq!(house.book.wait_refused(2).0, RefusedReason::Gone);
-    // HELLO, and gone before it could be answered: it must not replace the friend.
-    let mut gone = house.stranger();
-    gone.say(&hello("friend", "", 0));
-    gone.cut();
-    house.book.wait_refused(2);
     house.assert_unharmed();
+}
+
+// A connection that its peer has given up must not take the place of the one it made instead.
+#[test]
+fn a_hello_from_a_connection_that_is_closed_already_replaces_nothing() {
+    let (node, book) = start(TEXT);
+    // The end comes right behind the HELLO; that the node looks between the two is bad luck.
+    for attempt in 1..=50 {
+        let friend = Mock::greet(addr(&node), "friend");
+        let mut gone = Mock::dial(addr(&node));
+        gone.say(&hello("friend", "", 0));
+        gone.cut();
+        let turned_away = book.wait_for("an answer", |book| {
+            let gone = book.iter().filter_map(Seen::refused).any(|(r, _)| r == RefusedReason::Gone);
+            let downs = book.iter().filter(|seen| seen.down().is_some()).count();
+            (gone || downs == 2 * attempt).then_some(gone)
+        });
+        if turned_away {
+            assert!(node.peer("friend").unwrap().is_up());
+            assert_eq!(book.count(|seen| seen.down().is_some()), 2 * (attempt - 1));
+            return;
+        }
+        drop(friend);
+    }
+    panic!("none of 50 was turned away: {:#?}", book.all());
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! `run`: the node of a configuration file, and a line for everything that happens to its peers.
 //!
-//! The node's threads print; this thread only sends and counts where asked to, and waits for the end. A line is
-//! flushed at once, and stamped while the output is held, so that lines are in the order of their
-//! times. Messages that could not be sent or echoed are counted and told at the end.
+//! The node's threads print; this thread only sends and counts where asked to, and waits for the
+//! end. A line is flushed at once, and stamped while the output is held, so that lines are in the
+//! order of their times. Messages that could not be sent or echoed are counted and told at the end.
 
 mod line;
 mod numbers;
@@ -260,7 +260,8 @@ impl Ticks {
     }
 
     /// Whether a tick is due. The next one comes an interval after this one was due; where that is
-    /// past already (we were stopped), one interval from now: no burst makes up for what was missed.
+    /// past already (we were stopped), one interval from now: no burst makes up for what was
+    /// missed.
     fn take(&mut self, now: Instant) -> bool {
         let (Some(every), Some(due)) = (self.every, self.next.filter(|due| now >= *due)) else {
             return false;
