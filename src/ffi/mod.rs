@@ -5,7 +5,7 @@
 //! arguments, calls the same Rust that everybody calls, and translates the answer. `unsafe` lives
 //! here alone, one operation at a time.
 //!
-//! Invariant: no body runs outside a [guard](guard), so that a panic never leaves us; and no handle
+//! Invariant: no body runs outside a guard, so that a panic never leaves us; and no handle
 //! of a parent process is touched in a forked child.
 //!
 //! # Safety
