@@ -8,7 +8,7 @@ use std::ffi::{CStr, c_char, c_int};
 use std::fmt::Display;
 use std::io;
 
-use super::guard;
+use super::guard::guard;
 use super::pointer;
 use crate::link::{RecvError, SendError};
 use crate::node::StartError;
@@ -147,13 +147,13 @@ pub(super) fn keep(detail: String) {
 /// The words for a status code; static, never null.
 #[unsafe(no_mangle)]
 pub extern "C" fn peerbeat_strerror(code: c_int) -> *const c_char {
-    guard::value(c"".as_ptr(), || words(code).as_ptr())
+    guard(|| words(code).as_ptr())
 }
 
 /// Copies the details of this thread's last failure and returns their whole length.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_last_error(buf: *mut c_char, cap: usize) -> usize {
-    guard::value(0, || {
+    guard(|| {
         let detail = LAST.try_with(|last| last.borrow().clone()).unwrap_or_default();
         // SAFETY: the caller's buffer, as the header says.
         unsafe { pointer::copy_text(&detail, buf, cap) };

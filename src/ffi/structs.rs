@@ -161,7 +161,8 @@ pub struct PeerbeatState {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct PeerbeatLiveness {
-    pub(super) opaque: [u64; 64],
+    /// Not for the host.
+    pub opaque: [u64; 64],
 }
 
 impl Default for PeerbeatLiveness {

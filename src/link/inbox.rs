@@ -322,7 +322,7 @@ impl Inner {
 
     /// Looks for a message, in the buffer behind where there is none in front.
     fn look(&self, front: &mut Front) -> Result<Look, RecvError> {
-        if front.borrower == Some(thread::current().id()) {
+        if front.borrower.is_some_and(|borrower| borrower == thread::current().id()) {
             return Err(RecvError::Borrowed);
         }
         let is_free = front.borrower.is_none();

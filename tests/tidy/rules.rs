@@ -26,7 +26,7 @@ const LONG_HEADS: &[(&str, &str)] = &[
     ("src/config/mod.rs", "the file format whole"),
     ("src/link/mod.rs", "why the threads of a link are as they are"),
     ("src/node/mod.rs", "the life of a node, for its users"),
-    ("src/sim/mod.rs", "how users write their own tests with it"),
+    ("src/sim/mod.rs", "the guide for those who test with it, with its examples"),
     ("src/node/handshake.rs", "the page of those who make single links, with its example"),
 ];
 

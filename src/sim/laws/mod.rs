@@ -1,6 +1,6 @@
 //! What must hold in every run, judged from the record alone.
 //!
-//! The checker knows the rules of the [protocol](crate::protocol) and the raw history: bytes
+//! The checker knows the rules of the [wire protocol](crate::protocol) and the raw history: bytes
 //! written, arrived and read, processes stopped, readers held. It never looks into
 //! [`Pulse`](crate::liveness::Pulse), [`Watch`](crate::liveness::Watch) or an end, so a mistake in
 //! them is not repeated here.
