@@ -180,6 +180,23 @@ struct Receiver {
 }
 
 impl Receiver {
+    fn new(settings: Settings) -> Self {
+        let starts = settings.given.map_or(settings.heartbeat_time, |given| given.expect);
+        Self {
+            settings,
+            bytes: vec![],
+            held: vec![],
+            values: starts.and_then(travels).into_iter().collect(),
+            beats: vec![],
+            lowered: vec![],
+            slacks: vec![settings.slack],
+            stalls: vec![],
+            lates: vec![],
+            clamps: 0,
+            floods: 0,
+        }
+    }
+
     fn in_force(&self, now: Time) -> Option<Duration> {
         let mut values = self.values.clone();
         let mut waiting: Option<(Duration, Time)> = None;
@@ -363,20 +380,7 @@ proptest! {
         steps in vec(some_hear(), 1..60),
     ) {
         let mut watch = Watch::new(&settings, Time::ZERO);
-        let starts = settings.given.map_or(settings.heartbeat_time, |given| given.expect);
-        let mut model = Receiver {
-            settings,
-            bytes: vec![],
-            held: vec![],
-            values: starts.and_then(travels).into_iter().collect(),
-            beats: vec![],
-            lowered: vec![],
-            slacks: vec![settings.slack],
-            stalls: vec![],
-            lates: vec![],
-            clamps: 0,
-            floods: 0,
-        };
+        let mut model = Receiver::new(settings);
         let mut now = Time::ZERO;
         let mut next = check_poll(&mut watch, &mut model, now)?;
         for step in steps {
