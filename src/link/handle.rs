@@ -15,7 +15,7 @@ use super::flight::Flight;
 use super::sender::PATIENCE;
 use super::shared::{Shared, State};
 use super::stream::is_timeout;
-use super::{Down, DownReason, Event, Options, Reader, SendError, Stats, Stream, sender};
+use super::{Down, DownReason, Event, Options, Reader, SendError, Stream, sender};
 use crate::liveness::Time;
 use crate::protocol::{Bye, ByeCode, Framing, Native};
 
@@ -192,19 +192,6 @@ impl<S: Stream, F: Framing> Link<S, F> {
         self.shared.lock().pulse.in_force()
     }
 
-    /// What went over the link so far.
-    pub fn stats(&self) -> Stats {
-        let received = &self.shared.received;
-        let state = self.shared.lock();
-        Stats {
-            messages_received: received.messages.load(Ordering::Relaxed),
-            bytes_received: received.bytes.load(Ordering::Relaxed),
-            heartbeats_received: received.heartbeats.load(Ordering::Relaxed),
-            queued_bytes: state.pending(),
-            ..state.stats
-        }
-    }
-
     pub(super) fn shared(&self) -> &Shared<S, F> {
         &self.shared
     }
@@ -268,6 +255,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
         state.writing = true;
         drop(state);
         let written = shared.write(&*stream, &bytes, PATIENCE);
+        // Before the lock: whoever finds nobody writing may rely on the descriptor being closed.
+        drop(stream);
         let now = shared.clock.now();
         let mut state = shared.lock();
         state.writing = false;
@@ -276,8 +265,10 @@ impl<S: Stream, F: Framing> Link<S, F> {
             Ok(count) => count,
             Err(e) if is_timeout(e.kind()) => 0,
             Err(e) => {
-                let reason = DownReason::io(&e);
-                state.broken = Some(reason.clone());
+                let broken = DownReason::io(&e);
+                // An end cuts a write off: then the end's reason is the one to tell.
+                let reason = state.reason.clone().unwrap_or_else(|| broken.clone());
+                state.broken = Some(broken);
                 // The caller is told; messages that were accepted before are counted.
                 flight.bytes.truncate(own);
                 flight.messages -= 1;
@@ -295,7 +286,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
             state.last_large = now;
         }
         if count > 0 {
-            state.pulse.handle_sent(now);
+            state.handle_data_sent(shared.options.liveness.mode, now);
             flight.handle_written(count, now);
         }
         if flight.is_empty() {

@@ -101,8 +101,9 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         let silent_at = Time::from_nanos(self.shared.silent_at.load(Ordering::SeqCst));
         let watches = silent_at != self.deferred;
         if watches && silent_at <= now {
+            let tolerance = state.stall_tolerance(&self.shared.options);
             drop(state);
-            self.judge(silent_at, now);
+            self.judge(silent_at, now, tolerance);
             return self.shared.lock();
         }
         if now.since(state.last_large) >= QUIET {
@@ -209,17 +210,18 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
 
     fn handle_written(&mut self, state: &mut State<S>, count: usize, now: Time) {
         self.looked = false;
-        state.pulse.handle_sent(now);
         state.stats.bytes_sent += count as u64;
         if let Some(value) = self.flight.handle_written(count, now) {
+            state.measure_beat(now);
             state.pulse.handle_beat_sent(value, now);
             self.shared.handle_announced(state, value, now);
             state.stats.heartbeats_sent += 1;
+        } else {
+            state.handle_data_sent(self.shared.options.liveness.mode, now);
         }
         state.in_flight = self.flight.rest().len();
-        if self.flight.is_empty() && self.patience != PATIENCE {
-            self.set_patience(PATIENCE);
-        }
+        // The next wait tells us when the kernel stopped accepting: the shorter it is the better.
+        self.set_patience(PATIENCE);
     }
 
     /// Decides about a write of which the kernel took nothing: wait longer, or `write-stalled`.
@@ -234,10 +236,9 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             self.set_patience(PATIENCE_MAX);
             return state;
         };
-        let settings = &self.shared.options.liveness;
-        if now.since(began + self.patience) > settings.stall_tolerance() {
+        if now.since(began + self.patience) > state.stall_tolerance(&self.shared.options) {
             // We were stopped, not the peer: it gets one more slack.
-            let granted = now + settings.slack - limit;
+            let granted = now + state.slack_at(now) - limit;
             self.flight.pending_since = self.flight.pending_since.max(granted);
         }
         let stalled_at = self.flight.pending_since + limit;
@@ -259,10 +260,12 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     }
 
     /// Passes the verdict at a limit that the reader published, or leaves it to the reader.
-    fn judge(&mut self, silent_at: Time, now: Time) {
+    fn judge(&mut self, silent_at: Time, now: Time, tolerance: Duration) {
         self.deferred = silent_at;
-        if now.since(silent_at) > self.shared.options.liveness.stall_tolerance() {
-            return; // We were stopped: the reader grants the grace.
+        // We were stopped, and the reader grants the grace; or the program has set what the reader
+        // has not taken over.
+        if now.since(silent_at) > tolerance || self.shared.untold.load(Ordering::Acquire) {
+            return;
         }
         let readable = self.stream.is_readable().unwrap_or(true);
         let stands = self.shared.silent_at.load(Ordering::SeqCst) == silent_at.as_nanos();
@@ -314,15 +317,16 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         while whole && !state.reader_done && self.shared.clock.now() < until {
             state = self.shared.wait_until(state, until);
         }
+        state.leaving = false;
         drop(state);
         shut(&*self.stream, Shutdown::Both);
         self.shared.lock()
     }
 
-    /// Writes the whole flight, and says whether it was done in time.
+    /// Writes the whole flight, and says whether it was done in time. Where this thread comes too
+    /// late it still writes once.
     fn write_until(&mut self, until: Time) -> bool {
         while !self.flight.is_empty() {
-            // Once in any case: a thread that came late still says what the kernel takes at once.
             let left = until.since(self.shared.clock.now());
             self.set_patience(left.min(PATIENCE));
             let written = self.shared.write(&*self.stream, self.flight.rest(), self.patience);
@@ -355,8 +359,9 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
 /// How long a write may wait for the kernel before we look around: the wait of a program's thread
 /// that found the link idle and the socket's buffer full. The rest is then the sender's.
 pub(super) const PATIENCE: Duration = Duration::from_millis(10);
-/// The longest wait of a stuck write. Short, so that a slow reader that does read is seen to.
-const PATIENCE_MAX: Duration = Duration::from_millis(250);
+/// The longest wait of a stuck write: an end waits for it, and promises to take no longer than a
+/// tenth of a second.
+const PATIENCE_MAX: Duration = Duration::from_millis(50);
 /// The shortest: the kernel makes a tick of it.
 const LOOK: Duration = Duration::from_millis(1);
 /// Shorter waits are made in one go; longer ones in steps, as the kernel rounds long timeouts.

@@ -70,8 +70,8 @@ pub enum Op {
         /// Whose.
         host: Host,
     },
-    /// The program takes so long for every message from now on; [`Duration::MAX`] = it stops reading
-    /// at the next one, zero = it reads as fast as messages come.
+    /// The program takes so long for every message from now on; [`Duration::MAX`] = it stops
+    /// reading at the next one, zero = it reads as fast as messages come.
     SlowReader {
         /// Whose.
         host: Host,

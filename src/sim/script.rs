@@ -42,11 +42,13 @@ pub struct Outcome {
 }
 
 impl Script {
-    /// Draws a script from `seed`: settings, weather and up to two dozen faults of a few kinds, within
-    /// `length`. It mends what it breaks, so that one run sees many links.
+    /// Draws a script from `seed`: settings, weather and up to two dozen faults of a few kinds,
+    /// within `length`. It mends what it breaks, so that one run sees many links.
     pub fn random(seed: u64, length: Duration) -> Self {
         let mut rng = Rng::new(seed);
-        let (left, right) = (random_options(&mut rng), random_options(&mut rng));
+        // Hours of a heartbeat every few milliseconds show no more than minutes of it.
+        let least = Duration::from_millis(if length > LONG { 500 } else { 1 });
+        let (left, right) = (random_options(&mut rng, least), random_options(&mut rng, least));
         let left = Options { redial: Some(rng.duration(Duration::from_secs(3))), ..left };
         let weather = random_weather(&mut rng);
         // Few kinds a script: what only the third stop brings to light needs three stops.
@@ -140,13 +142,13 @@ impl Outcome {
     }
 }
 
-fn random_options(rng: &mut Rng) -> Options {
+fn random_options(rng: &mut Rng, least: Duration) -> Options {
     let ms = Duration::from_millis;
     let heartbeat_time = match rng.below(8) {
         0 => None,
         1 => Some(Duration::ZERO),
-        2 => Some(rng.duration(ms(300))),
-        3 => Some(rng.duration(ms(60_000))),
+        2 => Some(rng.duration(ms(300)).max(least)),
+        3 => Some(rng.duration(ms(60_000)).max(least)),
         _ => Some(ms(rng.pick(&[500, 1000, 2500, 5000, 15_000]))),
     };
     let liveness = Settings {
@@ -201,7 +203,7 @@ fn random_ops(rng: &mut Rng, kind: u64, at: Time, lasts: Duration, ops: &mut Vec
         8 => ops.push((at, Op::Weather { from, to, weather: random_weather(rng) })),
         9 => ops.push((at, Op::Close { from, to })),
         _ => {
-            let (size, most) = rng.pick(&[(0, 40), (10, 40), (500, 20), (8000, 4), (60_000, 1)]);
+            let (size, most) = rng.pick(&[(0, 40), (10, 40), (500, 20), (3000, 5), (20_000, 1)]);
             let times = 1 + rng.below(most) as u32;
             let every = rng.duration(lasts / 4);
             ops.push((at, Op::Send { from, to, size, times, every }));
@@ -209,6 +211,8 @@ fn random_ops(rng: &mut Rng, kind: u64, at: Time, lasts: Duration, ops: &mut Vec
     }
 }
 
+/// Scripts above this length are long.
+const LONG: Duration = Duration::from_secs(3600);
 /// How many kinds of faults there are, and the one that is no fault but traffic.
 const KINDS: u64 = 11;
 const SENDS: u64 = KINDS - 1;

@@ -1,9 +1,10 @@
 //! The virtual network: what happens to bytes between two kernels.
 //!
-//! A [`Path`] is one direction between two hosts, with its weather and its faults; a [`Pipe`] is one
-//! direction of one connection on it. As TCP, a pipe keeps order and loses nothing: a cut only holds
-//! bytes back until it is healed and TCP's next retransmission, or for ever. A pipe has room for so
-//! many bytes, in both kernels and on the way together; room returns when the far program reads.
+//! A [`Path`] is one direction between two hosts, with its weather and its faults; a [`Pipe`] is
+//! one direction of one connection on it. As TCP, a pipe keeps order and loses nothing: a cut only
+//! holds bytes back until it is healed and TCP's next retransmission, or for ever. A pipe has room
+//! for so many bytes, in both kernels and on the way together; room returns when the far program
+//! reads.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -141,8 +142,8 @@ impl Pipe {
         !self.flying.is_empty()
     }
 
-    /// The path has been healed: what was lost arrives with TCP's next retransmission, each of which
-    /// waits twice as long as the one before, from 0.2 s to 120 s.
+    /// The path has been healed: what was lost arrives with TCP's next retransmission, each of
+    /// which waits twice as long as the one before, from 0.2 s to 120 s.
     pub(super) fn handle_healed(&mut self, path: &Path, now: Time) {
         let Some(&(lost, _)) = self.flying.front() else { return };
         let (mut again, mut wait) = (lost, Duration::from_millis(200));

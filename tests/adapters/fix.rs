@@ -121,8 +121,8 @@ fn a_test_request_is_answered_and_heartbeats_are_numbered_with_the_rest() {
     acceptor.join().unwrap();
 }
 
-/// Heartbeats fall due all the time while threads send and the other side reads in jerks: a heartbeat
-/// that overtook a message already numbered would show as a gap.
+/// Heartbeats fall due all the time while threads send and the other side reads in jerks: a
+/// heartbeat that overtook a message already numbered would show as a gap.
 #[test]
 fn no_heartbeat_overtakes_a_message_that_was_numbered_before_it() {
     const MESSAGES: usize = 3000;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use peerbeat::link::{DownReason, Faults, Link, Options};
+use peerbeat::link::{DownReason, Faults, HeartbeatChange, Link, Options};
 use peerbeat::liveness::{Action, Given, Liveness, Mode, Settings, Time};
 use peerbeat::protocol::{Decoded, Frame, Framing, Heartbeat, ProtocolError};
 
@@ -17,8 +17,8 @@ fn given(send: Option<u64>, expect: Option<u64>) -> Settings {
     Settings { given, slack: ms(20), heartbeat_time: Some(ms(7)), ..Settings::default() }
 }
 
-/// Two hosts on a virtual clock that pass each other heartbeats until `until`; returns how many each
-/// sent, and the first verdict.
+/// Two hosts on a virtual clock that pass each other heartbeats until `until`; returns how many
+/// each sent, and the first verdict.
 fn run(sides: [Settings; 2], mute: bool, until: Time) -> ([u32; 2], Option<(usize, Time)>) {
     let mut hosts = sides.map(|settings| Liveness::new(&settings, Time::ZERO));
     let (mut now, mut sent) = (Time::ZERO, [0; 2]);
@@ -89,6 +89,28 @@ fn mode_always_beats_whether_data_flows_or_not() {
         }
     }
     assert_eq!(beats, 9);
+}
+
+#[test]
+fn a_value_that_is_lowered_later_changes_our_sending_alone() {
+    let (addr, other) = peer(|peer| {
+        let began = Instant::now();
+        while peer.at - began < ms(700) {
+            peer.expect(b".");
+        }
+        peer.send(b"x");
+        peer.wait_for_end();
+    });
+    let (recorder, seens) = recorder();
+    let stream = TcpStream::connect(addr).unwrap();
+    let liveness = given(Some(60_000), Some(60_000));
+    let link = Link::start(stream, Bytes::default(), &[], &options(liveness), recorder).unwrap();
+    assert_eq!(link.set_heartbeat_time(ms(50)), Ok(HeartbeatChange::InForce));
+    assert_eq!(seens.message(), b"x", "our beats come, and its silence of 700 ms is allowed");
+    link.close();
+    let down = seens.down();
+    assert_eq!(down.limit, Some(ms(60_020)), "what was given for its direction");
+    other.join().unwrap();
 }
 
 /// A byte a frame: `.` is a heartbeat, `!` is misread as the number says, the rest is data.

@@ -2,13 +2,13 @@
 //!
 //! *memory*: adding up one word a cache line of the same bytes, which is what must be fetched.
 //! *by hand*: a loop that reads the length word and the payload's first eight bytes. *framing*:
-//! [`Framing::decode`] on the same slice. *decoder*: [`Decoder`] as a link uses it, the bytes being in
-//! its buffer as if a read had put them there; *and copy*: with the copy that the kernel makes of them
-//! in a link; *copy*: that copy alone. *encode*: the other direction, for comparison.
+//! [`Framing::decode`] on the same slice. *decoder*: [`Decoder`] as a link uses it, the bytes being
+//! in its buffer as if a read had put them there; *and copy*: with the copy that the kernel makes
+//! of them in a link; *copy*: that copy alone. *encode*: the other direction, for comparison.
 //!
-//! Instructions a frame come from callgrind, where valgrind is there: this program runs itself twice
-//! under `valgrind --tool=callgrind`, with 100,000 frames and with 300,000, and divides what the
-//! difference cost.
+//! Instructions a frame come from callgrind, where valgrind is there: this program runs itself
+//! twice under `valgrind --tool=callgrind`, with 100,000 frames and with 300,000, and divides what
+//! the difference cost.
 
 mod common;
 

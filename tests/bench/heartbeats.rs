@@ -2,8 +2,8 @@
 //!
 //! A heartbeat says when it was sent by the sender's clock, so the gap between two of one link is
 //! known to the microsecond whoever reads it when: lateness is that gap less the heartbeat-time.
-//! *Arrival* is the same by the clock of the reading end, whose own waking up is in it. `--links N`,
-//! `--seconds N`, `--quick`.
+//! *Arrival* is the same by the clock of the reading end, whose own waking up is in it. `--links
+//! N`, `--seconds N`, `--quick`.
 
 mod common;
 

@@ -1,11 +1,12 @@
 //! Idle links, heartbeats every second each way, N of them in one process (row 9).
 //!
 //! This program runs itself twice for every figure: the far process holds the other ends, the near
-//! one makes the links, lets them settle, and counts over some seconds what its threads used: context
-//! switches and CPU a heartbeat pair (one sent, one received), resident memory a link. *bare* is the
-//! smallest program of two threads a link: a timed read into 8 KiB, a timed wait and a write. From
-//! 8,000 links on the far ends are plain sockets of one thread, since two processes of threads do not
-//! fit the machine. `--past-limit` adds links until the system refuses and checks the others.
+//! one makes the links, lets them settle, and counts over some seconds what its threads used:
+//! context switches and CPU a heartbeat pair (one sent, one received), resident memory a link.
+//! *bare* is the smallest program of two threads a link: a timed read into 8 KiB, a timed wait and
+//! a write. From 8,000 links on the far ends are plain sockets of one thread, since two processes
+//! of threads do not fit the machine. `--past-limit` adds links until the system refuses and checks
+//! the others.
 //!
 //! `--counts 100,1000,5000`, `--seconds N` counted, `--rounds N`, `--quick`.
 

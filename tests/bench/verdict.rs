@@ -1,15 +1,17 @@
-//! How late the verdict on a silent peer is (row 7): a frozen peer, a stuck sender, dropped packets.
+//! How late the verdict on a silent peer is (row 7): a frozen peer, a stuck sender, dropped
+//! packets.
 //!
-//! *Frozen*: the peer's socket stays open, sends one last message and nothing more. Lateness is from
-//! the instant after that write returned, plus the limit, to our handler's `on_down`; a verdict
-//! before the instant of the write plus the limit is early, and there must be none. *Decided* is the
-//! part of it up to the decision, p50 and p99, before the link's threads end. *Stuck*: the same
-//! while our sender thread is stuck in a write that the peer does not read. *Dropped*: the peer goes
-//! on sending and the packets vanish, from one instant on (this program again, in a network namespace
-//! of its own with `iptables`); counted from the last message that our handler saw.
+//! *Frozen*: the peer's socket stays open, sends one last message and nothing more. Lateness is
+//! from the instant after that write returned, plus the limit, to our handler's `on_down`; a
+//! verdict before the instant of the write plus the limit is early, and there must be none.
+//! *Decided* is the part of it up to the decision, p50 and p99, before the link's threads end.
+//! *Stuck*: the same while our sender thread is stuck in a write that the peer does not read.
+//! *Dropped*: the peer goes on sending and the packets vanish, from one instant on (this program
+//! again, in a network namespace of its own with `iptables`); counted from the last message that
+//! our handler saw.
 //!
-//! All links of all limits run side by side, their ends spread evenly. `--long` adds the limits 17 s
-//! and 60 s, `--links N` a limit, `--only frozen|stuck|dropped`.
+//! All links of all limits run side by side, their ends spread evenly. `--long` adds the limits 17
+//! s and 60 s, `--links N` a limit, `--only frozen|stuck|dropped`.
 
 mod common;
 

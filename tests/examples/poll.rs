@@ -1,9 +1,9 @@
 //! A host with a loop of its own: any number of peers in one thread, with poll(2).
 //!
-//! `poll [ADDRESS]` listens and sends every message back. Sockets and loop are the host's; of peerbeat
-//! it takes the rules, one `Liveness` a connection, and here the frames. Every turn is the same: wait
-//! for the earliest deadline, read what the kernel holds, then ask each `Liveness` what is due. The
-//! order matters: bytes that came in time are heard before a verdict is passed.
+//! `poll [ADDRESS]` listens and sends every message back. Sockets and loop are the host's; of
+//! peerbeat it takes the rules, one `Liveness` a connection, and here the frames. Every turn is the
+//! same: wait for the earliest deadline, read what the kernel holds, then ask each `Liveness` what
+//! is due. The order matters: bytes that came in time are heard before a verdict is passed.
 
 #![allow(unsafe_code, reason = "std has no poll: it is declared here, and called in one place")]
 
@@ -176,7 +176,8 @@ impl Peer {
         }
     }
 
-    /// Writes what the kernel takes, and reports it: only what was taken moves the clock of sending.
+    /// Writes what the kernel takes, and reports it: only what was taken moves the clock of
+    /// sending.
     fn write(&mut self, now: Time) -> Result<(), Why> {
         while !self.out.is_empty() {
             let count = match self.stream.write(&self.out) {

@@ -7,6 +7,7 @@ use peerbeat::link::{DownReason, Link, Options, SendError};
 use peerbeat::protocol::{Bye, ByeCode, Native};
 
 use crate::mock::{BYE, DATA, Got, LONG, frame, heartbeat, tcp_pair};
+use crate::pipe::pipe;
 use crate::rig::{Rig, Told, assert_soon, fill, ms, notes, numbered, options};
 
 fn local() -> DownReason {
@@ -106,6 +107,20 @@ fn end_with_a_bye_drops_what_is_queued_and_says_why() {
 }
 
 #[test]
+fn a_goodbye_is_written_also_where_the_sender_comes_to_it_late() {
+    // Its time was over before the sender thread had any: on a starved machine that is usual.
+    let (ours, theirs) = pipe(1000);
+    ours.slow_writes(ms(120));
+    let (notes, log) = notes(|_: &Link<_>, _| {});
+    let link = Link::start(ours, Native::default(), &[], &options(60_000, 100), notes).unwrap();
+    thread::sleep(ms(40));
+    link.end(DownReason::Replaced, Some(&Bye { code: ByeCode::ALREADY_CONNECTED, text: "new" }));
+    let all = theirs.read_all();
+    assert!(all.ends_with(b"\x00\x00\x00\x05\x04\x02new"), "{all:?}");
+    assert_eq!(log.down().1.reason, DownReason::Replaced);
+}
+
+#[test]
 fn abrupt_end_is_seen_by_the_peer_at_once_and_has_no_bye() {
     let mut rig = Rig::new(&options(60_000, 60_000));
     let began = Instant::now();
@@ -125,10 +140,12 @@ fn a_panic_of_the_handlers_ends_the_link_as_local_with_a_bye() {
         }
     });
     // More than one read takes, so that bytes are unread at the end.
-    rig.mock.say(&frame(DATA, &[1; 50_000]).repeat(20));
+    let flood = frame(DATA, &[1; 50_000]).repeat(20);
+    let _perhaps_cut_off = std::io::Write::write_all(&mut rig.mock.stream, &flood);
+    thread::sleep(ms(100));
     let (frames, end) = rig.mock.rest();
     assert_eq!(frames.last().expect("a BYE").kind, BYE);
-    assert_eq!(end, Got::Eof);
+    assert_eq!(end, Got::Eof, "a reset may destroy the BYE");
     let down = rig.link.wait_down(LONG).expect("it ends");
     assert_eq!(down.reason.word(), "local");
     assert!(down.to_string().contains("panicked"), "{down}");
@@ -185,4 +202,62 @@ fn bytes_read_with_the_handshake_are_the_first_that_are_told() {
     assert_eq!(log.message(), b"one");
     mock.say(&frame(DATA, b"two")[4..]);
     assert_eq!(log.message(), b"two");
+}
+
+#[test]
+fn close_with_a_stuck_peer_ends_in_bounded_time_and_counts() {
+    // lesson 42; also where the write under way would have waited for longer than that
+    for (heartbeat_ms, stuck_for) in [(0, 20), (0, 700), (60_000, 700), (300, 300)] {
+        let rig = Rig::new(&options(heartbeat_ms, 2000));
+        let beating = rig.mock.beat(0, ms(50));
+        let sent = fill(&rig.link, 100_000);
+        thread::sleep(ms(stuck_for));
+        let accepted = rig.link.stats().bytes_sent;
+        let began = Instant::now();
+        rig.link.close();
+        let (at, down) = rig.log.down();
+        assert_eq!(down.reason, local());
+        assert_soon(began, at, "the end");
+        assert!(rig.link.stats().bytes_sent >= accepted);
+        assert!(down.unsent_frames > 50 && down.unsent_frames < sent.len() as u64);
+        drop(beating);
+    }
+}
+
+#[test]
+fn no_end_has_to_wait_for_a_stuck_write() {
+    // lesson 45: the pipe refuses write timeouts over 50 ms, whatever the limit is
+    for heartbeat_ms in [0, 60_000] {
+        let (ours, _theirs) = pipe(10);
+        let (notes, log) = notes(|_: &Link<_>, _| {});
+        let options = options(heartbeat_ms, 10_000);
+        let link = Link::start(ours, Native::default(), &[], &options, notes).unwrap();
+        link.try_send(&[0; 100]).unwrap();
+        thread::sleep(ms(500));
+        link.close();
+        assert_eq!(log.down().1.reason, local());
+    }
+}
+
+#[test]
+fn bye_arrives_even_with_data_unread_on_our_side() {
+    // A socket that is closed with bytes unread resets, and a reset destroys what is on its way.
+    for _ in 0..10 {
+        let mut rig = Rig::new(&options(60_000, 60_000));
+        let stream = rig.mock.stream.try_clone().unwrap();
+        let floods = thread::spawn(move || {
+            let bytes = frame(DATA, &[1; 10_000]).repeat(10);
+            while std::io::Write::write_all(&mut &stream, &bytes).is_ok() {}
+        });
+        rig.log.message();
+        rig.link.send(b"last words").unwrap();
+        rig.link.close();
+        assert_eq!(rig.mock.no_heartbeat().payload, b"last words");
+        assert_eq!(rig.mock.no_heartbeat().kind, BYE);
+        let closed = Instant::now();
+        assert_eq!(rig.log.down().1.reason, local());
+        // Whoever only writes learns of the end as well, and not after the kernel's minute.
+        floods.join().unwrap();
+        assert_soon(closed, Instant::now(), "the end for a peer that only writes");
+    }
 }

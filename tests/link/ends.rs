@@ -202,3 +202,21 @@ fn the_account_of_an_end_is_true() {
     assert_eq!(data.len(), 1);
     assert_eq!(rig.link.wait_down(LONG), rig.link.down());
 }
+
+#[test]
+fn a_reset_is_io_also_when_a_write_of_ours_meets_it_first() {
+    // The kernel tells an error of the socket once, to whoever asks first.
+    for round in 0..30 {
+        let (stream, mock) = Mock::pair();
+        let (notes, log) = notes(|_, _| {});
+        let link = Link::start(stream, Native::default(), &[], &options(0, 5000), notes).unwrap();
+        let sender = link.clone();
+        let sends = thread::spawn(move || while sender.send(&[0; 50_000]).is_ok() {});
+        mock.stream.peek(&mut [0]).unwrap();
+        thread::sleep(ms(round % 10));
+        drop(mock);
+        let down = log.down().1;
+        assert_eq!(word(&down), "io", "round {round}: {down}");
+        sends.join().unwrap();
+    }
+}

@@ -1,4 +1,4 @@
-//! What the peer sees and hears of heartbeats: when, with which value, and where between the frames.
+//! What the peer sees and hears of heartbeats: when, with which value, where between the frames.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -232,7 +232,7 @@ fn an_announcement_goes_out_at_the_next_edge_of_a_batch_under_way() {
     link.close();
     taken.extend(theirs.read_all());
     let (at, after) = place(&taken, 5000);
-    // What the pipe held, the write under way, the rest of the frame that it was in, one frame more.
+    // What the pipe held, the write under way, the rest of its frame, one frame more.
     assert!(at <= 1234 + 10 + 10 + 2 * 105, "announced after {at} bytes");
     assert!(after >= 180, "{after} frames after the announcement");
 }

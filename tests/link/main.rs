@@ -4,8 +4,8 @@
 //! our encoder and our decoder shows. Never early is asserted to the nanosecond, not late only
 //! loosely: the machine that runs this is busy.
 
-// A test that cannot go on says so by panicking; clippy allows that only inside `#[test]` functions,
-// and most of what is here are their helpers.
+// A test that cannot go on says so by panicking; clippy allows that only inside `#[test]`
+// functions, and most of what is here are their helpers.
 #![allow(clippy::unwrap_used)]
 
 mod alone;

@@ -96,7 +96,7 @@ fn frames_of_8_threads_stay_whole_and_in_order_between_heartbeats() {
     assert_eq!(frames.last().unwrap().kind, BYE);
 }
 
-/// Sends through a pipe of odd capacity, read in odd pieces, and returns the bytes of the other end.
+/// Sends through a pipe of odd capacity, read in odd pieces, and returns what arrived.
 fn through_a_pipe(capacity: usize, piece: usize, spoil: impl Fn(&Pipe)) -> Vec<u8> {
     let (ours, theirs) = pipe(capacity);
     spoil(&ours);

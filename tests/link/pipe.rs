@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use peerbeat::link::Stream;
@@ -18,6 +19,7 @@ pub(crate) struct Pipe {
     timeouts: Mutex<Timeouts>,
     hiccup: Mutex<Option<ErrorKind>>,
     calls: AtomicU64,
+    slow_ms: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -60,7 +62,7 @@ impl Half {
         self.state.lock().unwrap()
     }
 
-    /// Waits for `is_ready` or for the time to be up; `TimedOut`, the other kind than TCP's, says so.
+    /// Waits for `is_ready` or for the time to be up, which `TimedOut` says, as on other systems.
     fn wait(
         &self,
         timeout: Duration,
@@ -85,7 +87,8 @@ impl Half {
 impl Pipe {
     fn new(reads: Arc<Half>, writes: Arc<Half>) -> Self {
         let timeouts = Mutex::new(Timeouts { read: Duration::MAX, write: Duration::MAX });
-        Self { reads, writes, timeouts, hiccup: Mutex::new(None), calls: AtomicU64::new(0) }
+        let [calls, slow_ms] = [const { AtomicU64::new(0) }; 2];
+        Self { reads, writes, timeouts, hiccup: Mutex::new(None), calls, slow_ms }
     }
 
     /// Every other write and read of this end does nothing and ends with this error kind.
@@ -95,9 +98,16 @@ impl Pipe {
 
     fn stumble(&self) -> io::Result<()> {
         match *self.hiccup.lock().unwrap() {
-            Some(kind) if self.calls.fetch_add(1, Ordering::Relaxed) % 2 == 0 => Err(kind.into()),
+            Some(kind) if self.calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) => {
+                Err(kind.into())
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Writes of this end take so long, from now on.
+    pub(crate) fn slow_writes(&self, by: Duration) {
+        self.slow_ms.store(by.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// Writes of this end fail from now on; its reads do not notice.
@@ -136,6 +146,7 @@ impl Stream for Pipe {
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.stumble()?;
+        thread::sleep(Duration::from_millis(self.slow_ms.load(Ordering::Relaxed)));
         let timeout = self.timeouts.lock().unwrap().write;
         let is_ready =
             |state: &State| state.bytes.len() < state.capacity || state.finished || state.refused;
@@ -158,6 +169,7 @@ impl Stream for Pipe {
 
     fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
         assert!(!timeout.is_zero(), "a write timeout of zero");
+        assert!(timeout <= Duration::from_millis(50), "a write timeout of {timeout:?}");
         self.timeouts.lock().unwrap().write = timeout;
         Ok(())
     }

@@ -94,3 +94,25 @@ fn senders_that_were_writing_are_told_the_links_own_reason() {
     let changes = |told: &Told| !matches!(told, Told::Event(Event::Late { .. }));
     assert!(!told.iter().any(changes), "{told:?}");
 }
+
+#[test]
+fn a_direct_write_cut_off_by_the_end_gives_the_links_reason() {
+    // Threads that write directly, each time on an idle line, when the link is ended under them.
+    for round in 0..200 {
+        let rig = Rig::new(&options(0, 100));
+        let mut reads = rig.mock.stream.try_clone().unwrap();
+        let reader = thread::spawn(move || std::io::copy(&mut reads, &mut std::io::sink()));
+        let link = rig.link.clone();
+        let sends = thread::spawn(move || {
+            loop {
+                if let Err(error) = link.send(&[0; 200_000]) {
+                    return error;
+                }
+            }
+        });
+        thread::sleep(ms(round % 3));
+        rig.link.end(DownReason::Replaced, None);
+        assert_eq!(sends.join().unwrap(), SendError::Down(DownReason::Replaced));
+        let _either = reader.join().unwrap();
+    }
+}

@@ -1,5 +1,6 @@
 //! What each fault does to a link, to the nanosecond where it can be said.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::{LEFT, RIGHT, downs, options};
@@ -88,6 +89,23 @@ fn after_a_stop_a_dead_peer_gets_one_more_slack() {
 }
 
 #[test]
+fn every_silence_has_a_slack_of_grace_of_its_own() {
+    // RIGHT forgives much, so that the link lives through what LEFT goes through, twice.
+    let mut pair = Pair::new(1, options(2.0, 1.0), options(2.0, 60.0));
+    for second in [10.0, 40.0] {
+        pair.at(secs(second + 0.1), Op::CutOneWay { from: RIGHT, to: LEFT });
+        pair.at(secs(second + 0.5), Op::Stop { host: LEFT });
+        pair.at(secs(second + 4.5), Op::Resume { host: LEFT });
+        // TCP sends again 3 s after the loss at 12.0 s: half a second before the grace ends.
+        pair.at(secs(second + 4.9), Op::Heal { a: LEFT, b: RIGHT });
+    }
+    let pair = run(pair, 100.0);
+    assert_eq!(downs(&pair, LEFT), []);
+    let stalls = pair.seen_by(LEFT).filter(|seen| matches!(seen.what, What::Stalled { .. }));
+    assert_eq!(stalls.count(), 2);
+}
+
+#[test]
 fn a_peer_that_stops_reading_is_write_stalled() {
     let small = Options { socket_bytes: 4096, ..options(2.0, 1.0) };
     let mut pair = Pair::new(1, small, small);
@@ -96,6 +114,20 @@ fn a_peer_that_stops_reading_is_write_stalled() {
     let pair = run(pair, 60.0);
     // The first message is read, the second waits on the way, the third is stuck at 5.002 s.
     assert_eq!(downs(&pair, LEFT), [(8.002, "write-stalled")]);
+}
+
+#[test]
+fn after_a_stop_a_stuck_write_gets_one_more_slack() {
+    for (reads_again, expected) in [(12.9, vec![]), (60.0, vec![(13.0, "write-stalled")])] {
+        let small = Options { socket_bytes: 4096, ..options(2.0, 1.0) };
+        let mut pair = Pair::new(1, small, small);
+        pair.at(secs(5.0), Op::SlowReader { host: RIGHT, each: Duration::MAX });
+        pair.at(secs(5.0), Op::Send { from: LEFT, to: RIGHT, size: 3000, times: 3, every: MS });
+        pair.at(secs(6.0), Op::Stop { host: LEFT });
+        pair.at(secs(12.0), Op::Resume { host: LEFT });
+        pair.at(secs(reads_again), Op::SlowReader { host: RIGHT, each: Duration::ZERO });
+        assert_eq!(downs(&run(pair, 59.0), LEFT), expected);
+    }
 }
 
 #[test]
@@ -250,4 +282,20 @@ fn settling_means_that_no_byte_is_on_its_way() {
     assert!(!pair.settle(MS / 10));
     assert!(pair.settle(MS));
     assert_eq!(pair.seen_by(RIGHT).last().map(|seen| &seen.what), Some(&What::Message(vec![b'x'])));
+}
+
+#[test]
+fn a_program_has_state_that_its_test_can_see() {
+    let failed_over = &Cell::new(None);
+    let mut net = Net::new(1);
+    let [adapter, primary, backup] = [(); 3].map(|()| net.add(options(5.0, 2.0)));
+    net.on(adapter, move |side, what| match what {
+        What::Down(_) => drop(side.connect(backup)),
+        What::Up { peer } if *peer == backup => failed_over.set(Some(side.now())),
+        _ => {}
+    });
+    net.connect(adapter, primary);
+    net.at(secs(3.0), Op::Cut { a: adapter, b: primary });
+    net.run_until(secs(60.0));
+    assert_eq!(failed_over.get(), Some(secs(7.002)));
 }

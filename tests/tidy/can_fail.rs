@@ -150,6 +150,10 @@ fn long_files_functions_and_lines_are_seen() {
     passes(rules::line_length, "src/x.rs", &"é".repeat(100));
     breaks(rules::line_length, "src/x.rs", &"x".repeat(101));
     passes(rules::line_length, "src/x.rs", &format!("//! | {} |", "x".repeat(200)));
+    let long = "x ".repeat(100);
+    passes(rules::line_length, "src/x.rs", &format!("let a = \"{long}\\n\\\n{long}\";"));
+    breaks(rules::line_length, "src/x.rs", &format!("let a = \"x\"; // {long}"));
+    breaks(rules::line_length, "src/x.rs", &format!("    /// {long}"));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! One end of a connection, as a link is: the reader's timed reads, the sender, the handshake before
-//! and the leave-taking after.
+//! One end of a connection, as a link is: the reader's timed reads, the sender, the handshake
+//! before and the leave-taking after.
 //!
 //! It drives the real decoder and the real rules in the order in which the link's two threads do:
 //! the socket before the clock, heartbeats only at edges between frames, a stuck write with a limit

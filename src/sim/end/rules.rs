@@ -54,8 +54,8 @@ impl Rules {
         }
     }
 
-    /// Bytes were read by a wait that should have ended at `until`; returns how late that was, where
-    /// it was a stall, and how long the silence was, where it had been late.
+    /// Bytes were read by a wait that should have ended at `until`; returns how late that was,
+    /// where it was a stall, and how long the silence was, where it had been late.
     pub(super) fn handle_received(
         &mut self,
         until: Time,

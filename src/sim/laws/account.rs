@@ -1,7 +1,7 @@
 //! The laws' own account of one end of one connection, kept from the raw record.
 //!
-//! It computes values and deadlines anew, by the words of PROTOCOL.md; it must not ask the code
-//! that it judges.
+//! It computes values and deadlines anew, by the words of the wire protocol; it must not ask
+//! the code that it judges.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub(super) struct Account {
     moved: Time,
     last_wrote: Time,
     last_beat: Time,
-    /// The value that the last heartbeat carried, how many carried a new one, and when the last did.
+    /// The value that the last heartbeat carried; how many carried a new one, and the last's time.
     announced: Option<Duration>,
     news: (u32, Time),
     resumed: Time,

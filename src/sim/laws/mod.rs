@@ -1,8 +1,9 @@
 //! What must hold in every run, judged from the record alone.
 //!
-//! The checker knows the rules of PROTOCOL.md and the raw history: bytes written, arrived and read,
-//! processes stopped, readers held. It never looks into [`Pulse`](crate::liveness::Pulse),
-//! [`Watch`](crate::liveness::Watch) or an end, so a mistake in them is not repeated here.
+//! The checker knows the rules of the [wire protocol](crate::protocol) and the raw history: bytes
+//! written, arrived and read, processes stopped, readers held. It never looks into
+//! [`Pulse`](crate::liveness::Pulse), [`Watch`](crate::liveness::Watch) or an end, so a mistake in
+//! them is not repeated here.
 //!
 //! Give it the net as often as you like; it judges each record once, in order, and time as it
 //! passes between them.

@@ -1,7 +1,7 @@
 //! What a script does to a net, done.
 //!
-//! Faults act on paths, kernels and processes, never on an end's rules: how a link takes them is for
-//! the code under test to show.
+//! Faults act on paths, kernels and processes, never on an end's rules: how a link takes them is
+//! for the code under test to show.
 
 use super::{Alarm, Net, Process};
 use crate::sim::wire::Piece;

@@ -1,7 +1,7 @@
 //! Hosts, the connections between them, and the virtual clock that all of it runs on.
 //!
-//! Nothing happens between two steps: the clock jumps to the next instant at which a byte arrives, a
-//! wait ends or the script says something, and everything of that instant is done there, in one
+//! Nothing happens between two steps: the clock jumps to the next instant at which a byte arrives,
+//! a wait ends or the script says something, and everything of that instant is done there, in one
 //! fixed order. It uses no thread and no real time, so a run is its seed and its script.
 
 mod faults;
@@ -175,6 +175,9 @@ impl<'h> Net<'h> {
 
     /// Goes on to the next instant at which something happens and does all that happens there;
     /// returns it, or `None` where nothing will ever happen.
+    ///
+    /// # Panics
+    /// Where something at one instant never ends.
     pub fn step(&mut self) -> Option<Time> {
         let next = self.next();
         if next == Time::NEVER {
@@ -235,7 +238,7 @@ impl<'h> Net<'h> {
         &self.history[from.saturating_sub(self.forgotten).min(self.history.len())..]
     }
 
-    /// Forgets what happened so far but for the last few records, so that a long run takes no memory.
+    /// Forgets what happened but for the last few records, so that a long run takes no memory.
     pub fn forget(&mut self) {
         let count = (self.handed_on - self.forgotten).saturating_sub(KEPT);
         self.history.drain(..count);
@@ -271,7 +274,7 @@ impl<'h> Net<'h> {
 
     /// Does what can be done at this instant, until nothing more can.
     fn work(&mut self) {
-        loop {
+        for _ in 0..TURNS_MAX {
             let mut worked = self.hand_on();
             for link in 0..self.links.len() {
                 for which in [0, 1] {
@@ -284,6 +287,7 @@ impl<'h> Net<'h> {
                 return;
             }
         }
+        panic!("the net does not come to rest at {:?}: something asks again and again", self.now);
     }
 
     /// Hands what was seen to the programs; what they do may be seen in turn.
@@ -432,6 +436,8 @@ impl Connection {
     }
 }
 
+/// What no instant needs, unless the rules ask for something without end.
+const TURNS_MAX: u32 = 10_000_000;
 /// What holds a HELLO of any name.
 const SOCKET_BYTES_MIN: usize = 1024;
 /// How many records are never forgotten: what a violation shows.

@@ -1,9 +1,9 @@
 //! The raw socket: what the machine gives to a program that does nothing but move bytes.
 //!
 //! *Batched*: a thread encodes messages into one 64 KiB buffer as peerbeat frames them (4 bytes of
-//! length, 1 of kind, the payload) and writes it when the next one would not fit. *Pieces*: the same
-//! number of bytes in writes of 64 KiB, nothing encoded. The other end reads 64 KiB at a time and
-//! either only counts the bytes, or walks the frames and looks at every message.
+//! length, 1 of kind, the payload) and writes it when the next one would not fit. *Pieces*: the
+//! same number of bytes in writes of 64 KiB, nothing encoded. The other end reads 64 KiB at a time
+//! and either only counts the bytes, or walks the frames and looks at every message.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

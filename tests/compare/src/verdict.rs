@@ -1,10 +1,11 @@
 //! How late each one tells of a silent peer (row 7).
 //!
-//! peerbeat and tokio (a timer around a read) talk to a socket that sends one last message and stays
-//! open. libzmq talks to a real libzmq through a cable of ours that is cut: from then on bytes vanish.
-//! All are counted from the last byte that went their way, plus the limit, to the instant at which
-//! their user knows. libzmq's promise is an interval and a timeout after a ping: for a limit it gets
-//! that limit as its timeout, the least that is never early, and a third of it as its interval.
+//! peerbeat and tokio (a timer around a read) talk to a socket that sends one last message and
+//! stays open. libzmq talks to a real libzmq through a cable of ours that is cut: from then on
+//! bytes vanish. All are counted from the last byte that went their way, plus the limit, to the
+//! instant at which their user knows. libzmq's promise is an interval and a timeout after a ping:
+//! for a limit it gets that limit as its timeout, the least that is never early, and a third of it
+//! as its interval.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

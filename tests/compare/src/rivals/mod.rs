@@ -1,7 +1,7 @@
 //! The others: one file for each library, each doing the same work with the same messages.
 //!
-//! Every receiver counts and checks what peerbeat's does ([`crate::common::Tally`]). Each library is
-//! given its best shape for the work that a program could really use; what that is stands in its
+//! Every receiver counts and checks what peerbeat's does ([`crate::common::Tally`]). Each library
+//! is given its best shape for the work that a program could really use; what that is stands in its
 //! file. Heartbeats are on where the library has them.
 
 pub(crate) mod nng;

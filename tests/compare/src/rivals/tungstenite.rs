@@ -1,7 +1,7 @@
 //! tungstenite: WebSocket frames over a blocking socket. No heartbeats of its own.
 //!
-//! The sender has the server's role, whose frames need no masking, and writes into the library's own
-//! 128 KiB buffer; it flushes at the end. Four threads share it under a lock.
+//! The sender has the server's role, whose frames need no masking, and writes into the library's
+//! own 128 KiB buffer; it flushes at the end. Four threads share it under a lock.
 
 use std::net::TcpStream;
 use std::sync::Mutex;
