@@ -248,8 +248,8 @@ impl fmt::Display for Advice {
             ),
             Self::TooFew { count } => write!(
                 f,
-                "only {count} silences were measured, too few to say how much slack is needed; ask \
-                 again after {ENOUGH}"
+                "only {count} silences of half a heartbeat-time or longer were measured, too few to \
+                 say how much slack is needed; ask again after {ENOUGH}"
             ),
             Self::Fits => f.write_str("heartbeat-time and slack fit what was measured"),
         }

@@ -116,8 +116,8 @@ pub(super) fn line(stats: &PeerStats, explained: Option<&Explanation>) -> String
 
 fn of_link(link: &Stats) -> String {
     let late = |spread: &Spread| {
-        let (p50, p999, max) = (Measured(spread.p50), Measured(spread.p999), Measured(spread.max));
-        format!("{p50} (p50), {p999} (p99.9), {max} (max)")
+        let Spread { p50, p999, max, .. } = spread;
+        format!("{p50:.1?} (p50), {p999:.1?} (p99.9), {max:.1?} (max)")
     };
     let mut text = format!("; up for {}", Measured(link.up));
     if link.peer_lateness.count > 0 {
@@ -128,7 +128,7 @@ fn of_link(link: &Stats) -> String {
     }
     text += &format!("; longest silence {}", Measured(link.largest_silence));
     if let (Some(last), Some(least)) = (link.round_trip, link.round_trip_min) {
-        text += &format!("; round trip {}, least {}", Measured(last), Measured(least));
+        text += &format!("; round trip {last:.1?}, least {least:.1?}");
     }
     if link.queued_bytes > 0 {
         let bytes = Count(link.queued_bytes as u64, "byte");
@@ -189,9 +189,9 @@ mod tests {
         assert_eq!(
             line(&stats(), None),
             "stats: sent 7 messages (0 bytes), 0 heartbeats and 5 needless; received 0 messages \
-             (0 bytes), 0 heartbeats; up for 60.0000 s; the peer was late by 0.0010 s (p50), \
-             0.0020 s (p99.9), 0.0020 s (max); longest silence 1.0020 s; round trip 0.0040 s, \
-             least 0.0030 s; 69 bytes wait to be sent; came up 2 times, went down: silent 1"
+             (0 bytes), 0 heartbeats; up for 60.0000 s; the peer was late by 1.0ms (p50), \
+             2.0ms (p99.9), 2.0ms (max); longest silence 1.0020 s; round trip 4.0ms, least \
+             3.0ms; 69 bytes wait to be sent; came up 2 times, went down: silent 1"
         );
         let none = PeerStats::default();
         assert!(line(&none, None).ends_with("; not connected; came up 0 times"));
