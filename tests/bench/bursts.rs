@@ -2,9 +2,9 @@
 //!
 //! Against two designs of a sender, [`common::proto`]: *direct*, every message one write of the
 //! caller's, and *swap*, a thread that writes what has gathered. Latency is counted from the
-//! instant at which the burst was there to the handler, so a caller who is held up in `send` shows;
-//! *own* is counted from each message's own call of `send`. `--rounds N`, `--bursts N` a run, `--quick`.
-//! `--alone --size N` runs peerbeat once and nothing else, for a profiler.
+//! instant at which the burst was there to the handler, so a caller who is held up in `send`
+//! shows; *own* is counted from each message's own call of `send`. `--rounds N`, `--bursts N` a
+//! run, `--quick`. `--alone --size N` runs peerbeat once and nothing else, for a profiler.
 
 mod common;
 
