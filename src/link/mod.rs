@@ -19,6 +19,10 @@
 //! *Receiving does not copy.* Messages are handed to the [`Handler`] as slices of one buffer, on
 //! the reader's thread.
 //!
+//! *Numbers cost nothing on the way of a message.* [`Link::stats`] counts what was counted anyway;
+//! lateness and silence are measured once a write, a read or a heartbeat, in [`Histogram`]s of
+//! fixed size, and [`Link::explain`] says what to make of them.
+//!
 //! *Death*, from whichever thread: the first reason stays, both directions are shut, everybody is
 //! woken. No thread outlives its link, and nothing of an old link can touch a new one.
 

@@ -44,6 +44,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # While it runs
+//!
+//! [`Node::reload`] puts another configuration in force: what changed is applied, what did not is
+//! not touched. [`Peer::set_heartbeat_time`] and [`Peer::set_slack`] change one value of one peer,
+//! on its living link and on the next ones. [`Peer::stats`] and [`Node::stats`] are the numbers,
+//! and [`Peer::explain`] says what to make of them:
+//!
+//! ```no_run
+//! # fn tell(node: &peerbeat::node::Node) -> Option<()> {
+//! println!("{}", node.peer("prices")?.explain()?);
+//! // heartbeat-time 5s: the peer asked for it
+//! //   configured 15s, the peer asked for 5s
+//! // limit 7s = 5s + slack 2s
+//! // the peer was late by 1.0ms (p50), 31.7ms (p99.9), 31.7ms (max) of 412
+//! // we were late by 128.0µs (p50), 2.1ms (p99.9), 2.1ms (max) of 398
+//! // longest silence 5.0s; smallest slack that would have done 81.7ms
+//! // advice: the slack could be 500.0ms: nobody would have been cut off so far, and a peer that
+//! // is gone be noticed after 5.5s
+//! # Some(()) }
+//! ```
+//!
 //! # Who is accepted
 //!
 //! A HELLO belongs to the first peer of the configuration that it matches and that is not

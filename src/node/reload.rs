@@ -76,8 +76,7 @@ impl Node {
         })?;
         let node = node_items(&before, &config);
         if let Err(threads) = shared.publish(config, plan.roster(), threads) {
-            // The stop has reached the peers that are there, too.
-            join_all(give_up(&plan, threads).into_iter().map(|(_, thread)| thread));
+            plan.give_up(shared, threads);
             return Err(ReloadError::NotRunning);
         }
         Ok(Reload { peers: plan.apply(), node })
@@ -125,13 +124,30 @@ impl Plan {
             match spawn_dialler(shared, entry) {
                 Ok(thread) => threads.push((Arc::clone(entry), thread)),
                 Err(error) => {
-                    let kept = give_up(self, threads);
-                    shared.add_diallers(kept);
+                    self.give_up(shared, threads);
                     return Err(error);
                 }
             }
         }
         Ok(threads)
+    }
+
+    /// Ends the threads of peers that will not be. Those of peers that are there have nothing to do
+    /// and wait. On a thread of the node's own nobody is waited for: they end by themselves.
+    fn give_up(&self, shared: &Shared, threads: Vec<Dialling>) {
+        for (entry, known, _) in &self.peers {
+            if !known {
+                entry.slot.stop();
+            }
+        }
+        let is_new = |entry: &Arc<Entry>| {
+            self.peers.iter().any(|(other, known, _)| !known && Arc::ptr_eq(other, entry))
+        };
+        let own = shared.is_own_thread();
+        let (ended, kept): (Vec<_>, Vec<_>) =
+            threads.into_iter().partition(|(entry, _)| !own && is_new(entry));
+        join_all(ended.into_iter().map(|(_, thread)| thread));
+        shared.add_diallers(kept);
     }
 
     fn apply(self) -> Vec<(String, PeerOutcome)> {
@@ -152,21 +168,6 @@ impl Plan {
         outcomes.extend(self.gone.into_iter().map(closed));
         outcomes
     }
-}
-
-/// Ends the threads of peers that will not be; gives back those of peers that are there, which have
-/// nothing to do and wait.
-fn give_up(plan: &Plan, threads: Vec<Dialling>) -> Vec<Dialling> {
-    let is_known = |entry: &Arc<Entry>| {
-        plan.peers.iter().any(|(other, known, _)| *known && Arc::ptr_eq(other, entry))
-    };
-    let (kept, ended): (Vec<_>, Vec<_>) =
-        threads.into_iter().partition(|(entry, _)| is_known(entry));
-    for (entry, _) in &ended {
-        entry.slot.stop();
-    }
-    join_all(ended.into_iter().map(|(_, thread)| thread));
-    kept
 }
 
 /// Gives a peer that is still there its new values.
