@@ -1,4 +1,4 @@
-//! How late our own heartbeats are (row 8), idle and with 8 spinning threads beside them.
+//! How late our own heartbeats are, idle and with 8 spinning threads beside them.
 //!
 //! A heartbeat says when it was sent by the sender's clock, so the gap between two of one link is
 //! known to the microsecond whoever reads it when: lateness is that gap less the heartbeat-time.

@@ -1,9 +1,9 @@
-//! One way: messages a second and CPU a million, against the raw socket (rows 1, 2, 3 and 6).
+//! One way: messages a second and CPU a million, against the raw socket.
 //!
 //! Everything runs in one process over one loopback connection, both ends; a run's time is from the
 //! first send to the arrival of the last message, and every message's length and number is checked.
-//! `--only rate`, `--only size`, `--only threads` run a part, `--rounds N`, `--quick`. `--alone` runs
-//! peerbeat once and nothing else, for a profiler: `--threads N --size N --messages N`.
+//! `--only rate`, `--only size`, `--only threads` run a part, `--rounds N`, `--quick`. `--alone`
+//! runs peerbeat once and nothing else, for a profiler: `--threads N --size N --messages N`.
 
 mod common;
 
