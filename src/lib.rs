@@ -15,6 +15,8 @@
 //! | one connected stream | [`link::Link`], with the [native](protocol::Native) or your own [`Framing`](protocol::Framing) |
 //! | sockets and a loop of your own | [`liveness::Liveness`]: the rules alone, as a value that is told the time |
 //!
+//! The [guide] takes an existing adapter from std to peerbeat and says which of these fits whom.
+//!
 //! ```
 //! use peerbeat::link::{Link, Options};
 //! use peerbeat::protocol::Native;
@@ -64,6 +66,10 @@ pub mod link;
 pub mod liveness;
 pub mod node;
 pub mod protocol;
+pub mod sim;
+
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 
 /// The README's examples are compiled and run as tests.
 #[cfg(doctest)]

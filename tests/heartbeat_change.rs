@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use peerbeat::link::{Cause, Down, Event, Handler, HeartbeatChange, Link, Options};
-use peerbeat::liveness::Settings;
+use peerbeat::liveness::{Given, Settings};
 use peerbeat::protocol::Native;
 
 const SLACK: Duration = Duration::from_millis(300);
@@ -110,8 +110,10 @@ fn a_larger_value_and_none_wait_for_the_next_connection() {
 
 #[test]
 fn an_ended_link_says_why() {
-    let (near, far) = streams();
+    let (near, mut far) = streams();
     let (link, _events) = start(near, Some(5000));
+    // Closing with the announcement unread would be a reset.
+    assert_eq!(read_beat(&mut far), 5000);
     drop(far);
     link.wait_down(millis(5000)).unwrap();
     assert_eq!(link.set_heartbeat_time(millis(100)).unwrap_err().word(), "eof");
@@ -153,4 +155,19 @@ fn the_first_value_of_all_gets_its_own_limit_and_may_be_five_seconds_late() {
     assert!(matches!(told, Told::Down(_) | Told::Event(Event::Late { .. })), "{told:?}");
     assert!(at - began >= millis(400) - millis(5), "{:?}", at - began);
     assert!(at - began < millis(8000), "{:?}", at - began);
+}
+
+#[test]
+fn where_the_protocol_gives_the_values_only_our_sending_follows() {
+    let (near, mut far) = streams();
+    let given = Given { send: Some(millis(60_000)), expect: Some(millis(60_000)) };
+    let liveness = Settings { slack: SLACK, given: Some(given), ..Settings::default() };
+    let options = Options { liveness, ..Options::default() };
+    let (teller, events) = mpsc::channel();
+    let link = Link::start(near, Native::default(), b"", &options, Teller(teller)).unwrap();
+    assert_eq!(link.set_heartbeat_time(millis(50)), Ok(HeartbeatChange::InForce));
+    for _ in 0..10 {
+        assert_eq!(read_beat(&mut far), 50);
+    }
+    assert!(link.is_up() && events.try_recv().is_err());
 }

@@ -8,7 +8,7 @@ use std::ffi::{CString, c_char, c_int};
 use std::ptr::null;
 use std::time::Duration;
 
-use super::guard;
+use super::guard::guard;
 use super::handle::{handle, take};
 use super::pointer::{Output, c_text, optional_text, output, text, write_sized};
 use super::status::{E_CONFIG, E_NOT_FOUND, Fault};
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn peerbeat_config_load(
     app_name: *const c_char,
     config: *mut *mut PeerbeatConfig,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let path = unsafe { text(path, "path") }?;
         // SAFETY: as the header says.
@@ -60,7 +60,7 @@ pub unsafe extern "C" fn peerbeat_config_parse(
     app_name: *const c_char,
     config: *mut *mut PeerbeatConfig,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let text = unsafe { self::text(text, "text") }?;
         // SAFETY: as the header says.
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn peerbeat_config_parse(
 /// Frees a configuration; nodes that were started from it go on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_config_free(config: *mut PeerbeatConfig) {
-    guard::value((), || {
+    guard(|| {
         if !config.is_null() {
             // SAFETY: it came from `finish`, and is not used after this.
             drop(unsafe { take(config) });
@@ -85,13 +85,13 @@ pub unsafe extern "C" fn peerbeat_config_free(config: *mut PeerbeatConfig) {
 /// How many errors this thread's last load or parse had.
 #[unsafe(no_mangle)]
 pub extern "C" fn peerbeat_config_error_count() -> usize {
-    guard::value(0, || ERRORS.try_with(|errors| errors.borrow().len()).unwrap_or(0))
+    guard(|| ERRORS.try_with(|errors| errors.borrow().len()).unwrap_or(0))
 }
 
 /// One of them; null beyond the last.
 #[unsafe(no_mangle)]
 pub extern "C" fn peerbeat_config_error(index: usize) -> *const c_char {
-    guard::value(null(), || {
+    guard(|| {
         let found = ERRORS.try_with(|errors| errors.borrow().get(index).map(|text| text.as_ptr()));
         found.ok().flatten().unwrap_or(null())
     })
@@ -100,32 +100,33 @@ pub extern "C" fn peerbeat_config_error(index: usize) -> *const c_char {
 /// Our name.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_config_name(config: *const PeerbeatConfig) -> *const c_char {
-    // SAFETY: as the header says.
-    guard::value(null(), || match unsafe { handle(config, "config") } {
-        Ok(config) => config.name.as_ptr(),
-        Err(_) => null(),
+    guard(|| {
+        // SAFETY: as the header says.
+        unsafe { handle(config, "config") }.map_or(null(), |config| config.name.as_ptr())
     })
 }
 
 /// The port to listen on: 0 = any free one, -1 = none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_config_port(config: *const PeerbeatConfig) -> i32 {
-    // SAFETY: as the header says.
-    guard::value(0, || match unsafe { handle(config, "config") } {
-        Err(_) => 0,
-        Ok(config) => match config.config.port() {
+    guard(|| {
+        // SAFETY: as the header says.
+        let Ok(config) = (unsafe { handle(config, "config") }) else { return 0 };
+        match config.config.port() {
             None => -1,
             Some(Port::Auto) => 0,
             Some(Port::Fixed(port)) => i32::from(port),
-        },
+        }
     })
 }
 
 /// How many peers there are.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_config_peer_count(config: *const PeerbeatConfig) -> usize {
-    // SAFETY: as the header says.
-    guard::value(0, || unsafe { handle(config, "config") }.map_or(0, |config| config.peers.len()))
+    guard(|| {
+        // SAFETY: as the header says.
+        unsafe { handle(config, "config") }.map_or(0, |config| config.peers.len())
+    })
 }
 
 /// The name of a peer; null beyond the last.
@@ -134,7 +135,7 @@ pub unsafe extern "C" fn peerbeat_config_peer_name(
     config: *const PeerbeatConfig,
     index: usize,
 ) -> *const c_char {
-    guard::value(null(), || {
+    guard(|| {
         // SAFETY: as the header says.
         let Ok(config) = (unsafe { handle(config, "config") }) else { return null() };
         config.peers.get(index).map_or(null(), |peer| peer.name.as_ptr())
@@ -148,7 +149,7 @@ pub unsafe extern "C" fn peerbeat_config_peer(
     index: usize,
     peer: *mut PeerbeatPeer,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let config = unsafe { handle(config, "config") }?;
         let (Some(values), Some(texts)) =
@@ -165,7 +166,7 @@ pub unsafe extern "C" fn peerbeat_config_peer(
 /// How many warnings there are.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_config_warning_count(config: *const PeerbeatConfig) -> usize {
-    guard::value(0, || {
+    guard(|| {
         // SAFETY: as the header says.
         unsafe { handle(config, "config") }.map_or(0, |config| config.warnings.len())
     })
@@ -177,7 +178,7 @@ pub unsafe extern "C" fn peerbeat_config_warning(
     config: *const PeerbeatConfig,
     index: usize,
 ) -> *const c_char {
-    guard::value(null(), || {
+    guard(|| {
         // SAFETY: as the header says.
         let Ok(config) = (unsafe { handle(config, "config") }) else { return null() };
         config.warnings.get(index).map_or(null(), |warning| warning.as_ptr())

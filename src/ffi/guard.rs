@@ -1,35 +1,89 @@
 //! The guard around every function: a panic becomes a status.
 //!
-//! A panic that reached C would abort the host. What was thrown is leaked, because dropping it could
-//! panic again. The panic hook is left alone: it tells of the mistake on stderr, as the host has it.
+//! A panic that reached C would abort the host. What was thrown is leaked, because dropping it
+//! could panic again. The panic hook is left alone: it tells of the mistake on stderr, as the host
+//! has it.
 
-use std::ffi::c_int;
+use std::ffi::{c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::null;
 
 use super::status::{E_PANIC, Fault, OK, keep};
 
-/// Runs a body; keeps the details of its failure for the thread.
-pub(super) fn status(body: impl FnOnce() -> Result<(), Fault>) -> c_int {
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(())) => OK,
-        Ok(Err(fault)) => {
-            keep(fault.detail);
-            fault.code
+/// Runs the body of a function and gives C its answer.
+pub(super) fn guard<A: Answer>(body: impl FnOnce() -> A) -> A::C {
+    // What answers a failure is inside as well: it may use the heap.
+    let answer = catch_unwind(AssertUnwindSafe(|| body().into_c()));
+    answer.unwrap_or_else(|thrown| {
+        std::mem::forget(thrown);
+        A::panicked()
+    })
+}
+
+/// What a body can answer, and what stands in its place after a panic.
+pub(super) trait Answer {
+    /// What C gets.
+    type C;
+    fn into_c(self) -> Self::C;
+    fn panicked() -> Self::C;
+}
+
+/// A status; the details of a failure are kept for the thread.
+impl Answer for Result<(), Fault> {
+    type C = c_int;
+
+    fn into_c(self) -> c_int {
+        match self {
+            Ok(()) => OK,
+            Err(fault) => {
+                keep(fault.detail);
+                fault.code
+            }
         }
-        Err(thrown) => {
-            std::mem::forget(thrown);
-            keep("a mistake in peerbeat: please report what it wrote to stderr".to_owned());
-            E_PANIC
-        }
+    }
+
+    fn panicked() -> c_int {
+        keep("a mistake in peerbeat: please report what it wrote to stderr".to_owned());
+        E_PANIC
     }
 }
 
-/// Runs a body that returns something else than a status; `failed` stands for a panic.
-pub(super) fn value<T>(failed: T, body: impl FnOnce() -> T) -> T {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|thrown| {
-        std::mem::forget(thrown);
-        failed
-    })
+/// A status that leaves no details, which need the heap.
+pub(super) struct Quiet(pub(super) c_int);
+
+impl Answer for Quiet {
+    type C = c_int;
+
+    fn into_c(self) -> c_int {
+        self.0
+    }
+
+    fn panicked() -> c_int {
+        E_PANIC
+    }
+}
+
+macro_rules! direct {
+    ($($answer:ty = $panicked:expr,)*) => {
+        $(impl Answer for $answer {
+            type C = Self;
+
+            fn into_c(self) -> Self {
+                self
+            }
+
+            fn panicked() -> Self {
+                $panicked
+            }
+        })*
+    };
+}
+
+direct! {
+    () = (),
+    i32 = 0,
+    usize = 0,
+    *const c_char = null(),
 }
 
 #[cfg(test)]
@@ -38,13 +92,14 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_a_status_with_details() {
-        assert_eq!(status(|| panic!("as if")), E_PANIC);
-        let mut buffer = [0; 30];
+        assert_eq!(guard(|| -> Result<(), Fault> { panic!("as if") }), E_PANIC);
+        let mut buffer = [0_u8; 30];
         // SAFETY: the buffer is as long as it says.
         let length =
             unsafe { crate::ffi::peerbeat_last_error(buffer.as_mut_ptr().cast(), buffer.len()) };
         assert!(length > 30 && buffer.starts_with(b"a mistake in peerbeat"), "{buffer:?}");
-        assert_eq!(value(7, || panic!("as if")), 7);
+        assert_eq!(guard(|| -> Quiet { panic!("as if") }), E_PANIC);
+        assert_eq!(guard(|| -> usize { panic!("as if") }), 0);
     }
 
     #[test]
@@ -55,6 +110,6 @@ mod tests {
                 panic!("dropped");
             }
         }
-        assert_eq!(status(|| std::panic::panic_any(Bomb)), E_PANIC);
+        assert_eq!(guard(|| -> Result<(), Fault> { std::panic::panic_any(Bomb) }), E_PANIC);
     }
 }

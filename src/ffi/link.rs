@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::config::{millis, signed};
-use super::guard;
+use super::guard::guard;
 use super::handle::{Handle, handle, take};
 use super::pointer::{bytes, write_sized};
 use super::status::{E_DOWN, E_NEXT_CONNECTION, E_OWN_THREAD, Fault};
@@ -69,10 +69,10 @@ impl From<Handle<LinkParts>> for PeerbeatLink {
 /// The name in the peer's HELLO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_link_remote_name(link: *const PeerbeatLink) -> *const c_char {
-    // SAFETY: as the header says.
-    guard::value(null(), || match unsafe { handle(link, "link") } {
-        Ok(link) => link.handle.inner().remote_name.as_ptr(),
-        Err(_) => null(),
+    guard(|| {
+        // SAFETY: as the header says.
+        let Ok(link) = (unsafe { handle(link, "link") }) else { return null() };
+        link.handle.inner().remote_name.as_ptr()
     })
 }
 
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn peerbeat_link_send(
     data: *const u8,
     len: usize,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let link = unsafe { handle(link, "link") }?.handle.enter()?;
         // SAFETY: as the header says.
@@ -99,7 +99,7 @@ pub unsafe extern "C" fn peerbeat_link_try_send(
     data: *const u8,
     len: usize,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let link = unsafe { handle(link, "link") }?.handle.enter()?;
         // SAFETY: as the header says.
@@ -114,7 +114,7 @@ pub unsafe extern "C" fn peerbeat_link_state(
     link: *const PeerbeatLink,
     state: *mut PeerbeatState,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let link = unsafe { handle(link, "link") }?.handle.enter()?;
         let now = state_of(&link);
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn peerbeat_link_stats(
     link: *const PeerbeatLink,
     stats: *mut PeerbeatStats,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let link = unsafe { handle(link, "link") }?.handle.enter()?;
         let inbox = link.inbox.stats();
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn peerbeat_link_set_heartbeat_time(
     link: *mut PeerbeatLink,
     heartbeat_time_ms: u32,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let link = unsafe { handle(link, "link") }?.handle.enter()?;
         let value = Duration::from_millis(heartbeat_time_ms.into());
@@ -169,7 +169,7 @@ pub unsafe extern "C" fn peerbeat_link_set_heartbeat_time(
 /// Closes in order and wakes everybody.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_link_shutdown(link: *mut PeerbeatLink) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let link = unsafe { handle(link, "link") }?.handle.enter()?;
         link.shutdown();
@@ -180,7 +180,7 @@ pub unsafe extern "C" fn peerbeat_link_shutdown(link: *mut PeerbeatLink) -> c_in
 /// Shuts down, joins the link's threads, and frees.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_link_free(link: *mut PeerbeatLink) -> c_int {
-    guard::status(|| {
+    guard(|| {
         if link.is_null() {
             return Ok(());
         }

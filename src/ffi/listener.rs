@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::guard;
+use super::guard::guard;
 use super::handle::{Handle, handle, take};
 use super::link::PeerbeatLink;
 use super::open::open;
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn peerbeat_listener_open(
     port: u16,
     listener: *mut *mut PeerbeatListener,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let host = unsafe { optional_text(host, "host") }?;
         // SAFETY: as the header says.
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn peerbeat_listener_port(
     listener: *mut PeerbeatListener,
     port: *mut u16,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let listener = unsafe { handle(listener, "listener") }?.handle.enter()?;
         // SAFETY: as the header says.
@@ -94,7 +94,7 @@ pub unsafe extern "C" fn peerbeat_listener_accept(
     timeout_ms: c_int,
     link: *mut *mut PeerbeatLink,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let listener = unsafe { handle(listener, "listener") }?.handle.enter()?;
         // SAFETY: as the header says.
@@ -110,7 +110,7 @@ pub unsafe extern "C" fn peerbeat_listener_accept(
 /// Wakes who waits in accept, and frees.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_listener_free(listener: *mut PeerbeatListener) -> c_int {
-    guard::status(|| {
+    guard(|| {
         if listener.is_null() {
             return Ok(());
         }

@@ -6,9 +6,9 @@
 
 use std::ffi::c_int;
 
-use super::guard;
+use super::guard::{Quiet, guard};
 use super::options::{read_options, settings};
-use super::status::{E_INVALID, E_PANIC, OK};
+use super::status::{E_INVALID, OK};
 use super::structs::{PeerbeatLiveness, PeerbeatOptions};
 use crate::liveness::{Action, Liveness, Time};
 
@@ -31,18 +31,18 @@ pub unsafe extern "C" fn peerbeat_liveness_init(
     options: *const PeerbeatOptions,
     now_ns: u64,
 ) -> c_int {
-    guard::value(E_PANIC, || {
+    guard(|| {
         if liveness.is_null() {
-            return E_INVALID;
+            return Quiet(E_INVALID);
         }
         // SAFETY: as the header says.
-        let Ok(raw) = (unsafe { read_options(options) }) else { return E_INVALID };
-        let Some(settings) = settings(&raw) else { return E_INVALID };
+        let Ok(raw) = (unsafe { read_options(options) }) else { return Quiet(E_INVALID) };
+        let Some(settings) = settings(&raw) else { return Quiet(E_INVALID) };
         let rules = Liveness::new(&settings, Time::from_nanos(now_ns));
         let place = liveness.cast::<Marked>();
         // SAFETY: not null, large enough and aligned: the assertions above.
         unsafe { place.write(Marked { mark: MARK, rules }) };
-        OK
+        Quiet(OK)
     })
 }
 
@@ -52,11 +52,11 @@ pub unsafe extern "C" fn peerbeat_liveness_sent(
     liveness: *mut PeerbeatLiveness,
     now_ns: u64,
 ) -> c_int {
-    guard::value(E_PANIC, || {
+    guard(|| {
         // SAFETY: as the header says.
-        let Some(rules) = (unsafe { rules(liveness) }) else { return E_INVALID };
+        let Some(rules) = (unsafe { rules(liveness) }) else { return Quiet(E_INVALID) };
         rules.handle_sent(Time::from_nanos(now_ns));
-        OK
+        Quiet(OK)
     })
 }
 
@@ -67,11 +67,11 @@ pub unsafe extern "C" fn peerbeat_liveness_heartbeat_sent(
     value_ms: u32,
     now_ns: u64,
 ) -> c_int {
-    guard::value(E_PANIC, || {
+    guard(|| {
         // SAFETY: as the header says.
-        let Some(rules) = (unsafe { rules(liveness) }) else { return E_INVALID };
+        let Some(rules) = (unsafe { rules(liveness) }) else { return Quiet(E_INVALID) };
         rules.handle_heartbeat_sent(value_ms, Time::from_nanos(now_ns));
-        OK
+        Quiet(OK)
     })
 }
 
@@ -81,11 +81,11 @@ pub unsafe extern "C" fn peerbeat_liveness_received(
     liveness: *mut PeerbeatLiveness,
     now_ns: u64,
 ) -> c_int {
-    guard::value(E_PANIC, || {
+    guard(|| {
         // SAFETY: as the header says.
-        let Some(rules) = (unsafe { rules(liveness) }) else { return E_INVALID };
+        let Some(rules) = (unsafe { rules(liveness) }) else { return Quiet(E_INVALID) };
         rules.handle_received(Time::from_nanos(now_ns));
-        OK
+        Quiet(OK)
     })
 }
 
@@ -96,12 +96,12 @@ pub unsafe extern "C" fn peerbeat_liveness_heartbeat_received(
     value_ms: u32,
     now_ns: u64,
 ) -> c_int {
-    guard::value(E_PANIC, || {
+    guard(|| {
         // SAFETY: as the header says.
-        let Some(rules) = (unsafe { rules(liveness) }) else { return E_INVALID };
+        let Some(rules) = (unsafe { rules(liveness) }) else { return Quiet(E_INVALID) };
         rules.handle_received(Time::from_nanos(now_ns));
         rules.handle_heartbeat(value_ms, Time::from_nanos(now_ns));
-        OK
+        Quiet(OK)
     })
 }
 
@@ -113,12 +113,12 @@ pub unsafe extern "C" fn peerbeat_liveness_next(
     deadline_ns: *mut u64,
     value_ms: *mut u32,
 ) -> c_int {
-    guard::value(E_PANIC, || {
+    guard(|| {
         if deadline_ns.is_null() {
-            return E_INVALID;
+            return Quiet(E_INVALID);
         }
         // SAFETY: as the header says.
-        let Some(rules) = (unsafe { rules(liveness) }) else { return E_INVALID };
+        let Some(rules) = (unsafe { rules(liveness) }) else { return Quiet(E_INVALID) };
         let mut in_force = 0;
         let (next, deadline) = match rules.poll(Time::from_nanos(now_ns)) {
             Action::Wait { until } => (NEXT_NOTHING, until.as_nanos()),
@@ -139,7 +139,7 @@ pub unsafe extern "C" fn peerbeat_liveness_next(
             // SAFETY: not null, and the caller's promise.
             unsafe { value_ms.write(in_force) };
         }
-        next
+        Quiet(next)
     })
 }
 

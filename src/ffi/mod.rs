@@ -5,7 +5,7 @@
 //! arguments, calls the same Rust that everybody calls, and translates the answer. `unsafe` lives
 //! here alone, one operation at a time.
 //!
-//! Invariant: no body runs outside a [guard](guard), so that a panic never leaves us; and no handle
+//! Invariant: no body runs outside the guard, so that a panic never leaves us; and no handle
 //! of a parent process is touched in a forked child.
 //!
 //! # Safety
@@ -34,6 +34,8 @@ mod structs;
 
 use std::ffi::{CStr, c_char, c_int};
 
+use guard::guard;
+
 pub use config::*;
 pub use link::*;
 pub use listener::*;
@@ -48,13 +50,13 @@ pub use structs::*;
 /// The version of the library, such as `0.1.0`.
 #[unsafe(no_mangle)]
 pub extern "C" fn peerbeat_version() -> *const c_char {
-    guard::value(std::ptr::null(), || VERSION.as_ptr())
+    guard(|| VERSION.as_ptr())
 }
 
 /// The number that moves when programs must be compiled anew.
 #[unsafe(no_mangle)]
 pub extern "C" fn peerbeat_abi_version() -> c_int {
-    guard::value(0, || ABI_VERSION)
+    guard(|| ABI_VERSION)
 }
 
 /// `PEERBEAT_ABI_VERSION`.

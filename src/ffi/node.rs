@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::config::PeerbeatConfig;
 use super::event::CEvent;
-use super::guard;
+use super::guard::guard;
 use super::handle::{Handle, handle, take};
 use super::link::add_stats;
 use super::options::stack_size;
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn peerbeat_node_start(
     handler: *const PeerbeatHandler,
     node: *mut *mut PeerbeatNode,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let config = unsafe { handle(config, "config") }?.config.clone();
         // SAFETY: as the header says.
@@ -134,7 +134,7 @@ pub unsafe extern "C" fn peerbeat_node_send(
     data: *const u8,
     len: usize,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let node = unsafe { handle(node, "node") }?.handle.enter()?;
         // SAFETY: as the header says.
@@ -153,7 +153,7 @@ pub unsafe extern "C" fn peerbeat_node_try_send(
     data: *const u8,
     len: usize,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let node = unsafe { handle(node, "node") }?.handle.enter()?;
         // SAFETY: as the header says.
@@ -171,14 +171,14 @@ pub unsafe extern "C" fn peerbeat_node_stats(
     peer: *const c_char,
     stats: *mut PeerbeatStats,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let node = unsafe { handle(node, "node") }?.handle.enter()?;
         // SAFETY: as the header says.
         let name = unsafe { optional_text(peer, "peer") }?;
         let mut all = PeerbeatStats { round_trip_us: NONE, ..PeerbeatStats::default() };
         let mut add = |peer: &Peer| {
-            if let Some(stats) = peer.stats() {
+            if let Some(stats) = peer.stats().link {
                 add_stats(&mut all, &stats);
             }
         };
@@ -194,7 +194,7 @@ pub unsafe extern "C" fn peerbeat_node_stats(
 /// The port it listens on; 0 = none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_node_port(node: *mut PeerbeatNode, port: *mut u16) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let node = unsafe { handle(node, "node") }?.handle.enter()?;
         // SAFETY: as the header says.
@@ -208,7 +208,7 @@ pub unsafe extern "C" fn peerbeat_node_port(node: *mut PeerbeatNode, port: *mut 
 /// Begins the stop.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_node_shutdown(node: *mut PeerbeatNode) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let node = unsafe { handle(node, "node") }?.handle.enter()?;
         node.shutdown();
@@ -219,7 +219,7 @@ pub unsafe extern "C" fn peerbeat_node_shutdown(node: *mut PeerbeatNode) -> c_in
 /// Shuts down, waits for the last callback, and frees.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_node_free(node: *mut PeerbeatNode) -> c_int {
-    guard::status(|| {
+    guard(|| {
         if node.is_null() {
             return Ok(());
         }
@@ -263,7 +263,7 @@ impl Handler for Callbacks {
         let name = self.text(peer);
         let data = payload.as_ptr().cast::<c_void>();
         self.call(|| {
-            // SAFETY: the host's function, as the header declares it; all pointers outlive the call.
+            // SAFETY: the host's function, as the header has it; the pointers outlive the call.
             unsafe {
                 on_message(self.handler.user_data, self.node, name.as_ptr(), data, payload.len());
             }
@@ -278,7 +278,7 @@ impl Handler for Callbacks {
         let event = CEvent::new(peer.map_or(c"", |peer| self.text(peer)), event);
         let pointer = event.as_ptr();
         self.call(|| {
-            // SAFETY: the host's function, as the header declares it; all pointers outlive the call.
+            // SAFETY: the host's function, as the header has it; the pointers outlive the call.
             unsafe { on_event(self.handler.user_data, self.node, pointer) };
         });
     }

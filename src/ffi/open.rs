@@ -10,7 +10,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use super::guard;
+use super::guard::guard;
 use super::handle::Handle;
 use super::link::{LinkParts, PeerbeatLink};
 use super::options::{Checked, Handshake};
@@ -28,7 +28,7 @@ pub unsafe extern "C" fn peerbeat_link_connect(
     options: *const PeerbeatOptions,
     link: *mut *mut PeerbeatLink,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let host = unsafe { text(host, "host") }?;
         // SAFETY: as the header says.
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn peerbeat_link_attach_fd(
     options: *const PeerbeatOptions,
     link: *mut *mut PeerbeatLink,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let options = unsafe { Checked::read(options) }?;
         // SAFETY: as the header says.

@@ -7,7 +7,7 @@ use std::ffi::c_int;
 use std::ptr::null;
 use std::time::Duration;
 
-use super::guard;
+use super::guard::guard;
 use super::pointer::{Unfit, check_size, is_null, optional_text, read_sized};
 use super::status::Fault;
 use super::structs::PeerbeatOptions;
@@ -164,7 +164,7 @@ pub unsafe extern "C" fn peerbeat_options_init(
     options: *mut PeerbeatOptions,
     struct_size: usize,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         if options.is_null() {
             return Err(is_null("options"));
         }

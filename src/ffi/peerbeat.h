@@ -33,8 +33,8 @@
  *   free, which must be the last; threads that are still inside a call it wakes and waits for. A
  *   peerbeat_liveness belongs to whoever uses it.
  * - Stopping has two steps: shutdown, from anywhere, and then free, which waits for our threads.
- * - In a forked child every call on a handle of the parent's is PEERBEAT_E_FORKED and does nothing:
- *   the parent's connections stay. The child may use handles that it makes itself.
+ * - In a forked child every call on a node, link or listener of the parent's is PEERBEAT_E_FORKED
+ *   and does nothing: the parent's connections stay. The child may use what it makes itself.
  * - Nothing ends your program or changes it: no signal (SIGPIPE neither), signal mask, handler,
  *   environment or locale is touched. A callback must return: no longjmp, no C++ exception.
  */
@@ -48,7 +48,7 @@
 extern "C" {
 #endif
 
-/* Versions --------------------------------------------------------------------------------------- */
+/* Versions ------------------------------------------------------------------------------------- */
 
 /* Moves when a program must be compiled anew. */
 #define PEERBEAT_ABI_VERSION 1
@@ -56,7 +56,7 @@ extern "C" {
 const char *peerbeat_version(void);  /* such as "0.1.0" */
 int peerbeat_abi_version(void);      /* of the library; compare it with PEERBEAT_ABI_VERSION */
 
-/* Status codes ----------------------------------------------------------------------------------- */
+/* Status codes --------------------------------------------------------------------------------- */
 
 #define PEERBEAT_OK 0
 #define PEERBEAT_E_INVALID (-1)          /* an argument that cannot be */
@@ -68,13 +68,13 @@ int peerbeat_abi_version(void);      /* of the library; compare it with PEERBEAT
 #define PEERBEAT_E_TOO_LONG (-7)         /* the message is longer than frame_max allows */
 #define PEERBEAT_E_DOWN (-8)             /* the link has ended: peerbeat_link_state() */
 #define PEERBEAT_E_NOT_CONNECTED (-9)    /* the peer is not connected now */
-#define PEERBEAT_E_CONNECT (-10)         /* no connection: unknown host, refused, unreachable, slow */
+#define PEERBEAT_E_CONNECT (-10)         /* no connection: unknown host, refused, unreachable */
 #define PEERBEAT_E_REFUSED (-11)         /* the other side said goodbye instead of welcome */
-#define PEERBEAT_E_HANDSHAKE (-12)       /* it did not shake hands: too slow, closed, other protocol */
+#define PEERBEAT_E_HANDSHAKE (-12)       /* too slow, closed, or another protocol */
 #define PEERBEAT_E_LISTEN (-13)          /* the address cannot be listened on */
 #define PEERBEAT_E_IO (-14)              /* another error of a socket */
-#define PEERBEAT_E_LIMIT (-15)           /* out of threads, descriptors or memory; details say which */
-#define PEERBEAT_E_OWN_THREAD (-16)      /* a callback cannot free what calls it: it would wait for itself */
+#define PEERBEAT_E_LIMIT (-15)           /* out of threads, descriptors or memory */
+#define PEERBEAT_E_OWN_THREAD (-16)      /* a callback cannot free what calls it */
 #define PEERBEAT_E_FORKED (-17)          /* the handle belongs to the parent process */
 #define PEERBEAT_E_BUSY (-18)            /* this thread has a message borrowed: release it first */
 #define PEERBEAT_E_CLOSED (-19)          /* the listener is being freed */
@@ -87,7 +87,7 @@ const char *peerbeat_strerror(int code); /* static; never NULL */
  * their whole length. buf may be NULL where cap is 0. */
 size_t peerbeat_last_error(char *buf, size_t cap);
 
-/* Options ---------------------------------------------------------------------------------------- */
+/* Options -------------------------------------------------------------------------------------- */
 
 #define PEERBEAT_MODE_IDLE 0   /* heartbeats where nothing else was sent */
 #define PEERBEAT_MODE_ALWAYS 1 /* heartbeats also while data flows */
@@ -117,12 +117,12 @@ typedef struct peerbeat_options {
     uint64_t stack_size;            /* 256 KiB for each of a link's two threads */
     const char *local_name;         /* "peerbeat"; what we call ourselves */
     const char *local_label;        /* "" */
-    const char *thread_name;        /* threads are pb-r:NAME and pb-s:NAME; NULL = the peer's name */
+    const char *thread_name;        /* threads: pb-r:NAME and pb-s:NAME; NULL = the peer's name */
 } peerbeat_options;
 
 int peerbeat_options_init(peerbeat_options *options, size_t struct_size);
 
-/* Configuration files ---------------------------------------------------------------------------- */
+/* Configuration files -------------------------------------------------------------------------- */
 
 typedef struct peerbeat_config peerbeat_config;
 
@@ -159,7 +159,7 @@ int peerbeat_config_peer(const peerbeat_config *config, size_t index, peerbeat_p
 size_t peerbeat_config_warning_count(const peerbeat_config *config);
 const char *peerbeat_config_warning(const peerbeat_config *config, size_t index);
 
-/* Statistics, of a link or of a node's present links --------------------------------------------- */
+/* Statistics, of a link or of a node's present links ------------------------------------------- */
 
 typedef struct peerbeat_stats {
     uint32_t struct_size;
@@ -179,7 +179,7 @@ typedef struct peerbeat_stats {
     uint32_t reserved;
 } peerbeat_stats;
 
-/* Why a link ended ------------------------------------------------------------------------------- */
+/* Why a link ended ----------------------------------------------------------------------------- */
 
 #define PEERBEAT_DOWN_SILENT 1        /* no byte for the limit */
 #define PEERBEAT_DOWN_WRITE_STALLED 2 /* it stopped reading */
@@ -190,7 +190,7 @@ typedef struct peerbeat_stats {
 #define PEERBEAT_DOWN_REPLACED 7      /* it connected again; the new link took over */
 #define PEERBEAT_DOWN_LOCAL 8         /* we closed it */
 
-/* Nodes ------------------------------------------------------------------------------------------ */
+/* Nodes ---------------------------------------------------------------------------------------- */
 
 typedef struct peerbeat_node peerbeat_node;
 
@@ -262,9 +262,9 @@ typedef struct peerbeat_event {
     int64_t wait_ms;
 } peerbeat_event;
 
-/* What a node calls, from several threads of its own; a peer's messages and the ups and downs around
- * them come one at a time and in order. A callback may call everything but free on its node. While
- * it lasts its peer is not read, and not blamed for it; our heartbeats go on. */
+/* What a node calls, from several threads of its own; a peer's messages and the ups and downs
+ * around them come one at a time and in order. A callback may call everything but free on its node.
+ * While it lasts its peer is not read, and not blamed for it; our heartbeats go on. */
 typedef struct peerbeat_handler {
     uint32_t struct_size;
     uint32_t reserved;
@@ -275,7 +275,7 @@ typedef struct peerbeat_handler {
     uint64_t stack_size; /* of each thread, callbacks included; 0 = 256 KiB */
 } peerbeat_handler;
 
-/* Starts the links of a configuration, which it copies, and calls back until peerbeat_node_free(). */
+/* Starts the links of a configuration, which it copies; calls back until peerbeat_node_free(). */
 int peerbeat_node_start(const peerbeat_config *config, const peerbeat_handler *handler,
                         peerbeat_node **node);
 
@@ -294,7 +294,7 @@ int peerbeat_node_shutdown(peerbeat_node *node);
  * callback: PEERBEAT_E_OWN_THREAD, nothing done. */
 int peerbeat_node_free(peerbeat_node *node);
 
-/* Links ------------------------------------------------------------------------------------------ */
+/* Links ---------------------------------------------------------------------------------------- */
 
 typedef struct peerbeat_link peerbeat_link;
 typedef struct peerbeat_listener peerbeat_listener;
@@ -323,8 +323,8 @@ typedef struct peerbeat_state {
 int peerbeat_link_connect(const char *host, uint16_t port, const peerbeat_options *options,
                           peerbeat_link **link);
 
-/* Makes a link of a connected stream socket. Only on success it is no longer yours; else it is still
- * open, but may have been written to. It becomes blocking. */
+/* Makes a link of a connected stream socket. Only on success it is no longer yours; else it is
+ * still open, but may have been written to. It becomes blocking. */
 int peerbeat_link_attach_fd(int fd, const peerbeat_options *options, peerbeat_link **link);
 
 /* host NULL = everywhere; port 0 = any free one. */
@@ -363,13 +363,13 @@ int peerbeat_link_set_heartbeat_time(peerbeat_link *link, uint32_t heartbeat_tim
 /* Closes in order and wakes everybody. From any thread, and as often as you like. */
 int peerbeat_link_shutdown(peerbeat_link *link);
 
-/* Shuts down, waits for the link's threads, and frees; within 200 ms. */
+/* Shuts down, waits for the link's threads, and frees: close_timeout_ms and some 100 ms. */
 int peerbeat_link_free(peerbeat_link *link);
 
-/* Liveness --------------------------------------------------------------------------------------- */
+/* Liveness ------------------------------------------------------------------------------------- */
 
-/* Yours to allocate, and to copy like any struct: no thread, heap, lock or clock in it. All times are
- * nanoseconds on a monotonic clock of yours, such as CLOCK_MONOTONIC. */
+/* Yours to allocate, and to copy like any struct: no thread, heap, lock or clock in it. All times
+ * are nanoseconds on a monotonic clock of yours, such as CLOCK_MONOTONIC. */
 typedef struct peerbeat_liveness {
     uint64_t opaque[64];
 } peerbeat_liveness;

@@ -1,12 +1,12 @@
 //! Receiving for C: into a buffer of the host's, or borrowed.
 //!
-//! A borrowed message stays with the handle until it is released; while it is out other threads wait
-//! for theirs, and the borrower's own thread is told instead of waiting for itself.
+//! A borrowed message stays with the handle until it is released; while it is out other threads
+//! wait for theirs, and the borrower's own thread is told instead of waiting for itself.
 
 use std::ffi::{c_int, c_void};
 use std::time::Duration;
 
-use super::guard;
+use super::guard::guard;
 use super::handle::handle;
 use super::link::PeerbeatLink;
 use super::pointer::{buffer, output};
@@ -22,7 +22,7 @@ pub unsafe extern "C" fn peerbeat_link_recv(
     len: *mut usize,
     timeout_ms: c_int,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let link = unsafe { handle(link, "link") }?.handle.enter()?;
         // SAFETY: as the header says.
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn peerbeat_link_recv_borrow(
     len: *mut usize,
     timeout_ms: c_int,
 ) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let link = unsafe { handle(link, "link") }?.handle.enter()?;
         // SAFETY: as the header says.
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn peerbeat_link_recv_borrow(
 /// Gives the borrowed message back.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_link_release(link: *mut PeerbeatLink) -> c_int {
-    guard::status(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let link = unsafe { handle(link, "link") }?.handle.enter()?;
         let message = link.borrowed().take();

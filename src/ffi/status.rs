@@ -1,21 +1,24 @@
 //! Status codes, their words, and the details of a thread's last failure.
 //!
-//! The numbers are part of the ABI: never changed, never used again. Details are kept per thread, so
-//! that nobody reads somebody else's, and copied out, so that nothing has to be freed.
+//! The numbers are part of the ABI: never changed, never used again. Details are kept per thread,
+//! so that nobody reads somebody else's, and copied out, so that nothing has to be freed.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int};
 use std::fmt::Display;
 use std::io;
 
-use super::guard;
+use super::guard::guard;
 use super::pointer;
 use crate::link::{RecvError, SendError};
 use crate::node::StartError;
 
 macro_rules! codes {
     ($($name:ident = $number:literal $words:literal,)*) => {
-        $(#[doc = concat!("`PEERBEAT_", stringify!($name), "`.")] pub const $name: c_int = $number;)*
+        $(
+            #[doc = concat!("`PEERBEAT_", stringify!($name), "`.")]
+            pub const $name: c_int = $number;
+        )*
 
         fn words(code: c_int) -> &'static CStr {
             match code {
@@ -144,13 +147,13 @@ pub(super) fn keep(detail: String) {
 /// The words for a status code; static, never null.
 #[unsafe(no_mangle)]
 pub extern "C" fn peerbeat_strerror(code: c_int) -> *const c_char {
-    guard::value(c"".as_ptr(), || words(code).as_ptr())
+    guard(|| words(code).as_ptr())
 }
 
 /// Copies the details of this thread's last failure and returns their whole length.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_last_error(buf: *mut c_char, cap: usize) -> usize {
-    guard::value(0, || {
+    guard(|| {
         let detail = LAST.try_with(|last| last.borrow().clone()).unwrap_or_default();
         // SAFETY: the caller's buffer, as the header says.
         unsafe { pointer::copy_text(&detail, buf, cap) };

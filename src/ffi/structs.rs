@@ -1,7 +1,7 @@
 //! The structs of the header, field by field; a test holds each offset to what C says.
 //!
-//! They have no padding, so that nothing of ours that was never written reaches the host. Fields are
-//! only ever added at the end, in place of `reserved` ones first.
+//! They have no padding, so that nothing of ours that was never written reaches the host. Fields
+//! are only ever added at the end, in place of `reserved` ones first.
 
 use std::ffi::{c_char, c_void};
 use std::ptr::null;
@@ -161,7 +161,8 @@ pub struct PeerbeatState {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct PeerbeatLiveness {
-    pub(super) opaque: [u64; 64],
+    /// Not for the host.
+    pub opaque: [u64; 64],
 }
 
 impl Default for PeerbeatLiveness {

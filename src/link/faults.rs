@@ -1,9 +1,9 @@
 //! Faults that a test puts into a real link of its own process.
 //!
-//! A link dies of what happens below and behind it, which a test cannot make happen to a real socket
-//! without another machine. These three make a living process behave like a broken one at its other
-//! end. Without them in [`Options`](super::Options) a link pays one comparison a write, a read and a
-//! turn of its sender thread; a message that is only queued or handed on pays nothing.
+//! A link dies of what happens below and behind it, which a test cannot make happen to a real
+//! socket without another machine. These three make a living process behave like a broken one at
+//! its other end. Without them in [`Options`](super::Options) a link pays one comparison a write, a
+//! read and a turn of its sender thread; a message that is only queued or handed on pays nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,8 +66,8 @@ struct Switches {
 }
 
 impl Faults {
-    /// Sends no heartbeats; data still goes. The peer of an idle link sees a silence, as of a process
-    /// that was stopped.
+    /// Sends no heartbeats; data still goes. The peer of an idle link sees a silence, as of a
+    /// process that was stopped.
     pub fn hold_heartbeats(&self, on: bool) {
         self.0.hold_heartbeats.store(on, Ordering::Relaxed);
     }
@@ -78,8 +78,8 @@ impl Faults {
         self.0.stall_reader.store(on, Ordering::Relaxed);
     }
 
-    /// Gets no byte written, as if the peer had stopped reading: messages queue up, `send` waits and
-    /// gives up, and the link ends `write-stalled`. The peer sees a silence.
+    /// Gets no byte written, as if the peer had stopped reading: messages queue up, `send` waits
+    /// and gives up, and the link ends `write-stalled`. The peer sees a silence.
     pub fn stall_writer(&self, on: bool) {
         self.0.stall_writer.store(on, Ordering::Relaxed);
     }
@@ -92,8 +92,8 @@ impl Faults {
         self.0.stall_writer.load(Ordering::Relaxed)
     }
 
-    /// Keeps the reader's thread while it is to stall and `is_needed` says that there is a link, and
-    /// says whether it did.
+    /// Keeps the reader's thread while it is to stall and `is_needed` says that there is a link,
+    /// and says whether it did.
     pub(super) fn keep_reader(&self, is_needed: impl Fn() -> bool) -> bool {
         let mut kept = false;
         while self.0.stall_reader.load(Ordering::Relaxed) && is_needed() {

@@ -6,9 +6,10 @@
 //! When it is full the reader is held: TCP slows the peer down, its silence does not count
 //! meanwhile, and [`InboxStats`] say so (lesson 32).
 //!
-//! Rules of the two locks: `front` belongs to the consumers, `back` to the reader, and whoever wants
-//! both takes `front` first. Nothing is called and nothing waits with `front` held. Every change
-//! that somebody may wait for moves `Back::changes`, so no wake is lost between a look and a wait.
+//! Rules of the two locks: `front` belongs to the consumers, `back` to the reader, and whoever
+//! wants both takes `front` first. Nothing is called and nothing waits with `front` held. Every
+//! change that somebody may wait for moves `Back::changes`, so no wake is lost between a look and a
+//! wait.
 //!
 //! Invariant: messages leave in the order they came, the end of the link after all of them.
 
@@ -321,7 +322,7 @@ impl Inner {
 
     /// Looks for a message, in the buffer behind where there is none in front.
     fn look(&self, front: &mut Front) -> Result<Look, RecvError> {
-        if front.borrower == Some(thread::current().id()) {
+        if front.borrower.is_some_and(|borrower| borrower == thread::current().id()) {
             return Err(RecvError::Borrowed);
         }
         let is_free = front.borrower.is_none();

@@ -24,24 +24,30 @@
 
 mod clock;
 mod event;
+mod explain;
 mod faults;
 mod flight;
 mod handle;
+mod histogram;
 mod inbox;
 mod lowering;
 mod options;
 mod reader;
 mod sender;
 mod shared;
+mod stats;
 mod stream;
 mod vitals;
 
 pub use event::{Cause, Down, DownReason, Event};
+pub use explain::{Advice, Explanation, Source};
 pub use faults::Faults;
 pub use handle::{Handler, Link};
+pub use histogram::{Histogram, Spread};
 pub use inbox::{Inbox, InboxStats, Message, RecvError};
 pub use lowering::HeartbeatChange;
-pub use options::{Options, SendError, Stats};
+pub use options::{Options, SendError};
 pub use reader::Reader;
+pub use stats::Stats;
 pub use stream::Stream;
 pub use vitals::Vitals;

@@ -84,8 +84,9 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         let silent_at = Time::from_nanos(self.shared.silent_at.load(Ordering::SeqCst));
         let watches = silent_at != self.deferred;
         if watches && silent_at <= now {
+            let tolerance = state.stall_tolerance(&self.shared.options);
             drop(state);
-            self.judge(silent_at, now);
+            self.judge(silent_at, now, tolerance);
             return self.shared.lock();
         }
         // While a program's thread writes, bytes are on their way. What is due all the same goes
@@ -212,12 +213,14 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
 
     fn handle_written(&mut self, state: &mut State<S>, count: usize, now: Time) {
         self.looked = false;
-        state.pulse.handle_sent(now);
         state.stats.bytes_sent += count as u64;
         if let Some(value) = self.flight.handle_written(count, now) {
+            state.measure_beat(now);
             state.pulse.handle_beat_sent(value, now);
             self.shared.handle_announced(state, value, now);
             state.stats.heartbeats_sent += 1;
+        } else {
+            state.handle_data_sent(self.shared.options.liveness.mode, now);
         }
         state.in_flight = self.flight.rest().len();
         // The next wait tells us when the kernel stopped accepting: the shorter it is the better.
@@ -236,10 +239,9 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             self.set_patience(PATIENCE_MAX);
             return state;
         };
-        let settings = &self.shared.options.liveness;
-        if now.since(began + self.patience) > settings.stall_tolerance() {
+        if now.since(began + self.patience) > state.stall_tolerance(&self.shared.options) {
             // We were stopped, not the peer: it gets one more slack.
-            let granted = now + settings.slack - limit;
+            let granted = now + state.slack_at(now) - limit;
             self.flight.pending_since = self.flight.pending_since.max(granted);
         }
         let stalled_at = self.flight.pending_since + limit;
@@ -261,10 +263,12 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     }
 
     /// Passes the verdict at a limit that the reader published, or leaves it to the reader.
-    fn judge(&mut self, silent_at: Time, now: Time) {
+    fn judge(&mut self, silent_at: Time, now: Time, tolerance: Duration) {
         self.deferred = silent_at;
-        if now.since(silent_at) > self.shared.options.liveness.stall_tolerance() {
-            return; // We were stopped: the reader grants the grace.
+        // We were stopped, and the reader grants the grace; or the program has set what the reader
+        // has not taken over.
+        if now.since(silent_at) > tolerance || self.shared.untold.load(Ordering::Acquire) {
+            return;
         }
         let readable = self.stream.is_readable().unwrap_or(true);
         let stands = self.shared.silent_at.load(Ordering::SeqCst) == silent_at.as_nanos();
@@ -325,12 +329,8 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     /// Writes the whole flight, and says whether it was done in time. Where this thread comes too
     /// late it still writes once.
     fn write_until(&mut self, until: Time) -> bool {
-        let mut left = Duration::MAX;
         while !self.flight.is_empty() {
-            if left.is_zero() {
-                return false;
-            }
-            left = until.since(self.shared.clock.now());
+            let left = until.since(self.shared.clock.now());
             self.set_patience(left.min(PATIENCE));
             let written = self.shared.write(&*self.stream, self.flight.rest(), self.patience);
             let now = self.shared.clock.now();
@@ -342,6 +342,9 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
                 }
                 Err(e) if is_timeout(e.kind()) => {}
                 _ => return false,
+            }
+            if left.is_zero() {
+                return self.flight.is_empty();
             }
         }
         true

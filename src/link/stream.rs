@@ -12,9 +12,9 @@ use std::time::Duration;
 /// A connected, ordered, blocking byte stream that can be read with a time limit, written, and shut
 /// from another thread.
 ///
-/// A host with a layer of its own, such as TLS, wraps the socket. The one rule: the layer's state may
-/// be locked for the work on bytes, never for a wait on the socket, or a reader that waits for the
-/// peer keeps every heartbeat from going out.
+/// A host with a layer of its own, such as TLS, wraps the socket. The one rule: the layer's state
+/// may be locked for the work on bytes, never for a wait on the socket, or a reader that waits for
+/// the peer keeps every heartbeat from going out.
 ///
 /// ```
 /// use peerbeat::link::{Link, Options, Stream};
@@ -45,8 +45,9 @@ use std::time::Duration;
 ///     }
 ///
 ///     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-///         // One thread writes at a time, and every write has a timeout. The cipher moves on by what
-///         // the kernel accepted; a real one would keep the encrypted rest for the next call.
+///         // One thread writes at a time, and every write has a timeout. The cipher moves on by
+///         // what the kernel accepted; a real one would keep the encrypted rest for the next
+///         // call.
 ///         let before = *self.writes.lock().unwrap();
 ///         let mut masked = bytes.to_vec();
 ///         mask(&mut before.clone(), &mut masked);

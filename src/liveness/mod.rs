@@ -54,8 +54,8 @@ pub struct Settings {
     pub given: Option<Given>,
 }
 
-/// What the handshake of a foreign protocol settled: one value for each direction, which need not be
-/// the same and either of which may be missing (lesson 6).
+/// What the handshake of a foreign protocol settled: one value for each direction, which need not
+/// be the same and either of which may be missing (lesson 6).
 ///
 /// ```
 /// use peerbeat::liveness::{Action, Given, Liveness, Settings, Time};

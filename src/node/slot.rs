@@ -129,8 +129,10 @@ impl<L: Held, S: Greeted> Slot<L, S> {
             last_number: 0,
             holder: None,
             claim: None,
+            newest_claim: 0,
             dial: Dial::Idle,
             lost: None,
+            dials: true,
             stopping: false,
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
@@ -183,6 +185,7 @@ impl<L: Held, S: Greeted> Slot<L, S> {
                     state = self.lock();
                 }
                 Step::Wait if now >= deadline => {
+                    // `Wait` has made it ours.
                     state.claim = None;
                     self.changed.notify_all();
                     return Err(NoTurn::Connected("the end of its last link is still reported"));
@@ -200,7 +203,7 @@ impl<L: Held, S: Greeted> Slot<L, S> {
             if state.stopping {
                 return Next::Stop;
             }
-            if !state.is_free() {
+            if !state.is_free() || !state.dials {
                 state = self.wait_until(state, None);
                 continue;
             }
@@ -212,6 +215,12 @@ impl<L: Held, S: Greeted> Slot<L, S> {
                 _ => return Next::Dial,
             }
         }
+    }
+
+    /// Says whether the peer is dialled at all: without addresses its dialling thread waits.
+    pub(super) fn set_dialled(&self, dials: bool) {
+        self.lock().dials = dials;
+        self.changed.notify_all();
     }
 
     /// Says that the dialling thread goes into a call that nothing interrupts; `false` = it must
@@ -359,9 +368,12 @@ struct State<L, S> {
     holder: Option<Holder<L>>,
     /// The newest accepted connection that waits for the turn.
     claim: Option<u64>,
+    /// The newest that waits, has waited or was granted: an older one has nothing to ask for.
+    newest_claim: u64,
     dial: Dial<S>,
     /// Set by the end of a turn, taken by the dialling thread: was its link stable?
     lost: Option<bool>,
+    dials: bool,
     stopping: bool,
 }
 
@@ -409,11 +421,12 @@ impl<L: Held, S: Greeted> State<L, S> {
         if self.stopping {
             return Step::Refused(NoTurn::Stopping);
         }
-        if self.claim.is_some_and(|newest| newest > number) {
-            return refused("a newer connection of its own waits already");
+        if self.newest_claim > number {
+            return refused("a newer connection of its own has come");
         }
-        // Whatever comes of it, an earlier answer to this claim does not stand.
-        self.claim = None;
+        if self.claim == Some(number) {
+            self.claim = None;
+        }
         let Some(holder) = &self.holder else { return self.grant(number, terms) };
         if let Some((link, since)) = holder.link.as_ref().filter(|(link, _)| link.is_up()) {
             if terms.reject_new {
@@ -423,11 +436,17 @@ impl<L: Held, S: Greeted> State<L, S> {
             if dialled && terms.ours_first && now.saturating_duration_since(*since) < SETTLE {
                 return refused("the link that we dialled has just come up");
             }
-            self.claim = Some(number);
-            return Step::Replace(link.clone());
+            let link = link.clone();
+            self.register(number);
+            return Step::Replace(link);
         }
-        self.claim = Some(number);
+        self.register(number);
         Step::Wait
+    }
+
+    fn register(&mut self, number: u64) {
+        self.claim = Some(number);
+        self.newest_claim = number;
     }
 
     fn grant(&mut self, number: u64, terms: Terms) -> Step<L, S> {
@@ -439,6 +458,8 @@ impl<L: Held, S: Greeted> State<L, S> {
             abandoned = Some(stream.clone());
             self.dial = Dial::Idle;
         }
+        self.claim = None;
+        self.newest_claim = number;
         self.holder = Some(Holder { number, direction: Direction::Accepted, link: None });
         Step::Granted(abandoned)
     }

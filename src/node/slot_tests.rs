@@ -203,6 +203,32 @@ fn of_two_claims_the_newer_one_stays() {
 }
 
 #[test]
+fn an_older_claim_that_wakes_late_does_not_replace_a_newer_one() {
+    let slot = TestSlot::new();
+    let (turn, link, _) = dialled(&slot);
+    link.replace();
+    let poll = |number| slot.lock().poll_claim(number, THEIRS, Instant::now());
+    assert_eq!(poll(10), Step::Wait);
+    // The turn ends, and before the thread of claim 10 has woken, claim 11 comes.
+    drop(turn);
+    assert_eq!(poll(11), Step::Granted(None));
+    assert!(is_refused(&poll(10)));
+    assert_eq!(slot.lock().claim, None);
+}
+
+#[test]
+fn a_newer_claim_that_is_refused_does_not_take_the_older_ones_place() {
+    let slot = TestSlot::new();
+    let (turn, link, _) = dialled(&slot);
+    let poll = |number, terms| slot.lock().poll_claim(number, terms, Instant::now());
+    assert_eq!(poll(10, THEIRS), Step::Replace(link));
+    assert!(is_refused(&poll(11, REJECT)));
+    assert_eq!(slot.lock().claim, Some(10));
+    drop(turn);
+    assert_eq!(poll(10, THEIRS), Step::Granted(None));
+}
+
+#[test]
 fn the_end_of_a_turn_tells_the_dialling_thread_once() {
     let slot = TestSlot::new();
     assert_eq!(slot.wait_dial(None), Next::Dial);

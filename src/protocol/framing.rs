@@ -16,8 +16,8 @@ pub const FRAME_MAX: usize = 16 << 20;
 ///
 /// The methods take `&self`, are called from the reading and the sending threads of a link, and
 /// keep what state they need in atomics. The encoding ones are called while the link is locked, so
-/// they do not wait for anything, and in the order in which the frames leave where [`NUMBERED`] says
-/// so. A framing is chosen at compile time: the native one costs nothing for the others' being
+/// they do not wait for anything, and in the order in which the frames leave where [`NUMBERED`]
+/// says so. A framing is chosen at compile time: the native one costs nothing for the others' being
 /// possible. tests/examples has three whole ones, of STOMP, SoupBinTCP and FIX.
 ///
 /// ```
@@ -31,8 +31,14 @@ pub const FRAME_MAX: usize = 16 << 20;
 ///
 ///     fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
 ///         match bytes.iter().position(|&byte| byte == b'\n') {
-///             Some(0) => Ok(Decoded::Whole { length: 1, frame: Frame::Heartbeat(Heartbeat::default()) }),
-///             Some(end) => Ok(Decoded::Whole { length: end + 1, frame: Frame::Data(&bytes[..end]) }),
+///             Some(0) => {
+///                 let frame = Frame::Heartbeat(Heartbeat::default());
+///                 Ok(Decoded::Whole { length: 1, frame })
+///             }
+///             Some(end) => {
+///                 let frame = Frame::Data(&bytes[..end]);
+///                 Ok(Decoded::Whole { length: end + 1, frame })
+///             }
 ///             None if bytes.len() < 4096 => Ok(Decoded::Partial),
 ///             None => Err(ProtocolError::Foreign { detail: "a line over 4095 bytes".to_owned() }),
 ///         }
@@ -54,8 +60,8 @@ pub const FRAME_MAX: usize = 16 << 20;
 /// [`NUMBERED`]: Self::NUMBERED
 pub trait Framing: Send + Sync + 'static {
     /// Whether heartbeats carry the sender's heartbeat-time. Where they do not, negotiation is off:
-    /// nothing is announced and nothing adopted, and each direction has what the link's settings give
-    /// it.
+    /// nothing is announced and nothing adopted, and each direction has what the link's settings
+    /// give it.
     const NEGOTIATES: bool = true;
 
     /// Whether a frame holds its place in the order of all, such as a sequence number, heartbeats
@@ -65,10 +71,10 @@ pub trait Framing: Send + Sync + 'static {
 
     /// Says what stands at the front of `bytes`, which the peer sent.
     ///
-    /// A partial frame is asked about again, from its first byte, when more bytes have arrived; bytes
-    /// called [`Decoded::Whole`] do not come back, so state such as an expected number moves only
-    /// with those. A framing that looks for an end must limit what it waits for: the buffer grows for
-    /// it.
+    /// A partial frame is asked about again, from its first byte, when more bytes have arrived;
+    /// bytes called [`Decoded::Whole`] do not come back, so state such as an expected number moves
+    /// only with those. A framing that looks for an end must limit what it waits for: the buffer
+    /// grows for it.
     ///
     /// # Errors
     /// Whatever breaks the protocol. It is reported as soon as it can be seen, and kills the link.

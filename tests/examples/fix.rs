@@ -1,8 +1,8 @@
 //! A FIX 4.4 initiator whose connection is a peerbeat link: `fix ADDRESS SENDER TARGET [SECONDS]`.
 //!
 //! Every message has a number, heartbeats included, and the framing counts where it encodes. Logon
-//! and the answers to administrative messages stay here. Nothing is stored or asked for again: a gap
-//! in the numbers, on either side, ends the link, and a new Logon resets them.
+//! and the answers to administrative messages stay here. Nothing is stored or asked for again: a
+//! gap in the numbers, on either side, ends the link, and a new Logon resets them.
 
 pub(crate) mod greeting;
 
@@ -63,10 +63,9 @@ impl Framing for Fix {
         let (number, names) = (self.next[0].fetch_add(1, Relaxed), &self.names);
         let head = format!("34={number}\x01{names}52={}\x01", utc());
         let body = [kind, head.as_bytes(), rest].concat();
-        let start = out.len();
-        out.extend_from_slice(&[BEGIN, body.len().to_string().as_bytes(), b"\x01", &body].concat());
-        let sum = checksum(&out[start..]);
-        out.extend_from_slice(format!("10={sum:03}\x01").as_bytes());
+        let text = [BEGIN, body.len().to_string().as_bytes(), b"\x01", &body].concat();
+        out.extend_from_slice(&text);
+        out.extend_from_slice(trailer(&text).as_bytes());
         Ok(())
     }
 
@@ -93,7 +92,7 @@ fn message(bytes: &[u8]) -> Result<Option<(usize, &[u8])>, ProtocolError> {
     };
     let start = head + digits + 1;
     let Some(tail) = bytes.get(start + length..start + length + 7) else { return Ok(None) };
-    if tail != format!("10={:03}\x01", checksum(&bytes[..start + length])).as_bytes() {
+    if tail != trailer(&bytes[..start + length]).as_bytes() {
         return refuse(format!("\"{}\" in the CheckSum's place", tail.escape_ascii()));
     }
     Ok(Some((start + length + 7, &bytes[start..start + length])))
@@ -116,8 +115,8 @@ pub(crate) fn field<'a>(body: &'a [u8], tag: &str) -> Option<&'a str> {
     std::str::from_utf8(value).ok()
 }
 
-fn checksum(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0, |sum, &byte| sum.wrapping_add(byte))
+fn trailer(bytes: &[u8]) -> String {
+    format!("10={:03}\x01", bytes.iter().fold(0u8, |sum, &byte| sum.wrapping_add(byte)))
 }
 
 fn refuse<T>(detail: String) -> Result<T, ProtocolError> {
@@ -168,9 +167,8 @@ impl<T: FnMut(&FixLink, &[u8])> Handler<TcpStream, Arc<Fix>> for Session<T> {
                 let _is_down = link.send(format!("35=0\x01112={id}\x01").as_bytes());
             }
             Some("2") => {
-                let detail = "the other side wants messages again".to_owned();
-                let bye = Some(&Bye { code: ByeCode::CLOSE, text: "" });
-                link.end(DownReason::Local { detail }, bye);
+                let reason = DownReason::Local { detail: "it wants messages again".to_owned() };
+                link.end(reason, Some(&Bye { code: ByeCode::CLOSE, text: "" }));
             }
             _ => (self.0)(link, body),
         }

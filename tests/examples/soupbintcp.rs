@@ -100,7 +100,8 @@ pub(crate) struct Login<'a> {
     pub(crate) next: u64,
 }
 
-/// Dials and logs in, within `timeout`; the answer is the session and the number of its next message.
+/// Dials and logs in, within `timeout`; the answer is the session and the number of its next
+/// message.
 pub(crate) fn login(
     addr: impl ToSocketAddrs,
     login: &Login<'_>,

@@ -21,6 +21,7 @@ fn wait(until: Time) -> Action {
     Action::Wait { until }
 }
 
+// lesson 18
 #[test]
 fn a_host_is_told_the_nearest_of_beat_and_verdict() {
     let mut host = announced(5000, 2000);

@@ -2,7 +2,7 @@
 
 use super::line::{Line, Packet};
 use super::{EDGES, at, ms, settings};
-use peerbeat::liveness::{Settings, Time};
+use peerbeat::liveness::{Action, Given, Liveness, Settings, Time};
 use std::time::Duration;
 
 const UNSET: Option<u64> = None;
@@ -163,4 +163,57 @@ fn a_heartbeat_with_a_value_of_zero_is_life_and_changes_nothing() {
     assert!(
         line.ends[0].sent.iter().all(|(_, p)| *p == Packet::Heartbeat(kept.as_millis() as u32))
     );
+}
+
+/// Values that a foreign handshake settled, one for each direction.
+fn given(send: Option<u64>, expect: Option<u64>) -> Settings {
+    let given = Given { send: send.map(ms), expect: expect.map(ms) };
+    Settings { given: Some(given), ..settings(5000, 2000) }
+}
+
+// lessons 2, 6
+#[test]
+fn given_values_hold_for_their_direction_alone() {
+    let values = [UNSET, OFF, Some(300), Some(9000)];
+    for send in values {
+        for expect in values {
+            let host = Liveness::new(&given(send, expect), Time::ZERO);
+            let in_force = |value: Option<u64>| value.filter(|value| *value > 0).map(ms);
+            assert_eq!(host.pulse().in_force(), in_force(send));
+            assert_eq!(host.watch().in_force(), in_force(expect));
+            let due = in_force(send).map_or(Time::NEVER, |value| Time::ZERO + value);
+            assert_eq!(host.pulse().due(), due, "nothing is announced");
+            let limit = in_force(expect).map(|value| value + ms(2000));
+            assert_eq!(host.watch().limit(), limit);
+        }
+    }
+}
+
+// lesson 6
+#[test]
+fn where_nothing_is_negotiated_nothing_is_adopted_announced_or_expected_anew() {
+    let mut host = Liveness::new(&given(Some(5000), Some(4000)), Time::ZERO);
+    assert!(!given(None, None).negotiates() && settings(1, 1).negotiates());
+    for value in EDGES {
+        assert_eq!(host.handle_heartbeat(value, at(0)).adopted, None);
+        assert_eq!(host.handle_heartbeat(value, at(0)).clamped, None);
+    }
+    assert_eq!(host.watch().received(), None);
+    assert_eq!(host.poll(at(0)), Action::Wait { until: at(5000) });
+    // Our own smaller value makes us send sooner; the peer does not hear of it.
+    assert!(host.lower(ms(1000)));
+    assert_eq!(host.poll(at(0)), Action::Wait { until: at(1000) });
+    assert_eq!(host.poll(at(1000)), Action::SendHeartbeat { value_ms: 1000 });
+    host.handle_heartbeat_sent(1000, at(1000));
+    assert_eq!(host.poll(at(1000)), Action::Wait { until: at(2000) });
+    assert_eq!(host.watch().silent_at(), at(6000));
+}
+
+#[test]
+fn without_negotiation_the_heartbeat_time_is_both_directions_unless_values_were_given() {
+    let both = Some(Given { send: Some(ms(5000)), expect: Some(ms(5000)) });
+    assert_eq!(settings(5000, 2000).without_negotiation().given, both);
+    assert_eq!(settings(5000, 2000).without_negotiation().slack, ms(2000));
+    let one = given(None, Some(70));
+    assert_eq!(one.without_negotiation(), one);
 }

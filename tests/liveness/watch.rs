@@ -73,7 +73,7 @@ fn without_slack_there_is_no_late() {
     assert_eq!(watch.poll(at(5000)), silent(ms(5000), ms(5000)));
 }
 
-// lessons 16, 25, 27
+// lessons 16, 25, 26, 27
 #[test]
 fn one_byte_is_as_much_life_as_a_heartbeat() {
     let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
@@ -300,7 +300,9 @@ fn larger_equal_and_zero_limits_of_our_own_change_nothing() {
 
 #[test]
 fn of_two_smaller_limits_that_wait_the_smaller_stays() {
-    for (first, second) in [((2000, 10), (1000, 20)), ((1000, 20), (2000, 10))] {
+    // Also where the same one is asked for again.
+    let pairs = [((2000, 10), (1000, 20)), ((1000, 20), (2000, 10)), ((1000, 20), (1000, 30))];
+    for (first, second) in pairs {
         let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
         for (value, from) in [first, second] {
             watch.lower_from(ms(value), at(from));

@@ -1,7 +1,9 @@
 //! Every way in which bytes can be wrong, with the message that a person reads.
 
 use super::{Transcript, decode, decode_with, frame, hello};
-use peerbeat::protocol::{Decoder, FRAME_MAX, Framing, Hello, Native, ProtocolError};
+use peerbeat::protocol::{
+    Decoded, Decoder, FRAME_MAX, Frame, Framing, Heartbeat, Hello, Native, ProtocolError,
+};
 
 fn message(seen: Transcript) -> String {
     assert_eq!(seen.frames, [""; 0], "a frame came before the error");
@@ -262,4 +264,36 @@ fn a_hello_that_cannot_be_read_cannot_be_written() {
     widest.encode(&mut out).expect("255 bytes are allowed");
     assert_eq!(out.len(), 4 + 1 + 12 + 510);
     assert_eq!(decode(&out).error, None);
+}
+
+/// A framing of somebody else's that says so many bytes are a whole frame.
+struct Says(usize);
+
+impl Framing for Says {
+    fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
+        if bytes.is_empty() {
+            return Ok(Decoded::Partial);
+        }
+        Ok(Decoded::Whole { length: self.0, frame: Frame::Unknown { kind: 0 } })
+    }
+
+    fn encode_data(&self, _: &[u8], _: &mut Vec<u8>) -> Result<(), ProtocolError> {
+        Ok(())
+    }
+
+    fn encode_heartbeat(&self, _: &Heartbeat, _: &mut Vec<u8>) {}
+}
+
+#[test]
+fn a_framing_that_takes_nothing_or_more_than_there_is_can_neither_spin_nor_panic() {
+    for (says, frames) in [(0, 0), (1, 3), (2, 1), (3, 1), (4, 0), (usize::MAX, 0)] {
+        let mut decoder = Decoder::new(Says(says));
+        let mut seen = Transcript::default();
+        super::feed(&mut decoder, b"abc", &mut seen);
+        assert_eq!(seen.frames.len(), frames, "{says} of 3 bytes");
+        let rest = 3 - frames * says.min(3);
+        assert_eq!(decoder.pending().len(), rest);
+        let expected = (rest > 0).then(|| format!("the framing called {says} bytes a whole frame"));
+        assert_eq!(seen.error.map(|error| error.to_string()), expected);
+    }
 }

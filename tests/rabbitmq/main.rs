@@ -1,7 +1,7 @@
 //! The STOMP adapter of tests/examples against a real RabbitMQ.
 //!
-//! One broker, a minute's work at the most: links that are idle and busy for 20 heartbeat times, one
-//! whose heartbeats we stop until the broker cuts it, and at the end the broker is frozen.
+//! One broker, a minute's work at the most: links that are idle and busy for 20 heartbeat times,
+//! one whose heartbeats we stop until the broker cuts it, and at the end the broker is frozen.
 
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]

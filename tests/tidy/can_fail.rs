@@ -103,11 +103,19 @@ fn a_c_function_with_code_outside_the_guard_is_seen() {
         "guard(|| 0) + f()",
         "if x { guard(|| 0) }",
         "guard",
+        "guard::status(|| Ok(())); 0",
+        "let g = 1; guard::value(g, || 0)",
     ] {
         let text = format!("pub extern \"C\" fn peerbeat_x(a: [u8; 4]) -> i32 {{ {body} }}");
         breaks(rules::guarded, "src/ffi/link.rs", &text);
     }
-    for body in ["guard(|| 0)", "guard!(x, { 0 })", "guard! { 0 }", "guard(|| { f(); 1 });"] {
+    for body in [
+        "guard(|| 0)",
+        "guard::value(0, || 1)",
+        "guard!(x, { 0 })",
+        "guard! { 0 }",
+        "guard(|| { f(); 1 });",
+    ] {
         let text = format!("pub unsafe extern \"C\" fn peerbeat_x() -> i32 {{\n  {body}\n}}");
         passes(rules::guarded, "src/ffi/link.rs", &text);
         breaks(rules::guarded, "src/link/handle.rs", &text);
@@ -142,6 +150,10 @@ fn long_files_functions_and_lines_are_seen() {
     passes(rules::line_length, "src/x.rs", &"é".repeat(100));
     breaks(rules::line_length, "src/x.rs", &"x".repeat(101));
     passes(rules::line_length, "src/x.rs", &format!("//! | {} |", "x".repeat(200)));
+    let long = "x ".repeat(100);
+    passes(rules::line_length, "src/x.rs", &format!("let a = \"{long}\\n\\\n{long}\";"));
+    breaks(rules::line_length, "src/x.rs", &format!("let a = \"x\"; // {long}"));
+    breaks(rules::line_length, "src/x.rs", &format!("    /// {long}"));
 }
 
 #[test]

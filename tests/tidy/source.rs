@@ -8,6 +8,8 @@ pub(super) struct Source {
     pub(super) text: String,
     /// The text with everything in comments and literals blanked, line for line.
     pub(super) code: String,
+    /// Where each line of the code ends.
+    ends: Vec<usize>,
 }
 
 /// A function with a body.
@@ -25,7 +27,9 @@ pub(super) struct Function<'a> {
 
 impl Source {
     pub(super) fn new(path: &str, text: &str) -> Self {
-        Self { path: path.to_owned(), text: text.to_owned(), code: blank(text) }
+        let code = blank(text);
+        let ends = code.match_indices('\n').map(|(at, _)| at).collect();
+        Self { path: path.to_owned(), text: text.to_owned(), code, ends }
     }
 
     /// The room that the file is in: `src/ROOM/...`; the empty one for `src/lib.rs`.
@@ -38,7 +42,7 @@ impl Source {
     }
 
     pub(super) fn line_of(&self, at: usize) -> usize {
-        self.code[..at].matches('\n').count() + 1
+        self.ends.partition_point(|end| *end < at) + 1
     }
 
     /// A complaint about a line.

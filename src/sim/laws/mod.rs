@@ -1,0 +1,189 @@
+//! What must hold in every run, judged from the record alone.
+//!
+//! The checker knows the rules of the [wire protocol](crate::protocol) and the raw history: bytes
+//! written, arrived and read, processes stopped, readers held. It never looks into
+//! [`Pulse`](crate::liveness::Pulse), [`Watch`](crate::liveness::Watch) or an end, so a mistake in
+//! them is not repeated here.
+//!
+//! Give it the net as often as you like; it judges each record once, in order, and time as it
+//! passes between them.
+
+mod account;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+
+use account::{Account, Phase};
+
+use super::{Host, LinkId, Net, Options, Seen, What};
+use crate::liveness::Time;
+
+/// A law of the house.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Law {
+    /// Nobody is dead of whom bytes arrived within the limit, or while we were stopped ourselves.
+    NoFalseDeath,
+    /// Silence past the limit, and a write that is stuck for it, is death, at most the clock's
+    /// granularity later.
+    DeathInTime,
+    /// Both ends come to the smaller heartbeat-time, and each tells the other what it holds.
+    Converges,
+    /// While a process runs, the gap between its sends is never above the value in force.
+    GapHolds,
+    /// In mode idle, a link that carries bytes carries no heartbeats but announcements.
+    QuietWhenBusy,
+    /// Two heartbeats are never closer than the value in force, but for announcements, and those
+    /// never closer than the floor.
+    NeverCloser,
+    /// A link goes up once and down once, for the first reason it had.
+    OneReason,
+    /// Nothing of one connection is seen on another: values start as configured, what is received
+    /// was sent there, in order, and the account of the end is of this connection.
+    NothingLeaks,
+}
+
+/// A law broken: which, when, by whom, and what led to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which law.
+    pub law: Law,
+    /// When.
+    pub at: Time,
+    /// Who broke it.
+    pub host: Host,
+    /// On which connection.
+    pub link: LinkId,
+    /// What was found, and what was allowed.
+    pub detail: String,
+    /// The last records before it, the breaking one included.
+    pub history: Vec<Seen>,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for seen in &self.history {
+            writeln!(f, "{seen}")?;
+        }
+        let (at, host, link) = (self.at.as_nanos() as f64 / 1e9, self.host.0, self.link.0);
+        write!(f, "{:?} broken at {at:.6} by host {host} on link {link}: {}", self.law, self.detail)
+    }
+}
+
+impl Error for Violation {}
+
+/// The checker of the laws for one run, from its beginning.
+#[derive(Debug, Default)]
+pub struct Laws {
+    /// The number of the next record.
+    next: usize,
+    now: Time,
+    accounts: BTreeMap<(LinkId, Host), Account>,
+    stopped: BTreeMap<Host, Time>,
+}
+
+/// A law and what broke it.
+pub(super) type Broken = (Law, String);
+
+impl Laws {
+    /// A checker that has seen nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Judges what happened since the last call.
+    ///
+    /// # Errors
+    /// The first law that was broken.
+    pub fn check(&mut self, net: &Net<'_>) -> Result<(), Box<Violation>> {
+        let judged = net.history(self.next).iter().try_for_each(|seen| {
+            self.next += 1;
+            self.judge(seen, net.options(seen.host))
+        });
+        judged.and_then(|()| self.pass(net.now())).map_err(|mut violation| {
+            let unjudged = net.history(self.next).len();
+            let known = net.history(0);
+            let known = &known[..known.len() - unjudged];
+            violation.history = known[known.len().saturating_sub(SHOWN)..].to_vec();
+            violation
+        })
+    }
+
+    /// Judges one record of a side with these options.
+    ///
+    /// # Errors
+    /// The first law that was broken, without its history.
+    pub fn judge(&mut self, seen: &Seen, options: &Options) -> Result<(), Box<Violation>> {
+        self.pass(seen.at)?;
+        let (at, host) = (seen.at, seen.host);
+        let Some(link) = seen.link else {
+            self.judge_host(seen);
+            return Ok(());
+        };
+        let account = self.accounts.entry((link, host)).or_insert_with(|| Account::new(options));
+        let judged = account.judge(at, &seen.what);
+        let (peer, over) = (account.peer.unwrap_or(host), account.phase == Phase::Over);
+        let corrupted = account.corrupted;
+        let other = self.accounts.get_mut(&(link, peer));
+        let judged = judged.and_then(|()| match (&seen.what, other) {
+            (What::Message(message), Some(other)) if !corrupted => other.judge_delivered(message),
+            _ => Ok(()),
+        });
+        if over && self.accounts.get(&(link, peer)).is_none_or(|other| other.phase == Phase::Over) {
+            self.accounts.remove(&(link, host));
+            self.accounts.remove(&(link, peer));
+        }
+        judged.map_err(|(law, detail)| violation(law, at, host, link, detail))
+    }
+
+    /// Judges that the time is now `now`, and nothing more has happened.
+    ///
+    /// # Errors
+    /// The first law that was broken, without its history.
+    pub fn pass(&mut self, now: Time) -> Result<(), Box<Violation>> {
+        // What an instant leaves behind is judged once it is over.
+        if now <= self.now {
+            return Ok(());
+        }
+        self.now = now;
+        for ((link, host), account) in &self.accounts {
+            if account.phase != Phase::Up || self.stopped.contains_key(host) {
+                continue;
+            }
+            let other = account.peer.and_then(|peer| self.accounts.get(&(*link, peer)));
+            account
+                .judge_time(now)
+                .and_then(|()| other.map_or(Ok(()), |other| account.judge_meeting(other)))
+                .map_err(|(law, detail)| violation(law, now, *host, *link, detail))?;
+        }
+        Ok(())
+    }
+
+    fn judge_host(&mut self, seen: &Seen) {
+        let host = seen.host;
+        match seen.what {
+            What::Stopped => drop(self.stopped.insert(host, seen.at)),
+            What::Resumed => {
+                let since = self.stopped.remove(&host).unwrap_or(seen.at);
+                for ((_, whose), account) in &mut self.accounts {
+                    if *whose == host {
+                        account.handle_stop(since, seen.at);
+                    }
+                }
+            }
+            What::Died => {
+                self.stopped.remove(&host);
+                self.accounts.retain(|(_, whose), _| *whose != host);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn violation(law: Law, at: Time, host: Host, link: LinkId, detail: String) -> Box<Violation> {
+    Box::new(Violation { law, at, host, link, detail, history: Vec::new() })
+}
+
+/// How many records a violation shows.
+const SHOWN: usize = 60;

@@ -1,0 +1,189 @@
+//! What a script can do to a net, and what a host is told before it starts.
+//!
+//! An [`Op`] is plain data: it can be written down, drawn by chance, printed, and dropped from a
+//! script to see whether the rest still fails.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use super::{Host, Weather};
+use crate::liveness::Settings;
+use crate::protocol::{FRAME_MAX, ProtocolError};
+
+/// One thing that happens at one instant: a fault, its end, or traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Op {
+    /// The cable between two hosts is pulled: bytes vanish both ways, nothing closes.
+    Cut {
+        /// One end.
+        a: Host,
+        /// The other end.
+        b: Host,
+    },
+    /// Bytes one way vanish; the other way they go on arriving, but as their acknowledgements do
+    /// not, the sender's kernel is full at some point.
+    CutOneWay {
+        /// Where the bytes come from.
+        from: Host,
+        /// Where they do not arrive.
+        to: Host,
+    },
+    /// Both ways are whole again; what was lost arrives with TCP's next retransmission.
+    Heal {
+        /// One end.
+        a: Host,
+        /// The other end.
+        b: Host,
+    },
+    /// Other weather, one way, for what is sent from now on.
+    Weather {
+        /// Where the bytes come from.
+        from: Host,
+        /// Where they go.
+        to: Host,
+        /// The weather.
+        weather: Weather,
+    },
+    /// The next byte to arrive is another than was sent.
+    Corrupt {
+        /// Where it comes from.
+        from: Host,
+        /// Where it arrives.
+        to: Host,
+    },
+    /// Somebody resets every connection between two hosts, at both ends.
+    Reset {
+        /// One end.
+        a: Host,
+        /// The other end.
+        b: Host,
+    },
+    /// The process is stopped, as by SIGSTOP: it neither reads, sends nor looks at its clock.
+    Stop {
+        /// Whose.
+        host: Host,
+    },
+    /// The stopped process goes on, and sees how late it is.
+    Resume {
+        /// Whose.
+        host: Host,
+    },
+    /// The program takes so long for every message from now on; [`Duration::MAX`] = it stops
+    /// reading at the next one, zero = it reads as fast as messages come.
+    SlowReader {
+        /// Whose.
+        host: Host,
+        /// How long for each message.
+        each: Duration,
+    },
+    /// The process dies; its kernel ends its connections and refuses new ones.
+    Kill {
+        /// Whose.
+        host: Host,
+    },
+    /// The machine loses its power: nothing is sent and nothing answers.
+    PowerOff {
+        /// Which.
+        host: Host,
+    },
+    /// A dead process, or its machine, starts again and knows nothing of before.
+    Start {
+        /// Which.
+        host: Host,
+    },
+    /// A program dials another.
+    Connect {
+        /// Who dials.
+        from: Host,
+        /// Who is dialled.
+        to: Host,
+    },
+    /// A program closes its link in order.
+    Close {
+        /// Who closes.
+        from: Host,
+        /// To whom.
+        to: Host,
+    },
+    /// A program sends messages on its link, where it has one.
+    Send {
+        /// Who sends.
+        from: Host,
+        /// To whom.
+        to: Host,
+        /// Bytes of each message.
+        size: usize,
+        /// How many.
+        times: u32,
+        /// How far apart.
+        every: Duration,
+    },
+}
+
+/// The settings of one host. All have defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Heartbeat-time, slack, mode and floor.
+    pub liveness: Settings,
+    /// How long a handshake may take. Default 10 s.
+    pub handshake: Duration,
+    /// Bytes that may wait to be sent. Default 8 MiB.
+    pub queue_bytes: usize,
+    /// The greatest frame length in bytes. Default 16 MiB.
+    pub frame_max: usize,
+    /// What the kernels and the way hold of a connection, in bytes, each way, until the other
+    /// program reads; at least 1024, which holds a HELLO. Default 256 KiB.
+    pub socket_bytes: usize,
+    /// A timer ends by chance up to this much late. Default zero, so that times are exact.
+    pub granularity: Duration,
+    /// How long the program takes for a message; meanwhile nothing is read. Default zero.
+    pub message_time: Duration,
+    /// The program has a loop of its own and asks [`Liveness`](crate::liveness::Liveness), instead
+    /// of a link with two threads; it cannot be held. Default false.
+    pub has_loop: bool,
+    /// How long after the end of a connection that it dialled, or its own start, the host dials
+    /// again; `None` (default) = that is for the handler to do.
+    pub redial: Option<Duration>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            liveness: Settings::default(),
+            handshake: Duration::from_secs(10),
+            queue_bytes: 8 << 20,
+            frame_max: FRAME_MAX,
+            socket_bytes: 256 << 10,
+            granularity: Duration::ZERO,
+            message_time: Duration::ZERO,
+            has_loop: false,
+            redial: None,
+        }
+    }
+}
+
+/// Why a message was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// There is no room now; nothing was taken.
+    Full,
+    /// No frame can carry it.
+    Unfit(ProtocolError),
+    /// There is no link to that host.
+    NotConnected,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("the link's send queue is full"),
+            Self::Unfit(error) => write!(f, "the message cannot be sent: {error}"),
+            Self::NotConnected => f.write_str("the peer is not connected"),
+        }
+    }
+}
+
+impl Error for SendError {}

@@ -1,0 +1,73 @@
+//! What a program can do while it is called: its own host's part of the net.
+//!
+//! It is handed to the handler for the length of one call and belongs to one host; it cannot reach
+//! another one's program, only its address.
+
+use std::time::Duration;
+
+use super::{Host, LinkId, Net, SendError};
+use crate::liveness::Time;
+
+/// A host's side of the net, in the hands of its program.
+pub struct Side<'a, 'h> {
+    net: &'a mut Net<'h>,
+    host: Host,
+    link: Option<LinkId>,
+}
+
+impl<'a, 'h> Side<'a, 'h> {
+    pub(super) fn new(net: &'a mut Net<'h>, host: Host, link: Option<LinkId>) -> Self {
+        Self { net, host, link }
+    }
+
+    /// The host that this is a side of.
+    pub fn host(&self) -> Host {
+        self.host
+    }
+
+    /// The connection that the call is about; `None` where it is about none.
+    pub fn link(&self) -> Option<LinkId> {
+        self.link
+    }
+
+    /// The virtual time.
+    pub fn now(&self) -> Time {
+        self.net.now()
+    }
+
+    /// Dials `to`; what comes of it is seen later.
+    pub fn connect(&mut self, to: Host) -> Option<LinkId> {
+        self.net.connect(self.host, to)
+    }
+
+    /// Sends a message to `to`.
+    ///
+    /// # Errors
+    /// Where it was not accepted.
+    pub fn send(&mut self, to: Host, payload: &[u8]) -> Result<(), SendError> {
+        self.net.send(self.host, to, payload)
+    }
+
+    /// Closes the link to `to` in order.
+    pub fn close(&mut self, to: Host) {
+        self.net.close(self.host, to);
+    }
+
+    /// Whether there is a living link to `to`.
+    pub fn is_up(&self, to: Host) -> bool {
+        self.net.is_up(self.host, to)
+    }
+
+    /// Holds the reader of this link for `time`, as a handler does that takes so long.
+    pub fn hold(&mut self, time: Duration) {
+        if let Some(link) = self.link {
+            self.net.hold(self.host, link, time);
+        }
+    }
+
+    /// Asks for [`What::Timer`](super::What::Timer) with `tag` after `time`.
+    pub fn set_timer(&mut self, time: Duration, tag: u64) {
+        let at = self.now() + time;
+        self.net.set_timer(self.host, at, tag);
+    }
+}

@@ -1,0 +1,31 @@
+//! Other protocols over a link, other streams below it, and hosts with a loop of their own.
+//!
+//! The adapters are the examples themselves; their peers are small scripts of raw bytes, with
+//! heartbeat times shortened. RabbitMQ has a test binary of its own.
+
+// Helpers of tests may unwrap as tests do.
+#![allow(clippy::unwrap_used)]
+
+mod faults;
+mod fix;
+mod framings;
+mod given;
+mod mock;
+mod polling;
+mod soupbintcp;
+mod stomp;
+mod streams;
+
+/// The examples, as their users would take them.
+#[allow(dead_code, clippy::duplicate_mod)]
+#[path = "../examples"]
+mod examples {
+    #[path = "fix.rs"]
+    pub(crate) mod fix;
+    #[path = "poll.rs"]
+    pub(crate) mod poll;
+    #[path = "soupbintcp.rs"]
+    pub(crate) mod soupbintcp;
+    #[path = "stomp.rs"]
+    pub(crate) mod stomp;
+}

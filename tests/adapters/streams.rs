@@ -1,0 +1,65 @@
+//! Links over streams that are not TCP. The documentation of `Stream` has a host's own.
+
+use std::os::unix::net::UnixStream;
+
+use peerbeat::link::{DownReason, Event, Faults, Link, Options};
+use peerbeat::liveness::Settings;
+use peerbeat::protocol::{ByeCode, Native};
+
+use crate::mock::{Seen, Seens, ms, recorder};
+
+fn start(
+    stream: UnixStream,
+    heartbeat_time: Option<u64>,
+    faults: &Faults,
+) -> (Link<UnixStream>, Seens) {
+    let heartbeat_time = heartbeat_time.map(ms);
+    let liveness = Settings { heartbeat_time, slack: ms(200), ..Settings::default() };
+    let options = Options { liveness, faults: Some(faults.clone()), ..Options::default() };
+    let (recorder, seens) = recorder();
+    (Link::start(stream, Native::default(), &[], &options, recorder).unwrap(), seens)
+}
+
+#[test]
+fn a_unix_socket_carries_messages_and_a_negotiated_value() {
+    let (here, there) = UnixStream::pair().unwrap();
+    let none = Faults::default();
+    let (here, _) = start(here, Some(10_000), &none);
+    let (there, told) = start(there, None, &none);
+    assert!(
+        matches!(told.next(), Seen::Event(Event::HeartbeatTime { to, .. }) if to == ms(10_000))
+    );
+    let large: Vec<u8> = (0..3_000_000_u32).map(|n| n as u8).collect();
+    here.send(&large).unwrap();
+    here.send(b"tick").unwrap();
+    assert!(told.message() == large);
+    assert_eq!(told.message(), b"tick");
+    assert_eq!(there.heartbeat_time(), Some(ms(10_000)));
+    here.close();
+    assert_eq!(
+        told.down().reason,
+        DownReason::Closed { code: ByeCode::CLOSE, text: String::new() }
+    );
+}
+
+#[test]
+fn a_silent_unix_peer_is_noticed_without_peeking_and_never_early() {
+    let (here, there) = UnixStream::pair().unwrap();
+    let (_here, told) = start(here, Some(100), &Faults::default());
+    let faults = Faults::default();
+    let (_there, _) = start(there, None, &faults);
+    assert!(told.0.recv_timeout(ms(500)).is_err(), "all is well");
+    faults.hold_heartbeats(true);
+    let down = told.down();
+    assert_eq!(down.reason, DownReason::Silent);
+    assert!(down.silence >= ms(300), "{down:?}");
+}
+
+#[test]
+fn a_unix_peer_that_dies_is_an_eof() {
+    let (here, there) = UnixStream::pair().unwrap();
+    let (link, told) = start(here, Some(100), &Faults::default());
+    drop(there);
+    assert!(matches!(told.down().reason, DownReason::Eof | DownReason::Io { .. }));
+    assert!(link.send(b"tick").is_err());
+}

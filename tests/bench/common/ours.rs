@@ -1,0 +1,77 @@
+//! peerbeat in the benchmarks: always through the public API, heartbeats on, defaults else.
+
+use std::net::TcpStream;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use peerbeat::link::{Link, Options};
+use peerbeat::liveness::Settings;
+use peerbeat::protocol::Native;
+
+use super::{Cost, Tally, number, pair};
+
+/// Options with a heartbeat-time and a slack.
+pub(crate) fn options(heartbeat_time: Duration, slack: Duration) -> Options {
+    let liveness = Settings { heartbeat_time: Some(heartbeat_time), slack, ..Settings::default() };
+    Options { liveness, ..Options::default() }
+}
+
+/// Heartbeats every second.
+pub(crate) fn every_second() -> Options {
+    options(Duration::from_secs(1), Duration::from_secs(2))
+}
+
+/// Two links that are each other's peers.
+pub(crate) fn links<A, B>(options: &Options, near: A, far: B) -> (Link, Link)
+where
+    A: FnMut(&Link, &[u8]) + Send + 'static,
+    B: FnMut(&Link, &[u8]) + Send + 'static,
+{
+    let (one, other) = pair();
+    (start(one, options, near), start(other, options, far))
+}
+
+fn start<H>(stream: TcpStream, options: &Options, handler: H) -> Link
+where
+    H: FnMut(&Link, &[u8]) + Send + 'static,
+{
+    Link::start(stream, Native::default(), &[], options, handler).expect("a link starts")
+}
+
+/// Closes both and waits until their threads are gone.
+pub(crate) fn close(links: (Link, Link)) {
+    links.0.close();
+    for link in [links.0, links.1] {
+        link.wait_down(Duration::from_secs(5)).expect("a closed link ends");
+    }
+}
+
+/// `messages` of `size` bytes one way, sent by `threads` at once.
+pub(crate) fn one_way(threads: u64, size: usize, messages: u64) -> Cost {
+    let (done, finished) = mpsc::channel();
+    let mut tally = Tally::new(size, messages);
+    let receive = move |_: &Link, payload: &[u8]| {
+        if tally.count(payload) {
+            let _main_waits = done.send(());
+        }
+    };
+    let links = links(&every_second(), |_: &Link, _: &[u8]| {}, receive);
+    let link = &links.0;
+    let cost = Cost::of(messages, || {
+        thread::scope(|scope| {
+            for mine in 0..threads {
+                scope.spawn(move || {
+                    let mut payload = vec![7; size];
+                    for sequence in (mine..messages).step_by(threads as usize) {
+                        number(&mut payload, sequence);
+                        link.send(&payload).expect("the peer reads on");
+                    }
+                });
+            }
+        });
+        finished.recv().expect("all messages arrive");
+    });
+    close(links);
+    cost
+}

@@ -1,0 +1,128 @@
+//! One way: messages a second and CPU a million, against the raw socket (rows 1, 2, 3 and 6).
+//!
+//! Everything runs in one process over one loopback connection, both ends; a run's time is from the
+//! first send to the arrival of the last message, and every message's length and number is checked.
+//! `--only rate`, `--only size`, `--only threads` run a part, `--rounds N`, `--quick`. `--alone` runs
+//! peerbeat once and nothing else, for a profiler: `--threads N --size N --messages N`.
+
+mod common;
+
+use common::raw::{self, Reading};
+use common::{Args, Contender, Cost, Spread, Table, alternate, heading, ours, proc, ratio};
+
+fn main() {
+    let args = Args::parse();
+    if args.has("alone") {
+        let (threads, size) = (args.number("threads", 1) as u64, args.number("size", 64));
+        let cost = ours::one_way(threads, size, args.number("messages", 10_000_000) as u64);
+        println!("{:.3} M/s, CPU {:.4} s a million", cost.rate(), cost.cpu_a_million());
+        return;
+    }
+    let noise = proc::Noise::start();
+    println!("# Throughput");
+    if args.wants("rate") {
+        small_messages(&args);
+        large_messages(&args);
+    }
+    if args.wants("size") {
+        growth_with_size(&args);
+    }
+    if args.wants("threads") {
+        growth_with_threads(&args);
+    }
+    noise.report();
+}
+
+/// Rows 1, 2 and 6.
+fn small_messages(args: &Args) {
+    heading("64 bytes one way");
+    println!(
+        "raw-batched = frames encoded into 64 KiB, one write each; read 64 KiB at a time and the\n\
+         frames walked, every message checked. raw-bytes = the same sender, the reader only counts.\n\
+         Targets: 1 thread at least 0.4 of raw-batched (moonshot 0.6).\n"
+    );
+    let count = args.scaled(5_000_000);
+    let mut contenders: Vec<Contender<'_, Cost>> = vec![
+        ("raw-batched", Box::new(|| raw::batched(1, 64, count, Reading::Frames))),
+        ("raw-bytes", Box::new(|| raw::batched(1, 64, count, Reading::Bytes))),
+        ("raw-batched, 4 threads", Box::new(|| raw::batched(4, 64, count, Reading::Frames))),
+        ("peerbeat, 1 thread", Box::new(|| ours::one_way(1, 64, count))),
+        ("peerbeat, 4 threads", Box::new(|| ours::one_way(4, 64, count))),
+    ];
+    print_costs(&mut contenders, args.rounds());
+}
+
+/// Row 3.
+fn large_messages(args: &Args) {
+    for (size, count) in [(1 << 10, 1_000_000), (16 << 10, 80_000)] {
+        heading(&format!("{} KiB one way", size >> 10));
+        println!("raw-pieces = as many bytes in writes of 64 KiB. Target: at least 0.8 of it.\n");
+        let count = args.scaled(count);
+        let mut contenders: Vec<Contender<'_, Cost>> = vec![
+            ("raw-pieces", Box::new(move || raw::pieces(size, count))),
+            ("raw-batched", Box::new(move || raw::batched(1, size, count, Reading::Frames))),
+            ("peerbeat, 1 thread", Box::new(move || ours::one_way(1, size, count))),
+            ("peerbeat, 4 threads", Box::new(move || ours::one_way(4, size, count))),
+        ];
+        print_costs(&mut contenders, args.rounds());
+    }
+}
+
+/// Runs the contenders and prints each against the first.
+fn print_costs(contenders: &mut [Contender<'_, Cost>], rounds: usize) {
+    let results = alternate(rounds, contenders);
+    let first = format!("x {}", contenders[0].0);
+    let mut table = Table::new(["contender", "M/s", "CPU s a million", &first, "CPU x"]);
+    for ((name, _), costs) in contenders.iter().zip(&results) {
+        table.row([
+            (*name).to_owned(),
+            Spread::of(costs.iter().map(Cost::rate)).to_string(),
+            Spread::of(costs.iter().map(Cost::cpu_a_million)).to_string(),
+            ratio(costs, &results[0], Cost::rate).to_string(),
+            ratio(costs, &results[0], Cost::cpu_a_million).to_string(),
+        ]);
+    }
+    table.print();
+}
+
+fn growth_with_size(args: &Args) {
+    heading("Growth with message size, 1 thread");
+    let mut table = Table::new(["bytes", "M/s", "GB/s", "CPU s a million", "x raw-pieces"]);
+    for size in [8, 64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10] {
+        let count = args.scaled((1_000_000_000 / (size as u64 + 60)).min(6_000_000));
+        let mut contenders: Vec<Contender<'_, Cost>> = vec![
+            ("raw-pieces", Box::new(move || raw::pieces(size, count))),
+            ("peerbeat", Box::new(move || ours::one_way(1, size, count))),
+        ];
+        let results = alternate(args.rounds().min(5), &mut contenders);
+        let bytes = |cost: &Cost| cost.rate() * size as f64 / 1e3;
+        table.row([
+            size.to_string(),
+            Spread::of(results[1].iter().map(Cost::rate)).to_string(),
+            Spread::of(results[1].iter().map(bytes)).to_string(),
+            Spread::of(results[1].iter().map(Cost::cpu_a_million)).to_string(),
+            ratio(&results[1], &results[0], Cost::rate).to_string(),
+        ]);
+    }
+    table.print();
+}
+
+fn growth_with_threads(args: &Args) {
+    heading("Growth with sending threads, 64 bytes");
+    let count = args.scaled(4_000_000);
+    let mut table = Table::new(["threads", "M/s", "CPU s a million", "x raw-batched, as many"]);
+    for threads in [1, 2, 4, 8, 16] {
+        let mut contenders: Vec<Contender<'_, Cost>> = vec![
+            ("raw", Box::new(move || raw::batched(threads, 64, count, Reading::Frames))),
+            ("peerbeat", Box::new(move || ours::one_way(threads, 64, count))),
+        ];
+        let results = alternate(args.rounds().min(5), &mut contenders);
+        table.row([
+            threads.to_string(),
+            Spread::of(results[1].iter().map(Cost::rate)).to_string(),
+            Spread::of(results[1].iter().map(Cost::cpu_a_million)).to_string(),
+            ratio(&results[1], &results[0], Cost::rate).to_string(),
+        ]);
+    }
+    table.print();
+}

@@ -1,0 +1,65 @@
+/* What the test programs share: a check that says where it failed. */
+#ifndef MUST_H
+#define MUST_H
+
+#include "peerbeat.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MUST(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            char detail_[512] = "";                                                                \
+            peerbeat_last_error(detail_, sizeof detail_);                                          \
+            fprintf(stderr, "%s:%d: not true: %s (last error: %s)\n", __FILE__, __LINE__,          \
+                    #condition, detail_);                                                          \
+            fflush(NULL);                                                                          \
+            _exit(1);                                                                              \
+        }                                                                                          \
+    } while (0)
+
+/* Expects a status, and says which one came. */
+#define IS(call, code)                                                                             \
+    do {                                                                                           \
+        int is_ = (call);                                                                          \
+        if (is_ != (code)) {                                                                       \
+            fprintf(stderr, "status %d (%s), wanted %d\n", is_, peerbeat_strerror(is_), (code));   \
+            MUST(!#call);                                                                          \
+        }                                                                                          \
+    } while (0)
+
+static inline long long now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+static inline void sleep_ms(int ms) {
+    struct timespec time = {ms / 1000, ms % 1000 * 1000000L};
+    nanosleep(&time, NULL);
+}
+
+static inline peerbeat_options options_of(uint32_t heartbeat_time_ms, uint32_t slack_ms) {
+    peerbeat_options options;
+    IS(peerbeat_options_init(&options, sizeof options), PEERBEAT_OK);
+    options.heartbeat_time_ms = heartbeat_time_ms;
+    options.slack_ms = slack_ms;
+    options.handshake = PEERBEAT_HANDSHAKE_NONE;
+    return options;
+}
+
+/* Two links at the two ends of one socket. */
+static inline void link_pair(peerbeat_link **near, peerbeat_link **far,
+                             const peerbeat_options *options) {
+    int fds[2];
+    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+    IS(peerbeat_link_attach_fd(fds[0], options, near), PEERBEAT_OK);
+    IS(peerbeat_link_attach_fd(fds[1], options, far), PEERBEAT_OK);
+}
+
+#endif

@@ -1,0 +1,104 @@
+//! The programs of tests/c, examples and trials, compiled strictly and run.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::tools::{ROOT, build, cc, header, run, tool};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn run_c(name: &str, arguments: &[&str]) -> Option<String> {
+    let source = Path::new(ROOT).join("tests/c").join(name);
+    let program = build(&cc()?, &source, &["-std=gnu11", "-Wpedantic"]);
+    Some(run(&program, arguments, LIMIT))
+}
+
+#[test]
+fn the_adapter_streams_ticks_and_reports_the_loss() {
+    let Some(told) = run_c("adapter.c", &[]) else { return };
+    assert!(told.contains("receiver is down: closed"), "{told}");
+}
+
+#[test]
+fn a_frozen_cable_kills_both_links_of_a_pair_at_their_limit() {
+    let Some(told) = run_c("pair.c", &[]) else { return };
+    assert_eq!(told.matches("down, heartbeat-time 300 ms").count(), 2, "{told}");
+}
+
+// lesson 18
+#[test]
+fn a_host_with_a_loop_of_its_own_finds_a_mute_peer() {
+    let Some(told) = run_c("epoll_host.c", &[]) else { return };
+    assert!(told.contains("near: the peer is gone"), "{told}");
+}
+
+#[test]
+fn the_header_serves_cpp() {
+    let Some(cxx) = tool("CXX", "c++", "the C++ example") else { return };
+    let source = Path::new(ROOT).join("tests/c/adapter.cpp");
+    let program = build(&cxx, &source, &["-std=c++11", "-Wpedantic"]);
+    let told = run(&program, &[], LIMIT);
+    assert!(told.contains("cpp is down: closed"), "{told}");
+}
+
+#[test]
+fn every_function_survives_null_wrong_sizes_and_the_end() {
+    run_c("walk.c", &[]);
+}
+
+#[test]
+fn the_walk_leaves_no_function_out() {
+    let walk = fs::read_to_string(Path::new(ROOT).join("tests/c/walk.c")).unwrap();
+    for name in super::header::functions(&header()) {
+        assert!(walk.contains(&format!("{name}(")), "walk.c does not call {name}");
+    }
+}
+
+#[test]
+fn every_status_is_provoked() {
+    run_c("codes.c", &[]);
+    let folder = Path::new(ROOT).join("tests/c");
+    let read = |name| fs::read_to_string(folder.join(name)).unwrap();
+    let trials = read("walk.c") + &read("codes.c") + &read("fork.c");
+    // E_PANIC needs a mistake of ours: a test in src/ffi/guard.rs makes one.
+    for (name, _) in super::abi::STATUS.iter().filter(|(name, _)| *name != "PEERBEAT_E_PANIC") {
+        assert!(trials.contains(name), "no trial expects {name}");
+    }
+}
+
+// lessons 42, 45, 46
+#[test]
+fn eight_threads_survive_a_shutdown_in_their_midst_a_thousand_times() {
+    let Some(told) = run_c("storm.c", &["1000"]) else { return };
+    assert!(told.starts_with("1000 rounds"), "{told}");
+}
+
+// lesson 50
+#[test]
+fn sigpipe_never_kills_the_host() {
+    run_c("sigpipe.c", &[]);
+}
+
+#[test]
+fn a_forked_child_harms_nobody() {
+    run_c("fork.c", &[]);
+}
+
+// lesson 43
+#[test]
+fn an_idle_link_costs_two_threads_and_little_memory() {
+    let Some(told) = run_c("idle.c", &["50"]) else { return };
+    assert!(told.contains("2.00 threads"), "{told}");
+}
+
+#[test]
+fn examples_are_short() {
+    for name in ["adapter.c", "pair.c", "epoll_host.c", "adapter.cpp"] {
+        let text = fs::read_to_string(Path::new(ROOT).join("tests/c").join(name)).unwrap();
+        let lines = text.lines().count();
+        assert!(lines < 150, "{name} has {lines} lines");
+        let long = text.lines().find(|line| line.chars().count() > 100);
+        assert_eq!(long, None, "in {name}");
+    }
+}

@@ -1,0 +1,19 @@
+//! The others: one file for each library, each doing the same work with the same messages.
+//!
+//! Every receiver counts and checks what peerbeat's does ([`crate::common::Tally`]). Each library
+//! is given its best shape for the work that a program could really use; what that is stands in its
+//! file. Heartbeats are on where the library has them.
+
+pub(crate) mod nng;
+pub(crate) mod tokio;
+pub(crate) mod tungstenite;
+pub(crate) mod zmq;
+
+use std::net::TcpListener;
+
+/// An address on loopback that was free a moment ago, for libraries that do not tell theirs.
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
+    let address = listener.local_addr().expect("a bound listener has an address");
+    format!("tcp://{address}")
+}

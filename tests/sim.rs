@@ -1,0 +1,107 @@
+//! The simulator: what it does to a link, exactly; the laws; and the campaign of random runs.
+//!
+//! The campaign runs for a few seconds, the same seeds each time. Longer, and elsewhere:
+//! `SIM_SECONDS=60 SIM_SEED=1000000 cargo test --release --test sim random -- --nocapture`.
+
+#[path = "sim/faults.rs"]
+mod faults;
+#[path = "sim/laws.rs"]
+mod laws;
+
+use std::time::{Duration, Instant};
+
+use peerbeat::liveness::Settings;
+use peerbeat::sim::{Host, Net, Op, Options, Outcome, Pair, Script, Seen, What, secs};
+
+pub(crate) const LEFT: Host = Pair::LEFT;
+pub(crate) const RIGHT: Host = Pair::RIGHT;
+
+/// Options with this heartbeat-time and slack, in seconds; no heartbeat-time for zero.
+pub(crate) fn options(heartbeat_time: f64, slack: f64) -> Options {
+    let liveness = Settings {
+        heartbeat_time: Some(Duration::from_secs_f64(heartbeat_time)),
+        slack: Duration::from_secs_f64(slack),
+        ..Settings::default()
+    };
+    Options { liveness, ..Options::default() }
+}
+
+/// The links' ends that `host` saw: when, and why in a word.
+pub(crate) fn downs(net: &Net<'_>, host: Host) -> Vec<(f64, &'static str)> {
+    let word = |seen: &Seen| match &seen.what {
+        What::Down(down) => Some((seen.at.as_nanos() as f64 / 1e9, down.reason.word())),
+        _ => None,
+    };
+    net.seen_by(host).filter_map(word).collect()
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+/// The run of one seed of the campaign: dense ones, and long ones in which little happens.
+fn script(seed: u64) -> Script {
+    let minutes = [2, 2, 10, 480][(seed % 4) as usize];
+    Script::random(seed, Duration::from_secs(minutes * 60))
+}
+
+#[test]
+fn random_runs_break_no_law() {
+    let seconds = number("SIM_SECONDS", 4);
+    let first = number("SIM_SEED", 0);
+    let began = Instant::now();
+    let (mut hours, mut runs, mut sum) = (0.0, 0, Outcome::default());
+    while runs < 2 || began.elapsed().as_secs() < seconds {
+        let script = script(first + runs);
+        match script.run() {
+            Ok(outcome) => sum += outcome,
+            Err(violation) => report(first + runs, script, violation.law),
+        }
+        runs += 1;
+        hours += script.length.as_secs_f64() / 3600.0;
+    }
+    let took = began.elapsed().as_secs_f64();
+    println!("{runs} runs, {hours:.0} virtual hours in {took:.1} s: {sum:?}");
+    println!("{:.0} virtual hours a minute", hours / took * 60.0);
+    assert!(sum.ups > 0 && sum.deaths > 0 && sum.heartbeats > 0);
+}
+
+/// Reduces a failing run and says how to see it again.
+fn report(seed: u64, script: Script, law: peerbeat::sim::Law) -> ! {
+    let small = script.reduce(|script| script.run().is_err_and(|broken| broken.law == law));
+    let violation = small.run().expect_err("it still fails");
+    panic!(
+        "{violation}\n\nseed {seed}; again: SIM_SEED={seed} SIM_SECONDS=0 cargo test --test sim \
+         random\nreduced, for a regression test:\n{small:?}"
+    );
+}
+
+#[test]
+fn a_seed_replays_its_run_exactly() {
+    for seed in 0..6 {
+        let history = || {
+            let script = Script::random(seed, Duration::from_secs(60));
+            let mut pair = Pair::new(script.seed, script.left, script.right);
+            pair.set_weather(script.weather);
+            script.ops.iter().for_each(|(at, op)| pair.at(*at, *op));
+            pair.run_until(secs(60.0));
+            pair.history(0).to_vec()
+        };
+        let first = history();
+        assert!(first.len() > 10);
+        assert!(first == history(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_failing_script_is_reduced_to_what_it_needs() {
+    let talks = |script: &Script| script.ops.iter().any(|(_, op)| matches!(op, Op::Send { .. }));
+    let stops = |script: &Script| script.ops.iter().any(|(_, op)| matches!(op, Op::Stop { .. }));
+    let seed = (0..1000).find(|seed| {
+        let script = Script::random(*seed, Duration::from_secs(60));
+        script.ops.len() > 20 && talks(&script) && stops(&script)
+    });
+    let script = Script::random(seed.expect("such a seed"), Duration::from_secs(60));
+    let small = script.reduce(|script| talks(script) && stops(script));
+    assert_eq!(small.ops.len(), 2);
+}

@@ -1,0 +1,301 @@
+//! What each fault does to a link, to the nanosecond where it can be said.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use super::{LEFT, RIGHT, downs, options};
+use peerbeat::liveness::{Mode, Settings};
+use peerbeat::sim::{Laws, Net, Op, Options, Pair, Seen, Weather, What, secs};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn pair() -> Pair<'static> {
+    Pair::new(1, options(2.0, 1.0), options(2.0, 1.0))
+}
+
+/// Runs until `seconds` and holds the run to the laws.
+fn run(mut pair: Pair<'_>, seconds: f64) -> Pair<'_> {
+    pair.run_until(secs(seconds));
+    Laws::new().check(&pair).unwrap_or_else(|violation| panic!("{violation}"));
+    pair
+}
+
+#[test]
+fn both_sides_learn_the_smaller_value() {
+    for (left, right) in [(2.0, 5.0), (5.0, 2.0), (2.0, 0.0), (0.0, 2.0)] {
+        let pair = run(Pair::new(1, options(left, 1.0), options(right, 1.0)), 60.0);
+        let two = Duration::from_secs(2);
+        let learnt = pair
+            .seen()
+            .filter(|seen| matches!(seen.what, What::HeartbeatTime { to, .. } if to == two));
+        assert_eq!(learnt.count(), 1, "{left} and {right}");
+        let beats = pair
+            .seen()
+            .filter(|seen| matches!(seen.what, What::HeartbeatSent { value } if value == two));
+        assert_eq!(beats.count(), 2 * 30, "{left} and {right}");
+    }
+}
+
+#[test]
+fn without_a_value_on_either_side_silence_lasts_for_ever() {
+    let mut pair = Pair::new(1, options(0.0, 1.0), options(0.0, 1.0));
+    pair.at(secs(1.0), Op::Cut { a: LEFT, b: RIGHT });
+    let pair = run(pair, 100_000.0);
+    assert!(pair.is_up(LEFT, RIGHT) && pair.is_up(RIGHT, LEFT));
+}
+
+#[test]
+fn a_cut_one_way_is_silence_for_one_and_an_end_for_the_other() {
+    let mut pair = pair();
+    pair.at(secs(3.0), Op::CutOneWay { from: LEFT, to: RIGHT });
+    let pair = run(pair, 60.0);
+    // RIGHT last heard of LEFT at 2.0015 s and gives up 3 s later; its end arrives.
+    assert_eq!(downs(&pair, RIGHT), [(5.0015, "silent")]);
+    assert_eq!(downs(&pair, LEFT), [(5.002, "eof")]);
+}
+
+#[test]
+fn a_cut_shorter_than_the_limit_is_survived() {
+    let mut pair = pair();
+    pair.at(secs(4.1), Op::Cut { a: LEFT, b: RIGHT });
+    pair.at(secs(4.7), Op::Heal { a: LEFT, b: RIGHT });
+    let pair = run(pair, 60.0);
+    assert!(pair.is_up(LEFT, RIGHT) && pair.is_up(RIGHT, LEFT));
+}
+
+#[test]
+fn a_stopped_process_is_dead_for_the_peer_and_blames_nobody() {
+    let mut pair = pair();
+    pair.at(secs(10.5), Op::Stop { host: LEFT });
+    pair.at(secs(30.0), Op::Resume { host: LEFT });
+    let pair = run(pair, 60.0);
+    assert_eq!(downs(&pair, RIGHT), [(13.0015, "silent")]);
+    assert_eq!(downs(&pair, LEFT), [(30.0, "eof")]);
+}
+
+#[test]
+fn after_a_stop_a_dead_peer_gets_one_more_slack() {
+    // lesson 33
+    for has_loop in [false, true] {
+        let left = Options { has_loop, ..options(2.0, 1.0) };
+        let mut pair = Pair::new(1, left, options(2.0, 1.0));
+        pair.at(secs(10.5), Op::Stop { host: LEFT });
+        pair.at(secs(10.5), Op::Cut { a: LEFT, b: RIGHT });
+        pair.at(secs(30.0), Op::Resume { host: LEFT });
+        let pair = run(pair, 60.0);
+        assert_eq!(downs(&pair, LEFT), [(31.0, "silent")]);
+        assert!(pair.seen_by(LEFT).any(|seen| matches!(seen.what, What::Stalled { .. })));
+    }
+}
+
+#[test]
+fn every_silence_has_a_slack_of_grace_of_its_own() {
+    // RIGHT forgives much, so that the link lives through what LEFT goes through, twice.
+    let mut pair = Pair::new(1, options(2.0, 1.0), options(2.0, 60.0));
+    for second in [10.0, 40.0] {
+        pair.at(secs(second + 0.1), Op::CutOneWay { from: RIGHT, to: LEFT });
+        pair.at(secs(second + 0.5), Op::Stop { host: LEFT });
+        pair.at(secs(second + 4.5), Op::Resume { host: LEFT });
+        // TCP sends again 3 s after the loss at 12.0 s: half a second before the grace ends.
+        pair.at(secs(second + 4.9), Op::Heal { a: LEFT, b: RIGHT });
+    }
+    let pair = run(pair, 100.0);
+    assert_eq!(downs(&pair, LEFT), []);
+    let stalls = pair.seen_by(LEFT).filter(|seen| matches!(seen.what, What::Stalled { .. }));
+    assert_eq!(stalls.count(), 2);
+}
+
+#[test]
+fn a_peer_that_stops_reading_is_write_stalled() {
+    let small = Options { socket_bytes: 4096, ..options(2.0, 1.0) };
+    let mut pair = Pair::new(1, small, small);
+    pair.at(secs(5.0), Op::SlowReader { host: RIGHT, each: Duration::MAX });
+    pair.at(secs(5.0), Op::Send { from: LEFT, to: RIGHT, size: 3000, times: 3, every: MS });
+    let pair = run(pair, 60.0);
+    // The first message is read, the second waits on the way, the third is stuck at 5.002 s.
+    assert_eq!(downs(&pair, LEFT), [(8.002, "write-stalled")]);
+}
+
+#[test]
+fn after_a_stop_a_stuck_write_gets_one_more_slack() {
+    for (reads_again, expected) in [(12.9, vec![]), (60.0, vec![(13.0, "write-stalled")])] {
+        let small = Options { socket_bytes: 4096, ..options(2.0, 1.0) };
+        let mut pair = Pair::new(1, small, small);
+        pair.at(secs(5.0), Op::SlowReader { host: RIGHT, each: Duration::MAX });
+        pair.at(secs(5.0), Op::Send { from: LEFT, to: RIGHT, size: 3000, times: 3, every: MS });
+        pair.at(secs(6.0), Op::Stop { host: LEFT });
+        pair.at(secs(12.0), Op::Resume { host: LEFT });
+        pair.at(secs(reads_again), Op::SlowReader { host: RIGHT, each: Duration::ZERO });
+        assert_eq!(downs(&run(pair, 59.0), LEFT), expected);
+    }
+}
+
+#[test]
+fn a_slow_reader_is_waited_for() {
+    // lessons 15 and 32
+    let right = Options { message_time: Duration::from_secs(2), ..options(2.0, 1.0) };
+    let small = Options { socket_bytes: 4096, ..options(2.0, 1.0) };
+    let mut pair = Pair::new(1, small, right);
+    pair.at(secs(5.0), Op::Send { from: LEFT, to: RIGHT, size: 1500, times: 30, every: MS });
+    let pair = run(pair, 120.0);
+    let read = pair.seen_by(RIGHT).filter(|seen| matches!(seen.what, What::Message(_)));
+    assert_eq!(read.count(), 30);
+    assert!(pair.is_up(LEFT, RIGHT) && pair.is_up(RIGHT, LEFT));
+}
+
+#[test]
+fn a_large_message_on_a_slow_line_is_life() {
+    // lesson 25
+    let mut pair = pair();
+    let bandwidth = Some(100);
+    pair.set_weather(Weather { bandwidth, split: Some(1), ..Weather::default() });
+    let op = Op::Send { from: LEFT, to: RIGHT, size: 50_000, times: 1, every: MS };
+    pair.at(secs(5.0), op);
+    let pair = run(pair, 600.0);
+    let message = pair.seen_by(RIGHT).find(|seen| matches!(seen.what, What::Message(_)));
+    assert!(message.is_some_and(|seen| seen.at > secs(500.0)));
+    let beats = pair
+        .seen_by(LEFT)
+        .filter(|seen| matches!(seen.what, What::HeartbeatSent { .. }) && seen.at > secs(5.0));
+    assert!(beats.count() > 0, "the kernel took the message at once, so the line idles for us");
+}
+
+#[test]
+fn data_stands_in_for_heartbeats_in_mode_idle_only() {
+    for (mode, expected) in [(Mode::Idle, 1), (Mode::Always, 10)] {
+        let mut left = options(2.0, 1.0);
+        left.liveness = Settings { mode, ..left.liveness };
+        let mut pair = Pair::new(1, left, options(2.0, 1.0));
+        let op = Op::Send { from: LEFT, to: RIGHT, size: 9, times: 20, every: MS * 1000 };
+        pair.at(secs(0.5), op);
+        let pair = run(pair, 20.0);
+        let beats = pair.seen_by(LEFT);
+        let beats = beats.filter(|seen| matches!(seen.what, What::HeartbeatSent { .. }));
+        assert_eq!(beats.count(), expected, "{mode:?}");
+    }
+}
+
+#[test]
+fn ends_have_their_reasons() {
+    let both = |a, b| [(3.0, a), (3.0005, b)];
+    let cases = [
+        (Op::Close { from: LEFT, to: RIGHT }, both("local", "closed")),
+        (Op::Reset { a: LEFT, b: RIGHT }, [(3.0, "io"), (3.0, "io")]),
+    ];
+    for (op, expected) in cases {
+        let mut pair = pair();
+        pair.at(secs(3.0), op);
+        let pair = run(pair, 20.0);
+        assert_eq!([downs(&pair, LEFT), downs(&pair, RIGHT)].concat(), expected, "{op:?}");
+    }
+    let mut pair = pair();
+    pair.at(secs(3.0), Op::Kill { host: LEFT });
+    assert_eq!(downs(&run(pair, 20.0), RIGHT), [(3.0005, "eof")]);
+    let mut pair = self::pair();
+    pair.at(secs(3.0), Op::PowerOff { host: LEFT });
+    assert_eq!(downs(&run(pair, 20.0), RIGHT), [(5.0015, "silent")]);
+}
+
+#[test]
+fn a_changed_byte_is_seen_for_what_it_is() {
+    let mut reasons = Vec::new();
+    for seed in 0..200 {
+        let mut pair = Pair::new(seed, options(2.0, 1.0), options(2.0, 1.0));
+        pair.at(secs(3.0), Op::Corrupt { from: LEFT, to: RIGHT });
+        let pair = run(pair, 20.0);
+        reasons.extend(downs(&pair, RIGHT).iter().map(|(_, word)| *word));
+    }
+    assert!(reasons.contains(&"protocol"), "{reasons:?}");
+}
+
+#[test]
+fn a_machine_that_comes_back_is_a_new_connection() {
+    let left = Options { redial: Some(Duration::from_secs(1)), ..options(2.0, 1.0) };
+    let mut pair = Pair::new(1, left, options(2.0, 1.0));
+    pair.at(secs(3.0), Op::PowerOff { host: RIGHT });
+    pair.at(secs(20.0), Op::Start { host: RIGHT });
+    let pair = run(pair, 60.0);
+    assert_eq!(downs(&pair, LEFT), [(5.001, "silent")]);
+    let failed = pair.seen_by(LEFT).filter(|seen| matches!(seen.what, What::DialFailed { .. }));
+    assert!(failed.count() > 0, "nobody answered for a while");
+    assert!(pair.is_up(LEFT, RIGHT) && pair.is_up(RIGHT, LEFT));
+}
+
+#[test]
+fn a_dead_process_refuses_at_once_and_a_stopped_one_not_at_all() {
+    for (op, expected) in [(Op::Kill { host: RIGHT }, 1.001), (Op::Stop { host: RIGHT }, 11.0)] {
+        let mut net = Net::new(1);
+        let (left, right) = (net.add(Options::default()), net.add(Options::default()));
+        assert_eq!((left, right), (LEFT, RIGHT));
+        net.apply(op);
+        net.at(secs(1.0), Op::Connect { from: left, to: right });
+        net.run_until(secs(60.0));
+        let failed = net.seen_by(left).find(|seen| matches!(seen.what, What::DialFailed { .. }));
+        assert_eq!(failed.map(|seen| seen.at), Some(secs(expected)), "{op:?}");
+    }
+}
+
+#[test]
+fn a_coarse_clock_makes_verdicts_late_by_no_more_than_it_is_coarse() {
+    let coarse = Options { granularity: MS * 50, ..options(2.0, 1.0) };
+    for seed in 0..50 {
+        let mut pair = Pair::new(seed, coarse, coarse);
+        pair.at(secs(3.0), Op::PowerOff { host: LEFT });
+        let pair = run(pair, 20.0);
+        let (at, word) = downs(&pair, RIGHT)[0];
+        let is_read = |seen: &&Seen| matches!(seen.what, What::Read { .. }) && seen.host == RIGHT;
+        let heard = pair.history(0).iter().rev().find(is_read);
+        let due = heard.expect("it heard of LEFT").at.as_nanos() as f64 / 1e9 + 3.0;
+        assert!(word == "silent" && at >= due - 1e-9 && at <= due + 0.05, "{at} for {due}");
+    }
+}
+
+#[test]
+fn a_program_sends_closes_holds_and_waits() {
+    let mut pair = pair();
+    pair.on(RIGHT, |side, what| match what {
+        What::Up { .. } => side.set_timer(MS * 100, 7),
+        What::Timer(7) => side.send(LEFT, b"seven").expect("there is a link"),
+        What::Message(_) => {
+            side.hold(Duration::from_secs(1));
+            side.close(LEFT);
+        }
+        _ => {}
+    });
+    pair.on(LEFT, |side, what| {
+        if let What::Message(message) = what {
+            assert_eq!(message, b"seven");
+            side.send(RIGHT, b"and back").expect("there is a link");
+        }
+    });
+    let pair = run(pair, 20.0);
+    assert_eq!(downs(&pair, RIGHT), [(0.1015, "local")]);
+    assert_eq!(downs(&pair, LEFT), [(0.102, "closed")]);
+}
+
+#[test]
+fn settling_means_that_no_byte_is_on_its_way() {
+    let mut pair = pair();
+    assert!(pair.settle(Duration::from_secs(1)));
+    assert_eq!(pair.now(), secs(0.0015));
+    pair.send(LEFT, RIGHT, b"x").expect("there is a link");
+    assert!(!pair.settle(MS / 10));
+    assert!(pair.settle(MS));
+    assert_eq!(pair.seen_by(RIGHT).last().map(|seen| &seen.what), Some(&What::Message(vec![b'x'])));
+}
+
+#[test]
+fn a_program_has_state_that_its_test_can_see() {
+    let failed_over = &Cell::new(None);
+    let mut net = Net::new(1);
+    let [adapter, primary, backup] = [(); 3].map(|()| net.add(options(5.0, 2.0)));
+    net.on(adapter, move |side, what| match what {
+        What::Down(_) => drop(side.connect(backup)),
+        What::Up { peer } if *peer == backup => failed_over.set(Some(side.now())),
+        _ => {}
+    });
+    net.connect(adapter, primary);
+    net.at(secs(3.0), Op::Cut { a: adapter, b: primary });
+    net.run_until(secs(60.0));
+    assert_eq!(failed_over.get(), Some(secs(7.002)));
+}
