@@ -207,6 +207,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
             return Ok(Err(SendError::Down(reason.clone())));
         }
         let nobody_writes = !state.writing && state.in_flight == 0 && state.handover.is_none();
+        let nobody_writes = nobody_writes && !state.sender_next;
         if nobody_writes && state.queue.is_empty() && !state.hot {
             let mut bytes = std::mem::take(&mut state.scratch);
             let encoded = shared.framing.encode_data(payload, &mut bytes);
@@ -295,7 +296,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
             state.in_flight = flight.rest().len();
             state.handover = Some(flight);
         }
-        if state.in_flight > 0 || (state.pending() > 0 && !state.hot) {
+        if state.sender_next || state.in_flight > 0 || (state.pending() > 0 && !state.hot) {
             shared.wake_sender(&mut state);
         }
         if state.room_waiters > 0 || state.reason.is_some() {

@@ -103,6 +103,8 @@ impl<S: Stream, F: Framing> Reader<S, F> {
 
     fn read_until_end<H: Handler<S, F>>(&mut self, handler: &mut H) {
         let Some(stream) = self.stream.clone() else { return };
+        // Whoever runs us late held the reader until now.
+        self.come_back();
         self.deliver(handler);
         while !self.link.shared().is_ended() {
             if let Some(event) = self.take_changes() {

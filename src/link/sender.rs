@@ -81,11 +81,22 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     /// Does what is due, or waits for it.
     fn turn(&mut self, mut state: Guard<'a, S>) -> Guard<'a, S> {
         let now = self.shared.clock.now();
+        let silent_at = Time::from_nanos(self.shared.silent_at.load(Ordering::SeqCst));
+        let watches = silent_at != self.deferred;
+        if watches && silent_at <= now {
+            let tolerance = state.stall_tolerance(&self.shared.options);
+            drop(state);
+            self.judge(silent_at, now, tolerance);
+            return self.shared.lock();
+        }
+        // While a program's thread writes, bytes are on their way. What is due all the same goes
+        // out next, before that thread can begin again: it may be quicker than we wake up.
+        let due = state.pulse.poll(now);
+        state.sender_next = state.writing && due.is_some_and(|beat| beat.even_busy);
         if state.writing {
-            // A program's thread is in a write: bytes are on their way, and it will wake us.
             state.sender_waits = true;
-            let turn = if state.hot { LOOK_IN } else { TURN };
-            return self.shared.wait_until(state, now + turn);
+            let turn = now + if state.hot { LOOK_IN } else { TURN };
+            return self.shared.wait_until(state, if watches { turn.min(silent_at) } else { turn });
         }
         let looks = !state.hot || now >= self.next_look;
         if state.hot && looks {
@@ -97,14 +108,6 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         self.load(&mut state, now, looks);
         if !self.flight.is_empty() {
             return self.write(state);
-        }
-        let silent_at = Time::from_nanos(self.shared.silent_at.load(Ordering::SeqCst));
-        let watches = silent_at != self.deferred;
-        if watches && silent_at <= now {
-            let tolerance = state.stall_tolerance(&self.shared.options);
-            drop(state);
-            self.judge(silent_at, now, tolerance);
-            return self.shared.lock();
         }
         if now.since(state.last_large) >= QUIET {
             let State { queue, scratch, .. } = &mut *state;
@@ -367,7 +370,7 @@ const LOOK: Duration = Duration::from_millis(1);
 /// Shorter waits are made in one go; longer ones in steps, as the kernel rounds long timeouts.
 pub(super) const LAST_STRETCH: Duration = Duration::from_millis(64);
 /// How long we wait for the other thread that writes before we look again.
-const TURN: Duration = Duration::from_millis(100);
+const TURN: Duration = PATIENCE;
 /// How often the sender looks in on a hot link: the longest that the end of a stream waits.
 const LOOK_IN: Duration = Duration::from_micros(100);
 /// Buffers above this size are given back ...
