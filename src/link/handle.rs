@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::flight::Flight;
-use super::sender::PATIENCE;
+use super::sender::{LARGE, PATIENCE};
 use super::shared::{Shared, State};
 use super::stream::is_timeout;
 use super::{Down, DownReason, Event, Options, Reader, SendError, Stats, Stream, sender};
@@ -302,13 +302,16 @@ impl<S: Stream, F: Framing> Link<S, F> {
             state.pulse.handle_sent(now);
             flight.handle_written(count, now);
         }
-        if flight.is_empty() {
+        // A heartbeat is due that data does not stand in for. A thread that never rests would write
+        // again before the sender is awake: handed over empty, the stream is the sender's.
+        let beat_waits = state.pulse.due() <= now;
+        if flight.is_empty() && !beat_waits {
             state.scratch = flight.bytes;
         } else {
             state.in_flight = flight.rest().len();
             state.handover = Some(flight);
         }
-        if state.in_flight > 0 || (state.pending() > 0 && !state.hot) {
+        if state.handover.is_some() || (state.pending() > 0 && !state.hot) {
             shared.wake_sender(&mut state);
         }
         if state.room_waiters > 0 || state.reason.is_some() {
@@ -360,5 +363,3 @@ const DIRECT_RUN: u32 = 16;
 const BATCH: usize = 64 << 10;
 /// Writes closer than this are in quick succession.
 const QUICK: Duration = Duration::from_micros(50);
-/// Buffers above this size are given back after a time without use.
-const LARGE: usize = 4 << 10;

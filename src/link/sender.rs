@@ -82,9 +82,10 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     fn turn(&mut self, mut state: Guard<'a, S>) -> Guard<'a, S> {
         let now = self.shared.clock.now();
         if state.writing {
-            // A program's thread is in a write: bytes are on their way, and it will wake us.
+            // A program's thread is in a write, for a short while: bytes are on their way, and it
+            // wakes us where it leaves something to do.
             state.sender_waits = true;
-            let turn = if state.hot { LOOK_IN } else { TURN };
+            let turn = if state.hot { LOOK_IN } else { PATIENCE };
             return self.shared.wait_until(state, now + turn);
         }
         let looks = !state.hot || now >= self.next_look;
@@ -358,15 +359,13 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(10);
 /// The longest wait of a stuck write: an end waits for it, and promises to take no longer than a
 /// tenth of a second.
 const PATIENCE_MAX: Duration = Duration::from_millis(50);
-/// The shortest: the kernel makes a tick of it.
-const LOOK: Duration = Duration::from_millis(1);
+/// The shortest wait on the stream: the kernel makes a tick of it.
+pub(super) const LOOK: Duration = Duration::from_millis(1);
 /// Shorter waits are made in one go; longer ones in steps, as the kernel rounds long timeouts.
 pub(super) const LAST_STRETCH: Duration = Duration::from_millis(64);
-/// How long we wait for the other thread that writes before we look again.
-const TURN: Duration = Duration::from_millis(100);
 /// How often the sender looks in on a hot link: the longest that the end of a stream waits.
 const LOOK_IN: Duration = Duration::from_micros(100);
 /// Buffers above this size are given back ...
-const LARGE: usize = 4 << 10;
+pub(super) const LARGE: usize = 4 << 10;
 /// ... after this long without use for them.
 pub(super) const QUIET: Duration = Duration::from_secs(30);
