@@ -20,6 +20,7 @@ pub(crate) struct Pipe {
     hiccup: Mutex<Option<ErrorKind>>,
     calls: AtomicU64,
     slow_ms: AtomicU64,
+    away: Mutex<Option<(Vec<u8>, Duration)>>,
 }
 
 #[derive(Debug)]
@@ -88,7 +89,8 @@ impl Pipe {
     fn new(reads: Arc<Half>, writes: Arc<Half>) -> Self {
         let timeouts = Mutex::new(Timeouts { read: Duration::MAX, write: Duration::MAX });
         let [calls, slow_ms] = [const { AtomicU64::new(0) }; 2];
-        Self { reads, writes, timeouts, hiccup: Mutex::new(None), calls, slow_ms }
+        let (hiccup, away) = (Mutex::new(None), Mutex::new(None));
+        Self { reads, writes, timeouts, hiccup, calls, slow_ms, away }
     }
 
     /// Every other write and read of this end does nothing and ends with this error kind.
@@ -108,6 +110,12 @@ impl Pipe {
     /// Writes of this end take so long, from now on.
     pub(crate) fn slow_writes(&self, by: Duration) {
         self.slow_ms.store(by.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// The next read whose time is up returns that much later, and meanwhile these bytes arrive:
+    /// its thread lost the processor after the kernel had looked.
+    pub(crate) fn lose_processor(&self, bytes: &[u8], by: Duration) {
+        *self.away.lock().unwrap() = Some((bytes.to_vec(), by));
     }
 
     /// Writes of this end fail from now on; its reads do not notice.
@@ -134,7 +142,12 @@ impl Stream for Pipe {
         self.stumble()?;
         let timeout = self.timeouts.lock().unwrap().read;
         let is_ready = |state: &State| !state.bytes.is_empty() || state.finished || state.refused;
-        let mut state = self.reads.wait(timeout, is_ready)?;
+        let mut state = self.reads.wait(timeout, is_ready).inspect_err(|_| {
+            if let Some((bytes, by)) = self.away.lock().unwrap().take() {
+                self.reads.lock().bytes.extend(bytes);
+                thread::sleep(by);
+            }
+        })?;
         let count = buffer.len().min(state.bytes.len());
         for (place, byte) in buffer.iter_mut().zip(state.bytes.drain(..count)) {
             *place = byte;
