@@ -52,8 +52,9 @@ impl<S: Stream, F: Framing, T: FnMut(&Link<S, F>, &[u8])> Handler<S, F> for T {
 
 impl<S: Stream, F: Framing> Link<S, F> {
     /// Makes a link of an established stream and returns it with its reading side, which somebody
-    /// must [run](Reader::run). The sender thread starts at once, and so does the counting of
-    /// silence. `received` holds bytes that were read off the stream after the handshake.
+    /// must [run](Reader::run). The sender thread starts at once; the peer's silence counts from
+    /// the reader's start. `received` holds bytes that were read off the stream after the
+    /// handshake.
     ///
     /// # Errors
     /// Where the sender thread cannot be made or the stream refuses its options; the stream is then

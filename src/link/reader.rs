@@ -100,6 +100,8 @@ impl<S: Stream, F: Framing> Reader<S, F> {
 
     fn read_until_end<H: Handler<S, F>>(&mut self, handler: &mut H) {
         let Some(stream) = self.stream.clone() else { return };
+        // Nobody was there to read since the link was established.
+        self.come_back();
         self.deliver(handler);
         while !self.link.shared().is_ended() {
             if let Some((to, from, until)) = self.link.shared().take_lowered() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use peerbeat::link::{DownReason, Event, Link};
 use peerbeat::protocol::Native;
 
-use crate::mock::{DATA, Got, HEARTBEAT, frame, heartbeat};
+use crate::mock::{DATA, Got, HEARTBEAT, Mock, frame, heartbeat};
 use crate::pipe::pipe;
 use crate::rig::{Rig, assert_soon, ms, notes, options};
 
@@ -160,4 +160,20 @@ fn bytes_that_came_in_time_count_where_the_reader_lost_the_processor() {
     let (notes, log) = notes(|_, _| {});
     let _link = Link::start(ours, Native::default(), &[], &options(200, 40), notes).unwrap();
     assert_eq!(log.message(), b"tick");
+}
+
+// lesson 32
+#[test]
+fn the_time_before_the_reader_runs_is_not_a_stall_and_not_the_peers() {
+    let (stream, _mock) = Mock::pair();
+    let (_link, reader) =
+        Link::establish(stream, Native::default(), &[], &options(100, 100)).unwrap();
+    thread::sleep(ms(700));
+    let (mut notes, log) = notes(|_, _| {});
+    let before = Instant::now();
+    let runs = thread::spawn(move || reader.run(&mut notes));
+    let (_, first) = log.event(|event| Some(event.clone()));
+    assert!(matches!(first, Event::Late { .. }), "{first:?}");
+    assert_eq!(runs.join().unwrap().reason, DownReason::Silent);
+    assert!(before.elapsed() >= ms(200));
 }
