@@ -326,7 +326,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
 /// received in between are an exchange of requests and replies, not a stream, and stay direct.
 fn count_run<S>(state: &mut State<S>, received: u64, now: Time) -> bool {
     let quick = now.since(state.last_direct) < QUICK && received == state.received_at_direct;
-    state.direct_run = if quick { state.direct_run + 1 } else { 0 };
+    state.direct_run = if quick { state.direct_run.saturating_add(1) } else { 0 };
     state.last_direct = now;
     state.received_at_direct = received;
     let heats = !state.hot && state.direct_run >= DIRECT_RUN;

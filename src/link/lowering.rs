@@ -94,17 +94,19 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         if lowering.until.is_none() && value <= lowering.value {
             let first = lowering.value.saturating_add(self.options.liveness.slack);
             lowering.until = Some(now + lowering.old_limit.unwrap_or(first));
-            self.lowered.store(true, Ordering::Release);
+            self.lowered.store(true, Ordering::Relaxed);
         }
     }
 
     /// The value that was announced since the last call, what was in force before it, and from when
     /// on the peer can be held to it. For the reader.
     pub(super) fn take_lowered(&self) -> Option<(Duration, Option<Duration>, Time)> {
-        if !self.lowered.load(Ordering::Relaxed) || !self.lowered.swap(false, Ordering::Acquire) {
+        if !self.lowered.load(Ordering::Relaxed) {
             return None;
         }
+        // Under the lock, where a value set in this moment asks whether the last one is told.
         let state = self.lock();
+        self.lowered.store(false, Ordering::Relaxed);
         let lowering = state.lowering.as_ref()?;
         Some((lowering.value, lowering.from, lowering.until?))
     }
