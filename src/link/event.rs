@@ -76,7 +76,7 @@ pub struct Down {
     pub last_sent_age: Duration,
     /// Messages that were accepted and not handed to the kernel whole.
     pub unsent_frames: u64,
-    /// Their bytes on the wire.
+    /// Their bytes on the wire that were not handed to the kernel.
     pub unsent_bytes: u64,
     /// How long the link had been up.
     pub up: Duration,

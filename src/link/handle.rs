@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::flight::Flight;
-use super::sender::PATIENCE;
+use super::sender::{LARGE, PATIENCE};
 use super::shared::{Shared, State};
 use super::stream::is_timeout;
 use super::{Down, DownReason, Event, Options, Reader, SendError, Stream, sender};
@@ -52,8 +52,9 @@ impl<S: Stream, F: Framing, T: FnMut(&Link<S, F>, &[u8])> Handler<S, F> for T {
 
 impl<S: Stream, F: Framing> Link<S, F> {
     /// Makes a link of an established stream and returns it with its reading side, which somebody
-    /// must [run](Reader::run). The sender thread starts at once, and so does the counting of
-    /// silence. `received` holds bytes that were read off the stream after the handshake.
+    /// must [run](Reader::run). The sender thread starts at once; the peer's silence counts from
+    /// the reader's start. `received` holds bytes that were read off the stream after the
+    /// handshake.
     ///
     /// # Errors
     /// Where the sender thread cannot be made or the stream refuses its options; the stream is then
@@ -207,7 +208,6 @@ impl<S: Stream, F: Framing> Link<S, F> {
             return Ok(Err(SendError::Down(reason.clone())));
         }
         let nobody_writes = !state.writing && state.in_flight == 0 && state.handover.is_none();
-        let nobody_writes = nobody_writes && !state.sender_next;
         if nobody_writes && state.queue.is_empty() && !state.hot {
             let mut bytes = std::mem::take(&mut state.scratch);
             let encoded = shared.framing.encode_data(payload, &mut bytes);
@@ -290,13 +290,16 @@ impl<S: Stream, F: Framing> Link<S, F> {
             state.handle_data_sent(shared.options.liveness.mode, now);
             flight.handle_written(count, now);
         }
-        if flight.is_empty() {
+        // A heartbeat is due that data does not stand in for. A thread that never rests would write
+        // again before the sender is awake: handed over empty, the stream is the sender's.
+        let beat_waits = state.pulse.due() <= now;
+        if flight.is_empty() && !beat_waits {
             state.scratch = flight.bytes;
         } else {
             state.in_flight = flight.rest().len();
             state.handover = Some(flight);
         }
-        if state.sender_next || state.in_flight > 0 || (state.pending() > 0 && !state.hot) {
+        if state.handover.is_some() || (state.pending() > 0 && !state.hot) {
             shared.wake_sender(&mut state);
         }
         if state.room_waiters > 0 || state.reason.is_some() {
@@ -310,7 +313,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
 /// received in between are an exchange of requests and replies, not a stream, and stay direct.
 fn count_run<S>(state: &mut State<S>, received: u64, now: Time) -> bool {
     let quick = now.since(state.last_direct) < QUICK && received == state.received_at_direct;
-    state.direct_run = if quick { state.direct_run + 1 } else { 0 };
+    state.direct_run = if quick { state.direct_run.saturating_add(1) } else { 0 };
     state.last_direct = now;
     state.received_at_direct = received;
     let heats = !state.hot && state.direct_run >= DIRECT_RUN;
@@ -348,5 +351,3 @@ const DIRECT_RUN: u32 = 16;
 const BATCH: usize = 64 << 10;
 /// Writes closer than this are in quick succession.
 const QUICK: Duration = Duration::from_micros(50);
-/// Buffers above this size are given back after a time without use.
-const LARGE: usize = 4 << 10;

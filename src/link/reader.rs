@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::clock::micros;
 use super::handle::{Handler, Link};
-use super::sender::{LAST_STRETCH, QUIET};
+use super::sender::{LARGE, LAST_STRETCH, LOOK, QUIET};
 use super::shared::LINGER;
 use super::stream::is_timeout;
 use super::{Cause, Down, DownReason, Event, Stream};
@@ -43,8 +43,10 @@ pub struct Reader<S: Stream = TcpStream, F: Framing = Native> {
     timeout: Duration,
     /// When a read last brought more than the decoder's smallest buffer is for.
     last_large: Time,
-    /// The last wait was ended by a signal: the socket wants another look before a verdict.
-    interrupted: bool,
+    /// Until when the last wait lasted, where its time was up; else zero. A verdict needs a look at
+    /// the socket that is not older than the limit: this thread may lose the processor, or be
+    /// stopped, between a look and the clock.
+    watched: Time,
     /// We were stopped during this silence: it says nothing about the peer.
     stalled: bool,
     largest_silence: Duration,
@@ -72,7 +74,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             now,
             timeout: Duration::ZERO,
             last_large: now,
-            interrupted: false,
+            watched: Time::ZERO,
             stalled: false,
             largest_silence: Duration::ZERO,
             link,
@@ -103,7 +105,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
 
     fn read_until_end<H: Handler<S, F>>(&mut self, handler: &mut H) {
         let Some(stream) = self.stream.clone() else { return };
-        // Whoever runs us late held the reader until now.
+        // Nobody was there to read since the link was established.
         self.come_back();
         self.deliver(handler);
         while !self.link.shared().is_ended() {
@@ -112,8 +114,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             }
             match self.watch.poll(self.now) {
                 Verdict::Late { silence } => self.tell(handler, &Event::Late { silence }),
-                Verdict::Silent { .. } if self.interrupted => {
-                    self.interrupted = false;
+                Verdict::Silent { .. } if self.watched < self.watch.silent_at() => {
                     self.read(&stream, handler, self.now + LOOK);
                 }
                 Verdict::Silent { .. } => self.link.end(DownReason::Silent, None),
@@ -133,7 +134,10 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let read = if close { self.park(stream, silent_at) } else { Ok(()) };
         let read = read.and_then(|()| stream.read(self.decoder.spare()));
         self.now = self.link.shared().clock.now();
-        self.interrupted = matches!(&read, Err(e) if e.kind() == io::ErrorKind::Interrupted);
+        self.watched = match &read {
+            Err(e) if is_timeout(e.kind()) && e.kind() != io::ErrorKind::Interrupted => until,
+            _ => Time::ZERO,
+        };
         if let Some(late) = self.watch.handle_waited(until, self.now) {
             self.stalled = true;
             self.link.shared().lock().measures.add_stall(late);
@@ -320,8 +324,9 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     }
 
     fn set_timeout(&mut self, stream: &S, wanted: Duration) {
-        // A shorter one that is set already only makes one more step.
-        if self.timeout > wanted || self.timeout < wanted / 2 {
+        // A shorter one that is set already only makes one more step; the last stretch is exact.
+        let serves = self.timeout <= wanted && self.timeout >= wanted / 2;
+        if !serves || wanted <= LAST_STRETCH {
             // Fails only on a stream that is shut, where the next read says so; macOS refuses it
             // there with data still unread.
             let _shut = stream.set_read_timeout(wanted);
@@ -419,9 +424,5 @@ fn add(counter: &std::sync::atomic::AtomicU64, count: u64) {
     counter.store(counter.load(Ordering::Relaxed) + count, Ordering::Relaxed);
 }
 
-/// The shortest wait; the kernel makes a tick of it.
-const LOOK: Duration = Duration::from_millis(1);
 /// The longest wait while there is no limit.
 const UNLIMITED: Duration = Duration::from_secs(5);
-/// Reads above this size show that the link is busy.
-const LARGE: usize = 4 << 10;

@@ -89,13 +89,11 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             self.judge(silent_at, now, tolerance);
             return self.shared.lock();
         }
-        // While a program's thread writes, bytes are on their way. What is due all the same goes
-        // out next, before that thread can begin again: it may be quicker than we wake up.
-        let due = state.pulse.poll(now);
-        state.sender_next = state.writing && due.is_some_and(|beat| beat.even_busy);
         if state.writing {
+            // A program's thread is in a write, for a short while: bytes are on their way, and it
+            // wakes us where it leaves something to do.
             state.sender_waits = true;
-            let turn = now + if state.hot { LOOK_IN } else { TURN };
+            let turn = now + if state.hot { LOOK_IN } else { PATIENCE };
             return self.shared.wait_until(state, if watches { turn.min(silent_at) } else { turn });
         }
         let looks = !state.hot || now >= self.next_look;
@@ -365,15 +363,13 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(10);
 /// The longest wait of a stuck write: an end waits for it, and promises to take no longer than a
 /// tenth of a second.
 const PATIENCE_MAX: Duration = Duration::from_millis(50);
-/// The shortest: the kernel makes a tick of it.
-const LOOK: Duration = Duration::from_millis(1);
+/// The shortest wait on the stream: the kernel makes a tick of it.
+pub(super) const LOOK: Duration = Duration::from_millis(1);
 /// Shorter waits are made in one go; longer ones in steps, as the kernel rounds long timeouts.
 pub(super) const LAST_STRETCH: Duration = Duration::from_millis(64);
-/// How long we wait for the other thread that writes before we look again.
-const TURN: Duration = PATIENCE;
 /// How often the sender looks in on a hot link: the longest that the end of a stream waits.
 const LOOK_IN: Duration = Duration::from_micros(100);
 /// Buffers above this size are given back ...
-const LARGE: usize = 4 << 10;
+pub(super) const LARGE: usize = 4 << 10;
 /// ... after this long without use for them.
 pub(super) const QUIET: Duration = Duration::from_secs(30);

@@ -86,8 +86,6 @@ pub(super) struct State<S> {
     pub(super) last_direct: Time,
     pub(super) received_at_direct: u64,
     pub(super) sender_waits: bool,
-    /// It has something to write that cannot wait, and is next after the write that is under way.
-    pub(super) sender_next: bool,
     pub(super) room_waiters: u32,
     /// `sent_us` of the peer's last heartbeat, and when it arrived.
     pub(super) echo: Option<(u64, Time)>,
@@ -146,7 +144,6 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             last_direct: now,
             received_at_direct: 0,
             sender_waits: false,
-            sender_next: false,
             room_waiters: 0,
             echo: None,
             received: None,

@@ -238,6 +238,26 @@ fn an_announcement_goes_out_at_the_next_edge_of_a_batch_under_way() {
 }
 
 #[test]
+fn an_announcement_gets_between_the_writes_of_a_thread_that_never_rests() {
+    let (ours, theirs) = pipe(1 << 20);
+    ours.slow_writes(ms(2));
+    let link = Link::start(ours, Native::default(), &[], &options(0, 500), |_: &_, _: &_| ());
+    let link = link.unwrap();
+    let receives = thread::spawn(move || theirs.read_all());
+    let sending = link.clone();
+    let sends = thread::spawn(move || while sending.send(b"tick").is_ok() {});
+    thread::sleep(ms(100));
+    let began = Instant::now();
+    let _in_force = link.set_heartbeat_time(ms(30_000)).unwrap();
+    wait_for("the announcement", || link.stats().heartbeats_sent == 1);
+    let took = began.elapsed();
+    link.close();
+    sends.join().unwrap();
+    drop(receives.join().unwrap());
+    assert!(took < ms(1000), "it took {took:?}");
+}
+
+#[test]
 fn an_announcement_overtakes_what_is_queued() {
     // PROTOCOL H6: the kernel is full of data, the queue too, and the peer begins to read
     let mut rig = Rig::new(&options(60_000, 60_000));

@@ -21,6 +21,7 @@ pub(crate) struct Pipe {
     calls: AtomicU64,
     slow_ms: AtomicU64,
     faults: Mutex<Faults>,
+    away: Mutex<Option<(Vec<u8>, Duration)>>,
 }
 
 /// How the waits of an end go wrong.
@@ -102,8 +103,8 @@ impl Pipe {
     fn new(reads: Arc<Half>, writes: Arc<Half>) -> Self {
         let timeouts = Mutex::new(Timeouts { read: Duration::MAX, write: Duration::MAX });
         let [calls, slow_ms] = [const { AtomicU64::new(0) }; 2];
-        let faults = Mutex::default();
-        Self { reads, writes, timeouts, hiccup: Mutex::new(None), calls, slow_ms, faults }
+        let (hiccup, away, faults) = (Mutex::new(None), Mutex::new(None), Mutex::default());
+        Self { reads, writes, timeouts, hiccup, calls, slow_ms, faults, away }
     }
 
     /// Every other write and read of this end does nothing and ends with this error kind.
@@ -128,6 +129,12 @@ impl Pipe {
     /// Writes of this end take so long, from now on.
     pub(crate) fn slow_writes(&self, by: Duration) {
         self.slow_ms.store(by.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// The next read whose time is up returns that much later, and meanwhile these bytes arrive:
+    /// its thread lost the processor after the kernel had looked.
+    pub(crate) fn lose_processor(&self, bytes: &[u8], by: Duration) {
+        *self.away.lock().unwrap() = Some((bytes.to_vec(), by));
     }
 
     /// Writes of this end fail from now on; its reads do not notice.
@@ -159,6 +166,10 @@ impl Stream for Pipe {
         let patience = if faults.signals { timeout.min(signal) } else { timeout };
         let ready = self.reads.wait(patience, is_ready);
         if ready.is_err() {
+            if let Some((bytes, by)) = self.away.lock().unwrap().take() {
+                self.reads.lock().bytes.extend(bytes);
+                thread::sleep(by);
+            }
             self.faults.lock().unwrap().late_read = Duration::ZERO;
             let eighth = if faults.coarse_reads { timeout / 8 } else { Duration::ZERO };
             thread::sleep(faults.late_read + eighth);

@@ -3,10 +3,12 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{DownReason, Event};
+use peerbeat::link::{DownReason, Event, Link};
+use peerbeat::protocol::Native;
 
-use crate::mock::{Got, HEARTBEAT, frame, heartbeat};
-use crate::rig::{Rig, assert_soon, ms, options};
+use crate::mock::{DATA, Got, HEARTBEAT, Mock, frame, heartbeat};
+use crate::pipe::pipe;
+use crate::rig::{Rig, assert_soon, ms, notes, options};
 
 /// Asserts that the link died of silence: not before `limit` after `last`, and soon after it.
 fn assert_silent(rig: &Rig, last: Instant, limit: Duration) {
@@ -147,4 +149,31 @@ fn a_limit_far_below_a_kernel_tick_kills_and_does_not_spin() {
     let (at, down) = rig.log.down();
     assert_eq!(down.reason, DownReason::Silent);
     assert!(at - rig.before >= ms(1) && down.silence >= ms(1));
+}
+
+// lesson 31
+#[test]
+fn bytes_that_came_in_time_count_where_the_reader_lost_the_processor() {
+    let (ours, _theirs) = pipe(1000);
+    // The first wait ends before the peer is late, at 192 ms; the limit is 240 ms.
+    ours.lose_processor(&frame(DATA, b"tick"), ms(100));
+    let (notes, log) = notes(|_, _| {});
+    let _link = Link::start(ours, Native::default(), &[], &options(200, 40), notes).unwrap();
+    assert_eq!(log.message(), b"tick");
+}
+
+// lesson 32
+#[test]
+fn the_time_before_the_reader_runs_is_not_a_stall_and_not_the_peers() {
+    let (stream, _mock) = Mock::pair();
+    let (_link, reader) =
+        Link::establish(stream, Native::default(), &[], &options(100, 100)).unwrap();
+    thread::sleep(ms(700));
+    let (mut notes, log) = notes(|_, _| {});
+    let before = Instant::now();
+    let runs = thread::spawn(move || reader.run(&mut notes));
+    let (_, first) = log.event(|event| Some(event.clone()));
+    assert!(matches!(first, Event::Late { .. }), "{first:?}");
+    assert_eq!(runs.join().unwrap().reason, DownReason::Silent);
+    assert!(before.elapsed() >= ms(200));
 }
