@@ -130,11 +130,17 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let until = self.now + self.timeout;
         let silent_at = self.watch.silent_at();
         let close = S::CAN_PEEK && silent_at.since(self.now) <= LAST_STRETCH;
+        let past_limit = self.now >= silent_at;
         let read = if close { self.park(stream, silent_at) } else { Ok(()) };
         let read = read.and_then(|()| stream.read(self.decoder.spare()));
         self.now = self.link.shared().clock.now();
-        self.interrupted = matches!(&read, Err(e) if e.kind() == io::ErrorKind::Interrupted);
-        if let Some(late) = self.watch.handle_waited(until, self.now) {
+        // A wait that began after the limit was the last look, whatever ended it: a signal ends
+        // only a wait that found nothing, and signals may come faster than waits end.
+        let interrupted = matches!(&read, Err(e) if e.kind() == io::ErrorKind::Interrupted);
+        self.interrupted = interrupted && !past_limit;
+        // The kernel rounds a long timeout up by as much as an eighth, which is no stall of ours.
+        let latest = until + self.timeout / 8;
+        if let Some(late) = self.watch.handle_waited(latest, self.now) {
             self.stalled = true;
             self.link.shared().lock().measures.add_stall(late);
             self.tell(handler, &Event::Stalled { late });
