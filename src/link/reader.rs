@@ -131,14 +131,21 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let until = self.now + self.timeout;
         let silent_at = self.watch.silent_at();
         let close = S::CAN_PEEK && silent_at.since(self.now) <= LAST_STRETCH;
+        let past_limit = self.now >= silent_at;
         let read = if close { self.park(stream, silent_at) } else { Ok(()) };
         let read = read.and_then(|()| stream.read(self.decoder.spare()));
         self.now = self.link.shared().clock.now();
         self.watched = match &read {
-            Err(e) if is_timeout(e.kind()) && e.kind() != io::ErrorKind::Interrupted => until,
+            // A signal ends only a wait that found nothing, but it may end it before its time; one
+            // that began after the limit was a look all the same: signals may come faster than
+            // waits end.
+            Err(e) if e.kind() == io::ErrorKind::Interrupted && !past_limit => Time::ZERO,
+            Err(e) if is_timeout(e.kind()) => until,
             _ => Time::ZERO,
         };
-        if let Some(late) = self.watch.handle_waited(until, self.now) {
+        // The kernel rounds a long timeout up by as much as an eighth, which is no stall of ours.
+        let latest = until + self.timeout / 8;
+        if let Some(late) = self.watch.handle_waited(latest, self.now) {
             self.stalled = true;
             self.link.shared().lock().measures.add_stall(late);
             self.tell(handler, &Event::Stalled { late });

@@ -233,11 +233,12 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         now: Time,
         interrupted: bool,
     ) -> Guard<'a, S> {
+        let late = now.since(began + self.patience);
         let Some(limit) = state.limit(&self.shared.options, now) else {
             self.set_patience(PATIENCE_MAX);
             return state;
         };
-        if now.since(began + self.patience) > state.stall_tolerance(&self.shared.options) {
+        if late > state.stall_tolerance(&self.shared.options) {
             // We were stopped, not the peer: it gets one more slack.
             let granted = now + state.slack_at(now) - limit;
             self.flight.pending_since = self.flight.pending_since.max(granted);
@@ -249,7 +250,8 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             self.set_patience(step.min((limit / 8).max(PATIENCE)).min(PATIENCE_MAX));
             return state;
         }
-        if interrupted && !self.looked {
+        // Where the wait ended late the kernel says that the time was up without another look.
+        if (interrupted || late > LATE) && !self.looked {
             self.looked = true;
             self.set_patience(LOOK);
             return state;
@@ -365,6 +367,8 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(10);
 const PATIENCE_MAX: Duration = Duration::from_millis(50);
 /// The shortest wait on the stream: the kernel makes a tick of it.
 pub(super) const LOOK: Duration = Duration::from_millis(1);
+/// A wait that ends so much later than it should was not ended by the kernel's ticks alone.
+const LATE: Duration = Duration::from_millis(16);
 /// Shorter waits are made in one go; longer ones in steps, as the kernel rounds long timeouts.
 pub(super) const LAST_STRETCH: Duration = Duration::from_millis(64);
 /// How often the sender looks in on a hot link: the longest that the end of a stream waits.

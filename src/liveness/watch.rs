@@ -110,6 +110,8 @@ impl Watch {
     /// there to read, so that time is not the peer's silence (lesson 32).
     pub fn handle_held(&mut self, held: Duration) {
         self.held = self.held.saturating_add(held);
+        // Nor does it use up the grace after a stall.
+        self.grace = self.grace.map(|grace| grace + held);
     }
 
     /// Records the value of a heartbeat that arrived at `now` (H2).

@@ -22,4 +22,5 @@ mod order;
 mod pressure;
 mod reasons;
 mod silence;
+mod stalls;
 mod stuck;

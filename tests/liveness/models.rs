@@ -233,7 +233,11 @@ impl Receiver {
         // Of the stalls of this silence, the first one that had something to grant.
         let in_silence = self.stalls.iter().filter(|(at, ..)| *at >= self.last_byte());
         let mut granted = in_silence.filter(|(at, verdict, slack)| *at + *slack > *verdict);
-        let grace = granted.next().map_or(Time::ZERO, |(at, _, slack)| *at + *slack);
+        // What our handler holds after that is not the grace's time either.
+        let grace = granted.next().map_or(Time::ZERO, |(at, _, slack)| {
+            let after = self.held.iter().filter(|(from, _)| from >= at);
+            *at + *slack + after.map(|(from, until)| until.since(*from)).sum()
+        });
         (self.counted_from() + in_force + self.slack()).max(grace)
     }
 

@@ -129,3 +129,13 @@ fn a_stall_after_the_handler_counts_from_the_handlers_end() {
     assert!(watch.handle_waited(at(56_000), at(58_000)).is_some());
     assert_eq!(watch.silent_at(), at(60_000));
 }
+
+// lessons 32, 33
+#[test]
+fn the_handler_does_not_use_up_the_grace_of_a_stall() {
+    let mut watch = watch();
+    assert!(watch.handle_waited(at(7000), at(20_000)).is_some());
+    assert_eq!(watch.silent_at(), at(22_000));
+    watch.handle_held(ms(30_000));
+    assert_eq!(watch.silent_at(), at(52_000));
+}

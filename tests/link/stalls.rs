@@ -1,0 +1,109 @@
+//! Waits that end late, early or by a signal: nobody is blamed for what was ours.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use peerbeat::link::{DownReason, Event, Link, Options, Stream};
+use peerbeat::protocol::Native;
+
+use crate::mock::{DATA, frame, heartbeat};
+use crate::pipe::{Faults, Pipe, pipe};
+use crate::rig::{Log, Told, ms, notes, options};
+
+/// A link over a pipe whose waits go wrong, the other end, and the log.
+fn faulty(
+    capacity: usize,
+    options: &Options,
+    faults: Faults,
+    act: impl FnMut(&Link<Pipe>, &Told) + Send + 'static,
+) -> (Link<Pipe>, Pipe, Log) {
+    let (ours, theirs) = pipe(capacity);
+    ours.fail(faults);
+    let (notes, log) = notes(act);
+    let link = Link::start(ours, Native::default(), &[], options, notes).unwrap();
+    (link, theirs, log)
+}
+
+fn stalled(event: &Event) -> Option<Duration> {
+    match event {
+        Event::Stalled { late } => Some(*late),
+        _ => None,
+    }
+}
+
+#[test]
+fn after_a_stall_of_ours_the_peer_has_one_more_slack() {
+    // lesson 33
+    let faults = Faults { late_read: ms(900), ..Faults::default() };
+    let began = Instant::now();
+    let (_link, _theirs, log) = faulty(10_000, &options(100, 300), faults, |_, _| {});
+    let (at, late) = log.event(stalled);
+    assert!(late >= ms(600), "{late:?}");
+    let (dead, down) = log.down();
+    assert_eq!(down.reason, DownReason::Silent);
+    assert!(dead - at >= ms(290), "{:?} after the stall was told", dead - at);
+    assert!(dead - began >= ms(1200), "{:?}", dead - began);
+}
+
+#[test]
+fn a_handler_that_sleeps_over_the_grace_does_not_use_it_up() {
+    // lessons 32, 33: what arrives meanwhile is read before the verdict
+    let faults = Faults { late_read: ms(900), ..Faults::default() };
+    let (link, theirs, log) = faulty(10_000, &options(100, 300), faults, |_, told| {
+        if matches!(told, Told::Event(Event::Stalled { .. })) {
+            thread::sleep(ms(800));
+        }
+    });
+    log.event(stalled);
+    thread::sleep(ms(100));
+    Stream::write(&theirs, &[frame(DATA, b"alive"), heartbeat(100)].concat()).unwrap();
+    assert_eq!(log.message(), b"alive");
+    assert!(link.is_up());
+}
+
+#[test]
+fn a_coarse_clock_of_the_kernels_is_no_stall_of_ours() {
+    // lesson 38: long socket timeouts are rounded up by as much as an eighth
+    let faults = Faults { coarse_reads: true, ..Faults::default() };
+    let (_link, _theirs, log) = faulty(10_000, &options(2600, 100), faults, |_, _| {});
+    let (told, down) = log.until_down();
+    assert_eq!(down.reason, DownReason::Silent);
+    let stalls = told.iter().filter(|told| matches!(told, Told::Event(Event::Stalled { .. })));
+    assert_eq!(stalls.count(), 0, "{told:?}");
+}
+
+#[test]
+fn a_storm_of_signals_does_not_put_off_the_verdict() {
+    let faults = Faults { signals: true, ..Faults::default() };
+    let began = Instant::now();
+    let (_link, theirs, log) = faulty(10_000, &options(100, 200), faults, |_, _| {});
+    thread::sleep(ms(100));
+    let last = Instant::now();
+    Stream::write(&theirs, &heartbeat(100)).unwrap();
+    let (at, down) = log.down();
+    assert_eq!(down.reason, DownReason::Silent);
+    assert!(at - last >= ms(300), "{:?}", at - last);
+    assert!(at - began < ms(3000), "{:?}", at - began);
+}
+
+#[test]
+fn a_write_that_woke_late_looks_once_more_before_it_blames_the_peer() {
+    // The kernel says that the time is up without another look at the buffer. The peer reads after
+    // nine tenths of the limit; the wait that was to end before that ends after the limit.
+    let faults = Faults { late_writes: ms(240), ..Faults::default() };
+    let (link, theirs, _log) = faulty(100, &options(200, 800), faults, |_, _| {});
+    Stream::read(&theirs, &mut [0; 33]).unwrap();
+    link.try_send(&[7; 200]).unwrap();
+    let began = Instant::now();
+    let mut all = 0;
+    while began.elapsed() < ms(1900) {
+        Stream::write(&theirs, &heartbeat(200)).unwrap();
+        if began.elapsed() > ms(900) {
+            theirs.set_read_timeout(ms(1)).unwrap();
+            all += Stream::read(&theirs, &mut [0; 1000]).unwrap_or_default();
+        }
+        thread::sleep(ms(10));
+    }
+    assert!(link.is_up(), "{:?}", link.down());
+    assert!(all >= 205, "{all} bytes");
+}
