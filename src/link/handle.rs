@@ -179,13 +179,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let shared = &*self.shared;
         let own = shared.reader.get() == Some(&thread::current().id());
         let until = shared.clock.now() + if own { Duration::ZERO } else { timeout };
-        let mut state = shared.lock();
-        while state.down.is_none() && shared.clock.now() < until {
-            state.room_waiters += 1;
-            state = shared.wait_until(state, until);
-            state.room_waiters -= 1;
-        }
-        state.down.clone()
+        shared.wait_down(until)
     }
 
     /// The heartbeat-time in force for sending; the peer's promise to us converges to the same.

@@ -397,10 +397,9 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             up: ended_at.since(Time::ZERO),
         };
         let stream = (state.stream.take(), self.stream.take());
-        state.down = Some(down.clone());
         drop(state);
         drop(stream);
-        shared.notify_all();
+        shared.set_down(down.clone());
         down
     }
 }

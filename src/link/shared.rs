@@ -1,11 +1,12 @@
-//! What the reader, the sender thread and the program's threads share: one lock, one condition
-//! variable, and three atomics that spare the lock.
+//! What the reader, the sender thread and the program's threads share: one lock, its condition
+//! variables, and atomics that spare the lock.
 //!
 //! Rules of the lock. While it is held: no I/O, no user code, no join. Whoever writes to the stream
 //! sets `writing` first and lets go of the lock; only one thread writes at a time, so frames never
 //! mix (lesson 22), and nobody who waits for the lock waits for the network (lesson 20). Waits loop
-//! on state with absolute deadlines. The condition variable has two kinds of waiters, the sender
-//! thread and programs that wait for room, so it is notified to all where both may wait.
+//! on state with absolute deadlines. `changed` has two kinds of waiters, the sender thread and
+//! programs that wait for room, so it is notified to all where both may wait. Programs that wait
+//! for the link's end wait on `gone`: no traffic wakes them.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -31,6 +32,7 @@ pub(super) struct Shared<S, F> {
     process: u32,
     state: Mutex<State<S>>,
     changed: Condvar,
+    gone: Condvar,
     /// When the last byte arrived ([`Time`] in nanoseconds); written by the reader.
     pub(super) last_received: AtomicU64,
     /// When silence reaches its limit, while the reader is parked close to it; else never.
@@ -166,6 +168,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             process: std::process::id(),
             state: Mutex::new(state),
             changed: Condvar::new(),
+            gone: Condvar::new(),
             last_received: AtomicU64::new(now.as_nanos()),
             silent_at: AtomicU64::new(Time::NEVER.as_nanos()),
             ended: AtomicBool::new(false),
@@ -181,18 +184,41 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until notified or until the clock shows `until`.
+    /// Waits until something changed or until the clock shows `until`.
     pub(super) fn wait_until<'a>(
         &self,
         state: MutexGuard<'a, State<S>>,
         until: Time,
     ) -> MutexGuard<'a, State<S>> {
+        self.wait_on(&self.changed, state, until)
+    }
+
+    /// Waits for the account of the link's end, or until the clock shows `until`.
+    pub(super) fn wait_down(&self, until: Time) -> Option<Down> {
+        let mut state = self.lock();
+        while state.down.is_none() && self.clock.now() < until {
+            state = self.wait_on(&self.gone, state, until);
+        }
+        state.down.clone()
+    }
+
+    /// Publishes the account of the link's end.
+    pub(super) fn set_down(&self, down: Down) {
+        self.lock().down = Some(down);
+        self.gone.notify_all();
+    }
+
+    fn wait_on<'a>(
+        &self,
+        condvar: &Condvar,
+        state: MutexGuard<'a, State<S>>,
+        until: Time,
+    ) -> MutexGuard<'a, State<S>> {
         if until == Time::NEVER {
-            return self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            return condvar.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let left = until.since(self.clock.now());
-        let waited = self.changed.wait_timeout(state, left);
-        waited.unwrap_or_else(PoisonError::into_inner).0
+        condvar.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Wakes the sender thread if it waits.

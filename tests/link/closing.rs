@@ -176,6 +176,32 @@ fn wait_down_waits_no_longer_than_told() {
 }
 
 #[test]
+fn a_thread_that_waits_for_the_end_is_not_woken_by_traffic() {
+    let mut rig = Rig::new(&options(60_000, 60_000));
+    let link = rig.link.clone();
+    let waits = thread::spawn(move || {
+        let before = switches();
+        let ended = link.wait_down(LONG).is_some();
+        (ended, switches() - before)
+    });
+    thread::sleep(ms(50));
+    for _ in 0..500 {
+        rig.link.send(b"tick").unwrap();
+        assert_eq!(rig.mock.no_heartbeat().payload, b"tick");
+    }
+    rig.link.close();
+    let (ended, woken) = waits.join().unwrap();
+    assert!(ended && woken < 50, "woken {woken} times");
+}
+
+/// How often the calling thread has waited so far.
+fn switches() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("voluntary")).unwrap();
+    line.split_whitespace().last().unwrap().parse().unwrap()
+}
+
+#[test]
 fn a_reader_dropped_without_a_run_ends_the_link() {
     let (stream, mut mock) = crate::mock::Mock::pair();
     let options = options(50, 100);
