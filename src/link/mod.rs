@@ -44,4 +44,5 @@ pub use lowering::HeartbeatChange;
 pub use options::{Options, SendError, Stats};
 pub use reader::Reader;
 pub use stream::Stream;
+pub(crate) use stream::{is_timeout, step};
 pub use vitals::Vitals;

@@ -21,7 +21,7 @@ use super::clock::micros;
 use super::faults;
 use super::flight::Flight;
 use super::shared::{Farewell, LINGER, Shared, State, shut};
-use super::stream::is_timeout;
+use super::stream::{is_timeout, step};
 use super::{DownReason, Faults, Stream};
 use crate::liveness::{Beat, Time};
 use crate::protocol::{Framing, Heartbeat, Timing};
@@ -243,8 +243,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         let stalled_at = self.flight.pending_since + limit;
         if now < stalled_at {
             let left = stalled_at.since(now);
-            let step = if left <= LAST_STRETCH { left } else { left / 8 * 7 };
-            self.set_patience(step.min((limit / 8).max(PATIENCE)).min(PATIENCE_MAX));
+            self.set_patience(step(left).min((limit / 8).max(PATIENCE)).min(PATIENCE_MAX));
             return state;
         }
         if interrupted && !self.looked {
@@ -361,8 +360,6 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(10);
 const PATIENCE_MAX: Duration = Duration::from_millis(50);
 /// The shortest wait on the stream: the kernel makes a tick of it.
 pub(super) const LOOK: Duration = Duration::from_millis(1);
-/// Shorter waits are made in one go; longer ones in steps, as the kernel rounds long timeouts.
-pub(super) const LAST_STRETCH: Duration = Duration::from_millis(64);
 /// How often the sender looks in on a hot link: the longest that the end of a stream waits.
 const LOOK_IN: Duration = Duration::from_micros(100);
 /// Buffers above this size are given back ...
