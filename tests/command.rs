@@ -17,5 +17,7 @@ mod json;
 mod pair;
 #[path = "command/run.rs"]
 mod run;
+#[path = "command/stats.rs"]
+mod stats;
 #[path = "command/usage.rs"]
 mod usage;

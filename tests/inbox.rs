@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -77,8 +78,10 @@ fn a_borrowed_message_holds_other_threads_and_never_its_own() {
         let late = scope.spawn(|| inbox.recv(Some(SOON)));
         assert_eq!(late.join().unwrap(), Err(RecvError::TimedOut));
         assert_eq!(&*one, b"one");
+        let began = Instant::now();
         drop(one);
         assert_eq!(other.join().unwrap().unwrap(), b"two");
+        assert!(began.elapsed() < SOON * 50, "woken after {:?}", began.elapsed());
     });
 }
 
@@ -188,6 +191,41 @@ fn closing_wakes_everybody_at_once_and_keeps_what_arrived() {
     }
     assert_eq!(inbox.recv(NOW).unwrap(), b"late");
     assert_eq!(inbox.recv(None), Err(RecvError::Closed));
+}
+
+#[test]
+fn messages_that_come_together_wake_as_many_threads() {
+    let inbox = Inbox::default();
+    let (near, mut far) = streams();
+    let _link = start(near, &Options::default(), &inbox);
+    for _ in 0..50 {
+        thread::scope(|scope| {
+            let take = || inbox.recv(LONG).unwrap();
+            let waiting = [scope.spawn(take), scope.spawn(take)];
+            thread::sleep(Duration::from_millis(2));
+            let began = Instant::now();
+            far.write_all(b"\0\0\0\x02\x031\0\0\0\x02\x032").unwrap();
+            let mut taken = waiting.map(|waiting| waiting.join().unwrap());
+            taken.sort();
+            assert_eq!(taken, [b"1", b"2"]);
+            assert!(began.elapsed() < SOON * 50, "woken after {:?}", began.elapsed());
+        });
+    }
+}
+
+#[test]
+fn room_wakes_the_reader_at_once() {
+    let inbox = Inbox::new(1000);
+    let (_link, peer) = pair(&Options::default(), &inbox);
+    thread::scope(|scope| {
+        scope.spawn(|| (0..10_000).for_each(|_| peer.send(&[7; 100]).unwrap()));
+        let began = Instant::now();
+        for _ in 0..10_000 {
+            assert_eq!(inbox.recv(LONG).unwrap(), [7; 100]);
+        }
+        // With a look every 20 ms alone it would be 22 s.
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    });
 }
 
 #[test]

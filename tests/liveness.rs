@@ -17,10 +17,14 @@ mod line;
 mod models;
 #[path = "liveness/negotiation.rs"]
 mod negotiation;
+#[path = "liveness/numbers.rs"]
+mod numbers;
 #[path = "liveness/pairs.rs"]
 mod pairs;
 #[path = "liveness/pulse.rs"]
 mod pulse;
+#[path = "liveness/slack.rs"]
+mod slack;
 #[path = "liveness/stall.rs"]
 mod stall;
 #[path = "liveness/watch.rs"]

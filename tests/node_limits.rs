@@ -241,6 +241,19 @@ fn without_threads_what_runs_goes_on_and_the_limit_is_named() {
     assert!(output.status.success() && text.contains("1 passed"), "{output:?}");
 }
 
+/// Peers that need more threads than there are.
+fn assert_reload_changes_nothing(node: &Node) {
+    let dialled = (0..64).map(|n| format!("add-peer\nremote-name new{n}\nport 1\nend-peer\n"));
+    let before = held();
+    let text = SERVER.replace("client", "another") + "\n" + &dialled.collect::<String>();
+    let error = node.reload(config(&text)).unwrap_err().to_string();
+    assert!(error.starts_with("nothing was changed: no thread left (limit "), "{error}");
+    let names: Vec<_> = node.peers().iter().map(|peer| peer.name().to_owned()).collect();
+    assert_eq!(names, ["client", "other"]);
+    assert!(node.peer("client").unwrap().is_up());
+    assert_falls_to(before);
+}
+
 #[test]
 #[ignore = "run by the test above, with a limit of memory"]
 fn in_a_process_with_few_threads() {
@@ -272,6 +285,7 @@ fn in_a_process_with_few_threads() {
         matches!(warnings[..], [one] if one.contains("no thread left (limit ")),
         "{warnings:?}"
     );
+    assert_reload_changes_nothing(&node);
     friend.say(&data(b"still here"));
     book.wait_count("message", 1, |seen| matches!(seen.what, What::Message(_)));
     // Where there is room again, others are served.

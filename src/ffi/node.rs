@@ -178,7 +178,7 @@ pub unsafe extern "C" fn peerbeat_node_stats(
         let name = unsafe { optional_text(peer, "peer") }?;
         let mut all = PeerbeatStats { round_trip_us: NONE, ..PeerbeatStats::default() };
         let mut add = |peer: &Peer| {
-            if let Some(stats) = peer.stats() {
+            if let Some(stats) = peer.stats().link {
                 add_stats(&mut all, &stats);
             }
         };

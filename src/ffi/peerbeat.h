@@ -363,7 +363,7 @@ int peerbeat_link_set_heartbeat_time(peerbeat_link *link, uint32_t heartbeat_tim
 /* Closes in order and wakes everybody. From any thread, and as often as you like. */
 int peerbeat_link_shutdown(peerbeat_link *link);
 
-/* Shuts down, waits for the link's threads, and frees; within 200 ms. */
+/* Shuts down, waits for the link's threads, and frees: close_timeout_ms and some 100 ms. */
 int peerbeat_link_free(peerbeat_link *link);
 
 /* Liveness ------------------------------------------------------------------------------------- */

@@ -15,7 +15,7 @@ use super::flight::Flight;
 use super::sender::{LARGE, PATIENCE};
 use super::shared::{Shared, State};
 use super::stream::is_timeout;
-use super::{Down, DownReason, Event, Options, Reader, SendError, Stats, Stream, sender};
+use super::{Down, DownReason, Event, Options, Reader, SendError, Stream, sender};
 use crate::liveness::Time;
 use crate::protocol::{Bye, ByeCode, Framing, Native};
 
@@ -193,19 +193,6 @@ impl<S: Stream, F: Framing> Link<S, F> {
         self.shared.lock().pulse.in_force()
     }
 
-    /// What went over the link so far.
-    pub fn stats(&self) -> Stats {
-        let received = &self.shared.received;
-        let state = self.shared.lock();
-        Stats {
-            messages_received: received.messages.load(Ordering::Relaxed),
-            bytes_received: received.bytes.load(Ordering::Relaxed),
-            heartbeats_received: received.heartbeats.load(Ordering::Relaxed),
-            queued_bytes: state.pending(),
-            ..state.stats
-        }
-    }
-
     pub(super) fn shared(&self) -> &Shared<S, F> {
         &self.shared
     }
@@ -300,7 +287,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
             state.last_large = now;
         }
         if count > 0 {
-            state.pulse.handle_sent(now);
+            state.handle_data_sent(shared.options.liveness.mode, now);
             flight.handle_written(count, now);
         }
         // A heartbeat is due that data does not stand in for. A thread that never rests would write

@@ -19,30 +19,40 @@
 //! *Receiving does not copy.* Messages are handed to the [`Handler`] as slices of one buffer, on
 //! the reader's thread.
 //!
+//! *Numbers cost nothing on the way of a message.* [`Link::stats`] counts what was counted anyway;
+//! lateness and silence are measured once a write, a read or a heartbeat, in [`Histogram`]s of
+//! fixed size, and [`Link::explain`] says what to make of them.
+//!
 //! *Death*, from whichever thread: the first reason stays, both directions are shut, everybody is
 //! woken. No thread outlives its link, and nothing of an old link can touch a new one.
 
 mod clock;
 mod event;
+mod explain;
 mod faults;
 mod flight;
 mod handle;
+mod histogram;
 mod inbox;
 mod lowering;
 mod options;
 mod reader;
 mod sender;
 mod shared;
+mod stats;
 mod stream;
 mod vitals;
 
 pub use event::{Cause, Down, DownReason, Event};
+pub use explain::{Advice, Explanation, Source};
 pub use faults::Faults;
 pub use handle::{Handler, Link};
+pub use histogram::{Histogram, Spread};
 pub use inbox::{Inbox, InboxStats, Message, RecvError};
 pub use lowering::HeartbeatChange;
-pub use options::{Options, SendError, Stats};
+pub use options::{Options, SendError};
 pub use reader::Reader;
+pub use stats::Stats;
 pub use stream::Stream;
 pub(crate) use stream::{is_timeout, step};
 pub use vitals::Vitals;

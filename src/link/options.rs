@@ -83,24 +83,3 @@ impl Error for SendError {
         }
     }
 }
-
-/// What went over a link so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Messages accepted for sending.
-    pub messages_accepted: u64,
-    /// Bytes that the kernel accepted, heartbeats included.
-    pub bytes_sent: u64,
-    /// Heartbeats sent.
-    pub heartbeats_sent: u64,
-    /// Messages received.
-    pub messages_received: u64,
-    /// Bytes received, heartbeats included.
-    pub bytes_received: u64,
-    /// Heartbeats received.
-    pub heartbeats_received: u64,
-    /// Bytes that wait to be sent.
-    pub queued_bytes: usize,
-    /// The last round trip that heartbeats measured.
-    pub round_trip: Option<Duration>,
-}

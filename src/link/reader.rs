@@ -47,6 +47,9 @@ pub struct Reader<S: Stream = TcpStream, F: Framing = Native> {
     /// the socket that is not older than the limit: this thread may lose the processor, or be
     /// stopped, between a look and the clock.
     watched: Time,
+    /// We were stopped during this silence: it says nothing about the peer.
+    stalled: bool,
+    largest_silence: Duration,
 }
 
 impl<S: Stream, F: Framing> Reader<S, F> {
@@ -72,6 +75,8 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             timeout: Duration::ZERO,
             last_large: now,
             watched: Time::ZERO,
+            stalled: false,
+            largest_silence: Duration::ZERO,
             link,
         }
     }
@@ -104,9 +109,8 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         self.come_back();
         self.deliver(handler);
         while !self.link.shared().is_ended() {
-            if let Some((to, from, until)) = self.link.shared().take_lowered() {
-                self.watch.lower_from(to, until);
-                self.tell(handler, &Event::HeartbeatTime { from, to, cause: Cause::Local });
+            if let Some(event) = self.take_changes() {
+                self.tell(handler, &event);
             }
             match self.watch.poll(self.now) {
                 Verdict::Late { silence } => self.tell(handler, &Event::Late { silence }),
@@ -135,6 +139,8 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             _ => Time::ZERO,
         };
         if let Some(late) = self.watch.handle_waited(until, self.now) {
+            self.stalled = true;
+            self.link.shared().lock().measures.add_stall(late);
             self.tell(handler, &Event::Stalled { late });
         }
         match read {
@@ -188,10 +194,45 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             self.last_large = self.now;
         }
         self.decoder.handle_filled(count);
+        self.measure_silence();
+        // First, so that a smaller slack holds for the silence that begins here.
+        let changed = self.take_changes();
         if let Some(silence) = self.watch.handle_received(self.now) {
             self.tell(handler, &Event::Recovered { silence });
         }
+        if let Some(event) = changed {
+            self.tell(handler, &event);
+        }
         self.deliver(handler);
+    }
+
+    /// Takes over what the program has set since the last look.
+    fn take_changes(&mut self) -> Option<Event> {
+        let changes = self.link.shared().take_changes()?;
+        if let Some((greatest, last)) = changes.slack {
+            self.watch.set_slack(greatest);
+            self.watch.set_slack(last);
+        }
+        let (to, from, until) = changes.lowered?;
+        self.watch.lower_from(to, until);
+        Some(Event::HeartbeatTime { from, to, cause: Cause::Local })
+    }
+
+    /// Measures the silence that ends now: a comparison where there was traffic, and the lock only
+    /// where the peer took half a heartbeat-time or longer than ever.
+    fn measure_silence(&mut self) {
+        let silence = self.watch.silence(self.now);
+        let promised = self.watch.in_force().filter(|value| silence >= *value / 2);
+        let largest = silence > self.largest_silence;
+        if std::mem::take(&mut self.stalled) || !(largest || promised.is_some()) {
+            return;
+        }
+        self.largest_silence = self.largest_silence.max(silence);
+        let mut state = self.link.shared().lock();
+        state.measures.largest_silence = self.largest_silence;
+        if let Some(promised) = promised {
+            state.measures.peer_lateness.record(silence.saturating_sub(promised));
+        }
     }
 
     /// Hands on the whole frames that are there.
@@ -236,7 +277,13 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let mut state = shared.lock();
         if let Some(timing) = heartbeat.timing {
             state.echo = Some((timing.sent_us, self.now));
-            state.stats.round_trip = round_trip(&timing, self.now).or(state.stats.round_trip);
+            if let Some(time) = round_trip(&timing, self.now) {
+                state.stats.round_trip = Some(time);
+                state.measures.add_round_trip(time);
+            }
+        }
+        if heartbeat.heartbeat_time_ms > 0 {
+            state.received = Some(Duration::from_millis(heartbeat.heartbeat_time_ms.into()));
         }
         if state.pulse.adopt(heartbeat.heartbeat_time_ms) {
             shared.wake_sender(&mut state);
@@ -336,7 +383,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             silence: ended_at.since(self.watch.last_received()),
             limit: self.watch.limit(),
             heartbeat_time: self.watch.in_force(),
-            slack: shared.options.liveness.slack,
+            slack: self.watch.slack(),
             last_sent_age: ended_at.since(state.pulse.last_sent()),
             unsent_frames: state.unsent.messages,
             unsent_bytes: state.unsent.bytes,

@@ -81,12 +81,20 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     /// Does what is due, or waits for it.
     fn turn(&mut self, mut state: Guard<'a, S>) -> Guard<'a, S> {
         let now = self.shared.clock.now();
+        let silent_at = Time::from_nanos(self.shared.silent_at.load(Ordering::SeqCst));
+        let watches = silent_at != self.deferred;
+        if watches && silent_at <= now {
+            let tolerance = state.stall_tolerance(&self.shared.options);
+            drop(state);
+            self.judge(silent_at, now, tolerance);
+            return self.shared.lock();
+        }
         if state.writing {
             // A program's thread is in a write, for a short while: bytes are on their way, and it
             // wakes us where it leaves something to do.
             state.sender_waits = true;
-            let turn = if state.hot { LOOK_IN } else { PATIENCE };
-            return self.shared.wait_until(state, now + turn);
+            let turn = now + if state.hot { LOOK_IN } else { PATIENCE };
+            return self.shared.wait_until(state, if watches { turn.min(silent_at) } else { turn });
         }
         let looks = !state.hot || now >= self.next_look;
         if state.hot && looks {
@@ -98,13 +106,6 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         self.load(&mut state, now, looks);
         if !self.flight.is_empty() {
             return self.write(state);
-        }
-        let silent_at = Time::from_nanos(self.shared.silent_at.load(Ordering::SeqCst));
-        let watches = silent_at != self.deferred;
-        if watches && silent_at <= now {
-            drop(state);
-            self.judge(silent_at, now);
-            return self.shared.lock();
         }
         if now.since(state.last_large) >= QUIET {
             let State { queue, scratch, .. } = &mut *state;
@@ -210,12 +211,14 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
 
     fn handle_written(&mut self, state: &mut State<S>, count: usize, now: Time) {
         self.looked = false;
-        state.pulse.handle_sent(now);
         state.stats.bytes_sent += count as u64;
         if let Some(value) = self.flight.handle_written(count, now) {
+            state.measure_beat(now);
             state.pulse.handle_beat_sent(value, now);
             self.shared.handle_announced(state, value, now);
             state.stats.heartbeats_sent += 1;
+        } else {
+            state.handle_data_sent(self.shared.options.liveness.mode, now);
         }
         state.in_flight = self.flight.rest().len();
         // The next wait tells us when the kernel stopped accepting: the shorter it is the better.
@@ -234,10 +237,9 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             self.set_patience(PATIENCE_MAX);
             return state;
         };
-        let settings = &self.shared.options.liveness;
-        if now.since(began + self.patience) > settings.stall_tolerance() {
+        if now.since(began + self.patience) > state.stall_tolerance(&self.shared.options) {
             // We were stopped, not the peer: it gets one more slack.
-            let granted = now + settings.slack - limit;
+            let granted = now + state.slack_at(now) - limit;
             self.flight.pending_since = self.flight.pending_since.max(granted);
         }
         let stalled_at = self.flight.pending_since + limit;
@@ -258,10 +260,12 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     }
 
     /// Passes the verdict at a limit that the reader published, or leaves it to the reader.
-    fn judge(&mut self, silent_at: Time, now: Time) {
+    fn judge(&mut self, silent_at: Time, now: Time, tolerance: Duration) {
         self.deferred = silent_at;
-        if now.since(silent_at) > self.shared.options.liveness.stall_tolerance() {
-            return; // We were stopped: the reader grants the grace.
+        // We were stopped, and the reader grants the grace; or the program has set what the reader
+        // has not taken over.
+        if now.since(silent_at) > tolerance || self.shared.untold.load(Ordering::Acquire) {
+            return;
         }
         let readable = self.stream.is_readable().unwrap_or(true);
         let stands = self.shared.silent_at.load(Ordering::SeqCst) == silent_at.as_nanos();

@@ -17,6 +17,7 @@ use super::clock::Clock;
 use super::faults;
 use super::flight::{Flight, Unsent};
 use super::lowering::Lowering;
+use super::stats::Measures;
 use super::{Down, DownReason, Options, Stats, Stream};
 use crate::liveness::{Pulse, Time};
 use crate::protocol::{Bye, Framing};
@@ -37,8 +38,8 @@ pub(super) struct Shared<S, F> {
     pub(super) silent_at: AtomicU64,
     /// The link has a reason to end: the reader's cheap look at `State::reason`.
     ended: AtomicBool,
-    /// A value that the program set was announced: the reader's cheap look at `State::lowering`.
-    pub(super) lowered: AtomicBool,
+    /// The program set something that the reader has not taken over: its cheap look at the state.
+    pub(super) untold: AtomicBool,
     pub(super) reader: OnceLock<ThreadId>,
     pub(super) received: Received,
 }
@@ -58,6 +59,12 @@ pub(super) struct State<S> {
     pub(super) pulse: Pulse,
     /// The last value that the program set on the living link.
     pub(super) lowering: Option<Lowering>,
+    /// The slack that the program set last, or the configured one.
+    pub(super) slack: Duration,
+    /// A greater slack that was in force before, and until when it judges writes.
+    pub(super) old_slack: Option<(Duration, Time)>,
+    /// The greatest slack that was set since the reader took one over.
+    pub(super) untold_slack: Option<Duration>,
     /// Frames that wait, encoded, and how many of them are messages.
     pub(super) queue: Vec<u8>,
     pub(super) queued_messages: u64,
@@ -82,6 +89,8 @@ pub(super) struct State<S> {
     pub(super) room_waiters: u32,
     /// `sent_us` of the peer's last heartbeat, and when it arrived.
     pub(super) echo: Option<(u64, Time)>,
+    /// What the peer last asked for, as it came.
+    pub(super) received: Option<Duration>,
     /// A write failed. The reader knows better why: it may still find the peer's goodbye.
     pub(super) broken: Option<DownReason>,
     /// Why the link ends; the first reason stays.
@@ -94,6 +103,7 @@ pub(super) struct State<S> {
     pub(super) unsent: Unsent,
     pub(super) down: Option<Down>,
     pub(super) stats: Stats,
+    pub(super) measures: Measures,
     /// When a buffer of the link was last used to more than its small size.
     pub(super) last_large: Time,
 }
@@ -119,6 +129,9 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             stream: Some(Arc::new(stream)),
             pulse: Pulse::new(&options.liveness, now),
             lowering: None,
+            slack: options.liveness.slack,
+            old_slack: None,
+            untold_slack: None,
             queue: Vec::new(),
             queued_messages: 0,
             in_flight: 0,
@@ -133,6 +146,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             sender_waits: false,
             room_waiters: 0,
             echo: None,
+            received: None,
             broken: None,
             reason: None,
             ended_at: now,
@@ -142,6 +156,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             unsent: Unsent::default(),
             down: None,
             stats: Stats::default(),
+            measures: Measures::default(),
             last_large: now,
         };
         Self {
@@ -154,7 +169,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             last_received: AtomicU64::new(now.as_nanos()),
             silent_at: AtomicU64::new(Time::NEVER.as_nanos()),
             ended: AtomicBool::new(false),
-            lowered: AtomicBool::new(false),
+            untold: AtomicBool::new(false),
             reader: OnceLock::new(),
             received: Received::default(),
         }

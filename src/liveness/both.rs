@@ -39,7 +39,6 @@ pub struct Liveness {
     waits_until: Time,
     /// The heartbeat that the host was asked for and has not reported yet.
     asked: Option<Beat>,
-    slack: Duration,
 }
 
 /// What [`Liveness::poll`] asks of the host.
@@ -82,7 +81,7 @@ impl Liveness {
     /// Starts with the connection's establishment at `now`.
     pub fn new(settings: &Settings, now: Time) -> Self {
         let (pulse, watch) = (Pulse::new(settings, now), Watch::new(settings, now));
-        Self { pulse, watch, waits_until: Time::NEVER, asked: None, slack: settings.slack }
+        Self { pulse, watch, waits_until: Time::NEVER, asked: None }
     }
 
     /// Records that the kernel accepted bytes of ours at `now`.
@@ -101,7 +100,8 @@ impl Liveness {
         if self.watch.in_force().is_none_or(|expected| value < expected) {
             // A value of our own choice has been announced: the peer has one old limit to hear of
             // it, or one new one where there was none.
-            let limit = self.watch.limit().unwrap_or(value.saturating_add(self.slack));
+            let first = value.saturating_add(self.watch.slack());
+            let limit = self.watch.limit().unwrap_or(first);
             self.watch.lower_from(value, now + limit);
         }
     }
@@ -112,6 +112,13 @@ impl Liveness {
     /// that was written.
     pub fn lower(&mut self, value: Duration) -> bool {
         self.pulse.lower(value)
+    }
+
+    /// Sets the slack while connected: a greater one holds at once, a smaller one from the next
+    /// byte that arrives. It is ours alone and never sent.
+    pub fn set_slack(&mut self, slack: Duration) {
+        self.waits_until = Time::NEVER;
+        self.watch.set_slack(slack);
     }
 
     /// Records that bytes of the peer's arrived at `now`; returns how long the silence was where it

@@ -105,11 +105,23 @@ impl Pulse {
     /// value in force.
     pub fn due(&self) -> Time {
         let Some(in_force) = self.in_force else { return Time::NEVER };
-        let from = match self.settings.mode {
-            Mode::Idle => self.last_sent,
-            Mode::Always => self.last_beat,
-        };
-        (from + in_force).min(self.announce_at().unwrap_or(Time::NEVER))
+        (self.clocked_from() + in_force).min(self.announce_at().unwrap_or(Time::NEVER))
+    }
+
+    /// How much later than promised bytes are that go out at `now` (lesson 56); zero in time.
+    /// `None` where nothing is promised: without a value in force, or while it has not been
+    /// announced.
+    pub fn lateness(&self, now: Time) -> Option<Duration> {
+        let promised = self.in_force.filter(|value| self.announced == Some(*value))?;
+        Some(now.since(self.clocked_from() + promised))
+    }
+
+    /// How many heartbeats data has made needless since the last one (H3): the whole
+    /// heartbeat-times from that one to the last byte that was sent. None with [`Mode::Always`].
+    pub fn suppressed(&self) -> u64 {
+        let (Some(value), Mode::Idle) = (self.in_force, self.settings.mode) else { return 0 };
+        let busy = self.last_sent.since(self.last_beat).as_nanos() / value.as_nanos().max(1);
+        u64::try_from(busy).unwrap_or(u64::MAX)
     }
 
     /// The heartbeat-time in force.
@@ -120,6 +132,13 @@ impl Pulse {
     /// When the kernel last accepted a byte; the start of the link where it never did.
     pub fn last_sent(&self) -> Time {
         self.last_sent
+    }
+
+    fn clocked_from(&self) -> Time {
+        match self.settings.mode {
+            Mode::Idle => self.last_sent,
+            Mode::Always => self.last_beat,
+        }
     }
 
     fn announce_at(&self) -> Option<Time> {

@@ -19,6 +19,8 @@ pub struct Watch {
     received: Option<Duration>,
     /// A smaller limit of our own making that waits until the peer had time to hear of it.
     shorter: Option<(Duration, Time)>,
+    /// A smaller slack, for the silences that begin from now on.
+    smaller_slack: Option<Duration>,
     last_received: Time,
     /// For how long of this silence our own handler held the reader.
     held: Duration,
@@ -80,6 +82,7 @@ impl Watch {
             in_force: settings.expects_by(),
             received: None,
             shorter: None,
+            smaller_slack: None,
             last_received: now,
             held: Duration::ZERO,
             grace: None,
@@ -99,6 +102,7 @@ impl Watch {
         self.last_received = self.last_received.max(now);
         self.held = Duration::ZERO;
         self.grace = None;
+        self.settings.slack = self.smaller_slack.take().unwrap_or(self.settings.slack);
         std::mem::take(&mut self.late).then_some(silence)
     }
 
@@ -161,6 +165,15 @@ impl Watch {
         }
     }
 
+    /// Sets the slack while connected. A greater one holds at once; a smaller one from the next
+    /// byte that arrives: a silence is never judged by less than it began with, so no change kills
+    /// a healthy peer (lesson 8), and a dead one is gone by the old limit. Where several are set in
+    /// one silence, the last one is for the next. [`Settings::stall_tolerance`] follows the slack.
+    pub fn set_slack(&mut self, slack: Duration) {
+        self.smaller_slack = Some(slack).filter(|slack| *slack < self.settings.slack);
+        self.settings.slack = self.settings.slack.max(slack);
+    }
+
     /// Says what silence means at `now`. Bytes that the kernel holds must have been read first.
     pub fn poll(&mut self, now: Time) -> Verdict {
         let takes_over = self.take_shorter(now);
@@ -191,6 +204,17 @@ impl Watch {
     /// Heartbeat-time in force + slack; `None` before there is a value.
     pub fn limit(&self) -> Option<Duration> {
         Some(self.in_force?.saturating_add(self.settings.slack))
+    }
+
+    /// The slack by which the present silence is judged.
+    pub fn slack(&self) -> Duration {
+        self.settings.slack
+    }
+
+    /// How long the peer has been silent at `now` while somebody was there to hear it: what the
+    /// limit is compared with.
+    pub fn silence(&self, now: Time) -> Duration {
+        now.since(self.counted_from())
     }
 
     /// The heartbeat-time in force.

@@ -9,12 +9,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::entry::Entry;
 use super::handshake::{self, Greeting, HandshakeError};
 use super::session::{Session, hello_to};
 use super::shared::{Handshake, NoHandshake, Phase, Shared};
 use super::slot::{NoTurn, Terms, Turn};
 use super::{Direction, Event, RefusedReason};
-use crate::config::PeerConfig;
 
 /// Accepts connections until the node stops.
 pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
@@ -107,7 +107,7 @@ fn admit(shared: &Arc<Shared>, stream: TcpStream, addr: SocketAddr) -> io::Resul
     let guest = Guest {
         stream: Arc::clone(&stream),
         addr,
-        deadline: Instant::now() + shared.config.accept_wait(),
+        deadline: Instant::now() + shared.config().accept_wait(),
         handshake,
     };
     match shared.spawn("pb-accepted", move |shared| guest.serve(shared)) {
@@ -131,7 +131,7 @@ struct Guest {
 /// Why a connection was turned away.
 struct Refusal {
     /// The peer, where it is known.
-    index: Option<usize>,
+    entry: Option<Arc<Entry>>,
     name: String,
     reason: RefusedReason,
     detail: String,
@@ -141,14 +141,23 @@ impl Guest {
     /// Shakes hands, then reads until the link ends.
     fn serve(self, shared: &Arc<Shared>) {
         // A socket that refuses still works, only less promptly.
-        let _ = self.stream.set_nodelay(shared.config.tcp_nodelay());
-        match self.greet(shared) {
-            Ok((index, turn, greeting)) => self.go_up(shared, index, turn, greeting),
+        let _ = self.stream.set_nodelay(shared.config().tcp_nodelay());
+        let received = self.receive(shared);
+        // The peers of now: a reload may have come since the connection was accepted.
+        let (config, roster) = (shared.config(), shared.roster());
+        let welcomed = received.and_then(|greeting| {
+            let claim = Claim { shared, roster: &roster, reject_new: config.reject_new_peers() };
+            let (entry, turn) = claim.peer(&greeting, self.deadline)?;
+            self.welcome(shared, entry, &greeting)?;
+            Ok((entry, turn, greeting))
+        });
+        match welcomed {
+            Ok((entry, turn, greeting)) => self.go_up(shared, entry, turn, greeting),
             Err(refusal) => self.refuse(shared, refusal),
         }
     }
 
-    fn greet<'a>(&self, shared: &'a Arc<Shared>) -> Result<(usize, Turn<'a>, Greeting), Refusal> {
+    fn receive(&self, shared: &Shared) -> Result<Greeting, Refusal> {
         let failed = |name: &str, error: HandshakeError| self.failure(shared, name, error);
         let greeting =
             handshake::receive(&self.stream, self.deadline).map_err(|error| failed("", error))?;
@@ -157,11 +166,20 @@ impl Guest {
         if greeting.received.is_empty() && handshake::is_abandoned(&self.stream) {
             return Err(failed(&greeting.name, HandshakeError::Eof));
         }
-        let (index, turn) = claim_peer(shared, &greeting, self.deadline)?;
-        let hello = hello_to(shared.peer_config(index));
-        handshake::welcome(&self.stream, &hello, self.deadline)
-            .map_err(|error| Refusal { index: Some(index), ..failed(&greeting.name, error) })?;
-        Ok((index, turn, greeting))
+        Ok(greeting)
+    }
+
+    fn welcome(
+        &self,
+        shared: &Shared,
+        entry: &Arc<Entry>,
+        greeting: &Greeting,
+    ) -> Result<(), Refusal> {
+        let peer = entry.config();
+        handshake::welcome(&self.stream, &hello_to(&peer), self.deadline).map_err(|error| {
+            let failure = self.failure(shared, &greeting.name, error);
+            Refusal { entry: Some(Arc::clone(entry)), ..failure }
+        })
     }
 
     fn failure(&self, shared: &Shared, name: &str, error: HandshakeError) -> Refusal {
@@ -179,81 +197,93 @@ impl Guest {
             RefusedReason::ShuttingDown => "shutting down".to_owned(),
             _ => error.to_string(),
         };
-        Refusal { index: None, name: name.to_owned(), reason, detail }
+        Refusal { entry: None, name: name.to_owned(), reason, detail }
     }
 
     fn refuse(self, shared: &Arc<Shared>, refusal: Refusal) {
-        let Refusal { index, name, reason, detail } = refusal;
+        let Refusal { entry, name, reason, detail } = refusal;
         if let Some(code) = reason.bye_code() {
             handshake::refuse(&self.stream, code, &detail);
         }
         let addr = self.addr;
         // Over before it is told: a slow handler must not keep others from shaking hands.
         drop(self);
-        shared.report(index, &Event::Refused { addr, name, reason, detail });
+        shared.report(entry.as_ref(), &Event::Refused { addr, name, reason, detail });
     }
 
-    fn go_up(self, shared: &Arc<Shared>, index: usize, turn: Turn<'_>, greeting: Greeting) {
+    fn go_up(self, shared: &Arc<Shared>, entry: &Arc<Entry>, turn: Turn<'_>, greeting: Greeting) {
         let Self { stream, addr, handshake, .. } = self;
         drop(handshake);
         let name = greeting.name.clone();
         let direction = Direction::Accepted;
-        let session = Session { shared, index, turn, addr, direction, greeting };
+        let session = Session { shared, entry, turn, addr, direction, greeting };
         // Only a node that stops holds another handle on the stream now, and not for long.
         let stream = Arc::try_unwrap(stream).or_else(|shared| shared.try_clone());
         if let Err(error) = stream.and_then(|stream| session.run(stream)) {
             let detail = shared.limits.describe_start(&error);
             shared.report(None, &Event::Warning { detail: detail.clone() });
             let reason = RefusedReason::TooMany;
-            shared.report(Some(index), &Event::Refused { addr, name, reason, detail });
+            shared.report(Some(entry), &Event::Refused { addr, name, reason, detail });
         }
     }
 }
 
-/// Finds the peer that a HELLO belongs to: the first that matches and is free, else the first that
-/// matches, whose link then ends.
-fn claim_peer<'a>(
+/// What decides about a HELLO.
+struct Claim<'a> {
     shared: &'a Shared,
-    greeting: &Greeting,
-    deadline: Instant,
-) -> Result<(usize, Turn<'a>), Refusal> {
-    let Greeting { name, label, id, .. } = greeting;
-    let refusal = |index, reason, detail| Refusal { index, name: name.clone(), reason, detail };
-    let matching = || {
-        let peers = shared.config.peers().iter().enumerate();
-        peers.filter(|(_, peer)| peer.matches(name, label, *id))
-    };
-    let Some((first, peer)) = matching().next() else {
-        let (name, label) = (name.escape_debug(), label.escape_debug());
-        let detail = format!(
-            "no peer here goes by the label \"{label}\", the id {id} or the name \"{name}\""
-        );
-        return Err(refusal(None, RefusedReason::UnknownPeer, detail));
-    };
-    let free = matching().find_map(|(index, peer)| {
-        let claimed = shared.slots[index].claim_if_free(terms(shared, peer, greeting))?;
-        Some((index, claimed))
-    });
-    let (index, claimed) = free.unwrap_or_else(|| {
-        (first, shared.slots[first].claim(terms(shared, peer, greeting), deadline))
-    });
-    match claimed {
-        Ok(turn) => Ok((index, turn)),
-        Err(NoTurn::Connected(why)) => {
-            Err(refusal(Some(index), RefusedReason::AlreadyConnected, why.to_owned()))
-        }
-        Err(NoTurn::Stopping) => {
-            Err(refusal(Some(index), RefusedReason::ShuttingDown, "shutting down".to_owned()))
-        }
-    }
+    roster: &'a [Arc<Entry>],
+    reject_new: bool,
 }
 
-fn terms(shared: &Shared, peer: &PeerConfig, greeting: &Greeting) -> Terms {
-    let ours = (peer.local_name(), peer.local_id(), peer.local_label());
-    let theirs = (greeting.name.as_str(), greeting.id, greeting.label.as_str());
-    Terms {
-        // Both sides see the same two triples, so at most one of two that differ says yes.
-        ours_first: !peer.addresses().is_empty() && ours <= theirs,
-        reject_new: shared.config.reject_new_peers(),
+impl<'a> Claim<'a> {
+    /// Finds the peer that a HELLO belongs to: the first that matches and is free, else the first
+    /// that matches, whose link then ends.
+    fn peer(
+        &self,
+        greeting: &Greeting,
+        deadline: Instant,
+    ) -> Result<(&'a Arc<Entry>, Turn<'a>), Refusal> {
+        let Greeting { name, label, id, .. } = greeting;
+        let refusal = |entry, reason, detail| Refusal { entry, name: name.clone(), reason, detail };
+        let unknown = || {
+            let (name, label) = (name.escape_debug(), label.escape_debug());
+            let detail = format!(
+                "no peer here goes by the label \"{label}\", the id {id} or the name \"{name}\""
+            );
+            refusal(None, RefusedReason::UnknownPeer, detail)
+        };
+        let matching =
+            || self.roster.iter().filter(|entry| entry.config().matches(name, label, *id));
+        let first = matching().next().ok_or_else(unknown)?;
+        let free = matching().find_map(|entry| {
+            let claimed = entry.slot.claim_if_free(self.terms(entry, greeting))?;
+            Some((entry, claimed))
+        });
+        let (entry, claimed) = free
+            .unwrap_or_else(|| (first, first.slot.claim(self.terms(first, greeting), deadline)));
+        match claimed {
+            Ok(turn) => Ok((entry, turn)),
+            Err(NoTurn::Connected(why)) => {
+                let reason = RefusedReason::AlreadyConnected;
+                Err(refusal(Some(Arc::clone(entry)), reason, why.to_owned()))
+            }
+            // A reload has taken it out meanwhile.
+            Err(NoTurn::Stopping) if !self.shared.is_stopping() => Err(unknown()),
+            Err(NoTurn::Stopping) => {
+                let reason = RefusedReason::ShuttingDown;
+                Err(refusal(Some(Arc::clone(entry)), reason, "shutting down".to_owned()))
+            }
+        }
+    }
+
+    fn terms(&self, entry: &Entry, greeting: &Greeting) -> Terms {
+        let peer = entry.config();
+        let ours = (peer.local_name(), peer.local_id(), peer.local_label());
+        let theirs = (greeting.name.as_str(), greeting.id, greeting.label.as_str());
+        Terms {
+            // Both sides see the same two triples, so at most one of two that differ says yes.
+            ours_first: !peer.addresses().is_empty() && ours <= theirs,
+            reject_new: self.reject_new,
+        }
     }
 }

@@ -35,6 +35,13 @@ impl Backoff {
         wait
     }
 
+    /// Sets other limits; what has been reached between them stays.
+    pub(super) fn set_limits(&mut self, min: Duration, max: Duration) {
+        let fresh = Self::new(min, max);
+        let ceiling = self.ceiling.clamp(fresh.min, fresh.max);
+        *self = Self { ceiling, ..fresh };
+    }
+
     /// Records that a link lived long enough to be called stable.
     pub(super) fn reset(&mut self) {
         self.ceiling = self.min;

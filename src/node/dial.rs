@@ -13,27 +13,32 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::backoff::{self, Backoff};
+use super::entry::Entry;
 use super::handshake::{self, HandshakeError};
 use super::limits::is_out_of_descriptors;
 use super::session::{Session, hello_to};
 use super::shared::{Phase, Shared};
-use super::slot::{Greet, Greeting, Next, Slot, Turn};
+use super::slot::{Greet, Greeting, Next, Turn};
 use super::{DialFailedReason, Direction, Event};
 use crate::config::{Address, PeerConfig};
 use crate::protocol::ByeCode;
 
 /// Keeps the peer connected until the node stops.
-pub(super) fn dial_peer(shared: &Arc<Shared>, index: usize) {
+pub(super) fn dial_peer(shared: &Arc<Shared>, entry: &Arc<Entry>) {
     if shared.wait_for(Phase::Running) != Phase::Running {
         return;
     }
-    let dialler =
-        Dialler { shared, index, peer: shared.peer_config(index), slot: &shared.slots[index] };
-    let (min, max) = (dialler.peer.reconnect_time_min(), dialler.peer.reconnect_time_max());
+    let limits = |peer: &PeerConfig| (peer.reconnect_time_min(), peer.reconnect_time_max());
+    let (min, max) = limits(&entry.config());
     let mut backoff = Backoff::new(min, max);
     let mut due = None;
     loop {
-        match dialler.slot.wait_dial(due) {
+        let next = entry.slot.wait_dial(due);
+        // What a reload has changed counts from here on.
+        let dialler = Dialler { shared, entry, peer: entry.config() };
+        let (min, max) = limits(&dialler.peer);
+        backoff.set_limits(min, max);
+        match next {
             Next::Stop => return,
             Next::Wait { stable: true } => backoff.reset(),
             Next::Wait { stable: false } => {}
@@ -46,15 +51,14 @@ pub(super) fn dial_peer(shared: &Arc<Shared>, index: usize) {
         }
         let wait = backoff.next_wait(backoff::random());
         due = Some(Instant::now() + wait);
-        shared.report(Some(index), &Event::Retry { wait });
+        shared.report(Some(entry), &Event::Retry { wait });
     }
 }
 
 struct Dialler<'a> {
     shared: &'a Arc<Shared>,
-    index: usize,
-    peer: &'a PeerConfig,
-    slot: &'a Slot,
+    entry: &'a Arc<Entry>,
+    peer: Arc<PeerConfig>,
 }
 
 /// What a dial came to.
@@ -140,14 +144,14 @@ impl Dialler<'_> {
 
     fn greet(&self, stream: Arc<TcpStream>, addr: SocketAddr, deadline: Instant) -> Dialled {
         // A socket that refuses still works, only less promptly.
-        let _ = stream.set_nodelay(self.shared.config.tcp_nodelay());
-        let number = match self.slot.begin_greeting(Arc::clone(&stream)) {
+        let _ = stream.set_nodelay(self.shared.config().tcp_nodelay());
+        let number = match self.entry.slot.begin_greeting(Arc::clone(&stream)) {
             Greet::Go(number) => number,
             Greet::Taken => return Dialled::Over,
             Greet::Stop => return Dialled::Stop,
         };
-        let answer = handshake::dial(&stream, &hello_to(self.peer), deadline);
-        match (self.slot.end_greeting(number, answer.is_ok()), answer) {
+        let answer = handshake::dial(&stream, &hello_to(&self.peer), deadline);
+        match (self.entry.slot.end_greeting(number, answer.is_ok()), answer) {
             (Greeting::Stopped, _) => {
                 // Best effort: whoever does not hear it sees the end of the stream.
                 let _ = handshake::write_bye(&stream, ByeCode::SHUTTING_DOWN, "shutting down");
@@ -177,8 +181,8 @@ impl Dialler<'_> {
         turn: Turn<'_>,
         greeting: handshake::Greeting,
     ) -> Dialled {
-        let (shared, index, direction) = (self.shared, self.index, Direction::Dialled);
-        let session = Session { shared, index, turn, addr, direction, greeting };
+        let (shared, entry, direction) = (self.shared, self.entry, Direction::Dialled);
+        let session = Session { shared, entry, turn, addr, direction, greeting };
         // The slot has given its handle back; only a node that stops may still hold one.
         let stream = Arc::try_unwrap(stream).or_else(|shared| shared.try_clone());
         match stream.and_then(|stream| session.run(stream)) {
@@ -195,15 +199,15 @@ impl Dialler<'_> {
 
     /// Makes a call that nothing interrupts; `None` = the node stops.
     fn blocked<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
-        if !self.slot.enter_blocked() {
+        if !self.entry.slot.enter_blocked() {
             return None;
         }
         let outcome = call();
-        self.slot.leave_blocked().then_some(outcome)
+        self.entry.slot.leave_blocked().then_some(outcome)
     }
 
     fn report(&self, event: &Event) {
-        self.shared.report(Some(self.index), event);
+        self.shared.report(Some(self.entry), event);
     }
 }
 

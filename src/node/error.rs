@@ -1,6 +1,7 @@
-//! Why a node did not start, in words that say what to do.
+//! Why a node did not start or take another configuration, in words that say what to do.
 //!
-//! Nothing of a node that did not start is left behind: no thread, no open port.
+//! Nothing of a node that did not start is left behind: no thread, no open port. Nothing of a
+//! configuration that was not taken is in force.
 
 use std::error::Error;
 use std::fmt;
@@ -41,6 +42,54 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Listen { error, .. } | Self::Thread { error, .. } => Some(error),
+        }
+    }
+}
+
+/// Why a configuration was not taken: nothing has changed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// It listens elsewhere. Sockets that listen stay as they are while a node runs: start another
+    /// node for it.
+    Listen {
+        /// The item that differs: `datasrc-port` or `datasrc-interface`.
+        item: &'static str,
+        /// What the node runs with.
+        running: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// A thread could not be made.
+    Thread {
+        /// Why.
+        error: io::Error,
+        /// The limit of the system behind it and what to do, in words.
+        advice: String,
+    },
+    /// The node stops or has stopped, or belongs to the parent of a forked child.
+    NotRunning,
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { item, running, asked } => write!(
+                f,
+                "{item}: found {asked}, allowed: {running}, which the running node listens with; \
+                 nothing was changed; stop the node and start another"
+            ),
+            Self::Thread { advice, .. } => write!(f, "nothing was changed: {advice}"),
+            Self::NotRunning => f.write_str("the node does not run"),
+        }
+    }
+}
+
+impl Error for ReloadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Thread { error, .. } => Some(error),
+            _ => None,
         }
     }
 }

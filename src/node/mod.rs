@@ -44,6 +44,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # While it runs
+//!
+//! [`Node::reload`] puts another configuration in force: what changed is applied, what did not is
+//! not touched. [`Peer::set_heartbeat_time`] and [`Peer::set_slack`] change one value of one peer,
+//! on its living link and on the next ones. [`Peer::stats`] and [`Node::stats`] are the numbers,
+//! and [`Peer::explain`] says what to make of them:
+//!
+//! ```no_run
+//! # fn tell(node: &peerbeat::node::Node) -> Option<()> {
+//! println!("{}", node.peer("prices")?.explain()?);
+//! // heartbeat-time 5s: the peer asked for it
+//! //   configured 15s, the peer asked for 5s
+//! // limit 7s = 5s + slack 2s
+//! // the peer was late by 1.0ms (p50), 31.7ms (p99.9), 31.7ms (max) of 412
+//! // we were late by 128.0µs (p50), 2.1ms (p99.9), 2.1ms (max) of 398
+//! // longest silence 5.0s; smallest slack that would have done 81.7ms
+//! // advice: the slack could be 500.0ms: nobody would have been cut off so far, and a peer that
+//! // is gone be noticed after 5.5s
+//! # Some(()) }
+//! ```
+//!
 //! # Who is accepted
 //!
 //! A HELLO belongs to the first peer of the configuration that it matches and that is not
@@ -62,11 +83,14 @@
 mod accept;
 mod backoff;
 mod dial;
+mod entry;
 mod error;
 mod event;
 pub mod handshake;
 mod limits;
 mod listen;
+mod numbers;
+mod reload;
 mod session;
 mod shared;
 mod slot;
@@ -78,10 +102,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Config, PeerConfig};
-use crate::link::{Faults, Link, SendError, Stats};
+use crate::link::{Faults, Link, SendError};
 use crate::protocol::FRAME_MAX;
-pub use error::StartError;
+use entry::Entry;
+pub use error::{ReloadError, StartError};
 pub use event::{DialFailedReason, Direction, Event, RefusedReason};
+pub use numbers::{Downs, NodeStats, PeerStats, Totals};
+pub use reload::{PeerOutcome, Reload};
 use shared::{Phase, Shared};
 
 /// What a node calls.
@@ -146,11 +173,13 @@ pub struct Node {
     _owner: Option<Arc<Owner>>,
 }
 
-/// A handle on one configured peer of a node; it does not keep the node running.
+/// A handle on one configured peer of a node; it does not keep the node running. It stays valid
+/// when a [reload](Node::reload) changes the peer; of one that was taken out it says for good that
+/// it is not connected, also where another reload brings one of that name.
 #[derive(Clone)]
 pub struct Peer {
     shared: Arc<Shared>,
-    index: usize,
+    entry: Arc<Entry>,
 }
 
 impl Node {
@@ -186,18 +215,19 @@ impl Node {
 
     /// The peers, in the order of the configuration.
     pub fn peers(&self) -> Vec<Peer> {
-        (0..self.shared.slots.len()).map(|index| Peer::new(&self.shared, index)).collect()
+        self.shared.roster().iter().map(|entry| Peer::new(&self.shared, entry)).collect()
     }
 
     /// The peer with this [name](Peer::name).
     pub fn peer(&self, name: &str) -> Option<Peer> {
-        let index = self.config().peers().iter().position(|peer| peer.name() == name)?;
-        Some(Peer::new(&self.shared, index))
+        let roster = self.shared.roster();
+        let entry = roster.iter().find(|entry| entry.name() == name)?;
+        Some(Peer::new(&self.shared, entry))
     }
 
-    /// The configuration it runs.
-    pub fn config(&self) -> &Config {
-        &self.shared.config
+    /// The configuration it runs: that of the last [`reload`](Self::reload), else of its start.
+    pub fn config(&self) -> Arc<Config> {
+        self.shared.config()
     }
 
     /// The addresses it listens on, with the real port.
@@ -231,18 +261,18 @@ impl Node {
 }
 
 impl Peer {
-    fn new(shared: &Arc<Shared>, index: usize) -> Self {
-        Self { shared: Arc::clone(shared), index }
+    fn new(shared: &Arc<Shared>, entry: &Arc<Entry>) -> Self {
+        Self { shared: Arc::clone(shared), entry: Arc::clone(entry) }
     }
 
     /// Its name in the configuration, different for every peer.
     pub fn name(&self) -> &str {
-        self.config().name()
+        self.entry.name()
     }
 
-    /// What the configuration says of it.
-    pub fn config(&self) -> &PeerConfig {
-        self.shared.peer_config(self.index)
+    /// What the configuration says of it; of a peer that was taken out, what it said last.
+    pub fn config(&self) -> Arc<PeerConfig> {
+        self.entry.config()
     }
 
     /// Whether it is connected: from [`Event::Up`] until its link dies, which [`Event::Down`]
@@ -254,11 +284,6 @@ impl Peer {
     /// The heartbeat-time in force for sending, while it is connected and has one.
     pub fn heartbeat_time(&self) -> Option<Duration> {
         self.link().ok()?.heartbeat_time()
-    }
-
-    /// What went over its link so far, while there is one.
-    pub fn stats(&self) -> Option<Stats> {
-        Some(self.link().ok()?.stats())
     }
 
     /// Sends a message; waits for room up to [`Options::send_timeout`].
@@ -300,7 +325,7 @@ impl Peer {
     }
 
     fn link(&self) -> Result<Link, SendError> {
-        self.shared.slots[self.index].link().ok_or(SendError::NotConnected)
+        self.entry.slot.link().ok_or(SendError::NotConnected)
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backoff;
+use super::entry::Entry;
 use super::handshake::Greeting;
 use super::shared::{Shared, guarded};
 use super::slot::Turn;
@@ -22,7 +23,7 @@ use crate::protocol::{Bye, ByeCode, Hello, Native};
 /// A connection whose handshake is done.
 pub(super) struct Session<'a> {
     pub(super) shared: &'a Arc<Shared>,
-    pub(super) index: usize,
+    pub(super) entry: &'a Arc<Entry>,
     pub(super) turn: Turn<'a>,
     pub(super) addr: SocketAddr,
     pub(super) direction: Direction,
@@ -35,7 +36,7 @@ impl Session<'_> {
     /// # Errors
     /// Where the link could not be made: no thread or descriptor left. Nothing was reported.
     pub(super) fn run(mut self, stream: TcpStream) -> io::Result<()> {
-        let options = link_options(self.shared, self.index);
+        let options = link_options(self.shared, self.entry);
         let framing = Native::with_frame_max(self.shared.options.frame_max);
         let received = &self.greeting.received;
         let (link, reader) = Link::establish(stream, framing, received, &options)?;
@@ -43,10 +44,12 @@ impl Session<'_> {
         if !self.turn.go_up(link.clone()) {
             link.close();
         }
+        self.entry.begin_link(&link, &options.liveness);
         self.report_up(&link);
         let down = self.read(reader).unwrap_or_else(|| self.broken(&options.liveness, began));
         self.turn.stable = backoff::was_stable(&down);
-        self.shared.report(Some(self.index), &Event::Down(down));
+        self.entry.end_link();
+        self.shared.report(Some(self.entry), &Event::Down(down));
         Ok(())
     }
 
@@ -58,11 +61,12 @@ impl Session<'_> {
             remote_name: name.clone(),
             remote_label: label.clone(),
         };
-        if !self.shared.report(Some(self.index), &up) {
+        if !self.shared.report(Some(self.entry), &up) {
             end_after_panic(link);
         }
-        let dialled = self.shared.peer_config(self.index).remote_name();
-        if let Some(expected) = dialled
+        let peer = self.entry.config();
+        if let Some(expected) = peer
+            .remote_name()
             .filter(|expected| self.direction == Direction::Dialled && *expected != name.as_str())
         {
             let detail = format!(
@@ -71,7 +75,7 @@ impl Session<'_> {
                 expected.escape_debug(),
                 name.escape_debug()
             );
-            self.shared.report(Some(self.index), &Event::Warning { detail });
+            self.shared.report(Some(self.entry), &Event::Warning { detail });
         }
     }
 
@@ -79,7 +83,7 @@ impl Session<'_> {
     fn read(&self, reader: Reader) -> Option<Down> {
         // Without a handler the node has ended, and nobody is told of messages any more.
         let handler = self.shared.handler()?;
-        let peer = Peer::new(self.shared, self.index);
+        let peer = Peer::new(self.shared, self.entry);
         let mut adapter = Adapter { handler, peer, panicked: false };
         panic::catch_unwind(AssertUnwindSafe(|| reader.run(&mut adapter))).ok()
     }
@@ -144,16 +148,10 @@ pub(super) fn hello_to(peer: &PeerConfig) -> Hello<'_> {
     }
 }
 
-fn link_options(shared: &Shared, index: usize) -> link::Options {
-    let (peer, options) = (shared.peer_config(index), &shared.options);
+fn link_options(shared: &Shared, entry: &Entry) -> link::Options {
+    let (peer, options) = (entry.config(), &shared.options);
     link::Options {
-        liveness: Settings {
-            given: None,
-            heartbeat_time: peer.heartbeat_time().value,
-            slack: peer.slack().value,
-            mode: peer.mode().value,
-            heartbeat_time_min: peer.heartbeat_time_min().value,
-        },
+        liveness: entry.liveness(),
         queue_bytes: peer.send_queue_bytes(),
         send_timeout: options.send_timeout,
         close_timeout: options.close_timeout,

@@ -18,10 +18,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{io, process, thread};
 
+use super::entry::Entry;
 use super::limits::SystemLimits;
-use super::slot::Slot;
 use super::{Event, Handler, Options, Peer};
-use crate::config::{Config, PeerConfig};
+use crate::config::Config;
 
 /// What the threads of a node share.
 pub(super) struct Shared {
@@ -29,11 +29,13 @@ pub(super) struct Shared {
     number: u64,
     /// The process that started it: a forked child has the handles, but none of the threads.
     creator: u32,
-    pub(super) config: Config,
     pub(super) options: Options,
-    pub(super) slots: Vec<Slot>,
     pub(super) limits: SystemLimits,
     pub(super) local_addrs: Vec<SocketAddr>,
+    /// One reload at a time; nothing waits for the handler while it is held.
+    pub(super) reloading: Mutex<()>,
+    /// Refusals of connections that were no peer's.
+    pub(super) strangers: AtomicU64,
     handler: Mutex<Option<Arc<dyn Handler>>>,
     state: Mutex<State>,
     changed: Condvar,
@@ -54,9 +56,12 @@ pub(super) enum Phase {
     Joined,
 }
 
-#[derive(Debug)]
 struct State {
     phase: Phase,
+    config: Arc<Config>,
+    roster: Roster,
+    /// The threads that dial, those of peers that are gone included until they have ended.
+    diallers: Vec<Dialling>,
     /// Accepted connections whose handshake is under way.
     handshakes: HashMap<u64, Arc<TcpStream>>,
     last_handshake: u64,
@@ -64,6 +69,12 @@ struct State {
     workers: Vec<JoinHandle<()>>,
     supervisor: Option<JoinHandle<()>>,
 }
+
+/// The peers, in the order of the configuration.
+pub(super) type Roster = Arc<[Arc<Entry>]>;
+
+/// A thread and the peer that it dials.
+pub(super) type Dialling = (Arc<Entry>, JoinHandle<()>);
 
 impl Shared {
     pub(super) fn new(
@@ -76,6 +87,9 @@ impl Shared {
         static NODES: AtomicU64 = AtomicU64::new(1);
         let state = State {
             phase: Phase::Starting,
+            roster: config.peers().iter().map(|peer| Arc::new(Entry::new(peer))).collect(),
+            config: Arc::new(config),
+            diallers: Vec::new(),
             handshakes: HashMap::new(),
             last_handshake: 0,
             workers: Vec::new(),
@@ -84,19 +98,56 @@ impl Shared {
         Self {
             number: NODES.fetch_add(1, Ordering::Relaxed),
             creator: process::id(),
-            slots: config.peers().iter().map(|_| Slot::new()).collect(),
             limits,
-            config,
             options,
             local_addrs,
+            reloading: Mutex::new(()),
+            strangers: AtomicU64::new(0),
             handler: Mutex::new(Some(handler)),
             state: Mutex::new(state),
             changed: Condvar::new(),
         }
     }
 
-    pub(super) fn peer_config(&self, index: usize) -> &PeerConfig {
-        &self.config.peers()[index]
+    pub(super) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.lock().config)
+    }
+
+    pub(super) fn roster(&self) -> Roster {
+        Arc::clone(&self.lock().roster)
+    }
+
+    /// Puts another configuration in the place of the one that runs, with the threads made for it;
+    /// gives them back where the node stops.
+    pub(super) fn publish(
+        &self,
+        config: Config,
+        roster: Roster,
+        diallers: Vec<Dialling>,
+    ) -> Result<(), Vec<Dialling>> {
+        let config = Arc::new(config);
+        let mut state = self.lock();
+        if state.phase >= Phase::Stopping {
+            return Err(diallers);
+        }
+        let all = mem::take(&mut state.diallers);
+        let (ended, mut running): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(_, thread)| thread.is_finished());
+        running.extend(diallers);
+        state.diallers = running;
+        let before = (mem::replace(&mut state.config, config), ended);
+        state.roster = roster;
+        drop(state);
+        join_all(before.1.into_iter().map(|(_, thread)| thread));
+        Ok(())
+    }
+
+    pub(super) fn add_diallers(&self, diallers: Vec<Dialling>) {
+        self.lock().diallers.extend(diallers);
+    }
+
+    pub(super) fn take_diallers(&self) -> Vec<Dialling> {
+        mem::take(&mut self.lock().diallers)
     }
 
     /// Spawns one of the node's threads; it does nothing before the node is `Running`.
@@ -175,10 +226,17 @@ impl Shared {
         self.handler.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Reports an event of the peer with this index, or of none. `false` = the handler panicked.
-    pub(super) fn report(self: &Arc<Self>, index: Option<usize>, event: &Event) -> bool {
+    /// Counts and reports an event of a peer, or of none. `false` = the handler panicked.
+    pub(super) fn report(self: &Arc<Self>, entry: Option<&Arc<Entry>>, event: &Event) -> bool {
+        match (entry, event) {
+            (Some(entry), event) => entry.count(event),
+            (None, Event::Refused { .. }) => {
+                self.strangers.fetch_add(1, Ordering::Relaxed);
+            }
+            (None, _) => {}
+        }
         let Some(handler) = self.handler() else { return true };
-        let peer = index.map(|index| Peer::new(self, index));
+        let peer = entry.map(|entry| Peer::new(self, entry));
         guarded(|| handler.on_event(peer.as_ref(), event))
     }
 

@@ -132,6 +132,7 @@ impl<L: Held, S: Greeted> Slot<L, S> {
             newest_claim: 0,
             dial: Dial::Idle,
             lost: None,
+            dials: true,
             stopping: false,
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
@@ -202,7 +203,7 @@ impl<L: Held, S: Greeted> Slot<L, S> {
             if state.stopping {
                 return Next::Stop;
             }
-            if !state.is_free() {
+            if !state.is_free() || !state.dials {
                 state = self.wait_until(state, None);
                 continue;
             }
@@ -214,6 +215,12 @@ impl<L: Held, S: Greeted> Slot<L, S> {
                 _ => return Next::Dial,
             }
         }
+    }
+
+    /// Says whether the peer is dialled at all: without addresses its dialling thread waits.
+    pub(super) fn set_dialled(&self, dials: bool) {
+        self.lock().dials = dials;
+        self.changed.notify_all();
     }
 
     /// Says that the dialling thread goes into a call that nothing interrupts; `false` = it must
@@ -366,6 +373,7 @@ struct State<L, S> {
     dial: Dial<S>,
     /// Set by the end of a turn, taken by the dialling thread: was its link stable?
     lost: Option<bool>,
+    dials: bool,
     stopping: bool,
 }
 

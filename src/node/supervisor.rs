@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 use super::Event;
 use super::accept::accept_all;
 use super::dial::dial_peer;
+use super::entry::Entry;
 use super::listen::{Listener, Waker};
-use super::shared::{Phase, Shared, guarded, join_all};
+use super::shared::{Dialling, Phase, Shared, guarded, join_all};
 
 /// The threads that live as long as the node.
 struct Crew {
@@ -24,8 +25,8 @@ struct Crew {
     wakers: Vec<Waker>,
     /// Tells nothing but that the last accepting thread is gone.
     accepting_over: Receiver<()>,
-    /// With the index of the peer that each dials.
-    dialling: Vec<(usize, JoinHandle<()>)>,
+    /// With the peer that each dials; the node's once all of them are made.
+    dialling: Vec<Dialling>,
 }
 
 /// Makes the threads and lets them run.
@@ -46,6 +47,7 @@ pub(super) fn start(shared: &Arc<Shared>, listeners: Vec<Listener>) -> io::Resul
     match crew.spawn(shared, listeners, over_sender) {
         Ok(()) => {
             shared.set_supervisor(supervisor);
+            shared.add_diallers(std::mem::take(&mut crew.dialling));
             // It waits for nothing else, so it is there.
             let _ = crew_sender.send(crew);
             Ok(())
@@ -77,12 +79,8 @@ impl Crew {
             self.accepting.push(thread);
             self.wakers.push(waker);
         }
-        for (index, peer) in shared.config.peers().iter().enumerate() {
-            if !peer.addresses().is_empty() {
-                let name = format!("pb-r:{}", peer.name());
-                let thread = shared.spawn(&name, move |shared| dial_peer(shared, index))?;
-                self.dialling.push((index, thread));
-            }
+        for entry in shared.roster().iter().filter(|entry| entry.is_dialled()) {
+            self.dialling.push((Arc::clone(entry), spawn_dialler(shared, entry)?));
         }
         Ok(())
     }
@@ -100,6 +98,20 @@ impl Crew {
     }
 }
 
+/// Makes the thread that dials a peer.
+///
+/// # Errors
+/// Where there is none left.
+pub(super) fn spawn_dialler(
+    shared: &Arc<Shared>,
+    entry: &Arc<Entry>,
+) -> io::Result<JoinHandle<()>> {
+    let (name, peer) = (format!("pb-r:{}", entry.name()), Arc::clone(entry));
+    let thread = shared.spawn(&name, move |shared| dial_peer(shared, &peer))?;
+    entry.set_has_dialler();
+    Ok(thread)
+}
+
 fn supervise(shared: &Arc<Shared>, mut crew: Crew) {
     shared.advance(Phase::Announcing);
     for addr in &shared.local_addrs {
@@ -108,7 +120,7 @@ fn supervise(shared: &Arc<Shared>, mut crew: Crew) {
     shared.advance(Phase::Running);
     shared.wait_for(Phase::Stopping);
 
-    for link in shared.slots.iter().filter_map(|slot| slot.stop()) {
+    for link in shared.roster().iter().filter_map(|entry| entry.slot.stop()) {
         link.close();
     }
     for stream in shared.handshakes() {
@@ -118,8 +130,8 @@ fn supervise(shared: &Arc<Shared>, mut crew: Crew) {
     crew.join_accepting();
     join_all(shared.take_workers());
     let grace = Instant::now() + BLOCKED_GRACE;
-    for (index, thread) in crew.dialling {
-        if shared.slots[index].wait_unblocked(grace) {
+    for (entry, thread) in shared.take_diallers() {
+        if entry.slot.wait_unblocked(grace) {
             join_all([thread]);
         }
     }

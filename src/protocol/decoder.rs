@@ -17,7 +17,7 @@ pub struct Decoder<F> {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// Times that space was asked for since the buffer last held more than [`USUAL`] bytes.
+    /// Times that space was asked for since the buffer last held [`USUAL`] bytes or more.
     small_rounds: u32,
 }
 
@@ -94,7 +94,7 @@ impl<F: Framing> Decoder<F> {
 
     fn make_room(&mut self) {
         let held = self.end - self.start;
-        if held > USUAL {
+        if held >= USUAL {
             self.small_rounds = 0;
         } else if self.buffer.len() > USUAL {
             self.small_rounds += 1;

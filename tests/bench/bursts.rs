@@ -1,11 +1,10 @@
-//! One-way latency of bursts of 1, 10 and 100 messages, 1,000 bursts a second, and their CPU (row
-//! 5).
+//! One-way latency of bursts of 1, 10 and 100 messages, 1,000 bursts a second, and their CPU.
 //!
 //! Against two designs of a sender, [`common::proto`]: *direct*, every message one write of the
 //! caller's, and *swap*, a thread that writes what has gathered. Latency is counted from the
-//! instant at which the burst was there to the handler, so a caller who is held up in `send` shows;
-//! *own* is counted from each message's own call of `send`. `--rounds N`, `--bursts N` a run,
-//! `--quick`.
+//! instant at which the burst was there to the handler, so a caller who is held up in `send`
+//! shows; *own* is counted from each message's own call of `send`. `--rounds N`, `--bursts N` a
+//! run, `--quick`. `--alone --size N` runs peerbeat once and nothing else, for a profiler.
 
 mod common;
 
@@ -21,6 +20,10 @@ use peerbeat::link::Link;
 
 fn main() {
     let args = Args::parse();
+    if args.has("alone") {
+        println!("{:?}", peerbeat(args.number("size", 100), args.number("bursts", 5000)));
+        return;
+    }
     let noise = proc::Noise::start();
     println!("# Bursts, 1,000 a second, 64-byte messages");
     let bursts = args.number("bursts", args.scaled(600) as usize);

@@ -1,4 +1,4 @@
-//! Decoding 64-byte frames from memory (row 12).
+//! Decoding 64-byte frames from memory.
 //!
 //! *memory*: adding up one word a cache line of the same bytes, which is what must be fetched.
 //! *by hand*: a loop that reads the length word and the payload's first eight bytes. *framing*:

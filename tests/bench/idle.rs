@@ -1,4 +1,4 @@
-//! Idle links, heartbeats every second each way, N of them in one process (row 9).
+//! Idle links, heartbeats every second each way, N of them in one process.
 //!
 //! This program runs itself twice for every figure: the far process holds the other ends, the near
 //! one makes the links, lets them settle, and counts over some seconds what its threads used:

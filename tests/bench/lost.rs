@@ -1,4 +1,4 @@
-//! A thousand links, a hundred of them lost at the same instant (row 11).
+//! A thousand links, a hundred of them lost at the same instant.
 //!
 //! The hundred are sockets of this process that send their last message back to back and then
 //! nothing, so a hundred limits end within a millisecond: the worst case. The other ends of the
@@ -30,7 +30,9 @@ fn main() {
     let links = args.number("links", if args.quick() { 200 } else { 1000 });
     let lost = args.number("lost", links / 10);
     heading(&format!("{links} links, {lost} of them lost at once"));
-    println!("Target: every verdict as in row 7 (p99 at most 1 ms), the others undisturbed.\n");
+    println!(
+        "Target: every verdict as in the verdict benchmark (p99 at most 1 ms), the others undisturbed.\n"
+    );
     let (mut child, address) = start_far(links - lost);
     let (told, reports) = mpsc::channel();
     let options = ours::options(Duration::from_secs(1), Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! Allocations a message and memory after load (row 10), seen by a counting allocator.
+//! Allocations a message and memory after load, seen by a counting allocator.
 //!
 //! Both ends run in this process, so none counted in steady state means none on either side. Each
 //! part warms up first: buffers may grow then. The last part floods a link and tells what it holds;

@@ -1,9 +1,10 @@
-//! Round trips of 64 bytes, both ends on one core and on all, against a blocking socket (row 4).
+//! Round trips of 64 bytes, both ends on one core and on all, against a blocking socket.
 //!
 //! *raw*: two threads, each `read_exact` then `write_all` of one 69-byte frame. *peerbeat*: the
 //! handlers answer on their reader threads. *from a thread*: a program's thread sends and waits for
 //! its handler to wake it, one more wake-up each way round. `--rounds N`, `--trips N`, `--quick`;
-//! the run on one core is this program again under `taskset`.
+//! the run on one core is this program again under `taskset`. `--alone` runs peerbeat once and
+//! nothing else, for a profiler.
 
 mod common;
 
@@ -19,6 +20,10 @@ fn main() {
     let args = Args::parse();
     if args.has("here") {
         return measure(&args);
+    }
+    if args.has("alone") {
+        println!("p50 {:.2} us", in_handlers(args.number("trips", 100_000)).p50);
+        return;
     }
     println!("# Round trip");
     let noise = proc::Noise::start();

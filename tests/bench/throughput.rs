@@ -1,8 +1,9 @@
-//! One way: messages a second and CPU a million, against the raw socket (rows 1, 2, 3 and 6).
+//! One way: messages a second and CPU a million, against the raw socket.
 //!
 //! Everything runs in one process over one loopback connection, both ends; a run's time is from the
 //! first send to the arrival of the last message, and every message's length and number is checked.
-//! `--only rate`, `--only size`, `--only threads` run a part, `--rounds N`, `--quick`.
+//! `--only rate`, `--only size`, `--only threads` run a part, `--rounds N`, `--quick`. `--alone`
+//! runs peerbeat once and nothing else, for a profiler: `--threads N --size N --messages N`.
 
 mod common;
 
@@ -11,6 +12,12 @@ use common::{Args, Contender, Cost, Spread, Table, alternate, heading, ours, pro
 
 fn main() {
     let args = Args::parse();
+    if args.has("alone") {
+        let (threads, size) = (args.number("threads", 1) as u64, args.number("size", 64));
+        let cost = ours::one_way(threads, size, args.number("messages", 10_000_000) as u64);
+        println!("{:.3} M/s, CPU {:.4} s a million", cost.rate(), cost.cpu_a_million());
+        return;
+    }
     let noise = proc::Noise::start();
     println!("# Throughput");
     if args.wants("rate") {

@@ -1,4 +1,4 @@
-//! How late the verdict on a silent peer is (row 7): a frozen peer, a stuck sender, dropped
+//! How late the verdict on a silent peer is: a frozen peer, a stuck sender, dropped
 //! packets.
 //!
 //! *Frozen*: the peer's socket stays open, sends one last message and nothing more. Lateness is

@@ -84,6 +84,7 @@ static void sending(void) {
     options.frame_max = 5000;
     options.queue_bytes = 10000;
     options.send_timeout_ms = 50;
+    options.close_timeout_ms = 1500;
     int fds[2];
     MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
     IS(peerbeat_link_attach_fd(fds[0], &options, &near), PEERBEAT_OK);
@@ -100,7 +101,11 @@ static void sending(void) {
     IS(peerbeat_link_set_heartbeat_time(near, 60000), PEERBEAT_OK);
     IS(peerbeat_link_set_heartbeat_time(near, 60000), PEERBEAT_OK);
     IS(peerbeat_link_set_heartbeat_time(near, 60001), PEERBEAT_E_NEXT_CONNECTION);
+    long long began = now_ms(); /* while the goodbye is stuck, nobody waits for it */
     IS(peerbeat_link_shutdown(near), PEERBEAT_OK);
+    IS(peerbeat_link_recv(near, buf, sizeof buf, &len, -1), PEERBEAT_E_DOWN);
+    IS(peerbeat_link_send(near, big, 10), PEERBEAT_E_DOWN);
+    MUST(now_ms() - began < 1000);
     peerbeat_state state = {.struct_size = sizeof state};
     do
         IS(peerbeat_link_state(near, &state), PEERBEAT_OK);
@@ -110,7 +115,7 @@ static void sending(void) {
     close(fds[1]);
 }
 
-static int own_thread_code;
+static int own_thread_code = PEERBEAT_E_PANIC;
 
 static void on_event(void *user_data, peerbeat_node *node, const peerbeat_event *event) {
     if (event->kind != PEERBEAT_EVENT_REFUSED)
@@ -119,7 +124,7 @@ static void on_event(void *user_data, peerbeat_node *node, const peerbeat_event 
     MUST(strcmp(event->reason_word, "unknown-peer") == 0 && event->silent_ms == -1);
     MUST(event->struct_size == sizeof *event);
     own_thread_code = peerbeat_node_free(node);
-    *(int *)user_data = 1;
+    __atomic_store_n((int *)user_data, 1, __ATOMIC_SEQ_CST);
 }
 
 static void refusing(void) {
@@ -139,10 +144,14 @@ static void refusing(void) {
     options.local_name = "nobody";
     IS(peerbeat_link_connect("127.0.0.1", port, &options, &link), PEERBEAT_E_REFUSED);
     MUST(last_error_has("not known here"));
+    for (int i = 0; i < 5000 && !__atomic_load_n(&refused, __ATOMIC_SEQ_CST); i++)
+        sleep_ms(1);
+    IS(own_thread_code, PEERBEAT_E_OWN_THREAD); /* and the node goes on */
+    IS(peerbeat_link_connect("127.0.0.1", port, &options, &link), PEERBEAT_E_REFUSED);
+    MUST(last_error_has("not known here"));
     IS(peerbeat_node_free(node), PEERBEAT_OK);
     peerbeat_config_free(config);
     MUST(refused);
-    IS(own_thread_code, PEERBEAT_E_OWN_THREAD);
 }
 
 static void *accept_one(void *listener) {

@@ -1,6 +1,8 @@
 /* Every function with NULL, with sizes that cannot be, and after the end; then nothing is written. */
 #include "must.h"
 
+#include <fcntl.h>
+
 #define INVALID PEERBEAT_E_INVALID
 
 static char untouched; /* an address that no function ever gives out */
@@ -282,6 +284,13 @@ static void walk_link(void) {
     IS(peerbeat_link_state(link, &state), INVALID);
     IS(peerbeat_link_stats(link, &stats), INVALID);
     walk_ended(link, far);
+
+    int fds[2]; /* on success the descriptor is not ours any more */
+    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+    IS(peerbeat_link_attach_fd(fds[0], &options, &link), PEERBEAT_OK);
+    MUST(fcntl(fds[0], F_GETFD) == -1);
+    IS(peerbeat_link_free(link), PEERBEAT_OK);
+    close(fds[1]);
 
     link_pair(&link, &far, &options); /* freed with a message borrowed, and never shut down */
     IS(peerbeat_link_send(far, "four", 4), PEERBEAT_OK);

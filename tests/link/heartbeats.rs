@@ -3,12 +3,12 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Cause, Event, Link};
+use peerbeat::link::{Cause, DownReason, Event, Link, Options, Stream};
 use peerbeat::liveness::Mode;
 use peerbeat::protocol::Native;
 
 use crate::mock::{DATA, Frame, HEARTBEAT, Mock, heartbeat, tcp_pair, timed_heartbeat};
-use crate::pipe::pipe;
+use crate::pipe::{Pipe, pipe};
 use crate::rig::{Rig, assert_soon, fill, ms, notes, options, wait_for};
 
 /// What was in force, what is now, and who caused it.
@@ -220,13 +220,13 @@ fn an_announcement_goes_out_at_the_next_edge_of_a_batch_under_way() {
     let mut taken = Vec::new();
     let mut piece = [0; 1];
     while taken.len() < 1234 {
-        peerbeat::link::Stream::read(&theirs, &mut piece).unwrap();
+        Stream::read(&theirs, &mut piece).unwrap();
         taken.push(piece[0]);
     }
-    peerbeat::link::Stream::write(&theirs, &heartbeat(5000)).unwrap();
+    Stream::write(&theirs, &heartbeat(5000)).unwrap();
     log.event(change);
     while taken.len() < 2000 {
-        peerbeat::link::Stream::read(&theirs, &mut piece).unwrap();
+        Stream::read(&theirs, &mut piece).unwrap();
         taken.push(piece[0]);
     }
     link.close();
@@ -274,6 +274,43 @@ fn an_announcement_overtakes_what_is_queued() {
     assert!(frames.len() < sent.len() - 100, "{} of {} frames", frames.len(), sent.len());
     // The write under way at the announcement may take more once the peer reads: one kernel buffer.
     assert!(before as u64 <= accepted + (7 << 20), "{before} bytes, {accepted} accepted");
+}
+
+#[test]
+fn an_announcement_has_its_turn_between_direct_writes() {
+    // PROTOCOL H1: a thread that writes nearly always must not keep the sender from its turn
+    let mut took = Duration::ZERO;
+    for _ in 0..8 {
+        let (ours, theirs) = pipe(1 << 24);
+        ours.slow_writes(ms(4));
+        let (notes, _log) = notes(|_, _| {});
+        let options = Options { queue_bytes: 50_000, ..options(60_000, 60_000) };
+        let link = Link::start(ours, Native::default(), &[], &options, notes).unwrap();
+        read_beat(&theirs, 60_000);
+        thread::sleep(ms(30));
+        let sender = link.clone();
+        let sends = thread::spawn(move || while sender.send(&[0; 20_000]).is_ok() {});
+        thread::sleep(ms(20));
+        let said = Instant::now();
+        Stream::write(&theirs, &heartbeat(5000)).unwrap();
+        read_beat(&theirs, 5000);
+        took += said.elapsed();
+        link.end(DownReason::Replaced, None);
+        sends.join().unwrap();
+    }
+    assert!(took < ms(1000), "8 announcements took {took:?}");
+}
+
+/// Reads until a heartbeat with this value.
+fn read_beat(stream: &Pipe, value_ms: u32) {
+    let mut bytes = vec![0; 1 << 20];
+    let value = value_ms.to_be_bytes();
+    loop {
+        let count = Stream::read(stream, &mut bytes).unwrap();
+        if bytes[..count].windows(9).any(|it| it[4] == HEARTBEAT && it[5..] == value) {
+            return;
+        }
+    }
 }
 
 #[test]

@@ -20,7 +20,21 @@ pub(crate) struct Pipe {
     hiccup: Mutex<Option<ErrorKind>>,
     calls: AtomicU64,
     slow_ms: AtomicU64,
+    faults: Mutex<Faults>,
     away: Mutex<Option<(Vec<u8>, Duration)>>,
+}
+
+/// How the waits of an end go wrong.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Faults {
+    /// A read whose time is up comes back so much later, once.
+    pub(crate) late_read: Duration,
+    /// Every read whose time is up comes back later by an eighth of it, as kernels may.
+    pub(crate) coarse_reads: bool,
+    /// Every write whose time is up comes back so much later, without another look.
+    pub(crate) late_writes: Duration,
+    /// A signal ends every read that has waited for a millisecond.
+    pub(crate) signals: bool,
 }
 
 #[derive(Debug)]
@@ -89,13 +103,18 @@ impl Pipe {
     fn new(reads: Arc<Half>, writes: Arc<Half>) -> Self {
         let timeouts = Mutex::new(Timeouts { read: Duration::MAX, write: Duration::MAX });
         let [calls, slow_ms] = [const { AtomicU64::new(0) }; 2];
-        let (hiccup, away) = (Mutex::new(None), Mutex::new(None));
-        Self { reads, writes, timeouts, hiccup, calls, slow_ms, away }
+        let (hiccup, away, faults) = (Mutex::new(None), Mutex::new(None), Mutex::default());
+        Self { reads, writes, timeouts, hiccup, calls, slow_ms, faults, away }
     }
 
     /// Every other write and read of this end does nothing and ends with this error kind.
     pub(crate) fn hiccup(&self, kind: ErrorKind) {
         *self.hiccup.lock().unwrap() = Some(kind);
+    }
+
+    /// Sets how the waits of this end go wrong.
+    pub(crate) fn fail(&self, faults: Faults) {
+        *self.faults.lock().unwrap() = faults;
     }
 
     fn stumble(&self) -> io::Result<()> {
@@ -142,12 +161,23 @@ impl Stream for Pipe {
         self.stumble()?;
         let timeout = self.timeouts.lock().unwrap().read;
         let is_ready = |state: &State| !state.bytes.is_empty() || state.finished || state.refused;
-        let mut state = self.reads.wait(timeout, is_ready).inspect_err(|_| {
+        let faults = *self.faults.lock().unwrap();
+        let signal = Duration::from_millis(1);
+        let patience = if faults.signals { timeout.min(signal) } else { timeout };
+        let ready = self.reads.wait(patience, is_ready);
+        if ready.is_err() {
             if let Some((bytes, by)) = self.away.lock().unwrap().take() {
                 self.reads.lock().bytes.extend(bytes);
                 thread::sleep(by);
             }
-        })?;
+            self.faults.lock().unwrap().late_read = Duration::ZERO;
+            let eighth = if faults.coarse_reads { timeout / 8 } else { Duration::ZERO };
+            thread::sleep(faults.late_read + eighth);
+        }
+        let mut state = match ready {
+            Err(_) if faults.signals => return Err(ErrorKind::Interrupted.into()),
+            ready => ready?,
+        };
         let count = buffer.len().min(state.bytes.len());
         for (place, byte) in buffer.iter_mut().zip(state.bytes.drain(..count)) {
             *place = byte;
@@ -163,7 +193,11 @@ impl Stream for Pipe {
         let timeout = self.timeouts.lock().unwrap().write;
         let is_ready =
             |state: &State| state.bytes.len() < state.capacity || state.finished || state.refused;
-        let mut state = self.writes.wait(timeout, is_ready)?;
+        let ready = self.writes.wait(timeout, is_ready);
+        if ready.is_err() {
+            thread::sleep(self.faults.lock().unwrap().late_writes);
+        }
+        let mut state = ready?;
         if state.finished || state.refused {
             return Err(ErrorKind::BrokenPipe.into());
         }

@@ -89,9 +89,14 @@ impl Log {
         })
     }
 
+    /// All that was told so far.
+    pub(crate) fn so_far(&self) -> Vec<Told> {
+        self.0.try_iter().map(|(_, told)| told).collect()
+    }
+
     /// The events that were told so far.
     pub(crate) fn events(&self) -> Vec<Event> {
-        let told = self.0.try_iter().filter_map(|(_, told)| match told {
+        let told = self.so_far().into_iter().filter_map(|told| match told {
             Told::Event(event) => Some(event),
             _ => None,
         });

@@ -141,6 +141,7 @@ enum Hear {
     Waited(Duration),
     /// A smaller limit of our own, in so long.
     Lower(Duration, Duration),
+    Slack(Duration),
 }
 
 fn some_hear() -> impl Strategy<Value = Hear> {
@@ -154,6 +155,7 @@ fn some_hear() -> impl Strategy<Value = Hear> {
         2 => pause.clone().prop_map(Hear::Waited),
         1 => ((0u64..8_000_000).prop_map(Duration::from_micros), pause)
             .prop_map(|(value, wait)| Hear::Lower(value, wait)),
+        1 => (0u64..4000).prop_map(|slack| Hear::Slack(ms(slack))),
     ]
 }
 
@@ -168,14 +170,33 @@ struct Receiver {
     beats: Vec<Time>,
     /// Smaller limits of our own: when asked for, the value, from when on.
     lowered: Vec<(Time, Duration, Time)>,
-    /// When a stall ended, and where the verdict stood then.
-    stalls: Vec<(Time, Time)>,
+    /// The slack that this silence began with, and those that were set in it.
+    slacks: Vec<Duration>,
+    /// When a stall ended, where the verdict stood then, and the slack.
+    stalls: Vec<(Time, Time, Duration)>,
     lates: Vec<Time>,
     clamps: usize,
     floods: usize,
 }
 
 impl Receiver {
+    fn new(settings: Settings) -> Self {
+        let starts = settings.given.map_or(settings.heartbeat_time, |given| given.expect);
+        Self {
+            settings,
+            bytes: vec![],
+            held: vec![],
+            values: starts.and_then(travels).into_iter().collect(),
+            beats: vec![],
+            lowered: vec![],
+            slacks: vec![settings.slack],
+            stalls: vec![],
+            lates: vec![],
+            clamps: 0,
+            floods: 0,
+        }
+    }
+
     fn in_force(&self, now: Time) -> Option<Duration> {
         let mut values = self.values.clone();
         let mut waiting: Option<(Duration, Time)> = None;
@@ -192,6 +213,11 @@ impl Receiver {
         values.into_iter().min()
     }
 
+    /// Never less than this silence began with.
+    fn slack(&self) -> Duration {
+        self.slacks.iter().copied().max().unwrap_or_default()
+    }
+
     fn last_byte(&self) -> Time {
         self.bytes.last().copied().unwrap_or(Time::ZERO)
     }
@@ -205,16 +231,15 @@ impl Receiver {
     fn silent_at(&self, now: Time) -> Time {
         let Some(in_force) = self.in_force(now) else { return Time::NEVER };
         // Of the stalls of this silence, the first one that had something to grant.
-        let slack = self.settings.slack;
-        let in_silence = self.stalls.iter().filter(|(at, _)| *at >= self.last_byte());
-        let mut granted = in_silence.filter(|(at, verdict)| *at + slack > *verdict);
-        let grace = granted.next().map_or(Time::ZERO, |(at, _)| *at + slack);
-        (self.counted_from() + in_force + slack).max(grace)
+        let in_silence = self.stalls.iter().filter(|(at, ..)| *at >= self.last_byte());
+        let mut granted = in_silence.filter(|(at, verdict, slack)| *at + *slack > *verdict);
+        let grace = granted.next().map_or(Time::ZERO, |(at, _, slack)| *at + *slack);
+        (self.counted_from() + in_force + self.slack()).max(grace)
     }
 
     fn late_at(&self, now: Time) -> Time {
         let Some(in_force) = self.in_force(now) else { return Time::NEVER };
-        self.counted_from() + in_force + self.settings.slack / 2
+        self.counted_from() + in_force + self.slack() / 2
     }
 
     fn is_late_said(&self) -> bool {
@@ -233,7 +258,7 @@ fn check_poll(watch: &mut Watch, model: &mut Receiver, now: Time) -> Result<Time
         Verdict::Silent { silence: told, limit } => {
             prop_assert!(now >= model.silent_at(now), "{:?} is early", now);
             prop_assert!(silence >= limit, "dead before its limit");
-            prop_assert_eq!(Some(limit), model.in_force(now).map(|v| v + model.settings.slack));
+            prop_assert_eq!(Some(limit), model.in_force(now).map(|v| v + model.slack()));
             prop_assert_eq!(told, silence);
             Ok(Time::NEVER)
         }
@@ -355,19 +380,7 @@ proptest! {
         steps in vec(some_hear(), 1..60),
     ) {
         let mut watch = Watch::new(&settings, Time::ZERO);
-        let starts = settings.given.map_or(settings.heartbeat_time, |given| given.expect);
-        let mut model = Receiver {
-            settings,
-            bytes: vec![],
-            held: vec![],
-            values: starts.and_then(travels).into_iter().collect(),
-            beats: vec![],
-            lowered: vec![],
-            stalls: vec![],
-            lates: vec![],
-            clamps: 0,
-            floods: 0,
-        };
+        let mut model = Receiver::new(settings);
         let mut now = Time::ZERO;
         let mut next = check_poll(&mut watch, &mut model, now)?;
         for step in steps {
@@ -385,6 +398,7 @@ proptest! {
                     model.bytes.push(now);
                     // What belonged to the old silence is over, also where it ended this instant.
                     model.stalls.clear();
+                    model.slacks.drain(..model.slacks.len() - 1);
                     model.held.clear();
                     model.lates.clear();
                 }
@@ -396,13 +410,17 @@ proptest! {
                 }
                 Hear::Waited(late) => {
                     let until = now - late;
-                    let tolerance = (settings.slack / 2).max(ms(250));
+                    let tolerance = (model.slack() / 2).max(ms(250));
                     let expected = Some(now.since(until)).filter(|late| *late > tolerance);
                     let stands = model.silent_at(now);
                     prop_assert_eq!(watch.handle_waited(until, now), expected);
                     if expected.is_some() {
-                        model.stalls.push((now, stands));
+                        model.stalls.push((now, stands, model.slack()));
                     }
+                }
+                Hear::Slack(slack) => {
+                    watch.set_slack(slack);
+                    model.slacks.push(slack);
                 }
                 Hear::Lower(value, wait) => {
                     watch.lower_from(value, now + wait);

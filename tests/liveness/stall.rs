@@ -101,6 +101,9 @@ fn a_stall_just_before_the_limit_moves_the_verdict_one_nanosecond_at_least() {
     // Back exactly one slack before the limit: nothing to grant.
     assert!(watch.handle_waited(at(3000), at(5000)).is_some());
     assert_eq!(watch.silent_at(), at(7000));
+    // And nothing used up.
+    assert!(watch.handle_waited(at(6000), at(9000)).is_some());
+    assert_eq!(watch.silent_at(), at(11_000));
     let mut watch = self::watch();
     assert!(watch.handle_waited(at(3000), at(5000) + NS).is_some());
     assert_eq!(watch.silent_at(), at(7000) + NS);

@@ -300,7 +300,9 @@ fn larger_equal_and_zero_limits_of_our_own_change_nothing() {
 
 #[test]
 fn of_two_smaller_limits_that_wait_the_smaller_stays() {
-    for (first, second) in [((2000, 10), (1000, 20)), ((1000, 20), (2000, 10))] {
+    // Also where the same one is asked for again.
+    let pairs = [((2000, 10), (1000, 20)), ((1000, 20), (2000, 10)), ((1000, 20), (1000, 30))];
+    for (first, second) in pairs {
         let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
         for (value, from) in [first, second] {
             watch.lower_from(ms(value), at(from));

@@ -12,6 +12,7 @@ mod both_dial;
 mod dialling;
 mod handlers;
 mod meeting;
+mod reload;
 mod replacing;
 mod stopping;
 mod strangers;

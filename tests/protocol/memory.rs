@@ -68,17 +68,68 @@ fn a_large_frame_gives_its_memory_back_to_small_traffic() {
 }
 
 #[test]
+fn a_grown_buffer_is_kept_for_64_rounds_of_small_traffic_and_not_65() {
+    let mut decoder = decoder();
+    receive(&mut decoder, &frame(3, &vec![7; 100_000]));
+    let grown = decoder.capacity();
+    assert_eq!(grown, 2 * USUAL);
+    for round in 1..=64 {
+        receive(&mut decoder, &frame(3, b"tick"));
+        assert_eq!(decoder.capacity(), grown, "round {round}");
+    }
+    receive(&mut decoder, &frame(3, b"tick"));
+    assert_eq!(decoder.capacity(), USUAL);
+}
+
+#[test]
+fn whole_frames_that_fill_the_buffer_exactly_do_not_make_it_larger() {
+    let mut decoder = decoder();
+    let frames = frame(3, &[7; 59]).repeat(1024);
+    assert_eq!(frames.len(), USUAL);
+    for _ in 0..10 {
+        assert_eq!(receive(&mut decoder, &frames), 1024);
+        assert!(decoder.spare().len() <= USUAL);
+        assert_eq!(decoder.capacity(), USUAL);
+    }
+}
+
+#[test]
+fn what_is_held_moves_to_the_front_only_when_less_than_half_is_free() {
+    for (filled, moves) in [(100, false), (2048, false), (2049, true), (4000, true)] {
+        let mut decoder = decoder();
+        let mut bytes = frame(3, &vec![7; filled - 15]);
+        bytes.extend_from_slice(&frame(3, &[8; 100])[..10]);
+        assert_eq!((receive(&mut decoder, &bytes), bytes.len()), (1, filled));
+        let free = if moves { SMALL - 10 } else { SMALL - filled };
+        assert_eq!(decoder.spare().len(), free, "{filled} of {SMALL} filled");
+        assert_eq!(decoder.pending(), &bytes[filled - 10..]);
+    }
+}
+
+#[test]
 fn part_of_a_frame_survives_the_shrinking() {
     let mut decoder = decoder();
     receive(&mut decoder, &frame(3, &vec![7; 1 << 20]));
     let last = frame(3, &vec![8; USUAL]);
-    receive(&mut decoder, &last[..USUAL]);
+    receive(&mut decoder, &last[..USUAL - 1]);
     for _ in 0..100 {
         assert!(!decoder.spare().is_empty());
     }
-    assert_eq!(decoder.capacity(), 2 * USUAL);
-    assert_eq!(decoder.pending(), &last[..USUAL]);
-    assert_eq!(receive(&mut decoder, &last[USUAL..]), 1);
+    assert_eq!(decoder.capacity(), USUAL);
+    assert_eq!(decoder.pending(), &last[..USUAL - 1]);
+    assert_eq!(receive(&mut decoder, &last[USUAL - 1..]), 1);
+}
+
+#[test]
+fn a_buffer_that_holds_as_much_as_the_usual_one_is_not_shrunk_to_grow_again() {
+    let mut decoder = decoder();
+    receive(&mut decoder, &frame(3, &vec![7; 1 << 20]));
+    let grown = decoder.capacity();
+    receive(&mut decoder, &frame(3, &vec![8; USUAL])[..USUAL]);
+    for _ in 0..100 {
+        assert!(!decoder.spare().is_empty());
+        assert_eq!(decoder.capacity(), grown);
+    }
 }
 
 #[test]

@@ -64,6 +64,8 @@ pub(crate) struct RunOptions {
     /// `None` = nothing is sent.
     pub(crate) send_every: Option<Duration>,
     pub(crate) send_size: usize,
+    /// `None` = no numbers are printed.
+    pub(crate) stats_every: Option<Duration>,
     pub(crate) echo: bool,
     pub(crate) show_data: bool,
 }
@@ -169,7 +171,8 @@ impl<I: Iterator<Item = OsString>> Words<I> {
                 "--echo" => run.echo = self.flag(&name, value)?,
                 "--show-data" => run.show_data = self.flag(&name, value)?,
                 "--duration" => run.duration = Some(self.seconds(&name, value, DURATION)?),
-                "--send-every" => run.send_every = Some(self.seconds(&name, value, SEND_EVERY)?),
+                "--send-every" => run.send_every = Some(self.seconds(&name, value, EVERY)?),
+                "--stats-every" => run.stats_every = Some(self.seconds(&name, value, EVERY)?),
                 "--send-size" => send_size = Some(self.size(&name, value)?),
                 _ if self.reading(&mut run.reading, &name, &value)? => {}
                 _ => return Err(self.unknown(&name, RUN_OPTIONS)),
@@ -337,13 +340,13 @@ fn parse_seconds(text: &str) -> Option<Duration> {
 }
 
 const RUN_OPTIONS: &str = "--app-name, --define, --json, --duration, --send-every, --send-size, \
-                           --echo, --show-data, --help";
+                           --stats-every, --echo, --show-data, --help";
 const CHECK_OPTIONS: &str = "--app-name, --define, --json, --strict, --help";
 const APP_NAME: &str = "a name";
 const DEFINE: &str = "NAME=VALUE";
 const DURATION: (Duration, Duration, &str) =
     (Duration::ZERO, Duration::from_secs(1_000_000_000), "seconds, 0 to 1000000000");
-const SEND_EVERY: (Duration, Duration, &str) =
+const EVERY: (Duration, Duration, &str) =
     (Duration::from_millis(1), Duration::from_secs(86_400), "seconds, 0.001 to 86400");
 const SEND_SIZE_DEFAULT: usize = 64;
 /// A frame holds its type byte besides.

@@ -44,6 +44,8 @@ everything that happens to its peers.
   --duration S         ends in order after S seconds (0 to 1000000000, fractions allowed)
   --send-every S       sends a message to every connected peer each S seconds (0.001 to 86400)
   --send-size N        bytes of such a message (0 to 16777215, default 64)
+  --stats-every S      prints the numbers of every peer each S seconds (0.001 to 86400): what
+                       went over its links, how late it and we were, round trips, ends by reason
   --echo               sends every message back to the peer it came from
   --show-data          prints a line for every message that arrives
 

@@ -1,10 +1,11 @@
 //! `run`: the node of a configuration file, and a line for everything that happens to its peers.
 //!
-//! The node's threads print; this thread only sends where asked to and waits for the end. A line is
-//! flushed at once, and stamped while the output is held, so that lines are in the order of their
-//! times. Messages that could not be sent or echoed are counted and told at the end.
+//! The node's threads print; this thread only sends and counts where asked to, and waits for the
+//! end. A line is flushed at once, and stamped while the output is held, so that lines are in the
+//! order of their times. Messages that could not be sent or echoed are counted and told at the end.
 
 mod line;
+mod numbers;
 mod record;
 
 use std::io;
@@ -80,7 +81,7 @@ impl Run {
     }
 
     fn drive(&self, node: &Node) -> ExitCode {
-        self.send_until_the_end(node);
+        self.tick_until_the_end(node);
         node.shutdown();
         node.join();
         self.sent.report("--send-every", "not sent");
@@ -89,26 +90,32 @@ impl Run {
         output::exit_code(written, ExitCode::SUCCESS)
     }
 
-    /// Sends every `--send-every` until `--duration` is over or the output is closed.
-    fn send_until_the_end(&self, node: &Node) {
+    /// Sends every `--send-every` and counts every `--stats-every`, until `--duration` is over or
+    /// the output is closed.
+    fn tick_until_the_end(&self, node: &Node) {
         let start = Instant::now();
         let end = self.options.duration.and_then(|duration| start.checked_add(duration));
-        let every = self.options.send_every;
-        let mut next = every.and_then(|every| start.checked_add(every));
+        let mut sends = Ticks::new(self.options.send_every, start);
+        let mut stats = Ticks::new(self.options.stats_every, start);
         let mut output = self.lock();
         while output.is_ok() {
             let now = Instant::now();
             if end.is_some_and(|end| now >= end) {
                 return;
             }
-            if let (Some(every), true) = (every, next.is_some_and(|next| now >= next)) {
+            let (sends_now, counts_now) = (sends.take(now), stats.take(now));
+            if sends_now || counts_now {
                 drop(output);
-                self.send(node);
-                next = next_tick(next, every);
+                if sends_now {
+                    self.send(node);
+                }
+                if counts_now {
+                    self.say_stats(node);
+                }
                 output = self.lock();
                 continue;
             }
-            let until = [end, next].into_iter().flatten().min();
+            let until = [end, sends.next, stats.next].into_iter().flatten().min();
             output = self.wait(output, until);
         }
     }
@@ -118,6 +125,20 @@ impl Run {
         let payload = payload(self.sent.tried(), self.options.send_size);
         for peer in node.peers().iter().filter(|peer| peer.is_up()) {
             self.sent.count(&peer.try_send(&payload));
+        }
+    }
+
+    /// Prints the numbers of every peer.
+    fn say_stats(&self, node: &Node) {
+        for peer in node.peers() {
+            let (stats, explained) = (peer.stats(), peer.explain());
+            self.say(|at| match self.options.json {
+                true => numbers::record(at, peer.name(), &stats, explained.as_ref()),
+                false => {
+                    let text = numbers::line(&stats, explained.as_ref());
+                    line::of(at, self.width, Some(peer.name()), &text)
+                }
+            });
         }
     }
 
@@ -227,13 +248,28 @@ fn payload(number: u64, size: usize) -> Vec<u8> {
     payload
 }
 
-/// The tick after `last`; where it is past already (we were stopped), one interval from now: no
-/// burst makes up for what was missed.
-fn next_tick(last: Option<Instant>, every: Duration) -> Option<Instant> {
-    let now = Instant::now();
-    last.and_then(|last| last.checked_add(every))
-        .filter(|next| *next > now)
-        .or_else(|| now.checked_add(every))
+/// What comes again and again, where it was asked for.
+struct Ticks {
+    every: Option<Duration>,
+    next: Option<Instant>,
+}
+
+impl Ticks {
+    fn new(every: Option<Duration>, start: Instant) -> Self {
+        Self { every, next: every.and_then(|every| start.checked_add(every)) }
+    }
+
+    /// Whether a tick is due. The next one comes an interval after this one was due; where that is
+    /// past already (we were stopped), one interval from now: no burst makes up for what was
+    /// missed.
+    fn take(&mut self, now: Instant) -> bool {
+        let (Some(every), Some(due)) = (self.every, self.next.filter(|due| now >= *due)) else {
+            return false;
+        };
+        let next = due.checked_add(every).filter(|next| *next > now);
+        self.next = next.or_else(|| now.checked_add(every));
+        true
+    }
 }
 
 /// Names longer than this are shown whole and only spoil the columns.

@@ -1,5 +1,5 @@
 //! Idle links, a heartbeat a second each way, N in one process and their other ends in a second
-//! (row 9): peerbeat, tokio and libzmq.
+//!: peerbeat, tokio and libzmq.
 //!
 //! *tokio*: a runtime of two threads, a task a link that reads, beats and keeps a deadline.
 //! *libzmq*: one ROUTER with N connections, heartbeats every second; it does not say how many it

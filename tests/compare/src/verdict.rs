@@ -1,4 +1,4 @@
-//! How late each one tells of a silent peer (row 7).
+//! How late each one tells of a silent peer.
 //!
 //! peerbeat and tokio (a timer around a read) talk to a socket that sends one last message and
 //! stays open. libzmq talks to a real libzmq through a cable of ours that is cut: from then on

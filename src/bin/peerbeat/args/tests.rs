@@ -19,7 +19,7 @@ fn run_options(line: &str) -> RunOptions {
 fn options_stand_anywhere_and_take_both_forms() {
     let options = run_options(
         "run --json --duration=1.5 a.conf --define A=b=c --define=D= --app-name x \
-         --send-every 0.25 --send-size 0 --echo --show-data",
+         --send-every 0.25 --stats-every 60 --send-size 0 --echo --show-data",
     );
     let expected = RunOptions {
         file: "a.conf".into(),
@@ -30,6 +30,7 @@ fn options_stand_anywhere_and_take_both_forms() {
         json: true,
         duration: Some(Duration::from_millis(1500)),
         send_every: Some(Duration::from_millis(250)),
+        stats_every: Some(Duration::from_secs(60)),
         send_size: 0,
         echo: true,
         show_data: true,

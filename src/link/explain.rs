@@ -1,0 +1,301 @@
+//! Why the values of a link are what they are, and whether they fit what was measured.
+//!
+//! For a person who has to decide about a heartbeat-time or a slack. Nothing here changes anything.
+//! The advice follows from the numbers beside it, and says where there are too few of them.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{Link, Spread, Stats, Stream};
+use crate::protocol::Framing;
+
+/// The values in force, why, what was measured, and what to make of it. Displays as lines of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// What this side was configured with, or given to send by; `None` = it asks for nothing.
+    pub configured: Option<Duration>,
+    /// What the program set on the living link, the last time that it was smaller.
+    pub set: Option<Duration>,
+    /// What the peer last asked for, as it came.
+    pub received: Option<Duration>,
+    /// What we send by.
+    pub in_force: Option<Duration>,
+    /// Where the value in force comes from.
+    pub source: Source,
+    /// What the peer's silence is measured against: the value in force, but for the time after a
+    /// change for which the peer is still held to the old one, and for values that were given.
+    pub expected: Option<Duration>,
+    /// The slack.
+    pub slack: Duration,
+    /// What silence may reach: `expected` + `slack`; `None` = there is no limit.
+    pub limit: Option<Duration>,
+    /// How late the peer was.
+    pub peer_lateness: Spread,
+    /// How late we were.
+    pub own_lateness: Spread,
+    /// The longest silence of the peer's.
+    pub largest_silence: Duration,
+    /// How often we ourselves were stopped, and for how long at the most.
+    pub stalls: (u64, Duration),
+    /// The smallest slack that would have killed nobody so far: the greatest lateness of the peer's
+    /// (with one value in force all the time, its largest silence minus that) and a margin of a
+    /// quarter, at least 50 ms. `None` where nothing was measured.
+    pub smallest_slack: Option<Duration>,
+    /// What to make of it, the most urgent first; never empty.
+    pub advice: Vec<Advice>,
+}
+
+/// Where a heartbeat-time in force comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Source {
+    /// Nobody has asked for one.
+    Nobody,
+    /// This side was configured with it.
+    Configured,
+    /// The peer asked for it, and for less than this side (H2).
+    Peer,
+    /// The program set it on the living link.
+    Set,
+    /// The handshake of a foreign protocol settled it.
+    Given,
+}
+
+/// One thing to know or to do. Displays as a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Advice {
+    /// Without a heartbeat-time on either side a peer that is gone is never noticed.
+    NoLimit,
+    /// We ourselves were stopped or starved.
+    OwnStalls {
+        /// How often.
+        count: u64,
+        /// For how long, at the most.
+        longest: Duration,
+    },
+    /// The slack is smaller than what would have been needed with a margin.
+    MoreSlack {
+        /// What it should be at least.
+        least: Duration,
+    },
+    /// Our own heartbeats were late enough to matter to a peer with a slack like ours.
+    OwnLate {
+        /// How late, at the most.
+        max: Duration,
+    },
+    /// The peer, or the network between, is late.
+    PeerLate {
+        /// 999 of 1000 were no later.
+        p999: Duration,
+    },
+    /// The slack could be smaller, and a peer that is gone be noticed sooner.
+    LessSlack {
+        /// What would do.
+        enough: Duration,
+        /// The limit that this makes.
+        limit: Duration,
+    },
+    /// Too little was measured to say how much slack is needed.
+    TooFew {
+        /// How many silences were measured.
+        count: u64,
+    },
+    /// The values fit what was measured.
+    Fits,
+}
+
+impl<S: Stream, F: Framing> Link<S, F> {
+    /// Says which values are in force and why, and whether they fit what was measured so far.
+    pub fn explain(&self) -> Explanation {
+        let stats = self.stats();
+        let shared = self.shared();
+        let settings = &shared.options.liveness;
+        let state = shared.lock();
+        let now = shared.clock.now();
+        let in_force = state.pulse.in_force();
+        let set = state.lowering.as_ref().map(|lowering| lowering.value);
+        let configured = settings.given.map_or(settings.heartbeat_time, |given| given.send);
+        let configured = configured.filter(|value| !value.is_zero());
+        let expected = match settings.given {
+            Some(given) => given.expect.filter(|value| !value.is_zero()),
+            None => state.judged_by(&shared.options, now),
+        };
+        let millis = |value: Option<Duration>| value.map(|value| value.as_millis());
+        let source = match in_force {
+            _ if settings.given.is_some() => Source::Given,
+            None => Source::Nobody,
+            value if millis(value) == millis(configured) => Source::Configured,
+            value if value == set => Source::Set,
+            Some(_) => Source::Peer,
+        };
+        let mut explanation = Explanation {
+            configured,
+            set,
+            received: state.received,
+            in_force,
+            source,
+            expected,
+            slack: state.slack,
+            limit: expected.map(|value| value.saturating_add(state.slack)),
+            peer_lateness: stats.peer_lateness,
+            own_lateness: stats.own_lateness,
+            largest_silence: stats.largest_silence,
+            stalls: (stats.stalls, stats.longest_stall),
+            smallest_slack: smallest_slack(&stats.peer_lateness),
+            advice: Vec::new(),
+        };
+        drop(state);
+        explanation.advice = advise(&explanation, &stats);
+        explanation
+    }
+}
+
+/// What would have been needed, and a margin.
+fn smallest_slack(lateness: &Spread) -> Option<Duration> {
+    let margin = (lateness.max / 4).max(MARGIN_LEAST);
+    (lateness.count > 0).then(|| lateness.max.saturating_add(margin))
+}
+
+fn advise(explained: &Explanation, stats: &Stats) -> Vec<Advice> {
+    let Explanation { slack, peer_lateness, own_lateness, .. } = explained;
+    let mut advice = Vec::new();
+    let Some(expected) = explained.expected else { return vec![Advice::NoLimit] };
+    if stats.stalls > 0 {
+        advice.push(Advice::OwnStalls { count: stats.stalls, longest: stats.longest_stall });
+    }
+    if let Some(least) = explained.smallest_slack.filter(|least| slack < least) {
+        advice.push(Advice::MoreSlack { least });
+    }
+    if stats.own_late > 0 {
+        advice.push(Advice::OwnLate { max: own_lateness.max });
+    }
+    if peer_lateness.p999 > *slack / 2 {
+        advice.push(Advice::PeerLate { p999: peer_lateness.p999 });
+    }
+    if peer_lateness.count < ENOUGH {
+        advice.push(Advice::TooFew { count: peer_lateness.count });
+    } else if let Some(smallest) = explained.smallest_slack {
+        // Under a tenth of the heartbeat-time a slack is called too small when a file is read.
+        let enough = smallest.max(expected / 10);
+        if *slack > enough.saturating_mul(4) {
+            advice.push(Advice::LessSlack { enough, limit: expected.saturating_add(enough) });
+        }
+    }
+    if advice.is_empty() {
+        advice.push(Advice::Fits);
+    }
+    advice
+}
+
+impl Source {
+    /// The source in one stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::Configured => "configured",
+            Self::Peer => "peer",
+            Self::Set => "set",
+            Self::Given => "given",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nobody => "nobody has asked for one",
+            Self::Configured => "configured here",
+            Self::Peer => "the peer asked for it",
+            Self::Set => "set here while the link was up",
+            Self::Given => "settled by the handshake",
+        })
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoLimit => f.write_str(
+                "no heartbeat-time is in force: a peer that is gone is never noticed; set one on \
+                 either side",
+            ),
+            Self::OwnStalls { count, longest } => write!(
+                f,
+                "this process was stopped or starved {count} times, for up to {longest:.1?}: look \
+                 at this machine before the peer"
+            ),
+            Self::MoreSlack { least } => write!(
+                f,
+                "the slack is small for what was measured: set at least {least:.1?}, or find out \
+                 why the peer or the network is late"
+            ),
+            Self::OwnLate { max } => write!(
+                f,
+                "our own heartbeats went out up to {max:.1?} late: this machine is busy, or the \
+                 peer does not read; a peer with less slack than that calls us dead"
+            ),
+            Self::PeerLate { p999 } => write!(
+                f,
+                "the peer is late: 1 of 1000 silences passed its heartbeat-time by {p999:.1?}, \
+                 over half the slack; its machine is busy, or the network is slow"
+            ),
+            Self::LessSlack { enough, limit } => write!(
+                f,
+                "the slack could be {enough:.1?}: nobody would have been cut off so far, and a \
+                 peer that is gone be noticed after {limit:.1?}"
+            ),
+            Self::TooFew { count } => write!(
+                f,
+                "only {count} silences of half a heartbeat-time or longer were measured, too few to \
+                 say how much slack is needed; ask again after {ENOUGH}"
+            ),
+            Self::Fits => f.write_str("heartbeat-time and slack fit what was measured"),
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = |value: Option<Duration>| match value {
+            Some(value) => format!("{value:?}"),
+            None => "none".to_owned(),
+        };
+        writeln!(f, "heartbeat-time {}: {}", show(self.in_force), self.source)?;
+        write!(f, "  configured {}", show(self.configured))?;
+        if let Some(set) = self.set {
+            write!(f, ", set {set:?}")?;
+        }
+        writeln!(f, ", the peer asked for {}", show(self.received))?;
+        match (self.limit, self.expected) {
+            (Some(limit), Some(expected)) => {
+                writeln!(f, "limit {limit:?} = {expected:?} + slack {:?}", self.slack)?;
+            }
+            _ => writeln!(f, "no limit; slack {:?}", self.slack)?,
+        }
+        for (who, late) in [("the peer was", &self.peer_lateness), ("we were", &self.own_lateness)]
+        {
+            let Spread { count, p50, p999, max, .. } = late;
+            writeln!(
+                f,
+                "{who} late by {p50:.1?} (p50), {p999:.1?} (p99.9), {max:.1?} (max) of {count}"
+            )?;
+        }
+        writeln!(
+            f,
+            "longest silence {:.1?}; smallest slack that would have done {}",
+            self.largest_silence,
+            self.smallest_slack.map_or("unknown".to_owned(), |slack| format!("{slack:.1?}"))
+        )?;
+        for advice in &self.advice {
+            writeln!(f, "advice: {advice}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Silences from which on a small slack is advised.
+const ENOUGH: u64 = 100;
+/// The least margin over what was needed: a scheduler's hiccup.
+const MARGIN_LEAST: Duration = Duration::from_millis(50);

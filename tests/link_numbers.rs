@@ -1,0 +1,221 @@
+//! The slack of a living link, its numbers and what it makes of them, over real sockets.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use peerbeat::link::{Advice, Faults, HeartbeatChange, Link, Options, Source, Stats};
+use peerbeat::liveness::Settings;
+use peerbeat::protocol::Native;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn streams() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (near, listener.accept().unwrap().0)
+}
+
+fn start_with(stream: TcpStream, time: Option<u64>, slack: u64, faults: Option<Faults>) -> Link {
+    let liveness = Settings {
+        heartbeat_time: time.map(ms),
+        slack: ms(slack),
+        heartbeat_time_min: ms(10),
+        ..Settings::default()
+    };
+    let options = Options { liveness, faults, ..Options::default() };
+    Link::start(stream, Native::default(), b"", &options, |_: &Link, _: &[u8]| ()).unwrap()
+}
+
+fn start(stream: TcpStream, time: Option<u64>, slack: u64) -> Link {
+    start_with(stream, time, slack, None)
+}
+
+/// Waits until the numbers are so.
+#[track_caller]
+fn wait(link: &Link, is: impl Fn(&Stats) -> bool) -> Stats {
+    let began = Instant::now();
+    loop {
+        let stats = link.stats();
+        if is(&stats) {
+            return stats;
+        }
+        assert!(began.elapsed() < PATIENCE, "{stats:?}");
+        sleep(ms(5));
+    }
+}
+
+// lesson 8
+#[test]
+fn a_greater_slack_saves_a_silent_peer_at_once() {
+    let (near, far) = streams();
+    let link = start(near, Some(300), 300);
+    let began = Instant::now();
+    sleep(ms(450));
+    if link.set_slack(ms(1500)).is_err() {
+        return; // This machine slept through it.
+    }
+    assert_eq!(link.slack(), ms(1500));
+    let down = link.wait_down(PATIENCE).unwrap();
+    assert_eq!(down.reason.word(), "silent");
+    assert_eq!((down.slack, down.limit), (ms(1500), Some(ms(1800))));
+    assert!(down.silence >= ms(1800) && began.elapsed() >= ms(1795), "{down:?}");
+    drop(far);
+}
+
+// lesson 8
+#[test]
+fn a_smaller_slack_spares_the_silence_under_way_and_judges_the_next() {
+    let (near, mut far) = streams();
+    let link = start(near, Some(300), 1500);
+    let began = Instant::now();
+    sleep(ms(600));
+    link.set_slack(ms(200)).unwrap();
+    sleep(ms(300));
+    // By the new slack it would have been dead for 0.4 s. This byte begins the next silence.
+    assert!(link.is_up());
+    far.write_all(&[0, 0, 0, 1, 3]).unwrap();
+    let heard = began.elapsed();
+    let down = link.wait_down(PATIENCE).unwrap();
+    assert_eq!((down.reason.word(), down.slack), ("silent", ms(200)));
+    assert_eq!(down.limit, Some(ms(500)));
+    assert!(down.silence >= ms(500) && down.silence < ms(1500), "{down:?}");
+    assert!(heard >= ms(900));
+    assert!(link.set_slack(ms(1)).is_err());
+}
+
+// lesson 8
+#[test]
+fn a_stuck_write_is_not_judged_by_a_slack_that_was_lowered_meanwhile() {
+    let (near, mut far) = streams();
+    let faults = Faults::default();
+    let link = start_with(near, Some(400), 1600, Some(faults.clone()));
+    let beats = std::thread::spawn(move || {
+        // It beats and reads nothing.
+        while far.write_all(&[0, 0, 0, 5, 2, 0, 0, 1, 144]).is_ok() {
+            sleep(ms(100));
+        }
+    });
+    sleep(ms(100));
+    faults.stall_writer(true);
+    let began = Instant::now();
+    link.send(b"stuck").unwrap();
+    sleep(ms(700));
+    link.set_slack(ms(50)).unwrap();
+    let down = link.wait_down(PATIENCE).unwrap();
+    assert_eq!(down.reason.word(), "write-stalled");
+    assert!(began.elapsed() >= ms(2000), "killed after {:?}", began.elapsed());
+    beats.join().unwrap();
+}
+
+#[test]
+fn an_idle_link_measures_beats_lateness_and_round_trips() {
+    let (near, far) = streams();
+    let (link, peer) = (start(near, Some(40), 5000), start(far, Some(40), 5000));
+    let stats = wait(&link, |stats| stats.peer_lateness.count >= 10 && stats.round_trips.count > 3);
+    assert!(stats.heartbeats_sent >= 5 && stats.heartbeats_received >= 10, "{stats:?}");
+    assert!(stats.own_lateness.count >= 5, "{stats:?}");
+    assert!(stats.largest_silence >= ms(40), "{stats:?}");
+    assert!(stats.round_trip.is_some() && stats.round_trip_min <= stats.round_trip, "{stats:?}");
+    assert!(stats.round_trips.max < PATIENCE && stats.up >= ms(400), "{stats:?}");
+    assert_eq!((stats.heartbeats_suppressed, stats.queued_messages, stats.queued_bytes), (0, 0, 0));
+    link.close();
+    let ended = peer.wait_down(PATIENCE).map(|_| peer.stats()).unwrap();
+    assert_eq!(ended.up, peer.stats().up, "the clock of an ended link stands");
+}
+
+#[test]
+fn data_makes_heartbeats_needless_and_they_are_counted() {
+    let (near, far) = streams();
+    let (link, peer) = (start(near, Some(100), 5000), start(far, Some(100), 5000));
+    let began = Instant::now();
+    while began.elapsed() < ms(1000) {
+        link.send(b"tick").unwrap();
+        sleep(ms(5));
+    }
+    let stats = link.stats();
+    let due = stats.heartbeats_suppressed + stats.heartbeats_sent;
+    assert!(stats.heartbeats_suppressed >= 1 && due <= 12, "{stats:?}");
+    // The peer was idle: what it did not send nobody made needless.
+    assert_eq!(peer.stats().heartbeats_suppressed, 0);
+}
+
+// lesson 56
+#[test]
+fn a_late_sender_can_prove_its_own_lateness_and_the_receiver_that_the_peer_was_late() {
+    let (near, far) = streams();
+    let faults = Faults::default();
+    let late = start_with(near, Some(100), 900, Some(faults.clone()));
+    let other = start(far, None, 60_000);
+    wait(&late, |stats| stats.own_lateness.count >= 1);
+    faults.hold_heartbeats(true);
+    sleep(ms(700));
+    faults.hold_heartbeats(false);
+    let stats = wait(&late, |stats| stats.own_late >= 1);
+    assert!(stats.own_lateness.max > ms(450), "{stats:?}");
+    assert!(late.explain().advice.iter().any(|advice| matches!(advice, Advice::OwnLate { .. })));
+    let seen = wait(&other, |stats| stats.peer_lateness.max > ms(450));
+    assert!(seen.largest_silence >= ms(550), "{seen:?}");
+
+    let explained = other.explain();
+    assert_eq!(explained.source, Source::Peer);
+    let least = explained.smallest_slack.unwrap();
+    assert!(least > seen.peer_lateness.max, "{explained:?}");
+    // A slack that the measured silence would have passed is called small.
+    other.set_slack(ms(100)).unwrap();
+    let advice = other.explain().advice;
+    assert!(advice.iter().any(|advice| matches!(advice, Advice::MoreSlack { .. })), "{advice:?}");
+}
+
+#[test]
+fn a_value_in_force_is_explained_by_who_asked_for_it() {
+    let (near, far) = streams();
+    let (link, peer) = (start(near, Some(5000), 2000), start(far, Some(3000), 2000));
+    wait(&link, |stats| stats.heartbeats_received >= 1);
+    wait(&peer, |stats| stats.heartbeats_received >= 1);
+    let explained = link.explain();
+    assert_eq!((explained.source, explained.configured), (Source::Peer, Some(ms(5000))));
+    assert_eq!((explained.in_force, explained.received), (Some(ms(3000)), Some(ms(3000))));
+    assert_eq!((explained.slack, explained.limit), (ms(2000), Some(ms(5000))));
+    assert!(matches!(explained.advice[..], [Advice::TooFew { .. }]), "{explained:?}");
+    assert_eq!(peer.explain().source, Source::Configured);
+    assert_eq!(link.set_heartbeat_time(ms(1000)), Ok(HeartbeatChange::InForce));
+    let explained = link.explain();
+    assert_eq!((explained.source, explained.in_force), (Source::Set, Some(ms(1000))));
+    assert_eq!(explained.limit, Some(ms(5000)), "the peer is still held to the old one");
+    let text = explained.to_string();
+    assert!(text.starts_with("heartbeat-time 1s: set here while the link was up\n"), "{text}");
+    assert!(text.contains("limit 5s = 3s + slack 2s\n"), "{text}");
+}
+
+#[test]
+fn nobody_asked_is_said_with_what_to_do() {
+    let (near, mut far) = streams();
+    let link = start(near, None, 2000);
+    let explained = link.explain();
+    assert_eq!((explained.source, explained.limit), (Source::Nobody, None));
+    assert_eq!(explained.advice, [Advice::NoLimit]);
+    assert!(explained.to_string().contains("advice: no heartbeat-time is in force"));
+    link.close();
+    let _goodbye = far.read_to_end(&mut Vec::new());
+}
+
+#[test]
+fn a_slack_far_above_what_was_needed_is_called_needless() {
+    let (near, far) = streams();
+    let (link, _peer) = (start(near, Some(10), 60_000), start(far, Some(10), 60_000));
+    wait(&link, |stats| stats.peer_lateness.count >= 100);
+    let explained = link.explain();
+    let Some(Advice::LessSlack { enough, limit }) = explained.advice.last() else {
+        panic!("{explained:?}")
+    };
+    assert!(*enough >= ms(50) && *enough < ms(15_000), "{explained:?}");
+    assert_eq!(*limit, ms(10) + *enough);
+}
