@@ -54,4 +54,5 @@ pub use options::{Options, SendError};
 pub use reader::Reader;
 pub use stats::Stats;
 pub use stream::Stream;
+pub(crate) use stream::{is_timeout, step};
 pub use vitals::Vitals;

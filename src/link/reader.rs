@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use super::clock::micros;
 use super::handle::{Handler, Link};
-use super::sender::{LARGE, LAST_STRETCH, LOOK, QUIET};
+use super::sender::{LARGE, LOOK, QUIET};
 use super::shared::LINGER;
-use super::stream::is_timeout;
+use super::stream::{LAST_STRETCH, is_timeout, step};
 use super::{Cause, Down, DownReason, Event, Stream};
 use crate::liveness::{Time, Verdict, Watch};
 use crate::protocol::{
@@ -127,7 +127,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     fn read<H: Handler<S, F>>(&mut self, stream: &S, handler: &mut H, next: Time) {
         // Without a limit nothing but this look tells us of one that the program sets.
         let farthest = if self.watch.limit().is_none() { UNLIMITED } else { QUIET };
-        self.set_timeout(stream, step(next.since(self.now)).min(farthest));
+        self.set_timeout(stream, step(next.since(self.now)).clamp(LOOK, farthest));
         let until = self.now + self.timeout;
         let silent_at = self.watch.silent_at();
         let close = S::CAN_PEEK && silent_at.since(self.now) <= LAST_STRETCH;
@@ -410,12 +410,6 @@ impl<S: Stream, F: Framing> Drop for Reader<S, F> {
             self.finish();
         }
     }
-}
-
-/// How long to wait of what is left: the kernel rounds a long timeout up by as much as an eighth.
-fn step(left: Duration) -> Duration {
-    let step = if left <= LAST_STRETCH { left } else { left / 8 * 7 };
-    step.clamp(LOOK, QUIET)
 }
 
 /// The round trip that an echoed heartbeat shows; `None` where the peer has echoed none yet, or

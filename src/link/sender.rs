@@ -21,7 +21,7 @@ use super::clock::micros;
 use super::faults;
 use super::flight::Flight;
 use super::shared::{Farewell, LINGER, Shared, State, shut};
-use super::stream::is_timeout;
+use super::stream::{is_timeout, step};
 use super::{DownReason, Faults, Stream};
 use crate::liveness::{Beat, Time};
 use crate::protocol::{Framing, Heartbeat, Timing};
@@ -246,8 +246,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         let stalled_at = self.flight.pending_since + limit;
         if now < stalled_at {
             let left = stalled_at.since(now);
-            let step = if left <= LAST_STRETCH { left } else { left / 8 * 7 };
-            self.set_patience(step.min((limit / 8).max(PATIENCE)).min(PATIENCE_MAX));
+            self.set_patience(step(left).min((limit / 8).max(PATIENCE)).min(PATIENCE_MAX));
             return state;
         }
         // Where the wait ended late the kernel says that the time was up without another look.
@@ -369,8 +368,6 @@ const PATIENCE_MAX: Duration = Duration::from_millis(50);
 pub(super) const LOOK: Duration = Duration::from_millis(1);
 /// A wait that ends so much later than it should was not ended by the kernel's ticks alone.
 const LATE: Duration = Duration::from_millis(16);
-/// Shorter waits are made in one go; longer ones in steps, as the kernel rounds long timeouts.
-pub(super) const LAST_STRETCH: Duration = Duration::from_millis(64);
 /// How often the sender looks in on a hot link: the longest that the end of a stream waits.
 const LOOK_IN: Duration = Duration::from_micros(100);
 /// Buffers above this size are given back ...

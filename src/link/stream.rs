@@ -213,3 +213,12 @@ pub(crate) fn is_timeout(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
     matches!(kind, WouldBlock | TimedOut | Interrupted)
 }
+
+/// How long to wait of what is `left`: the kernel rounds a long timeout up by as much as an eighth,
+/// so long ones are made in steps, and the last stretch in one go (lesson 38).
+pub(crate) fn step(left: Duration) -> Duration {
+    if left <= LAST_STRETCH { left } else { left / 8 * 7 }
+}
+
+/// What is waited for in one go.
+pub(super) const LAST_STRETCH: Duration = Duration::from_millis(64);

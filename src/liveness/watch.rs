@@ -133,7 +133,9 @@ impl Watch {
         heard
     }
 
-    /// Records that a wait that should have ended at `until` ended at `now` and brought nothing.
+    /// Records that a wait that should have ended at `until` ended at `now`; told before the bytes
+    /// that it brought, if any.
+    ///
     /// Where that is later than [`Settings::stall_tolerance`] allows we were stopped ourselves: the
     /// peer gets one more slack, once a silence, and the lateness is returned to be reported.
     pub fn handle_waited(&mut self, until: Time, now: Time) -> Option<Duration> {

@@ -205,10 +205,12 @@ impl Guest {
         if let Some(code) = reason.bye_code() {
             handshake::refuse(&self.stream, code, &detail);
         }
-        let addr = self.addr;
-        // Over before it is told: a slow handler must not keep others from shaking hands.
-        drop(self);
+        let Self { stream, addr, handshake, .. } = self;
+        drop(stream);
+        // Its place stays taken while it is told: with a handler that hangs, a flood of strangers
+        // would otherwise leave a thread each.
         shared.report(entry.as_ref(), &Event::Refused { addr, name, reason, detail });
+        drop(handshake);
     }
 
     fn go_up(self, shared: &Arc<Shared>, entry: &Arc<Entry>, turn: Turn<'_>, greeting: Greeting) {

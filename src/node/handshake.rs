@@ -48,6 +48,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::link::{is_timeout, step};
 use crate::protocol::{Bye, ByeCode, Decoded, Frame, Framing, Hello, Native, ProtocolError};
 
 /// What the other side said of itself, and the bytes that came behind it.
@@ -239,7 +240,7 @@ pub(super) fn is_abandoned(stream: &TcpStream) -> bool {
     let seen = stream.peek(&mut [0]);
     let gone = match seen {
         Ok(count) => count == 0,
-        Err(e) => !is_timeout(&e),
+        Err(e) => !is_timeout(e.kind()),
     };
     stream.set_nonblocking(false).is_err() || gone
 }
@@ -316,7 +317,7 @@ fn read_some(
     loop {
         let timed = stream.set_read_timeout(Some(wait_until(deadline)));
         match stream.read(buffer) {
-            Err(e) if is_timeout(&e) => timed?,
+            Err(e) if is_timeout(e.kind()) => timed?,
             Err(e) => return Err(HandshakeError::Io(e)),
             Ok(count) => return Ok(count),
         }
@@ -336,29 +337,20 @@ fn write_whole(
         match stream.write(bytes) {
             Ok(0) => return Err(HandshakeError::Io(io::ErrorKind::WriteZero.into())),
             Ok(count) => bytes = &bytes[count..],
-            Err(e) if is_timeout(&e) && Instant::now() >= deadline => {
+            Err(e) if is_timeout(e.kind()) && Instant::now() >= deadline => {
                 return Err(HandshakeError::TimedOut);
             }
-            Err(e) if is_timeout(&e) => {}
+            Err(e) if is_timeout(e.kind()) => {}
             Err(e) => return Err(HandshakeError::Io(e)),
         }
     }
     Ok(())
 }
 
-/// A socket timeout on the way to `deadline`: never zero, which would mean "for ever", and 7/8 of
-/// what is left while that is long, because the kernel makes long ones an eighth longer (lesson
-/// 38).
+/// A socket timeout on the way to `deadline`: never zero, which would mean "for ever".
 fn wait_until(deadline: Instant) -> Duration {
     let left = deadline.saturating_duration_since(Instant::now());
-    let step = if left > Duration::from_millis(64) { left / 8 * 7 } else { left };
-    step.max(Duration::from_millis(1))
-}
-
-/// The kind differs per system (lesson 37).
-fn is_timeout(error: &io::Error) -> bool {
-    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-    matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
+    step(left).max(Duration::from_millis(1))
 }
 
 /// The greatest frame of a handshake: a HELLO of this version has at most 523 bytes, a later one
