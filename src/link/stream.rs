@@ -169,13 +169,13 @@ impl Stream for TcpStream {
     const CAN_PEEK: bool = true;
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Read::read(&mut &*self, buffer)
+        Read::read(&mut &*self, buffer).map_err(given_up)
     }
 
     // One contiguous write: `writev` raises SIGPIPE in a C host, `send` as std calls it does not
     // (lesson 50).
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Write::write(&mut &*self, bytes)
+        Write::write(&mut &*self, bytes).map_err(given_up)
     }
 
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
@@ -191,19 +191,31 @@ impl Stream for TcpStream {
     }
 
     fn wait_readable(&self) -> io::Result<()> {
-        self.peek(&mut [0]).map(drop)
+        self.peek(&mut [0]).map(drop).map_err(given_up)
     }
 
     // The flag is shared with every clone, so a write or read of ours that begins in this moment
     // may come back with `WouldBlock` early: both take that as "look at the clock again".
     fn is_readable(&self) -> io::Result<bool> {
         self.set_nonblocking(true)?;
-        let seen = self.peek(&mut [0]);
+        let seen = self.peek(&mut [0]).map_err(given_up);
         self.set_nonblocking(false)?;
         match seen {
             Err(e) if is_timeout(e.kind()) => Ok(false),
             _ => Ok(true),
         }
+    }
+}
+
+/// Tells a connection that the kernel has given up from a wait whose time was up. On Unix the latter
+/// is `WouldBlock`; `TimedOut` means that nothing was acknowledged for as long as the kernel tries,
+/// and is said once, after which the socket only says that it has ended.
+fn given_up(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::TimedOut if cfg!(unix) => {
+            io::Error::new(io::ErrorKind::ConnectionAborted, error)
+        }
+        _ => error,
     }
 }
 

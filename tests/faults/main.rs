@@ -1,0 +1,29 @@
+//! Faults that a process cannot make for itself: frozen processes, dropped packets, busy cores.
+//!
+//! A test runs this binary again as a process in a role ([`child`]), or as root of a network of its
+//! own ([`network`]), and says so loudly where the machine does not allow it. Never early is
+//! asserted to the nanosecond, not late only loosely; how late it really is says the ignored test
+//! `lateness`, which prints a table:
+//!
+//! ```text
+//! cargo test --release --test faults lateness -- --ignored --nocapture
+//! ```
+#![cfg(target_os = "linux")]
+// A test that cannot go on says so by panicking; clippy allows that only inside `#[test]`
+// functions, and most of what is here are their helpers.
+#![allow(clippy::unwrap_used)]
+
+mod child;
+mod network;
+
+#[path = "../link/mock.rs"]
+#[expect(dead_code, reason = "the link's tests use all of it")]
+mod mock;
+#[path = "../link/rig.rs"]
+#[expect(dead_code, reason = "the link's tests use all of it")]
+mod rig;
+
+mod busy;
+mod drops;
+mod freeze;
+mod lateness;
