@@ -84,7 +84,12 @@ impl Mock {
     /// Two ends of a connection over the loopback: the link's, and the mock.
     pub(crate) fn pair() -> (TcpStream, Self) {
         let (ours, theirs) = tcp_pair();
-        (ours, Self { stream: theirs, held: Vec::new(), start: 0 })
+        (ours, Self::over(theirs))
+    }
+
+    /// The mock at this end of a connection.
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        Self { stream, held: Vec::new(), start: 0 }
     }
 
     /// Writes, and returns an instant from before: the link read no byte of it earlier.
