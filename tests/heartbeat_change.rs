@@ -77,6 +77,7 @@ fn read_beat(stream: &mut TcpStream) -> u32 {
     u32::from_be_bytes(frame[5..9].try_into().unwrap())
 }
 
+// lessons 5, 8
 #[test]
 fn a_smaller_value_reaches_both_ends_at_once_and_is_told_once() {
     let (near, far) = streams();

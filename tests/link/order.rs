@@ -75,7 +75,8 @@ fn sizes(threads: usize, each: usize) -> Vec<Vec<usize>> {
 
 #[test]
 fn frames_of_8_threads_stay_whole_and_in_order_between_heartbeats() {
-    // lesson 22
+    // lessons 22, 39: the sender is woken all the time, by messages and on its hot link by itself
+    // every 0.1 ms, and no heartbeat goes out early for it
     let mut options = options(20, 5000);
     options.liveness.mode = Mode::Always;
     options.queue_bytes = 200_000;
@@ -240,6 +241,7 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
+    // lesson 22
     #[test]
     fn any_threads_sizes_and_pauses_keep_frames_whole_and_heartbeats_apart(
         (sizes, pauses, always, queue_bytes) in a_run(),

@@ -74,7 +74,7 @@ fn our_own_sending_does_not_hide_the_peers_silence() {
 
 #[test]
 fn a_write_that_is_stuck_does_not_delay_the_verdict_on_silence() {
-    // lesson 20
+    // lessons 20, 52
     let rig = Rig::new(&options(100, 300));
     let last = rig.mock.say(&heartbeat(100));
     let link = rig.link.clone();

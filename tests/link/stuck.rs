@@ -140,6 +140,7 @@ fn a_value_heard_while_a_write_is_stuck_limits_it() {
     drop(beating);
 }
 
+// lesson 21: no write is fatal while the kernel takes anything at all
 #[test]
 fn a_few_bytes_taken_start_the_limit_anew() {
     let (ours, theirs) = pipe(10);

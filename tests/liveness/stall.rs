@@ -130,6 +130,29 @@ fn a_stall_after_the_handler_counts_from_the_handlers_end() {
     assert_eq!(watch.silent_at(), at(60_000));
 }
 
+// lesson 35
+#[test]
+fn after_a_suspend_the_peer_has_time_to_speak_whatever_the_clock_did() {
+    let night = ms(8 * 3_600_000);
+    // The clock went on, as on Windows: a stall of our own, and one slack for the peer to be heard.
+    let mut watch = watch();
+    let back = at(6000) + night;
+    assert_eq!(watch.handle_waited(at(6000), back), Some(night));
+    assert!(!is_silent(&mut watch, back + ms(2000) - NS));
+    watch.handle_received(back + ms(2000) - NS);
+    assert_eq!(watch.silent_at(), back + ms(9000) - NS);
+    // And where nothing comes, it is over after that slack.
+    let mut watch = self::watch();
+    assert!(watch.handle_waited(at(6000), back).is_some());
+    assert!(is_silent(&mut watch, back + ms(2000)));
+    // The clock stood, as on Linux and macOS: the night did not happen, and what was left of the
+    // limit is left.
+    let mut watch = self::watch();
+    assert_eq!(watch.handle_waited(at(6000), at(6000) + NS), None);
+    assert!(!is_silent(&mut watch, at(7000) - NS));
+    assert!(is_silent(&mut watch, at(7000)));
+}
+
 // lessons 32, 33
 #[test]
 fn the_handler_does_not_use_up_the_grace_of_a_stall() {

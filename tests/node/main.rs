@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod alive;
 mod both_dial;
 mod dialling;
 mod handlers;

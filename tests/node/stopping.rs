@@ -74,14 +74,7 @@ fn the_stop_does_not_wait_for_handshakes_and_says_goodbye() {
 #[test]
 fn the_stop_does_not_wait_for_a_blackholed_dial() {
     let (listener, port) = listener();
-    // Fill the queue of connections that nobody accepts; the next ones get no answer.
-    let target = listener.local_addr().unwrap();
-    let timeout = Duration::from_millis(200);
-    let mut waiting = Vec::new();
-    while let Ok(stream) = TcpStream::connect_timeout(&target, timeout) {
-        waiting.push(stream);
-        assert!(waiting.len() < 10_000, "the queue has no end");
-    }
+    let waiting = blackhole(&listener);
     let (node, book) = start(&format!(
         "datasrc-port auto
         datasrc-interface 127.0.0.1

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use peerbeat::node::{Node, Options, RefusedReason};
+use peerbeat::node::{Event, Node, Options, RefusedReason};
 
 use crate::common::*;
 
@@ -149,6 +149,65 @@ fn what_came_with_the_hello_belongs_to_the_link() {
     friend.say(&data(b"second")[7..]);
     book.wait_count("messages", 2, |seen| matches!(seen.what, What::Message(_)));
     book.assert_ordered();
+}
+
+// lesson 24: no beats before the link is established, on either side
+#[test]
+fn during_the_handshake_no_heartbeat_goes_out() {
+    let (listener, port) = listener();
+    let (node, _book) = start(&format!(
+        "datasrc-port auto
+        datasrc-interface 127.0.0.1
+        datasrc-heartbeat-time 0.1
+        peer-accept-wait-time 1
+        add-peer
+            remote-name friend
+        end-peer
+        add-peer
+            remote-name server
+            addr 127.0.0.1
+            port {port}
+            connect-timeout 1
+        end-peer"
+    ));
+    let mut silent = Mock::dial(addr(&node));
+    let mut dialled = Mock::accept(&listener);
+    dialled.expect_hello();
+    // Ten heartbeat-times later the goodbye is the first that the one hears, and the end the other.
+    let first = silent.frame().map(|(kind, payload)| (kind, payload[0]));
+    assert_eq!(first, Some((BYE, 5)));
+    let second = dialled.frame();
+    assert!(matches!(second, None | Some((BYE, _))), "{second:?}");
+}
+
+// lesson 24: early beats from the peer
+#[test]
+fn heartbeats_that_come_with_the_hello_are_taken_by_the_link() {
+    let (listener, port) = listener();
+    let text = TEXT.replace(
+        "add-peer",
+        &format!(
+            "add-peer\n remote-name server\n addr 127.0.0.1\n port {port}\n end-peer\n add-peer"
+        ),
+    );
+    let (node, book) = start(&text);
+    let early = |name| [hello(name, "", 0), heartbeat(30_000).repeat(3)].concat();
+    let mut dialled = Mock::accept(&listener);
+    dialled.expect_hello();
+    dialled.say(&early("server"));
+    let mut friend = Mock::dial(addr(&node));
+    friend.say(&early("friend"));
+    for peer in ["server", "friend"] {
+        book.wait_up(peer, 1);
+        book.wait_count("the value", 1, |seen| {
+            let to = |event: &Event| match event {
+                Event::HeartbeatTime { to, .. } => *to == Duration::from_secs(30),
+                _ => false,
+            };
+            seen.peer == peer && seen.event().is_some_and(to)
+        });
+    }
+    assert_eq!(book.count(|seen| seen.down().is_some() || seen.refused().is_some()), 0);
 }
 
 // lesson 24: the handshake has a deadline of its own

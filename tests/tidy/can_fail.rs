@@ -183,6 +183,16 @@ fn a_stranger_at_the_top_level_is_seen() {
 }
 
 #[test]
+fn a_sleep_in_a_test_of_the_core_is_seen() {
+    for path in ["tests/liveness.rs", "tests/liveness/x.rs", "tests/sim/x.rs", "src/sim/x.rs"] {
+        breaks(rules::no_sleep, path, "fn a() { thread::sleep(ms(1)) }");
+        breaks(rules::no_sleep, path, "fn a() { from.recv_timeout(ms(1)).ok(); }");
+        passes(rules::no_sleep, path, "// no sleep\nfn asleep() {}");
+    }
+    passes(rules::no_sleep, "tests/link/x.rs", "fn a() { thread::sleep(ms(1)) }");
+}
+
+#[test]
 fn a_reference_to_the_outside_is_seen() {
     breaks(rules::no_outside, "README.md", &["see ..", "shared/x"].join("/"));
     breaks(rules::no_outside, "src/x.rs", &["// as DESIGN", "md has it"].join("."));

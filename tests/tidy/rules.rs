@@ -86,6 +86,24 @@ pub(super) fn clocks(sources: &[Source]) -> Vec<String> {
     complain_of(sources.iter().filter(inside), bans, "no clock, thread or socket here")
 }
 
+/// Tests of what has no clock have no use for time that passes.
+pub(super) fn no_sleep(sources: &[Source]) -> Vec<String> {
+    let of_core = |source: &&Source| {
+        let path = source.path.strip_prefix("tests/").unwrap_or_default();
+        CLOCKLESS.iter().any(|room| path.starts_with(room)) || CLOCKLESS.contains(&source.room())
+    };
+    let mut complaints = Vec::new();
+    for source in sources.iter().filter(of_core) {
+        for word in ["sleep", "park_timeout", "recv_timeout", "wait_timeout"] {
+            for at in words(&source.code, word) {
+                let what = format!("{word}: a test of the core takes no time");
+                complaints.push(source.complain(source.line_of(at), &what));
+            }
+        }
+    }
+    complaints
+}
+
 pub(super) fn time_of_day(sources: &[Source]) -> Vec<String> {
     let bans = |named: &Named| named.holds(&["SystemTime"]) || named.holds(&["UNIX_EPOCH"]);
     let outside = sources.iter().filter(|source| source.room() != "bin");

@@ -1,0 +1,149 @@
+//! Streams whose timeouts and buffers are not what was asked for, and what the link makes of them.
+
+use std::io::{self, ErrorKind};
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use peerbeat::link::{DownReason, Link, Options, Stream};
+use peerbeat::protocol::Native;
+
+use crate::mock::{LONG, Mock, heartbeat};
+use crate::pipe::pipe;
+use crate::rig::{Log, assert_soon, ms, notes, options, wait_for};
+
+/// What the timed reads of a stream do with the timeout they were given.
+type Bend = fn(Duration) -> Duration;
+
+/// A socket that bends its read timeouts and notes what it is asked.
+struct Odd {
+    stream: TcpStream,
+    bend: Bend,
+    noted: Arc<Mutex<Noted>>,
+}
+
+#[derive(Debug, Default)]
+struct Noted {
+    timeouts: Vec<Duration>,
+    reads: usize,
+    writes: Vec<usize>,
+}
+
+impl Stream for Odd {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.noted.lock().unwrap().reads += 1;
+        Stream::read(&self.stream, buffer)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let written = Stream::write(&self.stream, bytes);
+        self.noted.lock().unwrap().writes.extend(written.as_ref().ok());
+        written
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.noted.lock().unwrap().timeouts.push(timeout);
+        if timeout.is_zero() {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        Stream::set_read_timeout(&self.stream, (self.bend)(timeout))
+    }
+
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        Stream::set_write_timeout(&self.stream, timeout)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        Stream::shutdown(&self.stream, how)
+    }
+}
+
+/// A link over such a socket, its mock and its notes.
+struct Bent {
+    link: Link<Odd>,
+    mock: Mock,
+    log: Log,
+    noted: Arc<Mutex<Noted>>,
+}
+
+fn bent(options: &Options, bend: Bend) -> Bent {
+    let (stream, mock) = Mock::pair();
+    let noted = Arc::<Mutex<Noted>>::default();
+    let (notes, log) = notes(|_, _| {});
+    let stream = Odd { stream, bend, noted: Arc::clone(&noted) };
+    let link = Link::start(stream, Native::default(), &[], options, notes).unwrap();
+    Bent { link, mock, log, noted }
+}
+
+// lessons 28, 38: a third of what was asked, what was asked, and more than any kernel adds to it
+#[test]
+fn timeouts_that_end_early_or_late_kill_nobody_early_and_do_not_spin() {
+    let bends: [Bend; 3] = [|asked| asked / 3, |asked| asked, |asked| asked * 9 / 8 + ms(40)];
+    for bend in bends {
+        let bent = bent(&options(100, 500), bend);
+        let last = bent.mock.say(&heartbeat(100));
+        let (at, down) = bent.log.down();
+        assert_eq!(down.reason, DownReason::Silent);
+        assert!(at - last >= ms(600), "died {:?} early", ms(600) - (at - last));
+        assert_soon(last + ms(600), at, "the verdict");
+        let noted = bent.noted.lock().unwrap();
+        assert!(noted.reads < 100, "{} reads for one silence", noted.reads);
+        assert!(noted.timeouts.iter().all(|timeout| *timeout <= ms(600)), "{noted:?}");
+    }
+}
+
+// lesson 38: rounded up, never to zero, which means for ever or an error
+#[test]
+fn no_timeout_is_ever_zero() {
+    let mut shortest = options(1, 0);
+    shortest.liveness.heartbeat_time_min = ms(1);
+    for _ in 0..20 {
+        let bent = bent(&shortest, |asked| asked);
+        assert_eq!(bent.log.down().1.reason, DownReason::Silent);
+        let noted = bent.noted.lock().unwrap();
+        assert!(noted.timeouts.iter().all(|timeout| !timeout.is_zero()), "{noted:?}");
+        assert!(noted.reads < 50, "{} reads in one millisecond", noted.reads);
+    }
+}
+
+// lesson 51
+#[test]
+fn head_and_body_leave_in_one_write() {
+    let mut bent = bent(&options(60_000, 60_000), |asked| asked);
+    bent.mock.frame();
+    for size in [0, 1, 100, 5000] {
+        thread::sleep(ms(20));
+        bent.link.send(&vec![7; size]).unwrap();
+        assert_eq!(bent.mock.frame().payload.len(), size);
+        wait_for("the note", || bent.noted.lock().unwrap().writes.last() == Some(&(size + 5)));
+    }
+    assert_eq!(bent.noted.lock().unwrap().writes.len(), 5, "the announcement and four messages");
+}
+
+// lessons 14, 28
+#[test]
+fn only_what_the_kernel_takes_moves_the_sending_clock() {
+    // The pipe takes ten bytes of the announcement; the rest is tried again and again.
+    let (ours, theirs) = pipe(10);
+    let (notes, _log) = notes(|_, _| {});
+    let link = Link::start(ours, Native::default(), &[], &options(60_000, 60_000), notes).unwrap();
+    wait_for("the first bytes", || link.stats().bytes_sent == 10);
+    let taken = Instant::now();
+    for _ in 0..30 {
+        // Neither attempts nor what is received.
+        Stream::write(&theirs, &heartbeat(60_000)).unwrap();
+        thread::sleep(ms(10));
+    }
+    wait_for("the peer's heartbeats", || link.stats().heartbeats_received == 30);
+    let age = link.vitals().last_sent_age;
+    assert!(age >= taken.elapsed() - ms(20) && age >= ms(250), "a byte left {age:?} ago");
+    assert!(link.vitals().silence < age, "{:?}", link.vitals());
+    // One more byte does.
+    let before = Instant::now();
+    assert_eq!(Stream::read(&theirs, &mut [0; 1]).unwrap(), 1);
+    wait_for("one byte more", || link.stats().bytes_sent == 11);
+    assert!(link.vitals().last_sent_age <= before.elapsed());
+    drop(theirs);
+    link.wait_down(LONG).expect("the pipe is gone");
+}
