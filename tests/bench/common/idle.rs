@@ -17,6 +17,8 @@ use super::proc::{self, Use};
 pub(crate) struct Figures {
     /// Context switches a heartbeat pair.
     pub(crate) switches: f64,
+    /// Those of them that were not voluntary: on a shared machine others cause them.
+    pub(crate) preempted: f64,
     /// CPU microseconds a heartbeat pair.
     pub(crate) cpu: f64,
     /// Resident KiB a link.
@@ -31,7 +33,14 @@ impl Figures {
     fn parse(line: &str) -> Self {
         let mut words = line.split_whitespace().map(|word| word.parse().unwrap_or(f64::NAN));
         let mut next = || words.next().unwrap_or(f64::NAN);
-        Self { switches: next(), cpu: next(), kib: next(), pairs: next(), deaths: next() }
+        Self {
+            switches: next(),
+            preempted: next(),
+            cpu: next(),
+            kib: next(),
+            pairs: next(),
+            deaths: next(),
+        }
     }
 }
 
@@ -104,8 +113,9 @@ pub(crate) fn report(
     let pairs = (beats() - beats_before) as f64 / 2.0;
     let used = Use::of_threads().since(&used);
     println!(
-        "{} {} {} {} {}",
+        "{} {} {} {} {} {}",
         used.switches as f64 / pairs,
+        used.preempted as f64 / pairs,
         used.cpu.as_nanos() as f64 / 1e3 / pairs,
         proc::resident_kib().saturating_sub(before_kib) as f64 / count as f64,
         pairs / elapsed / count as f64,

@@ -21,6 +21,8 @@ pub(crate) struct Use {
     pub(crate) cpu: Duration,
     /// Context switches, voluntary and not.
     pub(crate) switches: u64,
+    /// Those of them that were not voluntary: somebody else wanted the core.
+    pub(crate) preempted: u64,
     /// How many threads there are.
     pub(crate) threads: u64,
 }
@@ -37,7 +39,9 @@ impl Use {
             let nanos = stat.split_whitespace().next().and_then(number).unwrap_or(0);
             total.cpu += Duration::from_nanos(nanos);
             total.switches += field(&status, "voluntary_ctxt_switches:");
-            total.switches += field(&status, "nonvoluntary_ctxt_switches:");
+            let preempted = field(&status, "nonvoluntary_ctxt_switches:");
+            total.switches += preempted;
+            total.preempted += preempted;
             total.threads += 1;
         }
         total
@@ -48,6 +52,7 @@ impl Use {
         Self {
             cpu: self.cpu.saturating_sub(earlier.cpu),
             switches: self.switches.saturating_sub(earlier.switches),
+            preempted: self.preempted.saturating_sub(earlier.preempted),
             threads: self.threads,
         }
     }

@@ -187,8 +187,11 @@ fn lateness(args: &Args) -> Vec<Section> {
             let about = ("7", title.as_str(), "milliseconds", false, target);
             sections.push(section(about, &contenders, &results, |late| percentile(late, percent)));
         }
-        let early = results.iter().flatten().flatten().filter(|late| **late < 0.0).count();
-        assert_eq!(early, 0, "nobody is early");
+        for ((name, _), rounds) in contenders.iter().zip(&results) {
+            let early = rounds.iter().flatten().filter(|late| **late < 0.0).count();
+            println!("limit {seconds} s, {name}: {early} early");
+            assert!(early == 0 || *name != OURS, "a verdict came early");
+        }
     }
     sections
 }

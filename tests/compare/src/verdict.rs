@@ -26,7 +26,8 @@ pub(crate) type Lateness = Vec<f64>;
 
 /// When the last byte went to a side that waits, per link, and when the verdict came.
 struct Ends {
-    last: Vec<Instant>,
+    /// The instants before and after the write of that byte.
+    last: Vec<(Instant, Instant)>,
     told: mpsc::Sender<(usize, Instant)>,
     reports: mpsc::Receiver<(usize, Instant)>,
 }
@@ -40,10 +41,10 @@ impl Ends {
     fn lateness(self, limit: Duration) -> Lateness {
         let count = self.last.len();
         let late = self.reports.iter().take(count).map(|(which, at)| {
-            let due = self.last[which] + limit;
-            match at.checked_duration_since(due) {
-                Some(late) => late.as_secs_f64() * 1e3,
-                None => -((due - at).as_secs_f64() * 1e3),
+            let (before, after) = self.last[which];
+            match (before + limit).checked_duration_since(at) {
+                Some(early) => -early.as_secs_f64() * 1e3,
+                None => at.saturating_duration_since(after + limit).as_secs_f64() * 1e3,
             }
         });
         let mut late: Lateness = late.collect();
@@ -68,13 +69,16 @@ impl Handler for Reporter {
 pub(crate) fn peerbeat(limit: Duration, links: usize) -> Lateness {
     let mut ends = Ends::new();
     let mut peers = Vec::new();
-    let options = ours::options(limit / 3, limit - limit / 3);
+    // In whole milliseconds, as a heartbeat-time travels.
+    let heartbeat_time = Duration::from_millis(limit.as_millis() as u64 / 3);
+    let options = ours::options(heartbeat_time, limit - heartbeat_time);
     for which in 0..links {
         let (near, mut peer) = pair();
         let reporter = Reporter { which, told: ends.told.clone() };
         Link::start(near, Native::default(), &[], &options, reporter).expect("a link starts");
+        let before = Instant::now();
         peer.write_all(b"\x00\x00\x00\x01\x03").expect("a fresh socket takes a few bytes");
-        ends.last.push(Instant::now());
+        ends.last.push((before, Instant::now()));
         peers.push(peer);
         thread::sleep(SPREAD / links as u32);
     }
@@ -96,8 +100,9 @@ pub(crate) fn tokio(limit: Duration, links: usize) -> Lateness {
             let _main_waits = told.send((which, Instant::now()));
             near
         });
+        let before = Instant::now();
         peer.write_all(b"\x00\x00\x00\x01\x03").expect("a fresh socket takes a few bytes");
-        ends.last.push(Instant::now());
+        ends.last.push((before, Instant::now()));
         peers.push(peer);
         thread::sleep(SPREAD / links as u32);
     }
@@ -143,7 +148,7 @@ struct Cable {
     address: String,
     cut: Arc<AtomicBool>,
     /// When a byte last went to the side that dialled.
-    last: Arc<Mutex<Instant>>,
+    last: Arc<Mutex<(Instant, Instant)>>,
 }
 
 impl Cable {
@@ -152,7 +157,7 @@ impl Cable {
         let address = listener.local_addr().expect("a bound listener has an address");
         let to = to.trim_start_matches("tcp://").to_owned();
         let cut = Arc::new(AtomicBool::new(false));
-        let last = Arc::new(Mutex::new(Instant::now()));
+        let last = Arc::new(Mutex::new(never()));
         let cable =
             Self { address: format!("tcp://{address}"), cut: cut.clone(), last: last.clone() };
         thread::spawn(move || {
@@ -163,7 +168,7 @@ impl Cable {
             }
             let clone = |stream: &TcpStream| stream.try_clone().expect("a descriptor is left");
             let (near_reads, far_reads) = (clone(&near), clone(&far));
-            let away = Arc::new(Mutex::new(Instant::now()));
+            let away = Arc::new(Mutex::new(never()));
             let cut_too = cut.clone();
             thread::spawn(move || pass(near_reads, far, &cut_too, &away));
             pass(far_reads, near, &cut, &last);
@@ -172,22 +177,33 @@ impl Cable {
     }
 
     /// Cuts, and returns when the last byte went through.
-    fn cut(&self) -> Instant {
+    fn cut(&self) -> (Instant, Instant) {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         self.cut.store(true, Ordering::SeqCst);
         *last
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, cut: &AtomicBool, last: &Mutex<Instant>) {
+/// What stands where no byte has gone yet.
+fn never() -> (Instant, Instant) {
+    (Instant::now(), Instant::now())
+}
+
+fn pass(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    cut: &AtomicBool,
+    last: &Mutex<(Instant, Instant)>,
+) {
     let mut buffer = [0; 4096];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if !cut.load(Ordering::SeqCst) {
+            let before = Instant::now();
             if to.write_all(&buffer[..count]).is_err() {
                 return;
             }
-            *last = Instant::now();
+            *last = (before, Instant::now());
         }
     }
 }
