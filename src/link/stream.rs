@@ -207,9 +207,9 @@ impl Stream for TcpStream {
     }
 }
 
-/// Tells a connection that the kernel has given up from a wait whose time was up. On Unix the latter
-/// is `WouldBlock`; `TimedOut` means that nothing was acknowledged for as long as the kernel tries,
-/// and is said once, after which the socket only says that it has ended.
+/// Tells a connection that the kernel has given up from a wait whose time was up. On Unix the
+/// latter is `WouldBlock`; `TimedOut` means that nothing was acknowledged for as long as the kernel
+/// tries, and is said once, after which the socket only says that it has ended.
 fn given_up(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::TimedOut if cfg!(unix) => {

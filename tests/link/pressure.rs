@@ -8,7 +8,7 @@ use peerbeat::link::{Link, Options, SendError};
 use peerbeat::protocol::Native;
 
 use crate::mock::{DATA, Got, LONG, Mock, frame, tcp_pair};
-use crate::rig::{Rig, Told, fill, ms, notes, numbered, options};
+use crate::rig::{Rig, Told, fill_for, ms, notes, numbered, options};
 
 fn small_queue() -> Options {
     Options { queue_bytes: 100_000, ..options(60_000, 60_000) }
@@ -24,7 +24,7 @@ fn expect(mock: &mut Mock, sent: &[Vec<u8>]) {
 #[test]
 fn a_full_queue_says_full_and_takes_nothing() {
     let mut rig = Rig::new(&small_queue());
-    let sent = fill(&rig.link, 10_000);
+    let sent = fill_for(&rig.link, 10_000, ms(400));
     let stats = rig.link.stats();
     assert!(stats.queued_bytes <= 100_000 + 10_005, "{stats:?}");
     assert!(stats.queued_bytes > 80_000, "{stats:?}");
@@ -38,7 +38,7 @@ fn a_full_queue_says_full_and_takes_nothing() {
 #[test]
 fn send_waits_for_room_up_to_its_timeout() {
     let mut rig = Rig::new(&small_queue());
-    let mut sent = fill(&rig.link, 10_000);
+    let mut sent = fill_for(&rig.link, 10_000, ms(400));
     let began = Instant::now();
     assert_eq!(rig.link.send_timeout(&[1; 50_000], ms(200)), Err(SendError::TimedOut));
     assert!(began.elapsed() >= ms(200));
@@ -60,7 +60,7 @@ fn a_message_larger_than_the_queue_is_taken_only_while_nothing_waits() {
     let large = vec![1; 300_000];
     rig.link.try_send(&large).unwrap();
     assert!(rig.mock.no_heartbeat().payload == large);
-    let sent = fill(&rig.link, 10_000);
+    let sent = fill_for(&rig.link, 10_000, ms(400));
     assert_eq!(rig.link.try_send(&large), Err(SendError::Full));
     expect(&mut rig.mock, &sent);
     rig.link.send(&large).unwrap();
@@ -105,7 +105,7 @@ fn on_the_readers_own_thread_nothing_waits_for_room() {
 fn a_closing_link_wakes_those_who_wait_for_room() {
     // lesson 45
     let rig = Rig::new(&small_queue());
-    fill(&rig.link, 10_000);
+    fill_for(&rig.link, 10_000, ms(400));
     let waiting: Vec<_> = (0..4)
         .map(|_| {
             let link = rig.link.clone();

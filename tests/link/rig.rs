@@ -195,12 +195,23 @@ pub(crate) fn assert_soon(began: Instant, at: Instant, what: &str) {
 /// Fills the kernel and the queue until there is no room; returns the messages taken, each of
 /// `size` bytes that name its place.
 pub(crate) fn fill<S: Stream>(link: &Link<S>, size: usize) -> Vec<Vec<u8>> {
+    fill_for(link, size, Duration::ZERO)
+}
+
+/// Fills like [`fill`], until nothing has been taken for `quiet`: the kernel finds more room by and
+/// by while a peer does not read.
+pub(crate) fn fill_for<S: Stream>(link: &Link<S>, size: usize, quiet: Duration) -> Vec<Vec<u8>> {
     let mut taken = Vec::new();
+    let mut last = Instant::now();
     loop {
         let message = numbered(taken.len(), size);
         match link.try_send(&message) {
-            Ok(()) => taken.push(message),
-            Err(peerbeat::link::SendError::Full) => return taken,
+            Ok(()) => {
+                taken.push(message);
+                last = Instant::now();
+            }
+            Err(peerbeat::link::SendError::Full) if last.elapsed() >= quiet => return taken,
+            Err(peerbeat::link::SendError::Full) => thread::sleep(Duration::from_millis(5)),
             Err(e) => panic!("{e}"),
         }
     }
