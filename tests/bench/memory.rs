@@ -1,7 +1,7 @@
 //! Allocations a message and memory after load, seen by a counting allocator.
 //!
 //! Both ends run in this process, so none counted in steady state means none on either side. Each
-//! part warms up first: buffers may grow then. The last part floods a link and tells what it holds;
+//! part fills the queue to its bound first: buffers may grow then. The last part floods a link and tells what it holds;
 //! with `--long` it goes on to tell, for a minute of quiet, how that returns. `--quick` counts
 //! fewer messages.
 
@@ -50,8 +50,8 @@ fn main() {
     let args = Args::parse();
     println!("# Memory");
     let noise = proc::Noise::start();
-    heading("Allocations in steady state, both ends (target: none a message)");
-    let mut table = Table::new(["work", "messages", "allocations", "of sizes"]);
+    heading("Allocations in steady state, both ends (target: none but for heartbeats)");
+    let mut table = Table::new(["work", "messages", "heartbeats", "allocations", "of sizes"]);
     let many = args.scaled(2_000_000);
     one_way(&mut table, "64 B, as fast as it goes", 64, many, Pace::None);
     one_way(&mut table, "64 B, 1 every ms", 64, args.scaled(1000), Pace::Bursts(1));
@@ -66,30 +66,60 @@ fn main() {
     noise.report();
 }
 
-/// What is counted between two instants.
+/// What is counted between two instants. Counting itself allocates nothing.
 struct Count {
     allocations: u64,
-    sizes: Vec<u64>,
+    sizes: [u64; 40],
+    heartbeats: u64,
 }
 
 impl Count {
-    fn start() -> Self {
-        let sizes = SIZES.iter().map(|count| count.load(Ordering::Relaxed)).collect();
-        Self { allocations: ALLOCATIONS.load(Ordering::Relaxed), sizes }
+    /// From now on; `heartbeats` of both ends are allowed for apart.
+    fn start(heartbeats: u64) -> Self {
+        let sizes = std::array::from_fn(|class| SIZES[class].load(Ordering::Relaxed));
+        Self { allocations: ALLOCATIONS.load(Ordering::Relaxed), sizes, heartbeats }
     }
 
     /// Adds a row for what was allocated since the start.
-    fn report(self, table: &mut Table, work: &str, messages: u64) {
-        let count = ALLOCATIONS.load(Ordering::Relaxed) - self.allocations;
-        let now: Vec<u64> = SIZES.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+    fn report(self, table: &mut Table, work: &str, messages: u64, heartbeats: u64) {
+        let now = Self::start(heartbeats);
+        let count = now.allocations - self.allocations;
         let mut sizes = Vec::new();
-        for (class, (after, before)) in now.iter().zip(&self.sizes).enumerate() {
-            if after > before && count > 0 {
+        for (class, (after, before)) in now.sizes.iter().zip(&self.sizes).enumerate() {
+            if after > before {
                 sizes.push(format!("{} of {}..{} B", after - before, 1 << class, 2 << class));
             }
         }
-        table.row([work.to_owned(), messages.to_string(), count.to_string(), sizes.join(", ")]);
+        table.row([
+            work.to_owned(),
+            messages.to_string(),
+            (now.heartbeats - self.heartbeats).to_string(),
+            count.to_string(),
+            sizes.join(", "),
+        ]);
     }
+}
+
+/// Heartbeats that both ends sent.
+fn beats(links: &(Link, Link)) -> u64 {
+    links.0.stats().heartbeats_sent + links.1.stats().heartbeats_sent
+}
+
+/// Lets the receiver hold still until the sender's queue is full, some times over: after that both
+/// buffers that take turns have the greatest size that the queue's bound allows them.
+fn fill(link: &Link, held: &AtomicBool, payload: &[u8]) -> u64 {
+    let mut sent = 0;
+    for _ in 0..6 {
+        held.store(true, Ordering::Relaxed);
+        while link.try_send(payload).is_ok() {
+            sent += 1;
+        }
+        held.store(false, Ordering::Relaxed);
+        while link.stats().queued_bytes > 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+    sent
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -103,8 +133,13 @@ enum Pace {
 fn one_way(table: &mut Table, work: &str, size: usize, messages: u64, pace: Pace) {
     let arrived = Arc::new(AtomicU64::new(0));
     let arriving = Arc::clone(&arrived);
+    let held = Arc::new(AtomicBool::new(false));
+    let holds = Arc::clone(&held);
     let receive = move |_: &Link, payload: &[u8]| {
         assert_eq!(payload.len(), size);
+        while holds.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(1));
+        }
         arriving.fetch_add(1, Ordering::Relaxed);
     };
     let links = ours::links(&ours::every_second(), |_: &Link, _: &[u8]| {}, receive);
@@ -123,10 +158,14 @@ fn one_way(table: &mut Table, work: &str, size: usize, messages: u64, pace: Pace
             thread::sleep(Duration::from_micros(200));
         }
     };
-    send(messages / 2);
-    let count = Count::start();
+    let filled = fill(&links.0, &held, &payload);
+    while arrived.load(Ordering::Relaxed) < filled {
+        thread::sleep(Duration::from_millis(1));
+    }
+    send(messages / 10);
+    let count = Count::start(beats(&links));
     send(messages);
-    count.report(table, work, messages);
+    count.report(table, work, messages, beats(&links));
     ours::close(links);
 }
 
@@ -149,10 +188,10 @@ fn round_trips(table: &mut Table, trips: u64) {
         }
     };
     wait(trips / 4);
-    let count = Count::start();
+    let count = Count::start(beats(&links));
     let began = arrived.load(Ordering::Relaxed);
     wait(began + trips);
-    count.report(table, "64 B round trips in handlers", trips);
+    count.report(table, "64 B round trips in handlers", trips, beats(&links));
     stopped.store(true, Ordering::Relaxed);
     thread::sleep(Duration::from_millis(10));
     ours::close(links);
@@ -163,12 +202,9 @@ fn heartbeats(table: &mut Table, args: &Args) {
     let options = ours::options(Duration::from_millis(100), Duration::from_secs(2));
     let links = ours::links(&options, |_: &Link, _: &[u8]| {}, |_: &Link, _: &[u8]| {});
     thread::sleep(Duration::from_millis(550));
-    let beats = |link: &Link| link.stats().heartbeats_sent;
-    let before = beats(&links.0) + beats(&links.1);
-    let count = Count::start();
+    let count = Count::start(beats(&links));
     thread::sleep(Duration::from_secs(if args.quick() { 1 } else { 5 }));
-    let sent = beats(&links.0) + beats(&links.1) - before;
-    count.report(table, "heartbeats of an idle pair", sent);
+    count.report(table, "nothing", 0, beats(&links));
     ours::close(links);
 }
 
