@@ -21,7 +21,7 @@ use super::clock::micros;
 use super::faults;
 use super::flight::Flight;
 use super::shared::{Farewell, LINGER, Shared, State, shut};
-use super::stream::{is_timeout, step};
+use super::stream::is_timeout;
 use super::{DownReason, Faults, Stream};
 use crate::liveness::{Beat, Time};
 use crate::protocol::{Framing, Heartbeat, Timing};
@@ -35,7 +35,7 @@ pub(super) fn run<S: Stream, F: Framing>(shared: &Shared<S, F>) {
         flight: Flight::default(),
         patience: PATIENCE,
         deferred: Time::NEVER,
-        looked: false,
+        look_at: None,
         next_look: Time::ZERO,
         sent_at_look: 0,
     };
@@ -52,8 +52,8 @@ struct Sender<'a, S, F> {
     patience: Duration,
     /// A published limit that we leave to the reader.
     deferred: Time,
-    /// A stuck write past its limit has been given its last look.
-    looked: bool,
+    /// The next write of a stuck flight does not wait: when it was to begin.
+    look_at: Option<Time>,
     /// On a hot link: when we look in again, and what had been sent when we last did.
     next_look: Time,
     sent_at_look: u64,
@@ -93,7 +93,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             // A program's thread is in a write, for a short while: bytes are on their way, and it
             // wakes us where it leaves something to do.
             state.sender_waits = true;
-            let turn = now + if state.hot { LOOK_IN } else { PATIENCE };
+            let turn = now + if state.hot { LOOK_IN } else { TURN };
             return self.shared.wait_until(state, if watches { turn.min(silent_at) } else { turn });
         }
         let looks = !state.hot || now >= self.next_look;
@@ -190,17 +190,19 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         state.writing = true;
         drop(state);
         let began = self.shared.clock.now();
-        let written = self.shared.write(&*self.stream, self.flight.rest(), self.patience);
+        let look_at = self.look_at.take();
+        let (patience, ends) = match look_at {
+            Some(at) => (Duration::ZERO, at),
+            None => (self.patience, began + self.patience),
+        };
+        let written = self.shared.write(&*self.stream, self.flight.rest(), patience);
         let now = self.shared.clock.now();
         let mut state = self.shared.lock();
         state.writing = false;
         match written {
             Ok(0) => state.broken = Some(DownReason::io(&io::ErrorKind::WriteZero.into())),
             Ok(count) => self.handle_written(&mut state, count, now),
-            Err(e) if is_timeout(e.kind()) => {
-                let interrupted = e.kind() == io::ErrorKind::Interrupted;
-                return self.handle_stuck(state, began, now, interrupted);
-            }
+            Err(e) if is_timeout(e.kind()) => return self.handle_stuck(state, began, ends, now),
             Err(e) => state.broken = Some(DownReason::io(&e)),
         }
         if state.room_waiters > 0 {
@@ -210,7 +212,6 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     }
 
     fn handle_written(&mut self, state: &mut State<S>, count: usize, now: Time) {
-        self.looked = false;
         state.stats.bytes_sent += count as u64;
         if let Some(value) = self.flight.handle_written(count, now) {
             state.measure_beat(now);
@@ -225,40 +226,49 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         self.set_patience(PATIENCE);
     }
 
-    /// Decides about a write of which the kernel took nothing: wait longer, or `write-stalled`.
+    /// Decides about a write that began at `began`, should have ended at `ends`, and of which the
+    /// kernel took nothing: wait longer, or `write-stalled`.
+    ///
+    /// The verdict takes a look that began at the limit: a wait that woke late says that its time
+    /// was up although there may be room by then. Waits in the kernel end up to two ticks late, so
+    /// the last stretch is waited for on the condition variable.
     fn handle_stuck(
         &mut self,
-        state: Guard<'a, S>,
+        mut state: Guard<'a, S>,
         began: Time,
+        ends: Time,
         now: Time,
-        interrupted: bool,
     ) -> Guard<'a, S> {
-        let late = now.since(began + self.patience);
+        // A kernel finds some more room by and by, mostly at first.
+        let longer = now.since(self.flight.pending_since) / 16;
+        let longer = longer.clamp(PATIENCE, PATIENCE_MAX);
         let Some(limit) = state.limit(&self.shared.options, now) else {
-            self.set_patience(PATIENCE_MAX);
+            self.set_patience(longer);
             return state;
         };
-        if late > state.stall_tolerance(&self.shared.options) {
+        if now.since(ends) > state.stall_tolerance(&self.shared.options) {
             // We were stopped, not the peer: it gets one more slack.
             let granted = now + state.slack_at(now) - limit;
             self.flight.pending_since = self.flight.pending_since.max(granted);
         }
         let stalled_at = self.flight.pending_since + limit;
-        if now < stalled_at {
-            let left = stalled_at.since(now);
-            self.set_patience(step(left).min((limit / 8).max(PATIENCE)).min(PATIENCE_MAX));
+        if began >= stalled_at {
+            drop(state);
+            let pending = now.since(self.flight.pending_since);
+            self.shared.end(DownReason::WriteStalled { pending });
+            return self.shared.lock();
+        }
+        let left = stalled_at.since(now);
+        if left > TICKS {
+            self.set_patience(longer.min(left - TICKS));
             return state;
         }
-        // Where the wait ended late the kernel says that the time was up without another look.
-        if (interrupted || late > LATE) && !self.looked {
-            self.looked = true;
-            self.set_patience(LOOK);
-            return state;
+        self.set_patience(PATIENCE);
+        self.look_at = Some(stalled_at.max(now));
+        while self.shared.clock.now() < stalled_at && state.reason.is_none() {
+            state = self.shared.wait_until(state, stalled_at);
         }
-        drop(state);
-        let pending = now.since(self.flight.pending_since);
-        self.shared.end(DownReason::WriteStalled { pending });
-        self.shared.lock()
+        state
     }
 
     /// Passes the verdict at a limit that the reader published, or leaves it to the reader.
@@ -352,22 +362,25 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     fn set_patience(&mut self, patience: Duration) {
         if patience != self.patience {
             // Fails only on a stream that is shut, where the next write says so.
-            let _shut = self.stream.set_write_timeout(patience.max(LOOK));
+            let _shut = self.stream.set_write_timeout(patience.max(PATIENCE));
             self.patience = patience;
         }
     }
 }
 
-/// How long a write may wait for the kernel before we look around: the wait of a program's thread
-/// that found the link idle and the socket's buffer full. The rest is then the sender's.
-pub(super) const PATIENCE: Duration = Duration::from_millis(10);
+/// How long a write waits for the kernel at first, which makes one or two ticks of it: the wait of
+/// a program's thread that found the link idle and the socket's buffer full. The rest is then the
+/// sender's. Of a write that was taken in part we only know that the kernel stopped in that time.
+pub(super) const PATIENCE: Duration = LOOK;
 /// The longest wait of a stuck write: an end waits for it, and promises to take no longer than a
 /// tenth of a second.
 const PATIENCE_MAX: Duration = Duration::from_millis(50);
 /// The shortest wait on the stream: the kernel makes a tick of it.
 pub(super) const LOOK: Duration = Duration::from_millis(1);
-/// A wait that ends so much later than it should was not ended by the kernel's ticks alone.
-const LATE: Duration = Duration::from_millis(16);
+/// How late a wait in the kernel may end.
+const TICKS: Duration = Duration::from_millis(12);
+/// How long we wait for the other thread that writes before we look again.
+const TURN: Duration = Duration::from_millis(10);
 /// How often the sender looks in on a hot link: the longest that the end of a stream waits.
 const LOOK_IN: Duration = Duration::from_micros(100);
 /// Buffers above this size are given back ...

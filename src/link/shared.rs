@@ -235,13 +235,15 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         self.changed.notify_all();
     }
 
-    /// Writes what the kernel takes within `patience`, the write timeout that is set on the stream.
+    /// Writes what the kernel takes within `patience`, the write timeout that is set on the stream;
+    /// where that is zero, at once.
     pub(super) fn write(&self, stream: &S, bytes: &[u8], patience: Duration) -> io::Result<usize> {
         match &self.options.faults {
             Some(faults) if faults.stalls_writer() => {
                 std::thread::sleep(patience.min(faults::STEP));
                 Err(io::ErrorKind::WouldBlock.into())
             }
+            _ if patience.is_zero() => stream.write_at_once(bytes),
             _ => stream.write(bytes),
         }
     }

@@ -104,6 +104,16 @@ pub trait Stream: Send + Sync + 'static {
     /// As `Write::write`.
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
 
+    /// Writes like [`write`](Self::write), and does not wait for room where it can be helped: a
+    /// last look before a verdict. Without it that look takes as long as the shortest write
+    /// timeout.
+    ///
+    /// # Errors
+    /// As `write`.
+    fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.write(bytes)
+    }
+
     /// Limits the reads that begin from now on; never zero.
     ///
     /// # Errors
@@ -176,6 +186,14 @@ impl Stream for TcpStream {
     // (lesson 50).
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         Write::write(&mut &*self, bytes).map_err(given_up)
+    }
+
+    // The flag is shared with every clone, as it is in `is_readable`.
+    fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.set_nonblocking(true)?;
+        let written = Stream::write(self, bytes);
+        self.set_nonblocking(false)?;
+        written
     }
 
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {

@@ -235,7 +235,7 @@ fn run_once(
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 40,
+        cases: 25,
         failure_persistence: None,
         max_shrink_iters: 20,
         ..ProptestConfig::default()

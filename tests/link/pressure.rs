@@ -140,7 +140,7 @@ fn an_echo_storm_with_tiny_buffers_finishes() {
     let echo = Link::start(one, Native::default(), &[], &options, echo_notes).unwrap();
     let later = echo.clone();
     let sends_later = thread::spawn(move || {
-        while let Ok(bytes) = overflow.recv_timeout(ms(1500)) {
+        while let Ok(bytes) = overflow.recv_timeout(ms(600)) {
             later.send(&bytes).unwrap();
         }
     });

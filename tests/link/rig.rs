@@ -105,11 +105,17 @@ impl Log {
 
     /// All that was told up to the end.
     pub(crate) fn until_down(&self) -> (Vec<Told>, Down) {
+        let (told, down, _) = self.until_down_at(LONG);
+        (told, down)
+    }
+
+    /// All that was told up to the end, and when that was; nothing may take longer than `patience`.
+    pub(crate) fn until_down_at(&self, patience: Duration) -> (Vec<Told>, Down, Instant) {
         let mut all = Vec::new();
         loop {
-            match self.0.recv_timeout(LONG).expect("the link ends").1 {
-                Told::Down(down) => return (all, down),
-                told => all.push(told),
+            match self.0.recv_timeout(patience).expect("the link ends") {
+                (at, Told::Down(down)) => return (all, down, at),
+                (_, told) => all.push(told),
             }
         }
     }

@@ -51,7 +51,7 @@ fn a_handler_that_sleeps_over_the_grace_does_not_use_it_up() {
     let faults = Faults { late_read: ms(900), ..Faults::default() };
     let (link, theirs, log) = faulty(10_000, &options(100, 300), faults, |_, told| {
         if matches!(told, Told::Event(Event::Stalled { .. })) {
-            thread::sleep(ms(800));
+            thread::sleep(ms(500));
         }
     });
     log.event(stalled);

@@ -120,7 +120,7 @@ fn data_in(mut bytes: &[u8]) -> (u64, u64) {
 fn without_a_value_in_force_a_stuck_write_has_no_limit() {
     let mut rig = Rig::new(&Options { queue_bytes: 50_000, ..options(0, 50) });
     let sent = fill(&rig.link, 10_000);
-    thread::sleep(ms(800));
+    thread::sleep(ms(500));
     assert!(rig.link.is_up());
     for message in &sent {
         assert!(rig.mock.frame().payload == *message);
