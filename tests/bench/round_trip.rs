@@ -1,6 +1,7 @@
 //! Round trips of 64 bytes, both ends on one core and on all, against a blocking socket.
 //!
-//! *raw*: two threads, each `read_exact` then `write_all` of one 69-byte frame. *peerbeat*: the
+//! *raw*: two threads, each `read_exact` then `write_all` of one 69-byte frame; *timed reads*: with a
+//! read timeout set, which is what a limit in the kernel costs by itself. *peerbeat*: the
 //! handlers answer on their reader threads. *from a thread*: a program's thread sends and waits for
 //! its handler to wake it, one more wake-up each way round. `--rounds N`, `--trips N`, `--quick`;
 //! the run on one core is this program again under `taskset`. `--alone` runs peerbeat once and
@@ -12,7 +13,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
-use common::trips::{Trips, WARM_UP, in_handlers, micros_since, pong, raw};
+use common::trips::{Trips, WARM_UP, in_handlers, micros_since, pong, raw, raw_timed};
 use common::{Args, Contender, Spread, Table, alternate, heading, ours, proc, ratio};
 use peerbeat::link::Link;
 
@@ -45,6 +46,7 @@ fn measure(args: &Args) {
     let trips = args.number("trips", args.scaled(4000) as usize);
     let mut contenders: Vec<Contender<'_, Trips>> = vec![
         ("raw", Box::new(move || raw(trips))),
+        ("raw, timed reads", Box::new(move || raw_timed(trips))),
         ("peerbeat", Box::new(move || in_handlers(trips))),
         ("peerbeat, from a thread", Box::new(move || from_a_thread(trips))),
     ];

@@ -1,9 +1,10 @@
 //! One run of round trips: over a blocking socket, and over links whose handlers answer.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use peerbeat::link::Link;
 
@@ -31,7 +32,20 @@ pub(crate) fn micros_since(began: Instant) -> f64 {
 
 /// Two threads, each `read_exact` then `write_all` of one frame.
 pub(crate) fn raw(trips: usize) -> Trips {
-    let (mut near, mut far) = pair();
+    between(pair(), trips)
+}
+
+/// The same with a read timeout on both ends: what a limit in the kernel costs by itself.
+pub(crate) fn raw_timed(trips: usize) -> Trips {
+    let ends = pair();
+    for end in [&ends.0, &ends.1] {
+        let timeout = Some(Duration::from_secs(1));
+        end.set_read_timeout(timeout).expect("a connected socket takes options");
+    }
+    between(ends, trips)
+}
+
+fn between((mut near, mut far): (TcpStream, TcpStream), trips: usize) -> Trips {
     let echo = thread::spawn(move || {
         let mut frame = [0; FRAME];
         for _ in 0..trips + WARM_UP {
