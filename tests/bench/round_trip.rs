@@ -1,11 +1,11 @@
 //! Round trips of 64 bytes, both ends on one core and on all, against a blocking socket.
 //!
-//! *raw*: two threads, each `read_exact` then `write_all` of one 69-byte frame; *timed reads*: with a
-//! read timeout set, which is what a limit in the kernel costs by itself. *peerbeat*: the
-//! handlers answer on their reader threads. *from a thread*: a program's thread sends and waits for
-//! its handler to wake it, one more wake-up each way round. `--rounds N`, `--trips N`, `--quick`;
-//! the run on one core is this program again under `taskset`. `--alone` runs peerbeat once and
-//! nothing else, for a profiler.
+//! *raw*: two threads, each `read_exact` then `write_all` of one 69-byte frame; *timed reads*:
+//! with a read timeout set, which is what a limit in the kernel costs by itself. *peerbeat*: the
+//! handlers answer on their reader threads. *from a thread*: a program's thread sends and waits
+//! for its handler to wake it, one more wake-up each way round. `--rounds N`, `--trips N`,
+//! `--quick`; the run on one core is this program again under `taskset`. `--alone` runs peerbeat
+//! once and nothing else, for a profiler.
 
 mod common;
 
