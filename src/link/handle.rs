@@ -88,8 +88,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let (link, reader) = Self::establish(stream, framing, received, options)?;
         let of_reader = link.clone();
         spawn(options, 'r', move || {
-            let down = reader.run(&mut handler);
-            handler.on_down(&of_reader, &down);
+            reader.run_and_tell(&mut handler, |handler, down| handler.on_down(&of_reader, down));
         })?;
         Ok(link)
     }

@@ -28,6 +28,7 @@ use crate::protocol::{Framing, Heartbeat, Timing};
 
 /// The body of the sender thread.
 pub(super) fn run<S: Stream, F: Framing>(shared: &Shared<S, F>) {
+    let _says_so = Done(shared);
     let Some(stream) = shared.lock().stream.clone() else { return };
     let sender = Sender {
         shared,
@@ -41,6 +42,16 @@ pub(super) fn run<S: Stream, F: Framing>(shared: &Shared<S, F>) {
         sent_at_look: 0,
     };
     sender.run();
+}
+
+/// Says that the sender is done with the link and its stream, also where a foreign framing panics.
+struct Done<'a, S: Stream, F: Framing>(&'a Shared<S, F>);
+
+impl<S: Stream, F: Framing> Drop for Done<'_, S, F> {
+    fn drop(&mut self) {
+        self.0.lock().sender_done = true;
+        self.0.notify_all();
+    }
 }
 
 type Guard<'a, S> = MutexGuard<'a, State<S>>;
