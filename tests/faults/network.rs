@@ -85,7 +85,13 @@ fn iptables(arguments: &[&str]) {
 /// Drops all packets to these ports from now on: one call for all of them, because a process for
 /// each takes longer than some limits.
 pub(crate) fn drop_to_all(ports: &[u16]) {
-    rules(ports.iter().map(|port| format!("-A INPUT -p tcp --dport {port} -j DROP\n")));
+    firewall(ports, "DROP");
+}
+
+/// Drops all packets to and from this port from now on.
+pub(crate) fn drop_of(port: u16) {
+    drop_to(port);
+    iptables(&["-A", "INPUT", "-p", "tcp", "--sport", &port.to_string(), "-j", "DROP"]);
 }
 
 /// Lets all packets arrive again.
@@ -93,9 +99,10 @@ pub(crate) fn carry_all() {
     iptables(&["-F", "INPUT"]);
 }
 
-/// Adds rules all at once.
-fn rules(rules: impl Iterator<Item = String>) {
-    let text = format!("*filter\n{}COMMIT\n", rules.collect::<String>());
+/// Does this with all packets to these ports from now on.
+pub(crate) fn firewall(ports: &[u16], target: &str) {
+    let rule = |port: &u16| format!("-A INPUT -p tcp --dport {port} -j {target}\n");
+    let text = format!("*filter\n{}COMMIT\n", ports.iter().map(rule).collect::<String>());
     let mut child = Command::new("iptables-restore")
         .args(["-w", "--noflush"])
         .stdin(Stdio::piped())
@@ -103,4 +110,10 @@ fn rules(rules: impl Iterator<Item = String>) {
         .unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success(), "iptables-restore of {text}");
+}
+
+/// Calls `ip`.
+pub(crate) fn ip(arguments: &[&str]) {
+    let done = Command::new("ip").args(arguments).status().unwrap();
+    assert!(done.success(), "ip {arguments:?}");
 }

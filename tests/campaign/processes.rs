@@ -1,0 +1,70 @@
+//! Processes that are stopped and killed: the peer's, and our own.
+
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use crate::child::Process;
+use crate::cuts::usual;
+use crate::mock::{Beating, heartbeat};
+use crate::pairs::{End, Use};
+use crate::rig::ms;
+use crate::table::Row;
+
+const COUNT: usize = 20;
+
+/// A peer in a process of its own, and links to it.
+fn peer() -> (Process, Vec<End>) {
+    let process = Process::start("peer", &["300".to_owned(), "100".to_owned()]);
+    let address = process.line().1;
+    let ends = (0..COUNT)
+        .map(|_| End::start(TcpStream::connect(&address).unwrap(), &usual(), Use::LIGHT))
+        .collect();
+    thread::sleep(ms(700));
+    (process, ends)
+}
+
+fn signalled(row: &mut Row, signal: &str, words: &[&str]) {
+    let (process, ends) = peer();
+    let fault = process.signal(signal);
+    for end in ends {
+        row.tried += 1;
+        end.judge(row, fault, words, Duration::ZERO);
+    }
+    row.notes.push("messages are not counted: the peer is no link".to_owned());
+}
+
+pub(crate) fn stopped(row: &mut Row) {
+    signalled(row, "STOP", &["silent"]);
+}
+
+pub(crate) fn killed(row: &mut Row) {
+    signalled(row, "KILL", &["eof", "io"]);
+}
+
+/// Ours is the process that is stopped, for three limits, and its peers go on: nobody may die.
+pub(crate) fn we_were_stopped(row: &mut Row) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let words = [&address, &COUNT.to_string(), "300", "700"].map(ToString::to_string);
+    let process = Process::start("links", &words);
+    let ends: Vec<TcpStream> = (0..COUNT).map(|_| listener.accept().unwrap().0).collect();
+    assert_eq!(process.line().1, "ready");
+    let beat = |end: &TcpStream| Beating::start(end.try_clone().unwrap(), heartbeat(300), ms(100));
+    let beating: Vec<Beating> = ends.iter().map(beat).collect();
+    thread::sleep(ms(500));
+    process.signal("STOP");
+    thread::sleep(ms(3000));
+    process.signal("CONT");
+    let lines: Vec<String> = process.listen(ms(3000)).into_iter().map(|(_, line)| line).collect();
+    let downs = lines.iter().filter(|line| line.starts_with("down"));
+    row.wrong.extend(downs.cloned());
+    row.tried += COUNT as u64;
+    row.detected += (COUNT - row.wrong.len()) as u64;
+    let told = lines.iter().filter(|line| line.starts_with("stalled")).count();
+    row.notes.push(format!("{told} of {COUNT} links said that our process was stopped"));
+    if told < COUNT {
+        row.wrong.push("not every link told of it".to_owned());
+    }
+    drop(beating);
+}
