@@ -35,6 +35,10 @@ impl Samples {
     }
 
     pub(crate) fn assert_flat(&self) {
+        if self.0.len() < WARM {
+            println!("memory is not judged: all is warm only after some minutes");
+            return;
+        }
         let [warm, last] = self.medians();
         // What the allocator keeps for hundreds of threads comes and goes.
         assert!(last <= warm + warm / 8 + (4 << 10), "memory grows: {}", self.summary());
@@ -88,4 +92,6 @@ impl Drop for Starving {
     }
 }
 
+/// Samples without which memory says nothing: every peer must have been through some faults.
+const WARM: usize = 150;
 const NAP: Duration = Duration::from_millis(20);
