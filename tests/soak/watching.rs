@@ -93,5 +93,5 @@ impl Drop for Starving {
 }
 
 /// Samples without which memory says nothing: every peer must have been through some faults.
-const WARM: usize = 150;
+const WARM: usize = 300;
 const NAP: Duration = Duration::from_millis(20);
