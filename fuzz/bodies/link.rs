@@ -65,7 +65,8 @@ struct Plan<'a> {
 enum Ending {
     Eof,
     Reset,
-    /// Nothing; the limit is 2 ms then, and no signal ends a read: it would have looked first.
+    /// Nothing, until our end is shut, which the peer answers. The limit is 2 ms then, and no
+    /// signal ends a read: it would have looked first.
     Silence,
 }
 
@@ -265,7 +266,8 @@ impl<const PEEKS: bool> Feed<PEEKS> {
     }
 
     fn is_ready(&self, state: &State) -> bool {
-        !state.bytes.is_empty() || state.read_shut || self.ending != Ending::Silence
+        let is_shut = state.read_shut || state.write_shut;
+        !state.bytes.is_empty() || is_shut || self.ending != Ending::Silence
     }
 }
 
