@@ -1,8 +1,10 @@
-//! A histogram of durations that takes fixed memory and forgets nothing.
+//! A histogram of durations that takes bounded memory and forgets nothing.
 //!
 //! Log-linear: below 16 µs a bucket is one microsecond wide, above that every power of two is cut
 //! into 16 buckets, up to 38 hours; longer ones count in the last bucket, and the greatest is kept
-//! exactly. No heap, and recording is a handful of instructions. Nothing here reads a clock.
+//! exactly. A power takes its 64 bytes when it is first met: most links see only a few of them,
+//! and there are thousands of links. Recording is a handful of instructions. Nothing here reads a
+//! clock.
 //!
 //! Invariant: a quantile is never below the true one, and above it by at most a sixteenth and 1 µs.
 
@@ -22,9 +24,10 @@ use std::time::Duration;
 /// assert!((Duration::from_millis(500)..=Duration::from_millis(532)).contains(&spread.p50));
 /// assert!(spread.p999 >= Duration::from_millis(999));
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Histogram {
-    counts: [u32; BUCKETS],
+    /// The powers that were met, in order, each with the counts of its parts.
+    powers: Vec<(u8, [u32; PARTS])>,
     count: u64,
     max: Duration,
 }
@@ -47,16 +50,19 @@ pub struct Spread {
 impl Histogram {
     /// Counts one.
     pub fn record(&mut self, value: Duration) {
-        let bucket = &mut self.counts[bucket(value)];
-        *bucket = bucket.saturating_add(1);
+        let (power, part) = bucket(value);
+        let count = &mut self.parts(power)[part];
+        *count = count.saturating_add(1);
         self.count += 1;
         self.max = self.max.max(value);
     }
 
     /// Counts all that `other` counted.
     pub fn add(&mut self, other: &Self) {
-        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
-            *count = count.saturating_add(*more);
+        for (power, parts) in &other.powers {
+            for (count, more) in self.parts(*power).iter_mut().zip(parts) {
+                *count = count.saturating_add(*more);
+            }
         }
         self.count += other.count;
         self.max = self.max.max(other.max);
@@ -65,17 +71,35 @@ impl Histogram {
     /// The least value of which at least `per_mille` of 1000 are no greater, rounded up to the end
     /// of its bucket; zero where nothing was counted.
     pub fn quantile(&self, per_mille: u64) -> Duration {
-        let counted: u64 = self.counts.iter().map(|count| u64::from(*count)).sum();
+        let counted: u64 = self.counts().map(|(_, count)| count).sum();
         let rank = u128::from(counted) * u128::from(per_mille.min(1000));
         let rank = rank.div_ceil(1000).max(1);
         let mut seen = 0;
-        for (index, count) in self.counts.iter().enumerate() {
-            seen += u128::from(*count);
+        for ((power, part), count) in self.counts() {
+            seen += u128::from(count);
             if seen >= rank {
-                return end_of(index).map_or(self.max, |end| end.min(self.max));
+                return end_of(power, part).map_or(self.max, |end| end.min(self.max));
             }
         }
         self.max
+    }
+
+    /// The counts of a power, where it is met for the first time all zero.
+    fn parts(&mut self, power: u8) -> &mut [u32; PARTS] {
+        let place = self.powers.binary_search_by_key(&power, |(power, _)| *power);
+        let index = place.unwrap_or_else(|index| {
+            self.powers.insert(index, (power, [0; PARTS]));
+            index
+        });
+        &mut self.powers[index].1
+    }
+
+    /// The buckets of the powers that were met, in order, each with its count.
+    fn counts(&self) -> impl Iterator<Item = ((u8, usize), u64)> {
+        let parts = self.powers.iter().flat_map(|(power, parts)| {
+            parts.iter().enumerate().map(move |(part, count)| ((*power, part), *count))
+        });
+        parts.map(|(bucket, count)| (bucket, count.into()))
     }
 
     /// What it comes to.
@@ -90,46 +114,33 @@ impl Histogram {
     }
 }
 
-impl Default for Histogram {
-    fn default() -> Self {
-        Self { counts: [0; BUCKETS], count: 0, max: Duration::ZERO }
-    }
-}
-
 impl fmt::Debug for Histogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.spread().fmt(f)
     }
 }
 
-fn bucket(value: Duration) -> usize {
+/// Which power a value belongs to, and which part of it: the first "power" is all below 16 µs.
+fn bucket(value: Duration) -> (u8, usize) {
     let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
-    if micros < PARTS {
-        return micros as usize;
+    let power = (micros.max(1).ilog2() + 1).saturating_sub(PART_BITS) as u8;
+    if power > LAST {
+        return (LAST, PARTS - 1);
     }
-    let power = u64::from(micros.ilog2());
-    let part = (micros >> (power - PART_BITS)) - PARTS;
-    let index = PARTS + (power - PART_BITS) * PARTS + part;
-    (index as usize).min(BUCKETS - 1)
+    (power, (micros >> power.saturating_sub(1)) as usize % PARTS)
 }
 
 /// The end of a bucket, itself not in it; `None` for the last one, which has none.
-fn end_of(index: usize) -> Option<Duration> {
-    let index = index as u64;
-    if index + 1 == BUCKETS as u64 {
+fn end_of(power: u8, part: usize) -> Option<Duration> {
+    if (power, part) == (LAST, PARTS - 1) {
         return None;
     }
-    let next = index + 1;
-    let micros = match next.checked_sub(PARTS) {
-        None => next,
-        Some(above) => (PARTS + above % PARTS) << (above / PARTS),
-    };
-    Some(Duration::from_micros(micros))
+    let begins = if power == 0 { part } else { part + PARTS };
+    Some(Duration::from_micros((begins as u64 + 1) << power.saturating_sub(1)))
 }
 
 /// Each power of two is cut into so many.
-const PARTS: u64 = 1 << PART_BITS;
-const PART_BITS: u64 = 4;
+const PARTS: usize = 1 << PART_BITS;
+const PART_BITS: u32 = 4;
 /// 2^37 µs are 38 hours.
-const POWERS: u64 = 37 - PART_BITS;
-const BUCKETS: usize = (PARTS + POWERS * PARTS) as usize;
+const LAST: u8 = 37 - PART_BITS as u8;

@@ -28,11 +28,13 @@ use crate::protocol::{Framing, Heartbeat, Timing};
 
 /// The body of the sender thread.
 pub(super) fn run<S: Stream, F: Framing>(shared: &Shared<S, F>) {
+    let _says_so = Done(shared);
     let Some(stream) = shared.lock().stream.clone() else { return };
     let sender = Sender {
         shared,
         stream,
         flight: Flight::default(),
+        beat: Vec::new(),
         patience: PATIENCE,
         deferred: Time::NEVER,
         look_at: None,
@@ -42,12 +44,24 @@ pub(super) fn run<S: Stream, F: Framing>(shared: &Shared<S, F>) {
     sender.run();
 }
 
+/// Says that the sender is done with the link and its stream, also where a foreign framing panics.
+struct Done<'a, S: Stream, F: Framing>(&'a Shared<S, F>);
+
+impl<S: Stream, F: Framing> Drop for Done<'_, S, F> {
+    fn drop(&mut self) {
+        self.0.lock().sender_done = true;
+        self.0.notify_all();
+    }
+}
+
 type Guard<'a, S> = MutexGuard<'a, State<S>>;
 
 struct Sender<'a, S, F> {
     shared: &'a Shared<S, F>,
     stream: Arc<S>,
     flight: Flight,
+    /// The last heartbeat, encoded.
+    beat: Vec<u8>,
     /// The write timeout that is set on the stream.
     patience: Duration,
     /// A published limit that we leave to the reader.
@@ -137,7 +151,8 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     /// Puts into flight what is to be written now.
     fn load(&mut self, state: &mut State<S>, now: Time, looks: bool) {
         if let Some(left) = state.handover.take() {
-            self.flight = left;
+            // Its buffer was the scratch one: ours takes that place, so that none has to grow anew.
+            state.scratch = std::mem::replace(&mut self.flight, left).bytes;
         }
         if looks && self.flight.is_empty() && !state.queue.is_empty() {
             std::mem::swap(&mut state.queue, &mut self.flight.bytes);
@@ -159,11 +174,11 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
                 let State { queue, queued_messages, .. } = state;
                 self.flight.append(queue, queued_messages);
             }
-            let bytes = self.encode_beat(beat, state, now);
-            if bytes.is_empty() {
+            self.encode_beat(beat, state, now);
+            if self.beat.is_empty() {
                 state.pulse.handle_beat_sent(beat.value, now);
             } else {
-                self.flight.insert_beat(&*self.shared.framing, &bytes, beat.value);
+                self.flight.insert_beat(&*self.shared.framing, &self.beat, beat.value);
             }
         }
         state.in_flight = self.flight.rest().len();
@@ -173,16 +188,15 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         self.shared.options.faults.as_ref().is_some_and(Faults::holds_heartbeats)
     }
 
-    fn encode_beat(&self, beat: Beat, state: &State<S>, now: Time) -> Vec<u8> {
+    fn encode_beat(&mut self, beat: Beat, state: &State<S>, now: Time) {
         let (echo_us, echo_age_us) = match state.echo {
             Some((sent_us, at)) => (sent_us, now.since(at).as_micros() as u64),
             None => (0, 0),
         };
         let timing = Some(Timing { sent_us: micros(now), echo_us, echo_age_us });
-        let mut bytes = Vec::with_capacity(33);
         let heartbeat = Heartbeat { heartbeat_time_ms: beat.value_ms(), timing };
-        self.shared.framing.encode_heartbeat(&heartbeat, &mut bytes);
-        bytes
+        self.beat.clear();
+        self.shared.framing.encode_heartbeat(&heartbeat, &mut self.beat);
     }
 
     /// Writes once, without the lock.
@@ -384,6 +398,6 @@ const TURN: Duration = Duration::from_millis(10);
 /// How often the sender looks in on a hot link: the longest that the end of a stream waits.
 const LOOK_IN: Duration = Duration::from_micros(100);
 /// Buffers above this size are given back ...
-pub(super) const LARGE: usize = 4 << 10;
+pub(super) const LARGE: usize = 1 << 10;
 /// ... after this long without use for them.
 pub(super) const QUIET: Duration = Duration::from_secs(30);

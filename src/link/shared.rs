@@ -102,6 +102,7 @@ pub(super) struct State<S> {
     /// The goodbye is under way: the reader reads and drops until the sender has shut the stream.
     pub(super) leaving: bool,
     pub(super) reader_done: bool,
+    pub(super) sender_done: bool,
     pub(super) unsent: Unsent,
     pub(super) down: Option<Down>,
     pub(super) stats: Stats,
@@ -155,6 +156,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             farewell: None,
             leaving: false,
             reader_done: false,
+            sender_done: false,
             unsent: Unsent::default(),
             down: None,
             stats: Stats::default(),
