@@ -2,8 +2,8 @@
 //!
 //! Random scripts, each drawn from a seed, drive pairs of links through a proxy that delays,
 //! splits, freezes, cuts and resets, while the links' own faults are switched. Many run at once,
-//! because links mostly wait. What says "too late" is asserted only where a ticking thread saw that
-//! the machine had time for us; else the script is run again.
+//! because links mostly wait. What says "too late" is asserted only where it happens twice while
+//! ticking threads see that the machine has time for us; until then the script is run again.
 //!
 //! A few hundred: `cargo test --release --test links_laws -- --ignored --nocapture`; others and
 //! more with `LINKS_SEED=1000 LINKS_SCRIPTS=2000` before it.
@@ -41,7 +41,7 @@ struct Sum {
     ends: BTreeMap<&'static str, u64>,
     heartbeats: usize,
     messages: usize,
-    /// Runs that were made again because the machine was starved.
+    /// Runs that were made again because something came too late.
     again: u64,
     /// Scripts that never had a quiet machine: only what no load excuses was judged.
     starved: u64,
@@ -80,6 +80,7 @@ fn run_once(script: &Script, seed: u64, sum: &Mutex<Sum>) -> Result<(), Broken> 
 /// Runs a script until it is judged.
 fn run(seed: u64, length: u64, ticker: &Ticker, sum: &Mutex<Sum>) {
     let script = Script::random(seed, length);
+    let mut breaches = 0;
     for _ in 0..TRIES {
         let began = Instant::now();
         let judged = run_once(&script, seed, sum);
@@ -88,7 +89,8 @@ fn run(seed: u64, length: u64, ticker: &Ticker, sum: &Mutex<Sum>) {
             Ok(()) => return sum.lock().unwrap().scripts += 1,
             Err(broken) => broken,
         };
-        if !broken.upward || worst < STARVED {
+        breaches += u32::from(worst < STARVED);
+        if !broken.upward || breaches == 2 {
             let Broken { law, detail, .. } = broken;
             return sum.lock().unwrap().failures.push(format!(
                 "{law:?} broken by seed {seed}: {detail}\n(the worst wait of the test itself was \
@@ -96,7 +98,9 @@ fn run(seed: u64, length: u64, ticker: &Ticker, sum: &Mutex<Sum>) {
                  test --release --test links_laws -- --ignored --nocapture\n"
             ));
         }
-        sum.lock().unwrap().again += 1;
+        let mut sum = sum.lock().unwrap();
+        sum.again += 1;
+        println!("seed {seed} again, the worst wait was {worst:?} late: {}", broken.detail);
     }
     sum.lock().unwrap().starved += 1;
 }
@@ -159,6 +163,6 @@ fn a_seed_names_its_script_exactly() {
 const LONG: u64 = 1800;
 const SHORT: u64 = 500;
 /// How often a script is run on a machine that has no time for it.
-const TRIES: u32 = 4;
+const TRIES: u32 = 5;
 /// A wait that ends so late says that we were starved.
-const STARVED: Duration = Duration::from_millis(60);
+const STARVED: Duration = Duration::from_millis(40);

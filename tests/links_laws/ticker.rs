@@ -1,18 +1,19 @@
-//! A thread that only ticks: how late it is tells how starved this process is.
+//! Threads that only tick: how late they are tells how starved this process is.
 //!
-//! It cannot tell that another thread had its core in time, but where it was late nothing that is
-//! measured upwards says anything about the links.
+//! There are several, because cores have queues of their own and one of them may be free while all
+//! that wait for another one starve. They cannot tell that every thread had its core in time, but
+//! where one of them was late nothing that is measured upwards says anything about the links.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The ticking thread; it ends when this is dropped.
+/// The ticking threads; they end when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Ticker {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -25,19 +26,12 @@ struct Shared {
 impl Ticker {
     pub(crate) fn start() -> Self {
         let shared = Arc::new(Shared::default());
-        let ticking = Arc::clone(&shared);
-        let thread = thread::spawn(move || {
-            while !ticking.stops.load(Ordering::Relaxed) {
-                let due = Instant::now() + TICK;
-                thread::sleep(TICK);
-                let now = Instant::now();
-                let late = now.saturating_duration_since(due);
-                if late > TICK / 2 {
-                    ticking.late.lock().unwrap().push((now, late));
-                }
-            }
+        let threads = (0..TICKERS).map(|_| {
+            let ticking = Arc::clone(&shared);
+            thread::spawn(move || ticking.tick())
         });
-        Self { shared, thread: Some(thread) }
+        let threads = threads.collect();
+        Self { shared, threads }
     }
 
     /// The latest tick since an instant.
@@ -54,13 +48,28 @@ impl Ticker {
     }
 }
 
+impl Shared {
+    fn tick(&self) {
+        while !self.stops.load(Ordering::Relaxed) {
+            let due = Instant::now() + TICK;
+            thread::sleep(TICK);
+            let now = Instant::now();
+            let late = now.saturating_duration_since(due);
+            if late > TICK / 2 {
+                self.late.lock().unwrap().push((now, late));
+            }
+        }
+    }
+}
+
 impl Drop for Ticker {
     fn drop(&mut self) {
         self.shared.stops.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             thread.join().expect("a ticker does not panic");
         }
     }
 }
 
-const TICK: Duration = Duration::from_millis(5);
+const TICK: Duration = Duration::from_millis(10);
+const TICKERS: usize = 8;
