@@ -113,16 +113,11 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             let turn = now + if state.pace == Pace::Stream { LOOK_IN } else { TURN };
             return self.shared.wait_until(state, if watches { turn.min(silent_at) } else { turn });
         }
-        let looks = state.pace != Pace::Stream || now >= self.next_look;
-        if state.pace == Pace::Stream && looks {
-            self.next_look = now + LOOK_IN;
-            let sent = state.stats.bytes_sent;
-            let streams = std::mem::replace(&mut self.sent_at_look, sent) != sent;
-            if !streams && state.queue.is_empty() {
-                state.pace = Pace::Bursts;
-            }
+        let mut takes = true;
+        if state.pace == Pace::Stream {
+            takes = now >= self.next_look && self.look_in(&mut state, now);
         }
-        self.load(&mut state, now, looks);
+        self.load(&mut state, now, takes);
         if !self.flight.is_empty() {
             return self.write(state);
         }
@@ -158,13 +153,25 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         state
     }
 
+    /// Looks in on a stream, and says whether the queue is ours to write: while others fill batches
+    /// and write them, a part of one taken from under them only costs everybody.
+    fn look_in(&mut self, state: &mut State<S>, now: Time) -> bool {
+        self.next_look = now + LOOK_IN;
+        let sent = state.stats.bytes_sent;
+        let others_write = std::mem::replace(&mut self.sent_at_look, sent) != sent;
+        if !others_write && state.queue.is_empty() {
+            state.pace = Pace::Bursts;
+        }
+        !others_write
+    }
+
     /// Puts into flight what is to be written now.
-    fn load(&mut self, state: &mut State<S>, now: Time, looks: bool) {
+    fn load(&mut self, state: &mut State<S>, now: Time, takes: bool) {
         if let Some(left) = state.handover.take() {
             // Its buffer was the scratch one: ours takes that place, so that none has to grow anew.
             state.scratch = std::mem::replace(&mut self.flight, left).bytes;
         }
-        if looks && self.flight.is_empty() && !state.queue.is_empty() {
+        if takes && self.flight.is_empty() && !state.queue.is_empty() {
             std::mem::swap(&mut state.queue, &mut self.flight.bytes);
             self.flight.messages = std::mem::take(&mut state.queued_messages);
             self.gathered += self.flight.messages;
@@ -415,7 +422,7 @@ const TICKS: Duration = Duration::from_millis(12);
 const TURN: Duration = Duration::from_millis(10);
 /// Messages that find the sender at work, one behind the other, and are no burst but a stream.
 const STREAM: u64 = 1024;
-/// How often the sender looks in on a stream: the longest that its end waits.
+/// How often the sender looks in on a stream: its end waits for two looks at the most.
 const LOOK_IN: Duration = Duration::from_micros(100);
 /// Buffers above this size are given back ...
 pub(super) const LARGE: usize = 1 << 10;
