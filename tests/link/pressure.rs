@@ -8,7 +8,7 @@ use peerbeat::link::{Link, Options, SendError};
 use peerbeat::protocol::Native;
 
 use crate::mock::{DATA, Got, LONG, Mock, frame, tcp_pair};
-use crate::rig::{Rig, Told, fill_for, ms, notes, numbered, options};
+use crate::rig::{Rig, Told, fill_for, ms, notes, numbered, options, wait_for};
 
 fn small_queue() -> Options {
     Options { queue_bytes: 100_000, ..options(60_000, 60_000) }
@@ -58,6 +58,8 @@ fn send_waits_for_room_up_to_its_timeout() {
 fn a_message_larger_than_the_queue_is_taken_only_while_nothing_waits() {
     let mut rig = Rig::new(&small_queue());
     let large = vec![1; 300_000];
+    // While it is under way it waits as well.
+    wait_for("the announcement", || rig.link.stats().heartbeats_sent == 1);
     rig.link.try_send(&large).unwrap();
     assert!(rig.mock.no_heartbeat().payload == large);
     let sent = fill_for(&rig.link, 10_000, ms(400));
