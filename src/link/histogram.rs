@@ -1,8 +1,10 @@
-//! A histogram of durations that takes fixed memory and forgets nothing.
+//! A histogram of durations that takes bounded memory and forgets nothing.
 //!
 //! Log-linear: below 16 µs a bucket is one microsecond wide, above that every power of two is cut
 //! into 16 buckets, up to 38 hours; longer ones count in the last bucket, and the greatest is kept
-//! exactly. No heap, and recording is a handful of instructions. Nothing here reads a clock.
+//! exactly. A power takes its 64 bytes when it is first met: most links see only a few of them,
+//! and there are thousands of links. Recording is a handful of instructions. Nothing here reads a
+//! clock.
 //!
 //! Invariant: a quantile is never below the true one, and above it by at most a sixteenth and 1 µs.
 
@@ -24,7 +26,7 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Histogram {
-    counts: [u32; BUCKETS],
+    powers: [Option<Box<Power>>; POWERS],
     count: u64,
     max: Duration,
 }
@@ -47,16 +49,20 @@ pub struct Spread {
 impl Histogram {
     /// Counts one.
     pub fn record(&mut self, value: Duration) {
-        let bucket = &mut self.counts[bucket(value)];
-        *bucket = bucket.saturating_add(1);
+        let (power, part) = bucket(value);
+        let count = &mut self.powers[power].get_or_insert_default()[part];
+        *count = count.saturating_add(1);
         self.count += 1;
         self.max = self.max.max(value);
     }
 
     /// Counts all that `other` counted.
     pub fn add(&mut self, other: &Self) {
-        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
-            *count = count.saturating_add(*more);
+        for (power, more) in self.powers.iter_mut().zip(&other.powers) {
+            let Some(more) = more else { continue };
+            for (count, more) in power.get_or_insert_default().iter_mut().zip(more.iter()) {
+                *count = count.saturating_add(*more);
+            }
         }
         self.count += other.count;
         self.max = self.max.max(other.max);
@@ -65,17 +71,27 @@ impl Histogram {
     /// The least value of which at least `per_mille` of 1000 are no greater, rounded up to the end
     /// of its bucket; zero where nothing was counted.
     pub fn quantile(&self, per_mille: u64) -> Duration {
-        let counted: u64 = self.counts.iter().map(|count| u64::from(*count)).sum();
+        let counted: u64 = self.counts().map(|(_, count)| count).sum();
         let rank = u128::from(counted) * u128::from(per_mille.min(1000));
         let rank = rank.div_ceil(1000).max(1);
         let mut seen = 0;
-        for (index, count) in self.counts.iter().enumerate() {
-            seen += u128::from(*count);
+        for ((power, part), count) in self.counts() {
+            seen += u128::from(count);
             if seen >= rank {
-                return end_of(index).map_or(self.max, |end| end.min(self.max));
+                return end_of(power, part).map_or(self.max, |end| end.min(self.max));
             }
         }
         self.max
+    }
+
+    /// The buckets of the powers that were met, in order, each with its count.
+    fn counts(&self) -> impl Iterator<Item = ((usize, usize), u64)> {
+        let powers = self.powers.iter().enumerate();
+        powers.filter_map(|(index, power)| Some((index, power.as_ref()?))).flat_map(
+            |(index, power)| {
+                power.iter().enumerate().map(move |(part, count)| ((index, part), (*count).into()))
+            },
+        )
     }
 
     /// What it comes to.
@@ -92,7 +108,7 @@ impl Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: [0; BUCKETS], count: 0, max: Duration::ZERO }
+        Self { powers: [const { None }; POWERS], count: 0, max: Duration::ZERO }
     }
 }
 
@@ -102,34 +118,31 @@ impl fmt::Debug for Histogram {
     }
 }
 
-fn bucket(value: Duration) -> usize {
+/// Which power a value belongs to, and which part of it: the first "power" is all below 16 µs.
+fn bucket(value: Duration) -> (usize, usize) {
     let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
-    if micros < PARTS {
-        return micros as usize;
+    let power =
+        micros.checked_ilog2().map_or(0, |log| (log as usize + 1).saturating_sub(PART_BITS));
+    if power >= POWERS {
+        return (POWERS - 1, PARTS - 1);
     }
-    let power = u64::from(micros.ilog2());
-    let part = (micros >> (power - PART_BITS)) - PARTS;
-    let index = PARTS + (power - PART_BITS) * PARTS + part;
-    (index as usize).min(BUCKETS - 1)
+    (power, (micros >> power.saturating_sub(1)) as usize % PARTS)
 }
 
 /// The end of a bucket, itself not in it; `None` for the last one, which has none.
-fn end_of(index: usize) -> Option<Duration> {
-    let index = index as u64;
-    if index + 1 == BUCKETS as u64 {
+fn end_of(power: usize, part: usize) -> Option<Duration> {
+    if (power, part) == (POWERS - 1, PARTS - 1) {
         return None;
     }
-    let next = index + 1;
-    let micros = match next.checked_sub(PARTS) {
-        None => next,
-        Some(above) => (PARTS + above % PARTS) << (above / PARTS),
-    };
-    Some(Duration::from_micros(micros))
+    let begins = if power == 0 { part } else { part + PARTS };
+    Some(Duration::from_micros((begins as u64 + 1) << power.saturating_sub(1)))
 }
 
+/// The counts of one power of two.
+type Power = [u32; PARTS];
+
 /// Each power of two is cut into so many.
-const PARTS: u64 = 1 << PART_BITS;
-const PART_BITS: u64 = 4;
+const PARTS: usize = 1 << PART_BITS;
+const PART_BITS: usize = 4;
 /// 2^37 µs are 38 hours.
-const POWERS: u64 = 37 - PART_BITS;
-const BUCKETS: usize = (PARTS + POWERS * PARTS) as usize;
+const POWERS: usize = 37 - PART_BITS + 1;

@@ -33,6 +33,7 @@ pub(super) fn run<S: Stream, F: Framing>(shared: &Shared<S, F>) {
         shared,
         stream,
         flight: Flight::default(),
+        beat: Vec::new(),
         patience: PATIENCE,
         deferred: Time::NEVER,
         look_at: None,
@@ -48,6 +49,8 @@ struct Sender<'a, S, F> {
     shared: &'a Shared<S, F>,
     stream: Arc<S>,
     flight: Flight,
+    /// The last heartbeat, encoded.
+    beat: Vec<u8>,
     /// The write timeout that is set on the stream.
     patience: Duration,
     /// A published limit that we leave to the reader.
@@ -159,11 +162,11 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
                 let State { queue, queued_messages, .. } = state;
                 self.flight.append(queue, queued_messages);
             }
-            let bytes = self.encode_beat(beat, state, now);
-            if bytes.is_empty() {
+            self.encode_beat(beat, state, now);
+            if self.beat.is_empty() {
                 state.pulse.handle_beat_sent(beat.value, now);
             } else {
-                self.flight.insert_beat(&*self.shared.framing, &bytes, beat.value);
+                self.flight.insert_beat(&*self.shared.framing, &self.beat, beat.value);
             }
         }
         state.in_flight = self.flight.rest().len();
@@ -173,16 +176,15 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         self.shared.options.faults.as_ref().is_some_and(Faults::holds_heartbeats)
     }
 
-    fn encode_beat(&self, beat: Beat, state: &State<S>, now: Time) -> Vec<u8> {
+    fn encode_beat(&mut self, beat: Beat, state: &State<S>, now: Time) {
         let (echo_us, echo_age_us) = match state.echo {
             Some((sent_us, at)) => (sent_us, now.since(at).as_micros() as u64),
             None => (0, 0),
         };
         let timing = Some(Timing { sent_us: micros(now), echo_us, echo_age_us });
-        let mut bytes = Vec::with_capacity(33);
         let heartbeat = Heartbeat { heartbeat_time_ms: beat.value_ms(), timing };
-        self.shared.framing.encode_heartbeat(&heartbeat, &mut bytes);
-        bytes
+        self.beat.clear();
+        self.shared.framing.encode_heartbeat(&heartbeat, &mut self.beat);
     }
 
     /// Writes once, without the lock.

@@ -2,8 +2,8 @@
 //!
 //! Nothing here decides anything. What is counted a message is counted where messages were counted
 //! before; what is measured is measured once a write, once a read or once a heartbeat, so that
-//! sending and receiving are no slower for it. Histograms are copied under the link's lock and
-//! summed up outside it.
+//! sending and receiving are no slower for it. Histograms are summed up under the link's lock,
+//! which takes a few microseconds at most and no copy.
 //!
 //! Invariant: a number only ever grows while a link lives, but for what says "now".
 
@@ -65,7 +65,7 @@ pub struct Stats {
 }
 
 /// What is measured rather than counted; under the link's lock.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Measures {
     pub(super) round_trips: Histogram,
     pub(super) own_lateness: Histogram,
@@ -124,17 +124,14 @@ impl<S: Stream, F: Framing> Link<S, F> {
             Some(_) => state.ended_at,
             None => shared.clock.now(),
         };
-        let (mut stats, measures) = (state.stats, state.measures.clone());
-        stats.queued_messages = state.queued_messages;
-        stats.queued_bytes = state.pending();
-        let suppressed = state.pulse.suppressed();
-        drop(state);
-        let received = &shared.received;
+        let (measures, received) = (&state.measures, &shared.received);
         Stats {
             messages_received: received.messages.load(Ordering::Relaxed),
             bytes_received: received.bytes.load(Ordering::Relaxed),
             heartbeats_received: received.heartbeats.load(Ordering::Relaxed),
-            heartbeats_suppressed: measures.suppressed + suppressed,
+            heartbeats_suppressed: measures.suppressed + state.pulse.suppressed(),
+            queued_messages: state.queued_messages,
+            queued_bytes: state.pending(),
             round_trip_min: measures.round_trip_min,
             round_trips: measures.round_trips.spread(),
             own_lateness: measures.own_lateness.spread(),
@@ -144,7 +141,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
             stalls: measures.stalls,
             longest_stall: measures.longest_stall,
             up: now.since(Time::ZERO),
-            ..stats
+            ..state.stats
         }
     }
 }
