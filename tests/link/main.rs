@@ -15,10 +15,13 @@ mod rig;
 
 mod closing;
 mod ends;
+mod heartbeat_change;
 mod heartbeats;
 mod idle;
+mod inbox;
 mod leaks;
 mod life;
+mod numbers;
 mod odd;
 mod order;
 mod pressure;

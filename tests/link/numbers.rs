@@ -1,7 +1,5 @@
 //! The slack of a living link, its numbers and what it makes of them, over real sockets.
 
-#![allow(clippy::unwrap_used)]
-
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::sleep;
