@@ -57,7 +57,7 @@ fn what_is_beyond_the_range_counts_and_its_greatest_is_kept() {
 
 #[test]
 fn an_empty_one_is_small() {
-    assert!(size_of::<Histogram>() <= 320, "{} bytes", size_of::<Histogram>());
+    assert!(size_of::<Histogram>() <= 64, "{} bytes", size_of::<Histogram>());
 }
 
 proptest! {

@@ -15,9 +15,9 @@ use super::handle::Handle;
 use super::link::{LinkParts, PeerbeatLink};
 use super::options::{Checked, Handshake};
 use super::pointer::{c_text, output, text};
-use super::status::{E_CONNECT, E_HANDSHAKE, E_IO, E_REFUSED, Fault};
+use super::status::{E_CONNECT, E_HANDSHAKE, E_IO, E_LIMIT, E_REFUSED, Fault};
 use super::structs::PeerbeatOptions;
-use crate::link::{Handler, Inbox, Link, Reader};
+use crate::link::{Handler, Inbox, Link, Options, Reader, threads};
 use crate::node::handshake::{self, Greeting, HandshakeError};
 
 /// Connects and shakes hands.
@@ -77,26 +77,25 @@ pub(super) fn open(
     link_options.name = options.thread_name.clone().unwrap_or_else(|| greeting.name.clone());
     let established = Link::establish(stream, options.framing, &greeting.received, &link_options);
     let (link, reader) = established.map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => Fault::thread(&error),
+        io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => Fault::new(E_LIMIT, error),
         _ => Fault::io(E_IO, "cannot start the link", &error),
     })?;
     let inbox = Inbox::new(options.inbox_bytes);
-    let name = format!("pb-r:{}", link_options.name.replace('\0', " "));
-    let thread = thread::Builder::new().name(name).stack_size(link_options.stack_size);
-    let reader = read(thread, reader, &link, &inbox).map_err(|error| Fault::thread(&error))?;
+    let reader = read(&link_options, reader, &link, &inbox);
+    let reader = reader.map_err(|error| Fault::thread(&error))?;
     let parts = LinkParts::new(link, inbox, reader, c_text(&greeting.name));
     Ok(Handle::new(parts).into_raw())
 }
 
 /// Runs the reader on a thread of ours, so that it can be joined.
 fn read(
-    thread: thread::Builder,
+    options: &Options,
     reader: Reader,
     link: &Link,
     inbox: &Inbox,
 ) -> io::Result<JoinHandle<()>> {
     let (link, mut inbox) = (link.clone(), inbox.clone());
-    thread.spawn(move || {
+    threads::spawn(&format!("pb-r:{}", options.name), options.stack_size, move || {
         let _closes = CloseOnPanic(inbox.clone());
         let down = reader.run(&mut inbox);
         inbox.on_down(&link, &down);

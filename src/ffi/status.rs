@@ -81,7 +81,7 @@ impl Fault {
 
     /// A thread that could not be made.
     pub(super) fn thread(error: &io::Error) -> Self {
-        Self::new(E_LIMIT, format!("cannot make a thread: {error}; {THREADS}"))
+        Self::new(E_LIMIT, error)
     }
 }
 
@@ -160,6 +160,3 @@ pub unsafe extern "C" fn peerbeat_last_error(buf: *mut c_char, cap: usize) -> us
         detail.len()
     })
 }
-
-const THREADS: &str = "the limit of threads (ulimit -u, or the container's) or of memory \
-                       (ulimit -v) is reached";

@@ -15,7 +15,7 @@ use super::flight::Flight;
 use super::sender::{LARGE, PATIENCE};
 use super::shared::{Shared, State};
 use super::stream::is_timeout;
-use super::{Down, DownReason, Event, Options, Reader, SendError, Stream, sender};
+use super::{Down, DownReason, Event, Options, Reader, SendError, Stream, sender, threads};
 use crate::liveness::Time;
 use crate::protocol::{Bye, ByeCode, Framing, Native};
 
@@ -57,8 +57,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// handshake.
     ///
     /// # Errors
-    /// Where the sender thread cannot be made or the stream refuses its options; the stream is then
-    /// dropped.
+    /// Where the sender thread cannot be made, naming the limit that is reached, or the stream
+    /// refuses its options; the stream is then dropped.
     pub fn establish(
         stream: S,
         framing: F,
@@ -321,9 +321,7 @@ fn spawn(
     letter: char,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<thread::JoinHandle<()>> {
-    // std refuses a name with a NUL by panicking.
-    let name = format!("pb-{letter}:{}", options.name.replace('\0', " "));
-    thread::Builder::new().name(name).stack_size(options.stack_size).spawn(body)
+    threads::spawn(&format!("pb-{letter}:{}", options.name), options.stack_size, body)
 }
 
 impl<S: Stream, F: Framing> Clone for Link<S, F> {

@@ -24,9 +24,10 @@ use std::time::Duration;
 /// assert!((Duration::from_millis(500)..=Duration::from_millis(532)).contains(&spread.p50));
 /// assert!(spread.p999 >= Duration::from_millis(999));
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Histogram {
-    powers: [Option<Box<Power>>; POWERS],
+    /// The powers that were met, in order, each with the counts of its parts.
+    powers: Vec<(u8, [u32; PARTS])>,
     count: u64,
     max: Duration,
 }
@@ -50,7 +51,7 @@ impl Histogram {
     /// Counts one.
     pub fn record(&mut self, value: Duration) {
         let (power, part) = bucket(value);
-        let count = &mut self.powers[power].get_or_insert_default()[part];
+        let count = &mut self.parts(power)[part];
         *count = count.saturating_add(1);
         self.count += 1;
         self.max = self.max.max(value);
@@ -58,9 +59,8 @@ impl Histogram {
 
     /// Counts all that `other` counted.
     pub fn add(&mut self, other: &Self) {
-        for (power, more) in self.powers.iter_mut().zip(&other.powers) {
-            let Some(more) = more else { continue };
-            for (count, more) in power.get_or_insert_default().iter_mut().zip(more.iter()) {
+        for (power, parts) in &other.powers {
+            for (count, more) in self.parts(*power).iter_mut().zip(parts) {
                 *count = count.saturating_add(*more);
             }
         }
@@ -84,14 +84,22 @@ impl Histogram {
         self.max
     }
 
+    /// The counts of a power, where it is met for the first time all zero.
+    fn parts(&mut self, power: u8) -> &mut [u32; PARTS] {
+        let place = self.powers.binary_search_by_key(&power, |(power, _)| *power);
+        let index = place.unwrap_or_else(|index| {
+            self.powers.insert(index, (power, [0; PARTS]));
+            index
+        });
+        &mut self.powers[index].1
+    }
+
     /// The buckets of the powers that were met, in order, each with its count.
-    fn counts(&self) -> impl Iterator<Item = ((usize, usize), u64)> {
-        let powers = self.powers.iter().enumerate();
-        powers.filter_map(|(index, power)| Some((index, power.as_ref()?))).flat_map(
-            |(index, power)| {
-                power.iter().enumerate().map(move |(part, count)| ((index, part), (*count).into()))
-            },
-        )
+    fn counts(&self) -> impl Iterator<Item = ((u8, usize), u64)> {
+        let parts = self.powers.iter().flat_map(|(power, parts)| {
+            parts.iter().enumerate().map(move |(part, count)| ((*power, part), *count))
+        });
+        parts.map(|(bucket, count)| (bucket, count.into()))
     }
 
     /// What it comes to.
@@ -106,12 +114,6 @@ impl Histogram {
     }
 }
 
-impl Default for Histogram {
-    fn default() -> Self {
-        Self { powers: [const { None }; POWERS], count: 0, max: Duration::ZERO }
-    }
-}
-
 impl fmt::Debug for Histogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.spread().fmt(f)
@@ -119,30 +121,26 @@ impl fmt::Debug for Histogram {
 }
 
 /// Which power a value belongs to, and which part of it: the first "power" is all below 16 µs.
-fn bucket(value: Duration) -> (usize, usize) {
+fn bucket(value: Duration) -> (u8, usize) {
     let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
-    let power =
-        micros.checked_ilog2().map_or(0, |log| (log as usize + 1).saturating_sub(PART_BITS));
-    if power >= POWERS {
-        return (POWERS - 1, PARTS - 1);
+    let power = (micros.max(1).ilog2() + 1).saturating_sub(PART_BITS) as u8;
+    if power > LAST {
+        return (LAST, PARTS - 1);
     }
     (power, (micros >> power.saturating_sub(1)) as usize % PARTS)
 }
 
 /// The end of a bucket, itself not in it; `None` for the last one, which has none.
-fn end_of(power: usize, part: usize) -> Option<Duration> {
-    if (power, part) == (POWERS - 1, PARTS - 1) {
+fn end_of(power: u8, part: usize) -> Option<Duration> {
+    if (power, part) == (LAST, PARTS - 1) {
         return None;
     }
     let begins = if power == 0 { part } else { part + PARTS };
     Some(Duration::from_micros((begins as u64 + 1) << power.saturating_sub(1)))
 }
 
-/// The counts of one power of two.
-type Power = [u32; PARTS];
-
 /// Each power of two is cut into so many.
 const PARTS: usize = 1 << PART_BITS;
-const PART_BITS: usize = 4;
+const PART_BITS: u32 = 4;
 /// 2^37 µs are 38 hours.
-const POWERS: usize = 37 - PART_BITS + 1;
+const LAST: u8 = 37 - PART_BITS as u8;

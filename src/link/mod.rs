@@ -45,6 +45,7 @@ mod sender;
 mod shared;
 mod stats;
 mod stream;
+pub(crate) mod threads;
 mod vitals;
 
 pub use event::{Cause, Down, DownReason, Event};

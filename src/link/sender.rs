@@ -140,7 +140,8 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     /// Puts into flight what is to be written now.
     fn load(&mut self, state: &mut State<S>, now: Time, looks: bool) {
         if let Some(left) = state.handover.take() {
-            self.flight = left;
+            // Its buffer was the scratch one: ours takes that place, so that none has to grow anew.
+            state.scratch = std::mem::replace(&mut self.flight, left).bytes;
         }
         if looks && self.flight.is_empty() && !state.queue.is_empty() {
             std::mem::swap(&mut state.queue, &mut self.flight.bytes);
@@ -386,6 +387,6 @@ const TURN: Duration = Duration::from_millis(10);
 /// How often the sender looks in on a hot link: the longest that the end of a stream waits.
 const LOOK_IN: Duration = Duration::from_micros(100);
 /// Buffers above this size are given back ...
-pub(super) const LARGE: usize = 4 << 10;
+pub(super) const LARGE: usize = 1 << 10;
 /// ... after this long without use for them.
 pub(super) const QUIET: Duration = Duration::from_secs(30);

@@ -30,7 +30,7 @@ pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
         match accepted {
             Ok((stream, addr)) => match admit(shared, stream, plain(addr)) {
                 Ok(()) => trouble.end(),
-                Err(error) => trouble.report(shared, &shared.limits.no_thread(&error)),
+                Err(error) => trouble.report(shared, &error.to_string()),
             },
             // The other side gave up while it waited, or a signal came.
             Err(e) if is_passing(&e) => {}
@@ -222,7 +222,7 @@ impl Guest {
         // Only a node that stops holds another handle on the stream now, and not for long.
         let stream = Arc::try_unwrap(stream).or_else(|shared| shared.try_clone());
         if let Err(error) = stream.and_then(|stream| session.run(stream)) {
-            let detail = shared.limits.describe_start(&error);
+            let detail = shared.limits.describe(&error);
             shared.report(None, &Event::Warning { detail: detail.clone() });
             let reason = RefusedReason::TooMany;
             shared.report(Some(entry), &Event::Refused { addr, name, reason, detail });

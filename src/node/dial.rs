@@ -188,8 +188,7 @@ impl Dialler<'_> {
         match stream.and_then(|stream| session.run(stream)) {
             Ok(()) => Dialled::Over,
             Err(error) => {
-                let (reason, detail) =
-                    (DialFailedReason::Io, self.shared.limits.describe_start(&error));
+                let (reason, detail) = (DialFailedReason::Io, self.shared.limits.describe(&error));
                 self.report(&Event::DialFailed { addr: addr.to_string(), reason, detail });
                 // The turn that has ended brings the wait.
                 Dialled::Over

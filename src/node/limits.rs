@@ -1,7 +1,7 @@
-//! The limits of the system that a node can run into, for messages that name them.
+//! The limit of open files, for messages that name it.
 //!
-//! They are read once, at the start: when descriptors have run out, the file that tells how many
-//! there may be cannot be opened either.
+//! It is read once, at the start: when descriptors have run out, the file that tells how many there
+//! may be cannot be opened either.
 
 use std::fs;
 use std::io;
@@ -10,34 +10,13 @@ use std::io;
 #[derive(Clone, Debug, Default)]
 pub(super) struct SystemLimits {
     open_files: Option<String>,
-    processes: Option<String>,
 }
 
 impl SystemLimits {
     /// Reads the limits; what cannot be read is left out of the messages.
     pub(super) fn read() -> Self {
         let text = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-        Self {
-            open_files: soft_limit(&text, "Max open files"),
-            processes: soft_limit(&text, "Max processes"),
-        }
-    }
-
-    /// Says that no thread could be made.
-    pub(super) fn no_thread(&self, error: &io::Error) -> String {
-        format!(
-            "no thread left{}: {error}; raise the limit of processes and threads (ulimit -u, or \
-             that of the container)",
-            parenthesis(self.processes.as_deref())
-        )
-    }
-
-    /// Names the limit behind a link that could not be made, which needs threads and descriptors.
-    pub(super) fn describe_start(&self, error: &io::Error) -> String {
-        match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => self.no_thread(error),
-            _ => self.describe(error),
-        }
+        Self { open_files: soft_limit(&text, "Max open files") }
     }
 
     /// Names the limit of descriptors where `error` comes from it, else just shows `error`.
@@ -76,16 +55,10 @@ mod tests {
     #[test]
     fn messages_name_the_limit() {
         let text = "Limit   Soft Limit  Hard Limit  Units\n\
-                    Max processes             96551                96551                processes\n\
                     Max open files            1024                 20000                files\n";
-        let limits = SystemLimits {
-            open_files: soft_limit(text, "Max open files"),
-            processes: soft_limit(text, "Max processes"),
-        };
+        let limits = SystemLimits { open_files: soft_limit(text, "Max open files") };
         let full = limits.describe(&io::Error::from_raw_os_error(24));
         assert!(full.starts_with("no file descriptor left (limit 1024): "), "{full}");
-        let thread = limits.no_thread(&io::Error::other("why"));
-        assert!(thread.starts_with("no thread left (limit 96551): why; "), "{thread}");
         assert_eq!(SystemLimits::default().describe(&io::Error::other("why")), "why");
     }
 }

@@ -206,7 +206,7 @@ impl Node {
         let shared = Shared::new(config, options, limits, Arc::new(handler), local_addrs);
         let shared = Arc::new(shared);
         supervisor::start(&shared, listeners).map_err(|error| {
-            let advice = shared.limits.no_thread(&error);
+            let advice = error.to_string();
             StartError::Thread { error, advice }
         })?;
         let owner = Arc::new(Owner { shared: Arc::clone(&shared) });

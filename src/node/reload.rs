@@ -70,10 +70,9 @@ impl Node {
         refuse_other_sockets(&before, &config)?;
         let old = shared.roster();
         let plan = Plan::new(&old, &config);
-        let threads = plan.spawn(shared).map_err(|error| ReloadError::Thread {
-            advice: shared.limits.no_thread(&error),
-            error,
-        })?;
+        let threads = plan
+            .spawn(shared)
+            .map_err(|error| ReloadError::Thread { advice: error.to_string(), error })?;
         let node = node_items(&before, &config);
         if let Err(threads) = shared.publish(config, plan.roster(), threads) {
             plan.give_up(shared, threads);

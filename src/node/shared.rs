@@ -16,12 +16,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use std::{io, process, thread};
+use std::{io, process};
 
 use super::entry::Entry;
 use super::limits::SystemLimits;
 use super::{Event, Handler, Options, Peer};
 use crate::config::Config;
+use crate::link::threads;
 
 /// What the threads of a node share.
 pub(super) struct Shared {
@@ -157,9 +158,7 @@ impl Shared {
         body: impl FnOnce(&Arc<Self>) + Send + 'static,
     ) -> io::Result<JoinHandle<()>> {
         let shared = Arc::clone(self);
-        // A name with a zero byte in it panics, and a peer's may have one.
-        let builder = thread::Builder::new().name(name.replace('\0', "?"));
-        builder.stack_size(self.options.stack_size).spawn(move || {
+        threads::spawn(name, self.options.stack_size, move || {
             OWN_NODE.set(shared.number);
             body(&shared);
         })

@@ -108,7 +108,7 @@ impl<F: Framing> Decoder<F> {
         }
         if full && self.buffer.len() < USUAL {
             // Also where all of it was whole frames: a read that fills the small buffer is a busy
-            // link, and 4 KiB a read would cost it sixteen times the system calls.
+            // link, and 1 KiB a read would cost it many times the system calls.
             self.resize(if self.buffer.is_empty() { SMALL } else { USUAL });
         } else if full && self.start == 0 && held > 0 {
             self.resize(self.buffer.len() * 2);
@@ -136,7 +136,7 @@ fn taken(length: usize) -> ProtocolError {
 }
 
 /// What a link that only exchanges heartbeats needs.
-const SMALL: usize = 4 << 10;
+const SMALL: usize = 1 << 10;
 /// What a busy link reads at a time. Larger buffers were slower: they leave the cache.
 const USUAL: usize = 64 << 10;
 /// How often a grown buffer is offered small traffic before it shrinks: a stream of large frames

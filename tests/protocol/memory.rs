@@ -3,7 +3,7 @@
 use super::{Transcript, feed, frame};
 use peerbeat::protocol::{Decoder, Framing, Native};
 
-const SMALL: usize = 4 << 10;
+const SMALL: usize = 1 << 10;
 const USUAL: usize = 64 << 10;
 
 fn decoder() -> Decoder<Native> {
@@ -95,7 +95,7 @@ fn whole_frames_that_fill_the_buffer_exactly_do_not_make_it_larger() {
 
 #[test]
 fn what_is_held_moves_to_the_front_only_when_less_than_half_is_free() {
-    for (filled, moves) in [(100, false), (2048, false), (2049, true), (4000, true)] {
+    for (filled, moves) in [(120, false), (512, false), (513, true), (1000, true)] {
         let mut decoder = decoder();
         let mut bytes = frame(3, &vec![7; filled - 15]);
         bytes.extend_from_slice(&frame(3, &[8; 100])[..10]);

@@ -1,0 +1,101 @@
+//! Making a thread, or saying which limit of the system is in the way.
+//!
+//! `pthread_create` says "resource temporarily unavailable" for four limits alike. The process
+//! knows how many threads it has, so the smallest limit that this comes close to is the one; where
+//! none does, it is one that counts more than this process.
+//!
+//! Of maps of memory a few are kept free: a new thread of std's that does not get the one for its
+//! signals' stack aborts the whole process (measured: at the 8185th link). Each thread takes four.
+
+use std::fs;
+use std::io;
+use std::sync::OnceLock;
+use std::thread::{Builder, JoinHandle};
+
+/// Makes a thread with a name that `ps` shows.
+///
+/// # Errors
+/// Where a limit is in the way, with its name.
+pub(crate) fn spawn(
+    name: &str,
+    stack_size: usize,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    static MAPS_MAX: OnceLock<Option<u64>> = OnceLock::new();
+    let maps_max = *MAPS_MAX.get_or_init(|| number("/proc/sys/vm/max_map_count", ""));
+    if maps_max.is_some_and(|most| MAPS * running() + MAPS_FREE > most) {
+        return Err(named(&io::ErrorKind::OutOfMemory.into()));
+    }
+    // std refuses a name with a NUL by panicking.
+    let builder = Builder::new().name(name.replace('\0', " ")).stack_size(stack_size);
+    builder.spawn(body).map_err(|error| named(&error))
+}
+
+fn named(error: &io::Error) -> io::Error {
+    let limits = [
+        (number("/proc/self/limits", "Max processes"), "ulimit -u"),
+        (number("/sys/fs/cgroup/pids.max", ""), "pids.max of its control group"),
+        (number("/proc/sys/kernel/threads-max", ""), "kernel.threads-max"),
+        (number("/proc/sys/vm/max_map_count", "").map(|maps| maps / MAPS), "vm.max_map_count / 4"),
+    ];
+    io::Error::new(error.kind(), describe(error, running(), &limits))
+}
+
+fn describe(error: &io::Error, threads: u64, limits: &[(Option<u64>, &str)]) -> String {
+    let known = limits.iter().filter_map(|(limit, name)| Some(((*limit)?, *name)));
+    let near = known.filter(|(limit, _)| threads >= limit / 10 * 9).min();
+    let limit = match (near, limits.first()) {
+        (Some((limit, name)), _) => format!("limit {limit} by {name}, {threads} are running"),
+        (None, Some((Some(limit), name))) => {
+            format!("limit {limit} by {name}, or that of the container or of memory")
+        }
+        _ => "limit of processes and threads, ulimit -u".to_owned(),
+    };
+    format!("no thread left ({limit}): {error}")
+}
+
+/// The threads of this process; 0 where the system does not tell.
+fn running() -> u64 {
+    number("/proc/self/status", "Threads:").unwrap_or(0)
+}
+
+/// The first number of the line that begins with `item`.
+fn number(path: &str, item: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(item))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// Maps of memory that a thread takes: its stack, the stack of its signals, a guard for each.
+const MAPS: u64 = 4;
+/// Maps for the rest of the program.
+const MAPS_FREE: u64 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_limit_is_named() {
+        let why = io::Error::other("why");
+        let limits = [(Some(96_551), "ulimit -u"), (None, "pids.max"), (Some(16_382), "maps / 4")];
+        let text = |threads, limits| describe(&why, threads, limits);
+        assert_eq!(
+            text(16_300, &limits[..]),
+            "no thread left (limit 16382 by maps / 4, 16300 are running): why"
+        );
+        assert_eq!(
+            text(7, &limits[..]),
+            "no thread left (limit 96551 by ulimit -u, or that of the container or of memory): why"
+        );
+        let unknown = "no thread left (limit of processes and threads, ulimit -u): why";
+        assert_eq!(text(7, &[(None, "ulimit -u")]), unknown);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_systems_numbers_are_found() {
+        assert!(running() >= 1);
+        assert!(number("/proc/sys/vm/max_map_count", "") > Some(MAPS_FREE));
+    }
+}
