@@ -26,6 +26,7 @@ mod odd;
 mod order;
 mod pressure;
 mod reasons;
+mod schedules;
 mod silence;
 mod stalls;
 mod stopped;
