@@ -153,13 +153,15 @@ fn a_peer_that_lowers_its_value_every_time_is_not_answered_every_time() {
     // lesson 1
     let mut options = options(0, 5000);
     options.liveness.heartbeat_time_min = ms(100);
+    let began = Instant::now();
     let mut rig = Rig::new(&options);
     for value in (0..400).rev() {
         rig.mock.say(&heartbeat(10_000 + value));
         thread::sleep(ms(1));
     }
     let frames = rig.mock.listen(ms(200));
-    assert!(frames.len() <= 10, "{} answers", frames.len());
+    let may_be = began.elapsed().as_millis() / 100 + 1;
+    assert!(frames.len() as u128 <= may_be, "{} answers, may be {may_be}", frames.len());
     assert_eq!(frames.last().unwrap().value_ms(), 10_000);
 }
 
@@ -298,9 +300,9 @@ fn an_announcement_has_its_turn_between_direct_writes() {
         link.end(DownReason::Replaced, None);
         sends.join().unwrap();
     }
-    // Not the worst of them: that is the machine's.
+    // Not the worst of them: that is the machine's. A sender that is not let in waits for seconds.
     took.sort();
-    assert!(took[4] < ms(200), "announcements took {took:?}");
+    assert!(took[4] < ms(600), "announcements took {took:?}");
 }
 
 /// Reads until a heartbeat with this value.
