@@ -13,7 +13,7 @@ mod host;
 mod laws;
 #[path = "liveness/line.rs"]
 mod line;
-#[path = "liveness/models.rs"]
+#[path = "liveness/models/mod.rs"]
 mod models;
 #[path = "liveness/negotiation.rs"]
 mod negotiation;
@@ -21,6 +21,8 @@ mod negotiation;
 mod numbers;
 #[path = "liveness/pairs.rs"]
 mod pairs;
+#[path = "liveness/properties.rs"]
+mod properties;
 #[path = "liveness/pulse.rs"]
 mod pulse;
 #[path = "liveness/slack.rs"]

@@ -5,34 +5,22 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "common/held.rs"]
+#[expect(dead_code, reason = "the soak uses all of it")]
+mod held;
 
 use std::fs;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::*;
+use held::{Held, held};
 use peerbeat::node::{Event, Node, Options, RefusedReason};
 
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Threads of ours and descriptors of this process. The threads of the test harness come and go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Held {
-    threads: usize,
-    descriptors: usize,
-}
-
-fn held() -> Held {
-    let names = fs::read_dir("/proc/self/task").unwrap().filter_map(|task| {
-        // One that ends in this moment has no name any more.
-        fs::read_to_string(task.unwrap().path().join("comm")).ok()
-    });
-    let threads = names.filter(|name| name.starts_with("pb-")).count();
-    Held { threads, descriptors: fs::read_dir("/proc/self/fd").unwrap().count() }
 }
 
 /// Waits until the process holds no more than `most`: the system takes a moment to clear away.

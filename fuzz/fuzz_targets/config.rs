@@ -1,83 +1,13 @@
-//! Any text is a configuration that keeps its promises, or a list of errors that can be shown;
-//! reading it twice says the same.
+//! Configuration files, several that include each other.
 //!
-//! The input is text, cut at NUL bytes: the first part is the main file, the others are `/f1`,
-//! `/f2` and so on, for includes. Nothing is read from the machine. Run it with `cargo fuzz run
-//! config` in this folder's parent, on stable with `RUSTC_BOOTSTRAP=1 cargo fuzz run -s none
-//! config`.
+//! What is done with an input is `bodies/config.rs`, which the package's tests replay the corpus
+//! with. Run it with `cargo fuzz run config` in this folder's parent, on stable with
+//! `RUSTC_BOOTSTRAP=1 cargo fuzz run -s none config`.
 #![no_main]
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
-use std::time::Duration;
-
 use libfuzzer_sys::fuzz_target;
-use peerbeat::config::{Config, Environment, MemoryFiles, Options, limits};
 
-fuzz_target!(|data: &[u8]| {
-    let mut parts = data.split(|byte| *byte == 0);
-    let main = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
-    let files = parts.enumerate().map(|(index, part)| (format!("/f{}", index + 1), part.to_vec()));
-    let options = Options {
-        app_name: "app".to_owned(),
-        defines: vec![("GIVEN".to_owned(), "given".to_owned())],
-        environment: Environment {
-            variables: Some(BTreeMap::from([("A".to_owned(), "/f1".to_owned())])),
-            host_name: Some("myhost".to_owned()),
-            home_dir: Some("/home".to_owned()),
-            root: Some("/root".to_owned()),
-        },
-        files: Arc::new(MemoryFiles::new(files)),
-    };
-    let first = said(&main, &options);
-    assert_eq!(first, said(&main, &options), "another answer the second time");
-});
+#[path = "../bodies/config.rs"]
+mod body;
 
-/// Checks what came of the text, and says it in one string.
-fn said(text: &str, options: &Options) -> String {
-    match Config::parse(text, options) {
-        Ok(config) => {
-            check(&config);
-            let warnings = config.warnings().iter().map(ToString::to_string);
-            check_shown(warnings.clone());
-            format!("{config:?}") + &warnings.collect::<String>()
-        }
-        Err(errors) => {
-            assert!(errors.len() > 0 && errors.iter().count() <= limits::MAX_REPORTED);
-            check_shown(errors.iter().map(ToString::to_string));
-            errors.to_string()
-        }
-    }
-}
-
-/// What is shown to a person is one line, and never another's terminal codes.
-fn check_shown(lines: impl Iterator<Item = String>) {
-    for line in lines {
-        assert!(!line.is_empty() && !line.contains(char::is_control), "{line:?}");
-    }
-}
-
-/// After a `Config` exists its values cannot be wrong.
-fn check(config: &Config) {
-    let is_time =
-        |time: Duration| Duration::from_millis(10) <= time && time <= Duration::from_secs(86_400);
-    let is_name = |name: &str| {
-        (1..=limits::MAX_NAME_BYTES).contains(&name.len()) && !name.contains(char::is_control)
-    };
-    assert!(is_name(config.name()) && config.label().len() <= limits::MAX_NAME_BYTES);
-    assert!(config.peers().len() <= limits::MAX_PEERS);
-    assert!(config.interfaces().len() <= limits::MAX_ADDRESSES);
-    assert!(config.heartbeat_time().value.is_none_or(is_time) && is_time(config.slack().value));
-    let mut names = HashSet::new();
-    for peer in config.peers() {
-        assert!(names.insert(peer.name()), "two peers are called {:?}", peer.name());
-        assert!(is_name(peer.local_name()) && peer.local_label().len() <= limits::MAX_NAME_BYTES);
-        assert!(peer.remote_name().is_none_or(is_name));
-        assert!(peer.heartbeat_time().value.is_none_or(is_time), "{:?}", peer.heartbeat_time());
-        assert!(is_time(peer.slack().value), "{:?}", peer.slack());
-        assert!(peer.heartbeat_time_min().value > Duration::ZERO);
-        assert!(peer.reconnect_time_min() <= peer.reconnect_time_max());
-        assert!(peer.addresses().len() <= limits::MAX_ADDRESSES);
-        assert!(peer.addresses().iter().all(|at| at.port > 0 && !at.host.is_empty()));
-    }
-}
+fuzz_target!(|data: &[u8]| body::run(data));

@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::flight::Flight;
-use super::sender::{LARGE, PATIENCE};
-use super::shared::{Shared, State};
+use super::sender::{DIRECT_RUN, LARGE, PATIENCE};
+use super::shared::{Pace, Shared, State};
 use super::stream::is_timeout;
 use super::{Down, DownReason, Event, Options, Reader, SendError, Stream, sender, threads};
 use crate::liveness::Time;
@@ -88,8 +88,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let (link, reader) = Self::establish(stream, framing, received, options)?;
         let of_reader = link.clone();
         spawn(options, 'r', move || {
-            let down = reader.run(&mut handler);
-            handler.on_down(&of_reader, &down);
+            reader.run_and_tell(&mut handler, |handler, down| handler.on_down(&of_reader, down));
         })?;
         Ok(link)
     }
@@ -202,7 +201,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
             return Ok(Err(SendError::Down(reason.clone())));
         }
         let nobody_writes = !state.writing && state.in_flight == 0 && state.handover.is_none();
-        if nobody_writes && state.queue.is_empty() && !state.hot {
+        if nobody_writes && state.queue.is_empty() && state.pace == Pace::Direct {
             let mut bytes = std::mem::take(&mut state.scratch);
             let encoded = shared.framing.encode_data(payload, &mut bytes);
             if let Err(error) = encoded {
@@ -227,7 +226,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
             return Ok(self.write_out(state, bytes, own, messages));
         }
         state.stats.messages_accepted += 1;
-        if !state.hot {
+        if state.pace != Pace::Stream {
             shared.wake_sender(&mut state);
         }
         Ok(Ok(()))
@@ -293,7 +292,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
             state.in_flight = flight.rest().len();
             state.handover = Some(flight);
         }
-        if state.handover.is_some() || (state.pending() > 0 && !state.hot) {
+        if state.handover.is_some() || (state.pending() > 0 && state.pace != Pace::Stream) {
             shared.wake_sender(&mut state);
         }
         if state.room_waiters > 0 || state.reason.is_some() {
@@ -303,16 +302,18 @@ impl<S: Stream, F: Framing> Link<S, F> {
     }
 }
 
-/// Counts writes in quick succession, and says whether they have just made the link hot. Bytes
+/// Counts writes in quick succession, and says whether they have just become a stream. Bytes
 /// received in between are an exchange of requests and replies, not a stream, and stay direct.
 fn count_run<S>(state: &mut State<S>, received: u64, now: Time) -> bool {
     let quick = now.since(state.last_direct) < QUICK && received == state.received_at_direct;
     state.direct_run = if quick { state.direct_run.saturating_add(1) } else { 0 };
     state.last_direct = now;
     state.received_at_direct = received;
-    let heats = !state.hot && state.direct_run >= DIRECT_RUN;
-    state.hot |= heats;
-    heats
+    let streams = state.pace == Pace::Direct && state.direct_run >= DIRECT_RUN;
+    if streams {
+        state.pace = Pace::Stream;
+    }
+    streams
 }
 
 /// Makes one of a link's threads.
@@ -336,8 +337,6 @@ impl<S: Stream, F: Framing> fmt::Debug for Link<S, F> {
     }
 }
 
-/// Direct writes in quick succession after which the sender takes over.
-const DIRECT_RUN: u32 = 16;
 /// Queued bytes that whoever fills them writes out: the buffers then stay in the cache, and a
 /// stream needs no second thread.
 const BATCH: usize = 64 << 10;

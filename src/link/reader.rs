@@ -20,7 +20,7 @@ use std::time::Duration;
 use super::clock::micros;
 use super::handle::{Handler, Link};
 use super::sender::{LARGE, LOOK, QUIET};
-use super::shared::LINGER;
+use super::shared::{LINGER, State};
 use super::stream::{LAST_STRETCH, is_timeout, step};
 use super::{Cause, Down, DownReason, Event, Stream};
 use crate::liveness::{Time, Verdict, Watch};
@@ -86,7 +86,17 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     ///
     /// # Panics
     /// A panic of the handler's ends the link as `local` and is passed on after that.
-    pub fn run<H: Handler<S, F>>(mut self, handler: &mut H) -> Down {
+    pub fn run<H: Handler<S, F>>(self, handler: &mut H) -> Down {
+        self.run_and_tell(handler, |_, _| ())
+    }
+
+    /// Runs, and has the end told as soon as it can be: the sender is done, the socket closed. Its
+    /// thread is joined after that.
+    pub(super) fn run_and_tell<H: Handler<S, F>>(
+        mut self,
+        handler: &mut H,
+        tell: impl FnOnce(&mut H, &Down),
+    ) -> Down {
         let shared = self.link.shared();
         let _first = shared.reader.set(thread::current().id());
         let read = catch_unwind(AssertUnwindSafe(|| self.read_until_end(handler)));
@@ -97,6 +107,10 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         }
         self.drain();
         let down = self.finish();
+        if read.is_ok() {
+            tell(handler, &down);
+        }
+        self.join();
         match read {
             Ok(()) => down,
             Err(panic) => resume_unwind(panic),
@@ -361,20 +375,25 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         }
     }
 
-    /// Ends the sender thread and the socket, and draws up the account.
+    /// Joins the sender thread.
+    fn join(&mut self) {
+        match self.sender.take() {
+            // In a forked child there is no such thread, and joining it would never end.
+            Some(sender) if !self.link.shared().is_forked_child() => drop(sender.join()),
+            sender => std::mem::forget(sender),
+        }
+    }
+
+    /// Ends the sender's work and the socket, and draws up the account.
     fn finish(&mut self) -> Down {
         let link = self.link.clone();
         let shared = link.shared();
         shared.end(DownReason::Local { detail: String::new() });
         shared.lock().reader_done = true;
         shared.notify_all();
-        match self.sender.take() {
-            // In a forked child there is no such thread, and joining it would never end.
-            Some(sender) if !shared.is_forked_child() => drop(sender.join()),
-            sender => std::mem::forget(sender),
-        }
         let mut state = shared.lock();
-        while (state.writing || state.shutting) && !shared.is_forked_child() {
+        let busy = |state: &State<S>| !state.sender_done || state.writing || state.shutting;
+        while busy(&state) && !shared.is_forked_child() {
             state = shared.wait_until(state, shared.clock.now() + LINGER);
         }
         if let Some(mut left) = state.handover.take() {
@@ -408,6 +427,7 @@ impl<S: Stream, F: Framing> Drop for Reader<S, F> {
     fn drop(&mut self) {
         if self.sender.is_some() {
             self.finish();
+            self.join();
         }
     }
 }

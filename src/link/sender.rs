@@ -20,7 +20,7 @@ use std::time::Duration;
 use super::clock::micros;
 use super::faults;
 use super::flight::Flight;
-use super::shared::{Farewell, LINGER, Shared, State, shut};
+use super::shared::{Farewell, LINGER, Pace, Shared, State, shut};
 use super::stream::is_timeout;
 use super::{DownReason, Faults, Stream};
 use crate::liveness::{Beat, Time};
@@ -28,6 +28,7 @@ use crate::protocol::{Framing, Heartbeat, Timing};
 
 /// The body of the sender thread.
 pub(super) fn run<S: Stream, F: Framing>(shared: &Shared<S, F>) {
+    let _says_so = Done(shared);
     let Some(stream) = shared.lock().stream.clone() else { return };
     let sender = Sender {
         shared,
@@ -39,8 +40,19 @@ pub(super) fn run<S: Stream, F: Framing>(shared: &Shared<S, F>) {
         look_at: None,
         next_look: Time::ZERO,
         sent_at_look: 0,
+        gathered: 0,
     };
     sender.run();
+}
+
+/// Says that the sender is done with the link and its stream, also where a foreign framing panics.
+struct Done<'a, S: Stream, F: Framing>(&'a Shared<S, F>);
+
+impl<S: Stream, F: Framing> Drop for Done<'_, S, F> {
+    fn drop(&mut self) {
+        self.0.lock().sender_done = true;
+        self.0.notify_all();
+    }
 }
 
 type Guard<'a, S> = MutexGuard<'a, State<S>>;
@@ -57,9 +69,11 @@ struct Sender<'a, S, F> {
     deferred: Time,
     /// The next write of a stuck flight does not wait: when it was to begin.
     look_at: Option<Time>,
-    /// On a hot link: when we look in again, and what had been sent when we last did.
+    /// In a stream: when we look in again, and what had been sent when we last looked or wrote.
     next_look: Time,
     sent_at_look: u64,
+    /// Messages taken from the queue since it was last found empty.
+    gathered: u64,
 }
 
 impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
@@ -96,19 +110,26 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             // A program's thread is in a write, for a short while: bytes are on their way, and it
             // wakes us where it leaves something to do.
             state.sender_waits = true;
-            let turn = now + if state.hot { LOOK_IN } else { TURN };
+            let turn = now + if state.pace == Pace::Stream { LOOK_IN } else { TURN };
             return self.shared.wait_until(state, if watches { turn.min(silent_at) } else { turn });
         }
-        let looks = !state.hot || now >= self.next_look;
-        if state.hot && looks {
+        let looks = state.pace != Pace::Stream || now >= self.next_look;
+        if state.pace == Pace::Stream && looks {
             self.next_look = now + LOOK_IN;
             let sent = state.stats.bytes_sent;
             let streams = std::mem::replace(&mut self.sent_at_look, sent) != sent;
-            state.hot = streams || !state.queue.is_empty();
+            if !streams && state.queue.is_empty() {
+                state.pace = Pace::Bursts;
+            }
         }
         self.load(&mut state, now, looks);
         if !self.flight.is_empty() {
             return self.write(state);
+        }
+        // Was what has been gathered worth the wake-up?
+        let gathered = std::mem::take(&mut self.gathered);
+        if state.pace == Pace::Bursts && (1..u64::from(DIRECT_RUN)).contains(&gathered) {
+            state.pace = Pace::Direct;
         }
         if now.since(state.last_large) >= QUIET {
             let State { queue, scratch, .. } = &mut *state;
@@ -121,7 +142,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             false => state.pulse.due(),
             true => now + faults::STEP,
         };
-        if state.hot {
+        if state.pace == Pace::Stream {
             until = until.min(self.next_look);
         } else {
             state.direct_run = 0;
@@ -146,6 +167,10 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         if looks && self.flight.is_empty() && !state.queue.is_empty() {
             std::mem::swap(&mut state.queue, &mut self.flight.bytes);
             self.flight.messages = std::mem::take(&mut state.queued_messages);
+            self.gathered += self.flight.messages;
+            if state.pace == Pace::Bursts && self.gathered >= STREAM {
+                state.pace = Pace::Stream;
+            }
             self.flight.pending_since = now;
             if self.flight.bytes.len() > LARGE {
                 state.last_large = now;
@@ -225,6 +250,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             state.handle_data_sent(self.shared.options.liveness.mode, now);
         }
         state.in_flight = self.flight.rest().len();
+        self.sent_at_look = state.stats.bytes_sent;
         // The next wait tells us when the kernel stopped accepting: the shorter it is the better.
         self.set_patience(PATIENCE);
     }
@@ -371,6 +397,9 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     }
 }
 
+/// Direct writes in quick succession after which the sender takes over, and messages of a burst
+/// that are worth waking it for.
+pub(super) const DIRECT_RUN: u32 = 16;
 /// How long a write waits for the kernel at first, which makes one or two ticks of it: the wait of
 /// a program's thread that found the link idle and the socket's buffer full. The rest is then the
 /// sender's. Of a write that was taken in part we only know that the kernel stopped in that time.
@@ -384,7 +413,9 @@ pub(super) const LOOK: Duration = Duration::from_millis(1);
 const TICKS: Duration = Duration::from_millis(12);
 /// How long we wait for the other thread that writes before we look again.
 const TURN: Duration = Duration::from_millis(10);
-/// How often the sender looks in on a hot link: the longest that the end of a stream waits.
+/// Messages that find the sender at work, one behind the other, and are no burst but a stream.
+const STREAM: u64 = 1024;
+/// How often the sender looks in on a stream: the longest that its end waits.
 const LOOK_IN: Duration = Duration::from_micros(100);
 /// Buffers above this size are given back ...
 pub(super) const LARGE: usize = 1 << 10;

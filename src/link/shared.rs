@@ -80,10 +80,8 @@ pub(super) struct State<S> {
     pub(super) handover: Option<Flight>,
     /// A buffer kept for the next direct write.
     pub(super) scratch: Vec<u8>,
-    /// The link is streaming: messages are queued, whoever fills a batch writes it, and the sender
-    /// looks in at short intervals for what is left.
-    pub(super) hot: bool,
-    /// Direct writes in quick succession; at a limit the link is hot.
+    pub(super) pace: Pace,
+    /// Direct writes in quick succession; at a limit they are a stream.
     pub(super) direct_run: u32,
     pub(super) last_direct: Time,
     pub(super) received_at_direct: u64,
@@ -102,12 +100,25 @@ pub(super) struct State<S> {
     /// The goodbye is under way: the reader reads and drops until the sender has shut the stream.
     pub(super) leaving: bool,
     pub(super) reader_done: bool,
+    pub(super) sender_done: bool,
     pub(super) unsent: Unsent,
     pub(super) down: Option<Down>,
     pub(super) stats: Stats,
     pub(super) measures: Measures,
     /// When a buffer of the link was last used to more than its small size.
     pub(super) last_large: Time,
+}
+
+/// Who writes, by how messages have come lately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Now and then: whoever sends writes.
+    Direct,
+    /// In bursts: the first message wakes the sender, which writes what has gathered by then.
+    Bursts,
+    /// In a stream: whoever fills a batch writes it, and the sender looks in at short intervals for
+    /// what is left.
+    Stream,
 }
 
 /// How a link takes leave, where it does.
@@ -141,7 +152,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             shutting: false,
             handover: None,
             scratch: Vec::new(),
-            hot: false,
+            pace: Pace::Direct,
             direct_run: 0,
             last_direct: now,
             received_at_direct: 0,
@@ -155,6 +166,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             farewell: None,
             leaving: false,
             reader_done: false,
+            sender_done: false,
             unsent: Unsent::default(),
             down: None,
             stats: Stats::default(),

@@ -143,6 +143,8 @@ impl Watch {
         if late <= self.settings.stall_tolerance() {
             return None;
         }
+        // The verdict that stands is the one of the limit in force by now.
+        self.take_shorter(now);
         // A short stall early in a silence leaves the verdict where it is, and must not use up what
         // a long one later on will need.
         let grace = now + self.settings.slack;

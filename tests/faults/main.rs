@@ -14,6 +14,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod child;
+#[expect(dead_code, reason = "the campaign uses all of it")]
 mod network;
 
 #[path = "../link/mock.rs"]

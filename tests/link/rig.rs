@@ -179,7 +179,7 @@ pub(crate) fn options(heartbeat_time_ms: u64, slack_ms: u64) -> Options {
     }
 }
 
-pub(crate) fn ms(millis: u64) -> Duration {
+pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 

@@ -1,0 +1,170 @@
+//! Both halves together, as a host with a loop of its own drives them.
+//!
+//! What is asked of the host follows from the two other models, from the instant that it was last
+//! told to wait for, and from the heartbeat that it was asked for and has not sent yet.
+
+use std::time::Duration;
+
+use super::receiver::Receiver;
+use super::sender::Sender;
+use super::{NS, floor, ms, raise, travels};
+use peerbeat::liveness::{Action, Beat, Liveness, Settings, Time};
+
+/// What happens to a host.
+#[derive(Clone, Debug)]
+pub(crate) enum Do {
+    /// Time passes; the host looks at its clock only after it.
+    Pass(Duration),
+    /// To so many nanoseconds before or after the instant that it was told to wait for.
+    PassToNext(i8),
+    Sent,
+    /// The heartbeat that it was asked for, if it was, is written.
+    BeatSent,
+    Received,
+    Heartbeat(u32),
+    Lower(Duration),
+    Slack(Duration),
+}
+
+struct Host {
+    sender: Sender,
+    receiver: Receiver,
+    /// The instant to wait for.
+    until: Option<Time>,
+    asked: Option<Beat>,
+}
+
+/// Runs the code and the model side by side.
+pub(crate) fn run_both(settings: Settings, steps: Vec<Do>) {
+    let mut liveness = Liveness::new(&settings, Time::ZERO);
+    let (sender, receiver) = (Sender::new(settings), Receiver::new(settings));
+    let mut host = Host { sender, receiver, until: None, asked: None };
+    let mut now = Time::ZERO;
+    let mut next = host.check_polls(&mut liveness, now);
+    for step in steps {
+        match step {
+            Do::Pass(time) => now = now + time,
+            Do::PassToNext(off) if next < Time::NEVER => {
+                let shifted = next.as_nanos().saturating_add_signed(off.into());
+                now = now.max(Time::from_nanos(shifted));
+            }
+            Do::PassToNext(_) => {}
+            step => host.apply(&mut liveness, &step, now),
+        }
+        next = host.check_polls(&mut liveness, now);
+        assert_eq!(liveness.pulse().in_force(), host.sender.in_force());
+        assert_eq!(liveness.pulse().due(), host.sender.due());
+        assert_eq!(liveness.watch().in_force(), host.receiver.in_force(now));
+        assert_eq!(liveness.watch().silent_at(), host.receiver.silent_at(now));
+        if now >= host.receiver.silent_at(now) {
+            break;
+        }
+    }
+}
+
+impl Host {
+    fn apply(&mut self, liveness: &mut Liveness, step: &Do, now: Time) {
+        let settings = self.sender.settings;
+        match *step {
+            Do::Sent => {
+                liveness.handle_sent(now);
+                self.sender.bytes.push(now);
+                self.asked = self.asked.filter(|beat| beat.even_busy);
+            }
+            Do::BeatSent => {
+                if let Some(beat) = self.asked.take() {
+                    liveness.handle_heartbeat_sent(beat.value_ms(), now);
+                    self.sender.beats.push((now, beat.value));
+                    let expected = self.receiver.in_force(now);
+                    if expected.is_none_or(|expected| beat.value < expected) {
+                        let limit = expected.unwrap_or(beat.value) + self.receiver.slack();
+                        self.receiver.lower(beat.value, now, now + limit);
+                    }
+                }
+            }
+            Do::Received | Do::Heartbeat(_) => {
+                let silence = now.since(self.receiver.last_byte());
+                let said = self.receiver.is_late_said().then_some(silence);
+                assert_eq!(liveness.handle_received(now), said);
+                self.receiver.hear(now);
+                self.until = None;
+                if let Do::Heartbeat(value) = *step {
+                    self.check_heartbeat(liveness, value, now);
+                }
+            }
+            Do::Lower(value) => {
+                let before = self.sender.in_force();
+                self.sender.values.extend(travels(value));
+                assert_eq!(liveness.lower(value), self.sender.in_force() != before);
+            }
+            Do::Slack(slack) => {
+                liveness.set_slack(slack);
+                self.receiver.slacks.push(slack);
+                self.until = None;
+            }
+            Do::Pass(_) | Do::PassToNext(_) => {}
+        }
+        assert_eq!(settings, self.receiver.settings, "one host");
+    }
+
+    fn check_heartbeat(&mut self, liveness: &mut Liveness, value: u32, now: Time) {
+        let settings = self.receiver.settings;
+        let held = self.receiver.in_force(now);
+        let heard = liveness.handle_heartbeat(value, now);
+        let raised = raise(&settings, value);
+        let adopts = raised.filter(|raised| held.is_none_or(|held| *raised < held));
+        assert_eq!(heard.adopted.map(|a| (a.from, a.to)), adopts.map(|to| (held, to)));
+        if let Some(asked) = heard.clamped {
+            assert!(asked == ms(value.into()) && asked < floor(&settings));
+        }
+        self.receiver.values.extend(raised);
+        self.sender.values.extend(raised);
+    }
+
+    /// Asks until there is nothing to do but to wait, and checks every answer.
+    fn check_polls(&mut self, liveness: &mut Liveness, now: Time) -> Time {
+        for _ in 0..5 {
+            let action = liveness.poll(now);
+            let stalled = self.until.take().and_then(|until| self.receiver.wait_ended(until, now));
+            let (silent_at, late_at) = (self.receiver.silent_at(now), self.receiver.late_at(now));
+            let silence = now.since(self.receiver.last_byte());
+            let due = self.sender.beat_at(now).filter(|_| self.asked.is_none());
+            let expected = match (stalled, due) {
+                (Some(late), _) => Action::Stalled { late },
+                _ if now >= silent_at => {
+                    let value = self.receiver.in_force(now).unwrap_or_default();
+                    Action::Silent { silence, limit: value + self.receiver.slack() }
+                }
+                _ if now >= late_at && !self.receiver.is_late_said() => {
+                    self.receiver.lates.push(now);
+                    Action::Late { silence }
+                }
+                (None, Some(beat)) => {
+                    self.asked = Some(beat);
+                    Action::SendHeartbeat { value_ms: beat.value_ms() }
+                }
+                (None, None) => return self.check_wait(liveness, action, now),
+            };
+            assert_eq!(action, expected, "at {now:?}");
+            if matches!(action, Action::Silent { .. }) {
+                return Time::NEVER;
+            }
+        }
+        panic!("it always asks for something more");
+    }
+
+    /// A wait is neither longer than until what comes next, nor does anything come before.
+    fn check_wait(&mut self, liveness: &Liveness, action: Action, now: Time) -> Time {
+        let Action::Wait { until } = action else { panic!("nothing is due, and told {action:?}") };
+        let silent_at = self.receiver.silent_at(now);
+        let unsaid = !self.receiver.is_late_said();
+        let late_at = if unsaid { self.receiver.late_at(now) } else { Time::NEVER };
+        let due = if self.asked.is_none() { self.sender.due() } else { Time::NEVER };
+        assert!(until > now && until <= silent_at && until <= late_at && until <= due);
+        if until < Time::NEVER {
+            assert_eq!(liveness.clone().poll(until - NS), action, "something happens before");
+        }
+        self.until = Some(until);
+        until
+    }
+}

@@ -1,0 +1,124 @@
+//! The sending half by definition.
+//!
+//! What is due follows from all instants at which bytes and heartbeats were sent, and from all
+//! values that were ever configured, heard or set.
+
+use std::time::Duration;
+
+use super::{NS, floor, ms, raise, travels};
+use peerbeat::liveness::{Beat, Mode, Pulse, Settings, Time};
+
+/// What happens to a sending side.
+#[derive(Clone, Debug)]
+pub(crate) enum Send {
+    Pass(Duration),
+    /// To so many nanoseconds before or after the instant at which the next heartbeat is due.
+    PassToDue(i8),
+    Bytes,
+    /// The heartbeat that is due, if one is.
+    Beat,
+    /// A heartbeat that was made before, reported only now.
+    Stale(u32),
+    Adopt(u32),
+    Lower(Duration),
+}
+
+/// All that a sending side did.
+pub(crate) struct Sender {
+    pub(crate) settings: Settings,
+    pub(crate) bytes: Vec<Time>,
+    pub(crate) beats: Vec<(Time, Duration)>,
+    pub(crate) values: Vec<Duration>,
+}
+
+impl Sender {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let starts = settings.given.map_or(settings.heartbeat_time, |given| given.send);
+        let values = starts.and_then(travels).into_iter().collect();
+        Self { settings, bytes: vec![], beats: vec![], values }
+    }
+
+    pub(crate) fn in_force(&self) -> Option<Duration> {
+        self.values.iter().copied().min()
+    }
+
+    pub(crate) fn last_byte(&self) -> Time {
+        let beats = self.beats.iter().map(|(at, _)| *at);
+        self.bytes.iter().copied().chain(beats).max().unwrap_or(Time::ZERO)
+    }
+
+    /// From when on an announcement may go out, where there is something to announce.
+    pub(crate) fn announces_from(&self) -> Option<Time> {
+        let last = self.beats.last().map(|(_, value)| *value);
+        if self.in_force() == last || self.settings.given.is_some() {
+            return None;
+        }
+        let mut changes = self.beats.windows(2).filter(|pair| pair[0].1 != pair[1].1);
+        Some(changes.next_back().map_or(Time::ZERO, |pair| pair[1].0 + floor(&self.settings)))
+    }
+
+    pub(crate) fn due(&self) -> Time {
+        let Some(in_force) = self.in_force() else { return Time::NEVER };
+        let from = match self.settings.mode {
+            Mode::Idle => self.last_byte(),
+            Mode::Always => self.beats.last().map_or(Time::ZERO, |(at, _)| *at),
+        };
+        (from + in_force).min(self.announces_from().unwrap_or(Time::NEVER))
+    }
+
+    pub(crate) fn beat_at(&self, now: Time) -> Option<Beat> {
+        let value = self.in_force().filter(|_| now >= self.due())?;
+        let announces = self.announces_from().is_some_and(|from| now >= from);
+        Some(Beat { value, even_busy: announces || self.settings.mode == Mode::Always })
+    }
+}
+
+/// Runs the code and the model side by side.
+pub(crate) fn run_pulse(settings: Settings, steps: Vec<Send>) {
+    let mut pulse = Pulse::new(&settings, Time::ZERO);
+    let mut model = Sender::new(settings);
+    let mut now = Time::ZERO;
+    for step in steps {
+        match step {
+            Send::Pass(time) => now = now + time,
+            Send::PassToDue(off) => {
+                let due = model.due();
+                if due < Time::NEVER {
+                    let shifted = due.as_nanos().saturating_add_signed(off.into());
+                    now = now.max(Time::from_nanos(shifted));
+                }
+            }
+            Send::Bytes => {
+                pulse.handle_sent(now);
+                model.bytes.push(now);
+            }
+            Send::Beat => {
+                if let Some(beat) = pulse.poll(now) {
+                    pulse.handle_beat_sent(beat.value, now);
+                    model.beats.push((now, beat.value));
+                }
+            }
+            Send::Stale(value) => {
+                let value = ms(value.max(1).into());
+                pulse.handle_beat_sent(value, now);
+                model.beats.push((now, value));
+            }
+            Send::Adopt(value) => {
+                let before = model.in_force();
+                model.values.extend(raise(&settings, value));
+                assert_eq!(pulse.adopt(value), model.in_force() != before);
+            }
+            Send::Lower(value) => {
+                let before = model.in_force();
+                model.values.extend(travels(value));
+                assert_eq!(pulse.lower(value), model.in_force() != before);
+            }
+        }
+        assert_eq!(pulse.in_force(), model.in_force());
+        assert_eq!(pulse.last_sent(), model.last_byte());
+        assert_eq!(pulse.due(), model.due());
+        for moment in [now, model.due() - NS, model.due()] {
+            assert_eq!(pulse.poll(moment), model.beat_at(moment));
+        }
+    }
+}
