@@ -63,7 +63,7 @@ fn an_empty_one_is_small() {
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: None,
-        ..ProptestConfig::with_cases(300)
+        ..ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 300 })
     })]
 
     #[test]

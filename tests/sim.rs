@@ -47,7 +47,7 @@ fn script(seed: u64) -> Script {
 
 #[test]
 fn random_runs_break_no_law() {
-    let seconds = number("SIM_SECONDS", 4);
+    let seconds = number("SIM_SECONDS", 2);
     let first = number("SIM_SEED", 0);
     let began = Instant::now();
     let (mut hours, mut runs, mut sum) = (0.0, 0, Outcome::default());

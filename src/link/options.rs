@@ -17,7 +17,7 @@ pub struct Options {
     /// Heartbeat-time, slack, mode and floor.
     pub liveness: Settings,
     /// Bytes that may wait to be sent. A message larger than this is accepted only while nothing
-    /// waits. Default 8 MiB.
+    /// waits, a heartbeat of ours included. Default 8 MiB.
     pub queue_bytes: usize,
     /// How long [`send`](super::Link::send) waits for room. Default 10 s.
     pub send_timeout: Duration,

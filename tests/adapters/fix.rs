@@ -140,7 +140,7 @@ fn no_heartbeat_overtakes_a_message_that_was_numbered_before_it() {
         }
         beats
     });
-    let liveness = Settings { mode: Mode::Always, slack: PATIENCE, ..settings(ms(2)) };
+    let liveness = Settings { mode: Mode::Always, slack: 6 * PATIENCE, ..settings(ms(2)) };
     let options = Options { liveness, queue_bytes: 64 << 10, ..Options::default() };
     let (link, _seens) = start_with(addr, &options);
     let order = [b"35=D\x0158=".to_vec(), vec![b'x'; 2000], b"\x01".to_vec()].concat();

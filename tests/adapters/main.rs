@@ -1,17 +1,20 @@
 //! Other protocols over a link, other streams below it, and hosts with a loop of their own.
 //!
 //! The adapters are the examples themselves; their peers are small scripts of raw bytes, with
-//! heartbeat times shortened. RabbitMQ has a test binary of its own.
+//! heartbeat times shortened; for STOMP a real RabbitMQ as well. Its start and its whole seconds
+//! take longest, and the others run beside it.
 
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]
 
+mod broker;
 mod faults;
 mod fix;
 mod framings;
 mod given;
 mod mock;
 mod polling;
+mod rabbitmq;
 mod soupbintcp;
 mod stomp;
 mod streams;

@@ -69,9 +69,16 @@ fn every_status_is_provoked() {
 
 // lessons 42, 45, 46
 #[test]
-fn eight_threads_survive_a_shutdown_in_their_midst_a_thousand_times() {
-    let Some(told) = run_c("storm.c", &["1000"]) else { return };
-    assert!(told.starts_with("1000 rounds"), "{told}");
+fn eight_threads_survive_a_shutdown_in_their_midst() {
+    let Some(told) = run_c("storm.c", &["300"]) else { return };
+    assert!(told.starts_with("300 rounds"), "{told}");
+}
+
+#[test]
+#[ignore = "the test above for longer"]
+fn eight_threads_survive_five_thousand_shutdowns_in_their_midst() {
+    let Some(told) = run_c("storm.c", &["5000"]) else { return };
+    assert!(told.starts_with("5000 rounds"), "{told}");
 }
 
 // lesson 50

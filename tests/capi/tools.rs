@@ -60,7 +60,8 @@ pub(super) fn header() -> String {
 pub(super) fn build(compiler: &str, source: &Path, flags: &[&str]) -> PathBuf {
     let program = scratch(&format!("c-{}", source.file_name().unwrap().to_string_lossy()));
     let mut command = Command::new(compiler);
-    command.args(flags).args(["-Wall", "-Wextra", "-Werror", "-g", "-I"]);
+    // The archive's debug information would take most of the linker's time.
+    command.args(flags).args(["-Wall", "-Wextra", "-Werror", "-Wl,-S", "-I"]);
     command.arg(Path::new(ROOT).join("src/ffi")).arg("-I").arg(Path::new(ROOT).join("tests/c"));
     command.arg(source).arg(archive()).args(LIBRARIES).arg("-o").arg(&program);
     must(&mut command);

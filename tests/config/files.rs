@@ -268,10 +268,10 @@ fn a_large_file_is_read_in_a_moment() {
     let line = "  some-item-of-others  ${UNDEFINED} \"and values\n";
     let group = "add-x\nif a == b\n${\nelse\ndefine A ${A}x\nundefine A\nendif\nend-x\n";
     for part in [line, group, "\n", "end-x\n", "datasrc-interface a b c d\n"] {
-        let text = part.repeat((2 << 20) / part.len());
+        let text = part.repeat((512 << 10) / part.len());
         let begin = Instant::now();
         let _ = Config::parse(&text, &options());
         let took = begin.elapsed();
-        assert!(took < secs(20.0), "{took:?} for {part:?}"); // quadratic time would be hours
+        assert!(took < secs(20.0), "{took:?} for {part:?}"); // quadratic time would be minutes
     }
 }

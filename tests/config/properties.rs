@@ -121,7 +121,10 @@ fn render(peers: &[Peer]) -> String {
 }
 
 proptest! {
-    #![proptest_config(Runs { failure_persistence: None, ..Runs::with_cases(256) })]
+    #![proptest_config(Runs {
+        failure_persistence: None,
+        ..Runs::with_cases(if cfg!(miri) { 4 } else { 256 })
+    })]
 
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {

@@ -153,13 +153,15 @@ fn a_peer_that_lowers_its_value_every_time_is_not_answered_every_time() {
     // lesson 1
     let mut options = options(0, 5000);
     options.liveness.heartbeat_time_min = ms(100);
+    let began = Instant::now();
     let mut rig = Rig::new(&options);
     for value in (0..400).rev() {
         rig.mock.say(&heartbeat(10_000 + value));
         thread::sleep(ms(1));
     }
     let frames = rig.mock.listen(ms(200));
-    assert!(frames.len() <= 10, "{} answers", frames.len());
+    let may_be = began.elapsed().as_millis() / 100 + 1;
+    assert!(frames.len() as u128 <= may_be, "{} answers, may be {may_be}", frames.len());
     assert_eq!(frames.last().unwrap().value_ms(), 10_000);
 }
 
@@ -279,8 +281,8 @@ fn an_announcement_overtakes_what_is_queued() {
 #[test]
 fn an_announcement_has_its_turn_between_direct_writes() {
     // PROTOCOL H1: a thread that writes nearly always must not keep the sender from its turn
-    let mut took = Duration::ZERO;
-    for _ in 0..8 {
+    let mut took = Vec::new();
+    for _ in 0..9 {
         let (ours, theirs) = pipe(1 << 24);
         ours.slow_writes(ms(4));
         let (notes, _log) = notes(|_, _| {});
@@ -294,11 +296,13 @@ fn an_announcement_has_its_turn_between_direct_writes() {
         let said = Instant::now();
         Stream::write(&theirs, &heartbeat(5000)).unwrap();
         read_beat(&theirs, 5000);
-        took += said.elapsed();
+        took.push(said.elapsed());
         link.end(DownReason::Replaced, None);
         sends.join().unwrap();
     }
-    assert!(took < ms(1000), "8 announcements took {took:?}");
+    // Not the worst of them: that is the machine's. A sender that is not let in waits for seconds.
+    took.sort();
+    assert!(took[4] < ms(600), "announcements took {took:?}");
 }
 
 /// Reads until a heartbeat with this value.

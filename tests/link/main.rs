@@ -15,14 +15,18 @@ mod rig;
 
 mod closing;
 mod ends;
+mod heartbeat_change;
 mod heartbeats;
 mod idle;
+mod inbox;
 mod leaks;
 mod life;
+mod numbers;
 mod odd;
 mod order;
 mod pressure;
 mod reasons;
+mod schedules;
 mod silence;
 mod stalls;
 mod stopped;

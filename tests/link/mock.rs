@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// How long we wait for what must come.
-pub(crate) const LONG: Duration = Duration::from_secs(10);
+pub(crate) const LONG: Duration = Duration::from_secs(30);
 
 pub(crate) const HEARTBEAT: u8 = 2;
 pub(crate) const DATA: u8 = 3;

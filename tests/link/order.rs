@@ -159,7 +159,7 @@ fn writes_and_reads_that_end_for_nothing_are_repeated() {
 #[test]
 fn a_stream_of_small_messages_arrives_whole_in_order() {
     // The hot path: queued, batched, written by whoever fills a batch.
-    let mut rig = Rig::new(&options(50, 5000));
+    let mut rig = Rig::new(&options(50, 60_000));
     let link = rig.link.clone();
     let sends = thread::spawn(move || {
         for place in 0..200_000u32 {

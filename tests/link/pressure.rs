@@ -8,7 +8,7 @@ use peerbeat::link::{Link, Options, SendError};
 use peerbeat::protocol::Native;
 
 use crate::mock::{DATA, Got, LONG, Mock, frame, tcp_pair};
-use crate::rig::{Rig, Told, fill_for, ms, notes, numbered, options};
+use crate::rig::{Rig, Told, fill_for, ms, notes, numbered, options, wait_for};
 
 fn small_queue() -> Options {
     Options { queue_bytes: 100_000, ..options(60_000, 60_000) }
@@ -58,6 +58,8 @@ fn send_waits_for_room_up_to_its_timeout() {
 fn a_message_larger_than_the_queue_is_taken_only_while_nothing_waits() {
     let mut rig = Rig::new(&small_queue());
     let large = vec![1; 300_000];
+    // While it is under way it waits as well.
+    wait_for("the announcement", || rig.link.stats().heartbeats_sent == 1);
     rig.link.try_send(&large).unwrap();
     assert!(rig.mock.no_heartbeat().payload == large);
     let sent = fill_for(&rig.link, 10_000, ms(400));
@@ -125,9 +127,10 @@ fn a_closing_link_wakes_those_who_wait_for_room() {
 #[test]
 fn an_echo_storm_with_tiny_buffers_finishes() {
     // lesson 47: both ends write all they can; each reader hands on what it cannot send at once
-    let options = Options { queue_bytes: 1000, ..options(100, 5000) };
+    let options = Options { queue_bytes: 1000, ..options(100, 60_000) };
     let (one, two) = tcp_pair();
     let (to, overflow) = mpsc::channel::<Vec<u8>>();
+    let ends = to.clone();
     let (echo_notes, _log) = notes(move |link: &Link, told| {
         if let Told::Message(bytes) = told {
             match link.try_send(bytes) {
@@ -140,7 +143,7 @@ fn an_echo_storm_with_tiny_buffers_finishes() {
     let echo = Link::start(one, Native::default(), &[], &options, echo_notes).unwrap();
     let later = echo.clone();
     let sends_later = thread::spawn(move || {
-        while let Ok(bytes) = overflow.recv_timeout(ms(600)) {
+        while let Some(bytes) = overflow.recv().ok().filter(|bytes| !bytes.is_empty()) {
             later.send(&bytes).unwrap();
         }
     });
@@ -155,6 +158,7 @@ fn an_echo_storm_with_tiny_buffers_finishes() {
             assert_eq!(log.message().len(), 100_000);
         }
     });
+    ends.send(Vec::new()).unwrap();
     sends_later.join().unwrap();
     assert!(echo.is_up() && storm.is_up());
 }

@@ -224,6 +224,7 @@ fn while_our_handler_holds_the_reader_no_silence_is_counted() {
     watch.handle_held(ms(70_000));
     let back = at(71_000);
     assert_eq!(watch.silent_at(), back + ms(7000));
+    assert_eq!((watch.silence(back), watch.silence(back + ms(7))), (ms(0), ms(7)));
     assert_eq!(watch.poll(back), wait(back + ms(6000)));
     assert_eq!(watch.poll(back + ms(6000) - NS), wait(back + ms(6000)));
     assert_eq!(watch.poll(back + ms(6000)), Verdict::Late { silence: ms(76_000) });

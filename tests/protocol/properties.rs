@@ -8,7 +8,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 fn config() -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) }
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 512 })
+    }
 }
 
 /// Bytes that are often nearly right: whole frames, frames with made-up payloads, and noise.

@@ -1,7 +1,5 @@
 //! Receiving by asking, over real sockets on the loopback interface.
 
-#![allow(clippy::unwrap_used)]
-
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};

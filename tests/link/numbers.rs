@@ -1,7 +1,5 @@
 //! The slack of a living link, its numbers and what it makes of them, over real sockets.
 
-#![allow(clippy::unwrap_used)]
-
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::sleep;
@@ -56,8 +54,8 @@ fn wait(link: &Link, is: impl Fn(&Stats) -> bool) -> Stats {
 #[test]
 fn a_greater_slack_saves_a_silent_peer_at_once() {
     let (near, far) = streams();
-    let link = start(near, Some(300), 300);
     let began = Instant::now();
+    let link = start(near, Some(300), 300);
     sleep(ms(450));
     if link.set_slack(ms(1500)).is_err() {
         return; // This machine slept through it.

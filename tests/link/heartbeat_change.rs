@@ -1,8 +1,6 @@
 //! A smaller heartbeat-time for a living link, over real sockets on the loopback interface.
 //! Lessons 5 and 8.
 
-#![allow(clippy::unwrap_used)]
-
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;

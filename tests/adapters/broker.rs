@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use peerbeat::liveness::Given;
 
-use super::stomp::{self, greeting::Greeted};
+use crate::examples::stomp::{self, greeting::Greeted};
 
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
@@ -31,7 +31,7 @@ impl Broker {
             return None;
         }
         let [port, amqp, dist, epmd_port] = free_ports();
-        let dir = std::env::temp_dir().join(format!("peerbeat-rabbitmq-{}", std::process::id()));
+        let dir = std::env::temp_dir().join(format!("peerbeat-rabbitmq-{port}"));
         fs::create_dir_all(&dir).unwrap();
         let epmd = Command::new("epmd")
             .args(["-port", &epmd_port.to_string(), "-address", "127.0.0.1"])
@@ -96,7 +96,7 @@ fn serve(dir: &Path, [stomp, amqp, dist, epmd]: [u16; 4]) -> Child {
         .env("RABBITMQ_ENABLED_PLUGINS_FILE", &plugins)
         .env("RABBITMQ_MNESIA_BASE", dir.join("mnesia"))
         .env("RABBITMQ_LOG_BASE", dir.join("log"))
-        .env("RABBITMQ_NODENAME", format!("peerbeat{}@localhost", std::process::id()))
+        .env("RABBITMQ_NODENAME", format!("peerbeat{stomp}@localhost"))
         .env("RABBITMQ_DIST_PORT", dist.to_string())
         .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}")
         .stdin(Stdio::null())
