@@ -19,6 +19,7 @@ impl Clock {
         Self(Instant::now())
     }
 
+    #[inline]
     pub(super) fn now(&self) -> Time {
         Time::between(self.0, Instant::now())
     }

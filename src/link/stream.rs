@@ -178,12 +178,14 @@ impl Stream for UnixStream {
 impl Stream for TcpStream {
     const CAN_PEEK: bool = true;
 
+    #[inline]
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         Read::read(&mut &*self, buffer).map_err(given_up)
     }
 
     // One contiguous write: `writev` raises SIGPIPE in a C host, `send` as std calls it does not
     // (lesson 50).
+    #[inline]
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         Write::write(&mut &*self, bytes).map_err(given_up)
     }

@@ -56,6 +56,7 @@ impl Pulse {
     }
 
     /// Records that the kernel accepted bytes at `now`, parts of a frame included (lesson 15).
+    #[inline]
     pub fn handle_sent(&mut self, now: Time) {
         self.last_sent = self.last_sent.max(now);
     }
@@ -103,6 +104,7 @@ impl Pulse {
 
     /// When the next heartbeat is due if nothing is sent before, exactly; [`Time::NEVER`] without a
     /// value in force.
+    #[inline]
     pub fn due(&self) -> Time {
         let Some(in_force) = self.in_force else { return Time::NEVER };
         (self.clocked_from() + in_force).min(self.announce_at().unwrap_or(Time::NEVER))
@@ -111,6 +113,7 @@ impl Pulse {
     /// How much later than promised bytes are that go out at `now` (lesson 56); zero in time.
     /// `None` where nothing is promised: without a value in force, or while it has not been
     /// announced.
+    #[inline]
     pub fn lateness(&self, now: Time) -> Option<Duration> {
         let promised = self.in_force.filter(|value| self.announced == Some(*value))?;
         Some(now.since(self.clocked_from() + promised))

@@ -97,6 +97,7 @@ impl Watch {
     ///
     /// Data, heartbeats and parts of either count alike (H4): silence is measured from the last
     /// byte, so a large frame on a slow link is life (lesson 25).
+    #[inline]
     pub fn handle_received(&mut self, now: Time) -> Option<Duration> {
         let silence = now.since(self.last_received);
         self.last_received = self.last_received.max(now);
@@ -108,6 +109,7 @@ impl Watch {
 
     /// Records that our own handler held the reader for `held` since the last byte: nobody was
     /// there to read, so that time is not the peer's silence (lesson 32).
+    #[inline]
     pub fn handle_held(&mut self, held: Duration) {
         self.held = self.held.saturating_add(held);
         // Nor does it use up the grace after a stall.
@@ -138,6 +140,7 @@ impl Watch {
     ///
     /// Where that is later than [`Settings::stall_tolerance`] allows we were stopped ourselves: the
     /// peer gets one more slack, once a silence, and the lateness is returned to be reported.
+    #[inline]
     pub fn handle_waited(&mut self, until: Time, now: Time) -> Option<Duration> {
         let late = now.since(until);
         if late <= self.settings.stall_tolerance() {
@@ -179,6 +182,7 @@ impl Watch {
     }
 
     /// Says what silence means at `now`. Bytes that the kernel holds must have been read first.
+    #[inline]
     pub fn poll(&mut self, now: Time) -> Verdict {
         let takes_over = self.take_shorter(now);
         let (Some(in_force), Some(limit)) = (self.in_force, self.limit()) else {
@@ -200,12 +204,14 @@ impl Watch {
 
     /// The instant at which silence reaches the limit if nothing arrives; [`Time::NEVER`] without a
     /// limit.
+    #[inline]
     pub fn silent_at(&self) -> Time {
         let Some(limit) = self.limit() else { return Time::NEVER };
         (self.counted_from() + limit).max(self.grace.unwrap_or(Time::ZERO))
     }
 
     /// Heartbeat-time in force + slack; `None` before there is a value.
+    #[inline]
     pub fn limit(&self) -> Option<Duration> {
         Some(self.in_force?.saturating_add(self.settings.slack))
     }
@@ -217,6 +223,7 @@ impl Watch {
 
     /// How long the peer has been silent at `now` while somebody was there to hear it: what the
     /// limit is compared with.
+    #[inline]
     pub fn silence(&self, now: Time) -> Duration {
         now.since(self.counted_from())
     }
@@ -236,11 +243,13 @@ impl Watch {
         self.last_received
     }
 
+    #[inline]
     fn counted_from(&self) -> Time {
         self.last_received + self.held
     }
 
     /// Puts a waiting shorter value in force once its time has come, else says when it comes.
+    #[inline]
     fn take_shorter(&mut self, now: Time) -> Time {
         match self.shorter {
             Some((_, from)) if now < from => from,
