@@ -94,11 +94,10 @@ fn read(
     link: &Link,
     inbox: &Inbox,
 ) -> io::Result<JoinHandle<()>> {
-    let (link, mut inbox) = (link.clone(), inbox.clone());
+    let (link, mut inbox, mut reader) = (link.clone(), inbox.clone(), Box::new(reader));
     threads::spawn(&format!("pb-r:{}", options.name), options.stack_size, move || {
         let _closes = CloseOnPanic(inbox.clone());
-        let down = reader.run(&mut inbox);
-        inbox.on_down(&link, &down);
+        reader.run_and_tell(&mut inbox, |inbox, down| inbox.on_down(&link, down));
     })
 }
 

@@ -87,6 +87,9 @@ impl<S: Stream, F: Framing> Link<S, F> {
     ) -> io::Result<Self> {
         let (link, reader) = Self::establish(stream, framing, received, options)?;
         let of_reader = link.clone();
+        // Boxed, because every frame of the new thread that passed it on would hold a copy: an idle
+        // reader gets by with two pages of stack.
+        let mut reader = Box::new(reader);
         spawn(options, 'r', move || {
             reader.run_and_tell(&mut handler, |handler, down| handler.on_down(&of_reader, down));
         })?;

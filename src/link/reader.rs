@@ -86,14 +86,14 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     ///
     /// # Panics
     /// A panic of the handler's ends the link as `local` and is passed on after that.
-    pub fn run<H: Handler<S, F>>(self, handler: &mut H) -> Down {
+    pub fn run<H: Handler<S, F>>(mut self, handler: &mut H) -> Down {
         self.run_and_tell(handler, |_, _| ())
     }
 
     /// Runs, and has the end told as soon as it can be: the sender is done, the socket closed. Its
     /// thread is joined after that.
-    pub(super) fn run_and_tell<H: Handler<S, F>>(
-        mut self,
+    pub(crate) fn run_and_tell<H: Handler<S, F>>(
+        &mut self,
         handler: &mut H,
         tell: impl FnOnce(&mut H, &Down),
     ) -> Down {
