@@ -195,6 +195,11 @@ impl Framing for Native {
         Ok(Decoded::Whole { length: 4 + length, frame: frame::parse(kind, payload)? })
     }
 
+    /// Our heartbeats and goodbyes may be longer than a small limit for messages.
+    fn decode_own<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
+        Self::with_frame_max(usize::MAX).decode(bytes)
+    }
+
     #[inline]
     fn encode_data(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), ProtocolError> {
         if payload.len() >= self.frame_max {
