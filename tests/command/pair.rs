@@ -90,8 +90,9 @@ fn a_frozen_peer_is_silent_and_comes_back() {
 #[test]
 fn a_frozen_process_does_not_blame_its_healthy_peer() {
     let mut pair = meet("", "");
+    // The adapter learns its limit from the server and takes the verdict.
+    pair.adapter.wait_for("heartbeat-time");
     pair.server.signal("STOP");
-    // The adapter learnt its limit from the server and takes the verdict.
     let down = pair.adapter.wait_for("down");
     assert_eq!(down.str("reason"), "silent");
     assert!(down.number("silent_ms") >= LIMIT_MS, "early: {down:?}");

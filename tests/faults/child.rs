@@ -128,7 +128,11 @@ fn links(address: &str, count: usize, heartbeat_ms: u64, slack_ms: u64) {
                 Told::Down(down) => {
                     let limit = down.limit.unwrap_or_default();
                     let early = limit.saturating_sub(down.silence).as_nanos();
-                    say(&format!("down {index} {} early {early}", down.reason.word()));
+                    let (up, silence) = (down.up, down.silence);
+                    let word = down.reason.word();
+                    say(&format!(
+                        "down {index} up {up:?} silence {silence:?} {word} early {early}"
+                    ));
                 }
                 _ => {}
             });

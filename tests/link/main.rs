@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod alone;
+#[allow(dead_code, reason = "the tests of faults use the rest")]
 mod mock;
 mod pipe;
 mod rig;

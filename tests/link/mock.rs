@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -206,6 +206,8 @@ pub(crate) fn tcp_pair() -> (TcpStream, TcpStream) {
 #[derive(Debug)]
 pub(crate) struct Beating {
     stop: Arc<AtomicBool>,
+    /// The longest from one write to the next, in microseconds.
+    gap: Arc<AtomicU64>,
     thread: Option<JoinHandle<Instant>>,
 }
 
@@ -213,10 +215,13 @@ impl Beating {
     pub(crate) fn start(mut stream: TcpStream, bytes: Vec<u8>, period: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let gap = Arc::new(AtomicU64::new(0));
+        let longest = Arc::clone(&gap);
         let thread = thread::spawn(move || {
             let mut last = Instant::now();
             while !stopped.load(Ordering::Relaxed) {
                 let before = Instant::now();
+                longest.fetch_max((before - last).as_micros() as u64, Ordering::Relaxed);
                 if stream.write_all(&bytes).is_err() {
                     break;
                 }
@@ -225,7 +230,12 @@ impl Beating {
             }
             last
         });
-        Self { stop, thread: Some(thread) }
+        Self { stop, gap, thread: Some(thread) }
+    }
+
+    /// The longest that the peer was silent so far: on a busy machine this thread may have to wait.
+    pub(crate) fn longest_gap(&self) -> Duration {
+        Duration::from_micros(self.gap.load(Ordering::Relaxed))
     }
 
     /// Stops, and returns an instant from before the last write.
