@@ -28,8 +28,9 @@
 //!
 //! # The same as a property
 //!
-//! Whenever the cable is cut, and however the network is: with the default of 5 s + 2 s, 7.5 s
-//! after the cut the adapter sends to its backup.
+//! Whenever the cable is cut, and however the network is: with the default of 5 s + 2 s, 8 s after
+//! the cut the adapter sends to its backup. The last bytes before the cut, the handshake's two ways
+//! and the message itself take up to 0.2 s each.
 //!
 //! ```
 //! use std::time::Duration;
@@ -50,7 +51,7 @@
 //!     });
 //!     net.connect(adapter, primary);
 //!     net.at(secs(cut), Op::Cut { a: adapter, b: primary });
-//!     net.run_until(secs(cut + 7.5));
+//!     net.run_until(secs(cut + 8.0));
 //!     prop_assert!(net.seen_by(backup).any(|seen| seen.what == What::Message(b"hello".to_vec())));
 //! });
 //! # }
