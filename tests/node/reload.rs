@@ -58,6 +58,8 @@ fn one_stays_one_changes_one_goes_and_one_comes_at_once() {
     }
     let [of_stays, of_changes, of_goes] =
         ["stays", "changes", "goes"].map(|name| node.peer(name).unwrap());
+    let heard = |seen: &Seen| matches!(seen.event(), Some(Event::HeartbeatTime { .. }));
+    changes_book.wait_for("the first value", |seen| seen.iter().any(heard).then_some(()));
 
     let other = "heartbeat-time 0.5\nheartbeat-slack-time 3\nsend-queue-bytes 1000000";
     let text = hub(&[("comes", time), ("changes", other), ("stays", time)]);
