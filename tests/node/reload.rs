@@ -45,6 +45,12 @@ fn changed(applied: &[&'static str], next_connection: &[&'static str]) -> PeerOu
 }
 
 // lesson 8
+/// Waits until the other end's heartbeat-time is known.
+fn wait_first_value(book: &Fn) {
+    let heard = |seen: &Seen| matches!(seen.event(), Some(Event::HeartbeatTime { .. }));
+    book.wait_for("the first value", |seen| seen.iter().any(heard).then_some(()));
+}
+
 #[test]
 fn one_stays_one_changes_one_goes_and_one_comes_at_once() {
     let time = "heartbeat-time 2";
@@ -58,9 +64,7 @@ fn one_stays_one_changes_one_goes_and_one_comes_at_once() {
     }
     let [of_stays, of_changes, of_goes] =
         ["stays", "changes", "goes"].map(|name| node.peer(name).unwrap());
-    let heard = |seen: &Seen| matches!(seen.event(), Some(Event::HeartbeatTime { .. }));
-    changes_book.wait_for("the first value", |seen| seen.iter().any(heard).then_some(()));
-
+    wait_first_value(&changes_book);
     let other = "heartbeat-time 0.5\nheartbeat-slack-time 3\nsend-queue-bytes 1000000";
     let text = hub(&[("comes", time), ("changes", other), ("stays", time)]);
     let report = node.reload(config(&text)).unwrap();
