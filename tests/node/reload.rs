@@ -46,7 +46,7 @@ fn changed(applied: &[&'static str], next_connection: &[&'static str]) -> PeerOu
 
 // lesson 8
 /// Waits until the other end's heartbeat-time is known.
-fn wait_first_value(book: &Fn) {
+fn wait_first_value(book: &Recorder) {
     let heard = |seen: &Seen| matches!(seen.event(), Some(Event::HeartbeatTime { .. }));
     book.wait_for("the first value", |seen| seen.iter().any(heard).then_some(()));
 }
