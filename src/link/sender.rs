@@ -15,6 +15,7 @@ use std::io;
 use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
+use std::thread;
 use std::time::Duration;
 
 use super::clock::micros;
@@ -45,11 +46,15 @@ pub(super) fn run<S: Stream, F: Framing>(shared: &Shared<S, F>) {
     sender.run();
 }
 
-/// Says that the sender is done with the link and its stream, also where a foreign framing panics.
+/// Says that the sender is done with the link and its stream. Where a foreign framing has panicked
+/// the link ends: it would live on without heartbeats.
 struct Done<'a, S: Stream, F: Framing>(&'a Shared<S, F>);
 
 impl<S: Stream, F: Framing> Drop for Done<'_, S, F> {
     fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.end(DownReason::Local { detail: "the framing panicked".to_owned() });
+        }
         self.0.lock().sender_done = true;
         self.0.notify_all();
     }

@@ -9,6 +9,7 @@
 //! for the link's end wait on `gone`: no traffic wakes them.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
@@ -248,16 +249,19 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     }
 
     /// Writes what the kernel takes within `patience`, the write timeout that is set on the stream;
-    /// where that is zero, at once.
+    /// where that is zero, at once. A foreign stream that panics has failed: whoever writes has to
+    /// come back and say so, or everybody waits for it.
     pub(super) fn write(&self, stream: &S, bytes: &[u8], patience: Duration) -> io::Result<usize> {
-        match &self.options.faults {
+        let write = || match &self.options.faults {
             Some(faults) if faults.stalls_writer() => {
                 std::thread::sleep(patience.min(faults::STEP));
                 Err(io::ErrorKind::WouldBlock.into())
             }
             _ if patience.is_zero() => stream.write_at_once(bytes),
             _ => stream.write(bytes),
-        }
+        };
+        let panicked = |_| Err(io::Error::other("the stream panicked"));
+        catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(panicked)
     }
 
     /// Whether the link has a reason to end.

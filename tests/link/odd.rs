@@ -7,11 +7,78 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use peerbeat::link::{DownReason, Link, Options, Stream};
-use peerbeat::protocol::Native;
+use peerbeat::protocol::{Decoded, Framing, Heartbeat, Native, ProtocolError};
 
 use crate::mock::{LONG, Mock, heartbeat};
 use crate::pipe::pipe;
 use crate::rig::{Log, assert_soon, ms, notes, options, wait_for};
+
+/// A socket whose writes panic, on whichever thread.
+struct Panicking(TcpStream);
+
+impl Stream for Panicking {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Stream::read(&self.0, buffer)
+    }
+
+    fn write(&self, _: &[u8]) -> io::Result<usize> {
+        panic!("a mistake of the stream's")
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        Stream::set_read_timeout(&self.0, timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        Stream::set_write_timeout(&self.0, timeout)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        Stream::shutdown(&self.0, how)
+    }
+}
+
+/// The protocol, but for heartbeats.
+struct NoHeartbeats;
+
+impl Framing for NoHeartbeats {
+    fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
+        Native::default().decode(bytes)
+    }
+
+    fn encode_data(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), ProtocolError> {
+        Native::default().encode_data(payload, out)
+    }
+
+    fn encode_heartbeat(&self, _: &Heartbeat, _: &mut Vec<u8>) {
+        panic!("a mistake of the framing's")
+    }
+}
+
+#[test]
+fn a_stream_that_panics_in_a_write_ends_the_link_and_holds_nobody() {
+    // The sender's thread writes first, or the program's.
+    for heartbeat_ms in [100, 0] {
+        let (stream, _mock) = Mock::pair();
+        let options = options(heartbeat_ms, 60_000);
+        let ignore = |_: &Link<Panicking>, _: &[u8]| {};
+        let stream = Panicking(stream);
+        let link = Link::start(stream, Native::default(), &[], &options, ignore).unwrap();
+        let _refused = link.send(b"x");
+        let down = link.wait_down(LONG).expect("it ends");
+        assert!(matches!(down.reason, DownReason::Io { .. }), "{down}");
+    }
+}
+
+#[test]
+fn a_framing_that_panics_in_the_sender_ends_the_link() {
+    let (stream, _mock) = Mock::pair();
+    let ignore = |_: &Link<TcpStream, NoHeartbeats>, _: &[u8]| {};
+    let link = Link::start(stream, NoHeartbeats, &[], &options(100, 60_000), ignore).unwrap();
+    let down = link.wait_down(LONG).expect("it ends");
+    let DownReason::Local { detail } = &down.reason else { panic!("{down}") };
+    assert_eq!(detail, "the framing panicked");
+}
 
 /// What the timed reads of a stream do with the timeout they were given.
 type Bend = fn(Duration) -> Duration;
