@@ -22,8 +22,8 @@ use crate::protocol::{Bye, ByeCode, Framing, Native};
 /// A handle on a link; clones are handles on the same one, for use from any thread.
 ///
 /// A link lives until it ends: by the peer, by its limits, or by [`close`](Self::close). Dropping
-/// handles does not end it. Once it has ended, its socket and threads are gone, whoever still holds
-/// a handle.
+/// handles does not end it. Once it has ended, its socket is closed and its threads are ending,
+/// whoever still holds a handle.
 pub struct Link<S: Stream = TcpStream, F: Framing = Native> {
     shared: Arc<Shared<S, F>>,
 }
@@ -223,6 +223,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         }
         state.queued_messages += 1;
         let batch = if payload.len() < LONG { BATCH } else { BATCH_OF_LONG };
+        let batch = batch.min(shared.options.queue_bytes / 2);
         if nobody_writes && state.queue.len() >= batch {
             let spare = std::mem::take(&mut state.scratch);
             let bytes = std::mem::replace(&mut state.queue, spare);

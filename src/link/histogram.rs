@@ -2,7 +2,7 @@
 //!
 //! Log-linear: below 16 µs a bucket is one microsecond wide, above that every power of two is cut
 //! into 16 buckets, up to 38 hours; longer ones count in the last bucket, and the greatest is kept
-//! exactly. A power takes its 64 bytes when it is first met: most links see only a few of them,
+//! exactly. A power takes its 68 bytes when it is first met: most links see only a few of them,
 //! and there are thousands of links. Recording is a handful of instructions. Nothing here reads a
 //! clock.
 //!

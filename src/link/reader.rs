@@ -211,7 +211,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let shared = self.link.shared();
         shared.last_received.store(self.now.as_nanos(), Ordering::Relaxed);
         add(&shared.received.bytes, count as u64);
-        if count > LARGE {
+        if count >= LARGE {
             self.last_large = self.now;
         }
         self.decoder.handle_filled(count);

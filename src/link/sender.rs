@@ -54,8 +54,12 @@ impl<S: Stream, F: Framing> Drop for Done<'_, S, F> {
     fn drop(&mut self) {
         if thread::panicking() {
             self.0.end(DownReason::Local { detail: "the framing panicked".to_owned() });
+            let stream = self.0.lock().stream.clone();
+            stream.inspect(|stream| shut(&**stream, Shutdown::Both));
         }
-        self.0.lock().sender_done = true;
+        let mut state = self.0.lock();
+        (state.leaving, state.sender_done) = (false, true);
+        drop(state);
         self.0.notify_all();
     }
 }
@@ -131,7 +135,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         if state.pace == Pace::Bursts && (1..u64::from(DIRECT_RUN)).contains(&gathered) {
             state.pace = Pace::Direct;
         }
-        if now.since(state.last_large) >= QUIET {
+        if state.queue.is_empty() && now.since(state.last_large) >= QUIET {
             let State { queue, scratch, .. } = &mut *state;
             for buffer in [queue, scratch, &mut self.flight.bytes] {
                 buffer.shrink_to(LARGE);
@@ -150,7 +154,8 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         if watches {
             until = until.min(silent_at);
         }
-        if state.queue.capacity().max(self.flight.bytes.capacity()) > LARGE {
+        let spare = state.scratch.capacity().max(self.flight.bytes.capacity());
+        if state.queue.is_empty() && state.queue.capacity().max(spare) > LARGE {
             until = until.min(state.last_large + QUIET);
         }
         let mut state = self.shared.wait_until(state, until);
@@ -173,7 +178,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     /// Puts into flight what is to be written now.
     fn load(&mut self, state: &mut State<S>, now: Time, takes: bool) {
         if let Some(left) = state.handover.take() {
-            // Its buffer was the scratch one: ours takes that place, so that none has to grow anew.
+            // It was filled in the place of scratch: our buffer goes there, and none grows anew.
             state.scratch = std::mem::replace(&mut self.flight, left).bytes;
         }
         if takes && self.flight.is_empty() && !state.queue.is_empty() {
@@ -409,8 +414,8 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     }
 }
 
-/// Direct writes in quick succession after which the sender takes over, and messages of a burst
-/// that are worth waking it for.
+/// Direct writes in quick succession that are a stream, and messages of a burst that are worth
+/// waking the sender for.
 pub(super) const DIRECT_RUN: u32 = 16;
 /// How long a write waits for the kernel at first, which makes one or two ticks of it: the wait of
 /// a program's thread that found the link idle and the socket's buffer full. The rest is then the
@@ -425,7 +430,7 @@ pub(super) const LOOK: Duration = Duration::from_millis(1);
 const TICKS: Duration = Duration::from_millis(12);
 /// How long we wait for the other thread that writes before we look again.
 const TURN: Duration = Duration::from_millis(10);
-/// Messages that find the sender at work, one behind the other, and are no burst but a stream.
+/// So many messages taken while the queue is never found empty are no burst but a stream.
 const STREAM: u64 = 1024;
 /// How often the sender looks in on a stream: its end waits for two looks at the most.
 const LOOK_IN: Duration = Duration::from_micros(100);

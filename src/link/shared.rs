@@ -1,12 +1,12 @@
 //! What the reader, the sender thread and the program's threads share: one lock, its condition
 //! variables, and atomics that spare the lock.
 //!
-//! Rules of the lock. While it is held: no I/O, no user code, no join. Whoever writes to the stream
+//! Rules of the lock. While it is held: no I/O, no join, no user code but a framing's. Whoever writes to the stream
 //! sets `writing` first and lets go of the lock; only one thread writes at a time, so frames never
 //! mix (lesson 22), and nobody who waits for the lock waits for the network (lesson 20). Waits loop
-//! on state with absolute deadlines. `changed` has two kinds of waiters, the sender thread and
-//! programs that wait for room, so it is notified to all where both may wait. Programs that wait
-//! for the link's end wait on `gone`: no traffic wakes them.
+//! on state with absolute deadlines. `changed` has two kinds of waiters while the link lives, the
+//! sender thread and whoever waits for room, so it is notified to all where both may wait. Programs
+//! that wait for the link's end wait on `gone`: no traffic wakes them.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -77,7 +77,8 @@ pub(super) struct State<S> {
     pub(super) writing: bool,
     /// Somebody is in a shutdown, without the lock.
     pub(super) shutting: bool,
-    /// What a program's thread could not write whole; the sender goes on with it.
+    /// What a program's thread could not write whole; the sender goes on with it. Empty where only
+    /// a heartbeat is due.
     pub(super) handover: Option<Flight>,
     /// A buffer kept for the next direct write.
     pub(super) scratch: Vec<u8>,
@@ -191,8 +192,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         }
     }
 
-    /// Takes the lock. A panic of another holder does not spread: nothing under the lock calls out,
-    /// so the state it left is whole.
+    /// Takes the lock. A panic of another holder does not spread: only a framing is called under the
+    /// lock, at points where the state is whole.
     pub(super) fn lock(&self) -> MutexGuard<'_, State<S>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -293,17 +294,17 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         if state.reason.is_some() {
             return;
         }
-        state.reason = Some(reason);
-        state.ended_at = self.clock.now();
-        state.sender_waits = false;
+        // Under the lock, as all encoding: no message may be numbered after it and leave before. And
+        // first of all: where it panics, nothing has ended yet.
         state.farewell = farewell.map(|(mut farewell, bye)| {
-            // Under the lock, as all encoding: no message may be numbered after it and leave
-            // before.
             if let Some(bye) = bye {
                 self.framing.encode_bye(bye, &mut farewell.bye);
             }
             farewell
         });
+        state.reason = Some(reason);
+        state.ended_at = self.clock.now();
+        state.sender_waits = false;
         state.leaving = state.farewell.is_some();
         self.ended.store(true, Ordering::Release);
         if !state.leaving

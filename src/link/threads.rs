@@ -4,12 +4,12 @@
 //! knows how many threads it has, so the smallest limit that this comes close to is the one; where
 //! none does, it is one that counts more than this process.
 //!
-//! Of maps of memory a few are kept free: a new thread of std's that does not get the one for its
-//! signals' stack aborts the whole process (measured: at the 8185th link). Each thread takes four.
+//! A thread is refused early where maps of memory run short: a new thread of std's that does not get
+//! the one for its signals' stack aborts the whole process (measured: at the 8185th link). Each
+//! thread takes four; a thousand are left to the rest of the program, which is a guess.
 
 use std::fs;
 use std::io;
-use std::sync::OnceLock;
 use std::thread::{Builder, JoinHandle};
 
 /// Makes a thread with a name that `ps` shows.
@@ -21,9 +21,8 @@ pub(crate) fn spawn(
     stack_size: usize,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    static MAPS_MAX: OnceLock<Option<u64>> = OnceLock::new();
-    let maps_max = *MAPS_MAX.get_or_init(|| number("/proc/sys/vm/max_map_count", ""));
-    if maps_max.is_some_and(|most| MAPS * running() + MAPS_FREE > most) {
+    let maps_max = number("/proc/sys/vm/max_map_count", "");
+    if maps_max.is_some_and(|most| MAPS * running() + MAPS_FREE.min(most / 8) > most) {
         return Err(named(&io::ErrorKind::OutOfMemory.into()));
     }
     // std refuses a name with a NUL by panicking.
@@ -43,7 +42,7 @@ fn named(error: &io::Error) -> io::Error {
 
 fn describe(error: &io::Error, threads: u64, limits: &[(Option<u64>, &str)]) -> String {
     let known = limits.iter().filter_map(|(limit, name)| Some(((*limit)?, *name)));
-    let near = known.filter(|(limit, _)| threads >= limit / 10 * 9).min();
+    let near = known.filter(|(limit, _)| threads >= limit / 10 * 8).min();
     let limit = match (near, limits.first()) {
         (Some((limit, name)), _) => format!("limit {limit} by {name}, {threads} are running"),
         (None, Some((Some(limit), name))) => {
@@ -51,7 +50,7 @@ fn describe(error: &io::Error, threads: u64, limits: &[(Option<u64>, &str)]) -> 
         }
         _ => "limit of processes and threads, ulimit -u".to_owned(),
     };
-    format!("no thread left ({limit}): {error}")
+    format!("no thread left ({limit}): {error}; raise that limit")
 }
 
 /// The threads of this process; 0 where the system does not tell.
@@ -82,13 +81,15 @@ mod tests {
         let text = |threads, limits| describe(&why, threads, limits);
         assert_eq!(
             text(16_300, &limits[..]),
-            "no thread left (limit 16382 by maps / 4, 16300 are running): why"
+            "no thread left (limit 16382 by maps / 4, 16300 are running): why; raise that limit"
         );
         assert_eq!(
             text(7, &limits[..]),
-            "no thread left (limit 96551 by ulimit -u, or that of the container or of memory): why"
+            "no thread left (limit 96551 by ulimit -u, or that of the container or of memory): why; \
+             raise that limit"
         );
-        let unknown = "no thread left (limit of processes and threads, ulimit -u): why";
+        let unknown =
+            "no thread left (limit of processes and threads, ulimit -u): why; raise that limit";
         assert_eq!(text(7, &[(None, "ulimit -u")]), unknown);
     }
 

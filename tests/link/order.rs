@@ -75,7 +75,7 @@ fn sizes(threads: usize, each: usize) -> Vec<Vec<usize>> {
 
 #[test]
 fn frames_of_8_threads_stay_whole_and_in_order_between_heartbeats() {
-    // lessons 22, 39: the sender is woken all the time, by messages and on its hot link by itself
+    // lessons 22, 39: the sender is woken all the time, by messages and in a stream by itself
     // every 0.1 ms, and no heartbeat goes out early for it
     let mut options = options(20, 5000);
     options.liveness.mode = Mode::Always;
@@ -158,7 +158,7 @@ fn writes_and_reads_that_end_for_nothing_are_repeated() {
 
 #[test]
 fn a_stream_of_small_messages_arrives_whole_in_order() {
-    // The hot path: queued, batched, written by whoever fills a batch.
+    // Queued, batched, written by whoever fills a batch.
     let mut rig = Rig::new(&options(50, 60_000));
     let link = rig.link.clone();
     let sends = thread::spawn(move || {

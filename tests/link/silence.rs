@@ -45,10 +45,10 @@ fn a_peer_that_never_says_a_byte_is_dead_at_the_limit() {
 #[test]
 fn half_a_frame_and_then_nothing_is_silence() {
     for piece in [&frame(3, b"market data")[..7], &[0, 0], &heartbeat(5000)[..8]] {
-        let rig = Rig::new(&options(100, 100));
+        let rig = Rig::new(&options(100, 400));
         thread::sleep(ms(50));
         let last = rig.mock.say(piece);
-        assert_silent(&rig, last, ms(200));
+        assert_silent(&rig, last, ms(500));
     }
 }
 
