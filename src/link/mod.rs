@@ -15,8 +15,8 @@
 //! message wakes the sender, which writes what has gathered by then, and a wake-up that brings
 //! fewer than 16 messages makes sending direct again. On 2 cores, 64-byte messages from one thread:
 //! 0.46 M/s when each is written, 18 M/s when the sender thread writes all batches, 22 M/s this
-//! way; a round trip takes an eighth longer than a bare socket's. The lock is never held during a write, and one
-//! buffer is written contiguously: `writev` is slower here and raises SIGPIPE.
+//! way; a round trip takes an eighth longer than a bare socket's. The lock is never held during a
+//! write, and one buffer is written contiguously: `writev` is slower here and raises SIGPIPE.
 //!
 //! *Receiving does not copy.* Messages are handed to the [`Handler`] as slices of one buffer, on
 //! the reader's thread.

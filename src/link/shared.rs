@@ -1,12 +1,12 @@
 //! What the reader, the sender thread and the program's threads share: one lock, its condition
 //! variables, and atomics that spare the lock.
 //!
-//! Rules of the lock. While it is held: no I/O, no join, no user code but a framing's. Whoever writes to the stream
-//! sets `writing` first and lets go of the lock; only one thread writes at a time, so frames never
-//! mix (lesson 22), and nobody who waits for the lock waits for the network (lesson 20). Waits loop
-//! on state with absolute deadlines. `changed` has two kinds of waiters while the link lives, the
-//! sender thread and whoever waits for room, so it is notified to all where both may wait. Programs
-//! that wait for the link's end wait on `gone`: no traffic wakes them.
+//! Rules of the lock. While it is held: no I/O, no join, no user code but a framing's. Whoever
+//! writes to the stream sets `writing` first and lets go of the lock; only one thread writes at a
+//! time, so frames never mix (lesson 22), and nobody who waits for the lock waits for the network
+//! (lesson 20). Waits loop on state with absolute deadlines. `changed` has two kinds of waiters
+//! while the link lives, the sender thread and whoever waits for room, so it is notified to all
+//! where both may wait. Programs that wait for the link's end wait on `gone`: no traffic wakes them.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
