@@ -6,7 +6,7 @@
 //! time, so frames never mix (lesson 22), and nobody who waits for the lock waits for the network
 //! (lesson 20). Waits loop on state with absolute deadlines. `changed` has two kinds of waiters
 //! while the link lives, the sender thread and whoever waits for room, so it is notified to all
-//! where both may wait. Programs that wait for the link's end wait on `gone`: no traffic wakes them.
+//! where both may wait. Programs that wait for the link's end wait on `gone`: traffic wakes none.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -192,8 +192,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         }
     }
 
-    /// Takes the lock. A panic of another holder does not spread: only a framing is called under the
-    /// lock, at points where the state is whole.
+    /// Takes the lock. A panic of another holder does not spread: only a framing is called under
+    /// the lock, at points where the state is whole.
     pub(super) fn lock(&self) -> MutexGuard<'_, State<S>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -294,8 +294,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         if state.reason.is_some() {
             return;
         }
-        // Under the lock, as all encoding: no message may be numbered after it and leave before. And
-        // first of all: where it panics, nothing has ended yet.
+        // Under the lock, as all encoding: no message may be numbered after it and leave before.
+        // And first of all: where it panics, nothing has ended yet.
         state.farewell = farewell.map(|(mut farewell, bye)| {
             if let Some(bye) = bye {
                 self.framing.encode_bye(bye, &mut farewell.bye);

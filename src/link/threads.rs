@@ -4,8 +4,8 @@
 //! knows how many threads it has, so the smallest limit that this comes close to is the one; where
 //! none does, it is one that counts more than this process.
 //!
-//! A thread is refused early where maps of memory run short: a new thread of std's that does not get
-//! the one for its signals' stack aborts the whole process (measured: at the 8185th link). Each
+//! A thread is refused early where maps of memory run short: a new thread of std's that does not
+//! get the one for its signals' stack aborts the whole process (measured: at the 8185th link). Each
 //! thread takes four; a thousand are left to the rest of the program, which is a guess.
 
 use std::fs;
