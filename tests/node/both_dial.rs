@@ -1,5 +1,7 @@
 //! Two nodes that dial each other settle on one link and stay with it.
 
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use peerbeat::node::{Direction, Event, Node};
@@ -23,8 +25,16 @@ fn text(ours: &str, our_port: u16, theirs: &str, their_port: u16) -> String {
 
 /// Two ports that were free a moment ago.
 fn ports() -> (u16, u16) {
-    let ((_first, one), (_second, two)) = (listener(), listener());
-    (one, two)
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Not of those that the system gives to connections: one of them could be taken by the time
+    // that the node listens.
+    let next = || {
+        let place = std::process::id() * 64 + NEXT.fetch_add(1, Ordering::Relaxed);
+        12_000 + (place % 20_000) as u16
+    };
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let mut ports = std::iter::repeat_with(next).filter(free);
+    (ports.next().unwrap(), ports.next().unwrap())
 }
 
 struct Pair {
