@@ -46,14 +46,16 @@ pub(super) fn run<S: Stream, F: Framing>(shared: &Shared<S, F>) {
     sender.run();
 }
 
-/// Says that the sender is done with the link and its stream. Where a foreign framing has panicked
-/// the link ends: it would live on without heartbeats.
+/// Says that the sender is done with the link and its stream. Where a foreign framing or stream has
+/// panicked the link ends: it would live on without heartbeats.
 struct Done<'a, S: Stream, F: Framing>(&'a Shared<S, F>);
 
 impl<S: Stream, F: Framing> Drop for Done<'_, S, F> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.end(DownReason::Local { detail: "the framing panicked".to_owned() });
+            let of_framing = || DownReason::Local { detail: "the framing panicked".to_owned() };
+            let of_stream = self.0.lock().broken.clone();
+            self.0.end(of_stream.unwrap_or_else(of_framing));
             let stream = self.0.lock().stream.clone();
             stream.inspect(|stream| shut(&**stream, Shutdown::Both));
         }

@@ -64,7 +64,8 @@ fn a_stream_that_panics_in_a_write_ends_the_link_and_holds_nobody() {
         let ignore = |_: &Link<Panicking>, _: &[u8]| {};
         let stream = Panicking(stream);
         let link = Link::start(stream, Native::default(), &[], &options, ignore).unwrap();
-        let _refused = link.send(b"x");
+        let program = link.clone();
+        let _panics_there = thread::spawn(move || program.send(b"x")).join();
         let down = link.wait_down(LONG).expect("it ends");
         assert!(matches!(down.reason, DownReason::Io { .. }), "{down}");
     }
