@@ -321,8 +321,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     }
 }
 
-/// A write that a foreign stream's panic has ended: it failed, and nobody waits for it. A catch in
-/// its place would cost a round trip 4 %.
+/// A write that a foreign stream's panic has ended: it failed, and nobody waits for it.
 struct Unwound<'a, S: Stream, F: Framing>(&'a Shared<S, F>);
 
 impl<S: Stream, F: Framing> Drop for Unwound<'_, S, F> {
