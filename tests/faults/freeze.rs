@@ -41,7 +41,13 @@ fn frozen_peer(heartbeat_ms: u64, slack_ms: u64) -> (Process, Link, Log) {
 
 #[test]
 fn our_process_stopped_for_three_limits_blames_no_healthy_peer() {
-    // lesson 33
+    // lesson 33. A reader that was at work when the process was stopped, not in a wait, has nothing
+    // to tell; on a busy machine another stop finds all of them waiting.
+    assert!((0..3).any(|_| stop_for_three_limits() == 20), "not all were told of the stop");
+}
+
+/// Stops a process with 20 links to healthy peers, and returns how many of them were told.
+fn stop_for_three_limits() -> usize {
     let (process, ends) = links(20, 100, 300);
     let beating = beat_all(&ends);
     thread::sleep(ms(300));
@@ -55,9 +61,8 @@ fn our_process_stopped_for_three_limits_blames_no_healthy_peer() {
         let gap = peer.longest_gap();
         assert!(down.is_none() || gap >= ms(300), "{down:?} with a gap of {gap:?}: {lines:?}");
     }
-    // One that was at work when the process was stopped, not in a wait, has nothing to tell.
-    let stalled = lines.iter().filter(|line| line.starts_with("stalled")).count();
-    assert!(stalled >= 15, "{stalled} of 20 told: {lines:?}");
+    let told = |index: &usize| lines.contains(&format!("stalled {index}"));
+    (0..20).filter(told).count()
 }
 
 #[test]
