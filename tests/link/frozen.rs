@@ -111,6 +111,18 @@ fn a_process_that_was_stopped_for_three_limits_blames_no_living_peer_and_sends_n
 // lesson 33
 #[test]
 fn a_process_that_was_stopped_finds_a_dead_peer_dead_after_one_slack() {
+    // The grace is given once a silence: where the machine holds the process up as well, a try
+    // proves nothing.
+    let tries = (0..5).find_map(|_| end_after_a_stop());
+    let (resumed, ended, words) = tries.expect("one of five silences with no stall but ours");
+    let after = ended - resumed;
+    assert!(after >= ms(SLACK), "blamed {after:?} after it went on: {words}");
+    assert_soon(resumed + ms(SLACK), ended, "the verdict");
+}
+
+/// Stops a process whose peer says nothing more: when it went on, when it called the peer dead, and
+/// what it said; `None` where it was stalled more than once.
+fn end_after_a_stop() -> Option<(Instant, Instant, String)> {
     let mut stopped = Stopped::start();
     let beating = stopped.mock.beat(HEARTBEAT_TIME as u32, ms(HEARTBEAT_TIME));
     stopped.mock.listen(LIMIT / 2);
@@ -121,12 +133,5 @@ fn a_process_that_was_stopped_finds_a_dead_peer_dead_after_one_slack() {
     assert_eq!(end, Got::Eof);
     let words = stopped.words();
     assert!(words.contains("down silent after "), "{words}");
-    if !words.contains("after 1 stalls") {
-        // The machine held it up as well, and the grace is given once a silence.
-        eprintln!("SKIPPED: the end after one slack: the machine is too busy: {words}");
-        return;
-    }
-    let after = ended - resumed;
-    assert!(after >= ms(SLACK), "blamed {after:?} after it went on: {words}");
-    assert_soon(resumed + ms(SLACK), ended, "the verdict");
+    words.contains("after 1 stalls").then_some((resumed, ended, words))
 }
