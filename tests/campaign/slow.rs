@@ -118,7 +118,8 @@ pub(crate) fn squeezed_by_tc(row: &mut Row) {
     let narrow = "qdisc add dev lo root tbf rate 2mbit burst 20kb latency 100ms";
     match Command::new("tc").args(narrow.split(' ')).output() {
         Ok(output) if output.status.success() => {
-            // What a full queue drops is sent again after longer and longer waits.
+            // What a full queue drops is sent again after longer and longer waits, in which the kernel
+            // takes nothing: with a slack of 2 s five runs of eight end `write-stalled`, as they must.
             let options = Options { queue_bytes: 64 << 10, ..options(500, 6000) };
             let pairs: Vec<Pair> =
                 (0..4).map(|_| Pair::start(tcp_pair(), &options, FLOOD)).collect();
