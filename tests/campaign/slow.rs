@@ -118,6 +118,84 @@ pub(crate) fn squeezed_by_tc(row: &mut Row) {
     let narrow = "qdisc add dev lo root tbf rate 2mbit burst 20kb latency 100ms";
     match Command::new("tc").args(narrow.split(' ')).output() {
         Ok(output) if output.status.success() => {
+            // What a full queue drops is sent again after longer and longer waits, in which the
+            // kernel takes nothing: with a slack of 2 s five runs of eight end `write-stalled`, as
+            // they must.
+            let options = Options { queue_bytes: 1 << 20, ..usual() };
+            (End::start(stream, &options, Use { size: 50_000, ..FLOOD }), mock, beating)
+        })
+        .collect();
+    let fault = Instant::now();
+    for (mut end, _mock, _beating) in ends {
+        row.tried += 1;
+        let down = end.judge(row, fault, &["write-stalled"], Duration::ZERO);
+        let sent = end.finish();
+        let unsent = down.map_or(0, |down| down.unsent_frames);
+        row.add_messages(sent, 0, unsent);
+    }
+}
+
+/// A frame that comes byte by byte is life for as long as it comes, and silence once it stops.
+pub(crate) fn drip(row: &mut Row) {
+    let ends: Vec<(End, Mock)> = (0..10)
+        .map(|_| {
+            let (stream, mock) = Mock::pair();
+            (End::start(stream, &usual(), Use::IDLE), mock)
+        })
+        .collect();
+    let bytes = frame(DATA, &[7; 1000]);
+    let mut last = Instant::now();
+    // Two limits without a heartbeat, or a frame that is whole.
+    for byte in bytes.chunks(1).take(40) {
+        for (_, mock) in &ends {
+            last = mock.say(byte);
+        }
+        thread::sleep(ms(100));
+    }
+    for (end, _mock) in ends {
+        row.tried += 1;
+        if let Some(down) = end.judge(row, last, &["silent"], Duration::ZERO)
+            && down.up < ms(4000)
+        {
+            row.wrong.push(format!("died while the bytes came: {down:?}"));
+        }
+    }
+}
+
+/// Two links on a proxy.
+fn over(proxy: &Proxy, listener: &std::net::TcpListener, used: Use) -> Pair {
+    let near = std::net::TcpStream::connect(proxy.addr()).unwrap();
+    let far = listener.accept().unwrap().0;
+    Pair::start((near, far), &patient(), used)
+}
+
+pub(crate) fn slicer(row: &mut Row) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = Proxy::start(listener.local_addr().unwrap());
+    proxy.set(Mode::Slice, Mode::Slice);
+    let pairs: Vec<Pair> = (0..4).map(|_| over(&proxy, &listener, Use::LIGHT)).collect();
+    thread::sleep(SPAN);
+    Pair::survive(row, pairs);
+}
+
+pub(crate) fn squeezed(row: &mut Row) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = Proxy::start(listener.local_addr().unwrap());
+    let pairs: Vec<Pair> = (0..4).map(|_| over(&proxy, &listener, FLOOD)).collect();
+    let narrow = Mode::Trickle(20_000, ms(50));
+    proxy.set(narrow, narrow);
+    thread::sleep(SPAN);
+    proxy.set(Mode::Pass, Mode::Pass);
+    row.notes.push("400 KB/s a connection and direction were carried".to_owned());
+    Pair::survive(row, pairs);
+}
+
+pub(crate) fn squeezed_by_tc(row: &mut Row) {
+    // Packets of the loopback's usual size would never fit through.
+    ip(&["link", "set", "lo", "mtu", "1500"]);
+    let narrow = "qdisc add dev lo root tbf rate 2mbit burst 20kb latency 100ms";
+    match Command::new("tc").args(narrow.split(' ')).output() {
+        Ok(output) if output.status.success() => {
             // What a full queue drops is sent again after longer and longer waits, in which the kernel
             // takes nothing: with a slack of 2 s five runs of eight end `write-stalled`, as they must.
             let options = Options { queue_bytes: 64 << 10, ..options(500, 6000) };
