@@ -81,5 +81,7 @@ fn busy_cores_kill_no_link_whose_peer_beats() {
         assert!(starved, "a link died whose peer paused for no longer than {pauses:?}");
         eprintln!("attempt {attempt}: the mock was starved as well: {pauses:?}");
     }
-    eprintln!("SKIPPED: busy_cores_kill_no_link_whose_peer_beats: the machine is too busy");
+    panic!(
+        "the mock was starved in every attempt, so nothing was shown: run it on a quieter machine"
+    );
 }
