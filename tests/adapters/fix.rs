@@ -158,7 +158,7 @@ fn no_heartbeat_overtakes_a_message_that_was_numbered_before_it() {
 fn a_late_side_is_asked_and_its_answer_saves_it() {
     let (addr, acceptor) = peer(|peer| {
         let mut this = Acceptor::accept(peer);
-        let silent = Instant::now();
+        let silent = peer.at;
         let asked = loop {
             let message = this.take(peer);
             if field(&message, "35") == Some("1") {

@@ -68,13 +68,14 @@ fn a_refused_login_says_so() {
 fn heartbeats_go_out_every_second_and_silence_lasts_fifteen() {
     let (addr, server) = peer(|server| {
         accept(server);
-        let accepted = Instant::now();
+        let asked = server.at;
+        let mut last = asked;
         for beat in 1..=20 {
             server.expect(b"\0\x01R");
-            assert!(server.at - accepted >= beat * SECOND, "beat {beat} early");
+            assert!(server.at - asked >= beat * SECOND, "beat {beat} early");
+            last = Instant::now();
             server.send(b"\0\x01H");
         }
-        let last = Instant::now();
         let rest = server.wait_for_end();
         (last.elapsed(), rest)
     });
@@ -85,7 +86,7 @@ fn heartbeats_go_out_every_second_and_silence_lasts_fifteen() {
     assert_eq!((&down.reason, down.limit), (&DownReason::Silent, Some(15 * SECOND)));
     assert!(down.silence >= 15 * SECOND, "{down:?}");
     let (silence, rest) = server.join().unwrap();
-    assert!(silence >= 15 * SECOND - ms(5), "{silence:?}");
+    assert!(silence >= 15 * SECOND, "{silence:?}");
     assert_eq!(rest.len() % 3, 0, "whole heartbeats to the end");
 }
 

@@ -37,12 +37,11 @@ fn after_a_stall_of_ours_the_peer_has_one_more_slack() {
     let faults = Faults { late_read: ms(900), ..Faults::default() };
     let began = Instant::now();
     let (_link, _theirs, log) = faulty(10_000, &options(100, 300), faults, |_, _| {});
-    let (at, late) = log.event(stalled);
+    let (_, late) = log.event(stalled);
     assert!(late >= ms(600), "{late:?}");
     let (dead, down) = log.down();
     assert_eq!(down.reason, DownReason::Silent);
-    assert!(dead - at >= ms(290), "{:?} after the stall was told", dead - at);
-    assert!(dead - began >= ms(1200), "{:?}", dead - began);
+    assert!(dead - began >= ms(1200).max(late + ms(300)), "{:?}, stalled {late:?}", dead - began);
 }
 
 #[test]

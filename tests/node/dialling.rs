@@ -88,9 +88,9 @@ fn a_server_that_breaks_the_protocol_is_told_so() {
 
 #[test]
 fn a_server_that_says_nothing_is_left_at_the_connect_timeout() {
+    let began = Instant::now();
     let (listener, _node, book) = dialling("");
     let mut mock = Mock::accept(&listener);
-    let began = Instant::now();
     mock.expect_hello();
     assert_eq!(mock.expect_bye().0, 5);
     assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
