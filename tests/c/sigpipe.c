@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -19,7 +20,12 @@ static peerbeat_link *open_tcp(int *raw, const peerbeat_options *options) {
     *raw = accept(listener, NULL, NULL);
     MUST(*raw >= 0);
     close(listener);
+    int nodelay = 0, same = dup(fd);
     IS(peerbeat_link_attach_fd(fd, options, &link), PEERBEAT_OK);
+    /* Small messages do not wait for acknowledgements unless the program wants it. */
+    len = sizeof nodelay;
+    MUST(getsockopt(same, IPPROTO_TCP, TCP_NODELAY, &nodelay, &len) == 0 && nodelay);
+    close(same);
     return link;
 }
 

@@ -22,6 +22,7 @@ fn the_adapter_streams_ticks_and_reports_the_loss() {
 
 #[test]
 fn a_frozen_cable_kills_both_links_of_a_pair_at_their_limit() {
+    // lesson 18
     let Some(told) = run_c("pair.c", &[]) else { return };
     assert_eq!(told.matches("down, heartbeat-time 300 ms").count(), 2, "{told}");
 }
@@ -81,7 +82,7 @@ fn eight_threads_survive_five_thousand_shutdowns_in_their_midst() {
     assert!(told.starts_with("5000 rounds"), "{told}");
 }
 
-// lesson 50
+// lessons 50, 51
 #[test]
 fn sigpipe_never_kills_the_host() {
     run_c("sigpipe.c", &[]);

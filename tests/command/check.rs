@@ -107,6 +107,7 @@ fn one_file_is_told_whole() {
 
 #[test]
 fn two_files_are_compared_at_their_link() {
+    // lesson 2: one names no value, one a value, one none on purpose
     let ended = folder().peerbeat("check adapter.conf server.conf");
     let expected = format!("{ADAPTER_TEXT}{SERVER_TEXT}{ADAPTER_WARNINGS}");
     assert_eq!(trimmed(&ended.stdout), expected);

@@ -71,11 +71,12 @@ fn close_from_both_ends_at_once_is_clean_on_both() {
             }
         });
         for (link, log) in links {
-            let (_, down) = log.until_down();
+            let (told, down) = log.until_down();
             let word = down.reason.word();
             assert!(word == "local" || word == "closed", "{down}");
             assert_eq!(link.wait_down(LONG), Some(down));
-            assert!(log.events().is_empty());
+            let after = log.so_far();
+            assert!(told.is_empty() && after.is_empty(), "{told:?} {after:?}");
         }
     }
 }

@@ -51,6 +51,23 @@ fn heartbeats_on_an_idle_line_are_never_closer_than_was_promised() {
 }
 
 #[test]
+fn a_heartbeat_counts_from_the_last_byte_and_not_from_a_tick() {
+    // lesson 9: whoever looks every 600 ms finds such a message young, and is late by as much
+    let mut rig = Rig::new(&options(600, 60_000));
+    let mut gaps = Vec::new();
+    assert_eq!(rig.mock.frame().kind, HEARTBEAT);
+    for _ in 0..5 {
+        thread::sleep(ms(20));
+        rig.link.send(b"tick").unwrap();
+        let [last, next] = [rig.mock.frame(), rig.mock.frame()];
+        assert_eq!((last.kind, next.kind), (DATA, HEARTBEAT));
+        gaps.push(next.at - last.at);
+    }
+    gaps.sort();
+    assert!(gaps[2] < ms(1000), "{gaps:?}");
+}
+
+#[test]
 fn no_heartbeat_while_data_flows() {
     let mut rig = Rig::new(&options(400, 5000));
     rig.mock.frame();

@@ -76,6 +76,28 @@ fn a_forgotten_handle_holds_no_socket_and_no_thread() {
 }
 
 #[test]
+fn a_verdict_leaves_nothing_though_the_peer_still_holds_its_end() {
+    // lesson 42
+    if !alone("leaks::a_verdict_leaves_nothing_though_the_peer_still_holds_its_end") {
+        return;
+    }
+    let before = held();
+    let (mut handles, mut mocks) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        let (stream, mock) = Mock::pair();
+        let (notes, log) = notes(|_, _| {});
+        let link = Link::start(stream, Native::default(), &[], &options(50, 150), notes).unwrap();
+        while link.try_send(&[0; 100_000]).is_ok() {}
+        let word = log.down().1.reason.word();
+        assert!(["silent", "write-stalled"].contains(&word), "{word}");
+        mocks.push(mock);
+        handles.push(link);
+    }
+    let left = (before.0, before.1 + mocks.len());
+    wait_for("sockets and threads of the links to go", || held() == left);
+}
+
+#[test]
 fn an_unrun_reader_leaves_nothing() {
     if !alone("leaks::an_unrun_reader_leaves_nothing") {
         return;

@@ -145,7 +145,7 @@ fn data_makes_heartbeats_needless_and_they_are_counted() {
     assert_eq!(peer.stats().heartbeats_suppressed, 0);
 }
 
-// lesson 56
+// lessons 54, 56
 #[test]
 fn a_late_sender_can_prove_its_own_lateness_and_the_receiver_that_the_peer_was_late() {
     let (near, far) = streams();
@@ -170,6 +170,11 @@ fn a_late_sender_can_prove_its_own_lateness_and_the_receiver_that_the_peer_was_l
     other.set_slack(ms(100)).unwrap();
     let advice = other.explain().advice;
     assert!(advice.iter().any(|advice| matches!(advice, Advice::MoreSlack { .. })), "{advice:?}");
+
+    // After the end the numbers still say whose fault it may have been.
+    late.close();
+    late.wait_down(PATIENCE).unwrap();
+    assert!(late.stats().own_lateness.max > ms(450), "{:?}", late.stats());
 }
 
 #[test]

@@ -1,15 +1,15 @@
 //! Streams whose timeouts and buffers are not what was asked for, and what the link makes of them.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use peerbeat::link::{DownReason, Link, Options, Stream};
 use peerbeat::protocol::{Decoded, Framing, Heartbeat, Native, ProtocolError};
 
-use crate::mock::{LONG, Mock, heartbeat};
+use crate::mock::{DATA, LONG, Mock, frame, heartbeat};
 use crate::pipe::pipe;
 use crate::rig::{Log, assert_soon, ms, notes, options, wait_for};
 
@@ -79,6 +79,65 @@ fn a_framing_that_panics_in_the_sender_ends_the_link() {
     let down = link.wait_down(LONG).expect("it ends");
     let DownReason::Local { detail } = &down.reason else { panic!("{down}") };
     assert_eq!(detail, "the framing panicked");
+}
+
+/// A socket whose reader has lost the processor, close to the limit: meanwhile a message arrives,
+/// and only who asks the kernel at the limit can know.
+struct Away {
+    socket: TcpStream,
+    peer: TcpStream,
+    asked: (Mutex<bool>, Condvar),
+}
+
+impl Stream for Away {
+    const CAN_PEEK: bool = true;
+
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Stream::read(&self.socket, buffer)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Stream::write(&self.socket, bytes)
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        Stream::set_read_timeout(&self.socket, timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        Stream::set_write_timeout(&self.socket, timeout)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        Stream::shutdown(&self.socket, how)
+    }
+
+    fn wait_readable(&self) -> io::Result<()> {
+        let asked = self.asked.0.lock().unwrap();
+        let _back = self.asked.1.wait_timeout_while(asked, ms(1000), |asked| !*asked).unwrap();
+        Ok(())
+    }
+
+    fn is_readable(&self) -> io::Result<bool> {
+        (&self.peer).write_all(&frame(DATA, b"tick"))?;
+        Stream::wait_readable(&self.socket)?;
+        let seen = Stream::is_readable(&self.socket);
+        *self.asked.0.lock().unwrap() = true;
+        self.asked.1.notify_all();
+        seen
+    }
+}
+
+#[test]
+fn what_arrived_while_the_reader_was_away_is_seen_by_the_sender() {
+    // lesson 31
+    let (socket, mock) = Mock::pair();
+    let peer = mock.stream.try_clone().unwrap();
+    let stream = Away { socket, peer, asked: Default::default() };
+    let (notes, log) = notes(|_, _| {});
+    let link = Link::start(stream, Native::default(), &[], &options(100, 300), notes).unwrap();
+    assert_eq!(log.message(), b"tick");
+    assert!(link.is_up());
 }
 
 /// What the timed reads of a stream do with the timeout they were given.

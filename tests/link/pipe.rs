@@ -31,6 +31,8 @@ pub(crate) struct Faults {
     pub(crate) late_read: Duration,
     /// Every read whose time is up comes back later by an eighth of it, as kernels may.
     pub(crate) coarse_reads: bool,
+    /// A write whose time is up comes back so much later, without another look, once.
+    pub(crate) late_write: Duration,
     /// Every write whose time is up comes back so much later, without another look.
     pub(crate) late_writes: Duration,
     /// A signal ends every read that has waited for a millisecond.
@@ -195,7 +197,10 @@ impl Stream for Pipe {
             |state: &State| state.bytes.len() < state.capacity || state.finished || state.refused;
         let ready = self.writes.wait(timeout, is_ready);
         if ready.is_err() {
-            thread::sleep(self.faults.lock().unwrap().late_writes);
+            let mut faults = self.faults.lock().unwrap();
+            let late = faults.late_writes + std::mem::take(&mut faults.late_write);
+            drop(faults);
+            thread::sleep(late);
         }
         let mut state = ready?;
         if state.finished || state.refused {

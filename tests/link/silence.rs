@@ -74,7 +74,7 @@ fn our_own_sending_does_not_hide_the_peers_silence() {
 
 #[test]
 fn a_write_that_is_stuck_does_not_delay_the_verdict_on_silence() {
-    // lessons 20, 52
+    // lessons 20, 42, 52
     let rig = Rig::new(&options(100, 300));
     let last = rig.mock.say(&heartbeat(100));
     let link = rig.link.clone();
@@ -111,6 +111,7 @@ fn the_limit_follows_a_smaller_value_that_the_peer_sends() {
 
 #[test]
 fn silence_that_kills_shuts_the_stream_without_a_bye() {
+    // lesson 42
     let mut rig = Rig::new(&options(100, 100));
     let (at, _) = rig.log.down();
     let (frames, end) = rig.mock.rest();

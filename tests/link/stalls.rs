@@ -106,3 +106,24 @@ fn a_write_that_woke_late_looks_once_more_before_it_blames_the_peer() {
     assert!(link.is_up(), "{:?}", link.down());
     assert!(all >= 205, "{all} bytes");
 }
+
+#[test]
+fn a_stall_of_ours_in_a_write_gives_the_peer_one_more_slack() {
+    // lesson 33: the limit is 2.2 s, the wait ends at 3 s, the peer reads at 3.6 s
+    let faults = Faults { late_write: ms(3000), ..Faults::default() };
+    let (link, theirs, _log) = faulty(100, &options(200, 2000), faults, |_, _| {});
+    Stream::read(&theirs, &mut [0; 33]).unwrap();
+    link.try_send(&[7; 200]).unwrap();
+    let began = Instant::now();
+    while began.elapsed() < ms(3600) {
+        Stream::write(&theirs, &heartbeat(200)).unwrap();
+        thread::sleep(ms(10));
+    }
+    let mut all = 0;
+    while all < 205 {
+        let count = Stream::read(&theirs, &mut [0; 1000]).unwrap();
+        assert!(count > 0, "{:?}", link.down());
+        all += count;
+    }
+    assert!(link.is_up(), "{:?}", link.down());
+}

@@ -129,6 +129,7 @@ fn without_a_value_in_force_a_stuck_write_has_no_limit() {
 
 #[test]
 fn a_value_heard_while_a_write_is_stuck_limits_it() {
+    // lesson 5
     let rig = Rig::new(&Options { queue_bytes: 50_000, ..options(0, 100) });
     fill(&rig.link, 10_000);
     thread::sleep(ms(100));
