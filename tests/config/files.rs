@@ -251,6 +251,8 @@ fn hostile_text_ends_at_a_limit() {
         let last = errors.lines().last().expect("an error");
         assert!(last.starts_with(expected), "{last}\nexpected {expected}");
     }
+    let longest = format!("define A {}", "x".repeat(limits::MAX_LINE_BYTES - "define A ".len()));
+    assert_eq!(warnings(&parse(&longest)), "", "a line as long as may be");
 }
 
 #[test]

@@ -174,4 +174,14 @@ fn given_variables_win_over_those_of_the_file() {
 fn a_host_without_a_name_is_still_somebody() {
     let config = Config::parse("", &Options::default()).expect("good");
     assert!(config.name().starts_with("peerbeat-") && config.name().len() > "peerbeat-".len());
+    if let Ok(name) = std::fs::read_to_string("/proc/sys/kernel/hostname") {
+        assert_eq!(config.name(), format!("peerbeat-{}", name.trim()));
+    }
+}
+
+#[test]
+fn variables_of_the_environment_are_the_processes_own_unless_given() {
+    let text = "if \"${ENV:PATH}\" == \"\"\ndatasrc-id 1\nelse\ndatasrc-id 2\nendif";
+    let config = Config::parse(text, &Options::default()).expect("good");
+    assert_eq!((config.id(), parse(text).id()), (2, 1));
 }
