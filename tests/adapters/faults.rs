@@ -2,12 +2,13 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::thread;
+use std::time::Instant;
 
 use peerbeat::link::{Down, DownReason, Faults, Link, Options, SendError};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
-use crate::mock::{Seens, ms, recorder};
+use crate::mock::{PATIENCE, Seens, ms, recorder};
 
 struct Pair {
     broken: (Link, Seens),
@@ -17,12 +18,16 @@ struct Pair {
 
 /// Two links with a heartbeat-time of 100 ms and a slack each, the first of them with faults.
 fn pair(slack_of_broken: u64, slack_of_whole: u64) -> Pair {
+    pair_with(100, slack_of_broken, slack_of_whole)
+}
+
+fn pair_with(heartbeat_ms: u64, slack_of_broken: u64, slack_of_whole: u64) -> Pair {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let here = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let there = listener.accept().unwrap().0;
     let faults = Faults::default();
     let start = |stream, slack, faults| {
-        let heartbeat_time = Some(ms(100));
+        let heartbeat_time = Some(ms(heartbeat_ms));
         let liveness = Settings { heartbeat_time, slack: ms(slack), ..Settings::default() };
         let send_timeout = ms(100);
         let queue_bytes = 1 << 20;
@@ -76,10 +81,15 @@ fn a_fault_that_is_taken_back_in_time_leaves_no_trace() {
 
 #[test]
 fn a_stalled_writer_is_write_stalled_here_and_silence_there() {
-    let Pair { broken, whole, faults } = pair(400, 10_000);
+    let Pair { broken, whole, faults } = pair_with(1000, 400, 10_000);
+    // Its silence must not begin after our write is stuck: what was announced has been read, and
+    // nothing more is due for a second.
+    let began = Instant::now();
+    while whole.0.stats().heartbeats_received == 0 {
+        assert!(began.elapsed() < PATIENCE, "nothing was announced");
+        thread::sleep(ms(1));
+    }
     faults.stall_writer(true);
-    // The last byte before may be read late on a busy machine.
-    thread::sleep(ms(100));
     let refused = loop {
         if let Err(error) = broken.0.send(&[0; 100_000]) {
             break error;

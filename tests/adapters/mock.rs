@@ -57,7 +57,12 @@ impl Peer {
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).unwrap();
+        assert!(self.try_send(bytes), "the other end is gone");
+    }
+
+    /// Sends where there is somebody to send to; `false` = the other end is gone.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
     }
 
     /// Reads and drops until the other end is gone.
