@@ -28,11 +28,14 @@ add-peer
     remote-name    PricingAdapter1
     remote-label   PricingAdapter1
     heartbeat-time 0.4
-    heartbeat-slack-time 0.4
+    heartbeat-slack-time 2
 end-peer
 ";
 
-const LIMIT_MS: f64 = 800.0;
+/// The adapter's own slack is short. The server's is not: between what is late and what is dead lies
+/// a second, and a machine so busy that it sleeps through both says only the latter.
+const ADAPTERS_LIMIT_MS: f64 = 800.0;
+const SERVERS_LIMIT_MS: f64 = 2400.0;
 
 struct Pair {
     server: Running,
@@ -73,13 +76,13 @@ fn a_frozen_peer_is_silent_and_comes_back() {
     pair.adapter.wait_for("heartbeat-time");
     pair.adapter.signal("STOP");
     let late = pair.server.wait_for("late");
-    assert!(late.number("silent_ms") >= 600.0, "early: {late:?}");
+    assert!(late.number("silent_ms") >= 1400.0, "early: {late:?}");
     let down = pair.server.wait_for("down");
     assert_eq!((down.str("peer"), down.str("reason")), ("PricingAdapter1", "silent"));
-    assert_eq!(down.number("limit_ms"), LIMIT_MS);
+    assert_eq!(down.number("limit_ms"), SERVERS_LIMIT_MS);
     assert_eq!(down.number("heartbeat_time_ms"), 400.0);
-    assert_eq!(down.number("slack_ms"), 400.0);
-    assert!(down.number("silent_ms") >= LIMIT_MS, "early: {down:?}");
+    assert_eq!(down.number("slack_ms"), 2000.0);
+    assert!(down.number("silent_ms") >= SERVERS_LIMIT_MS, "early: {down:?}");
     pair.adapter.signal("CONT");
     let down = pair.adapter.wait_for("down");
     assert_ne!(down.str("reason"), "local", "{down:?}");
@@ -95,7 +98,7 @@ fn a_frozen_process_does_not_blame_its_healthy_peer() {
     pair.server.signal("STOP");
     let down = pair.adapter.wait_for("down");
     assert_eq!(down.str("reason"), "silent");
-    assert!(down.number("silent_ms") >= LIMIT_MS, "early: {down:?}");
+    assert!(down.number("silent_ms") >= ADAPTERS_LIMIT_MS, "early: {down:?}");
     pair.server.signal("CONT");
     // The connection is really gone; what the server must not say is that its peer was silent.
     let down = pair.server.wait_for("down");
