@@ -154,26 +154,38 @@ static void refusing(void) {
     MUST(refused);
 }
 
+static pthread_barrier_t entering;
+
 static void *accept_one(void *listener) {
     peerbeat_link *link;
+    pthread_barrier_wait(&entering);
     return (void *)(long)peerbeat_listener_accept(listener, NULL, -1, &link);
 }
 
 static void *receive_one(void *link) {
     char buf[8];
     size_t len;
+    pthread_barrier_wait(&entering);
     return (void *)(long)peerbeat_link_recv(link, buf, sizeof buf, &len, -1);
+}
+
+/* Returns when the thread is inside the call, which must be before the handle is freed: it says that
+ * it is about to go in, and what is left is one instruction. */
+static void start_thread(pthread_t *thread, void *(*call)(void *), void *handle) {
+    MUST(pthread_create(thread, NULL, call, handle) == 0);
+    pthread_barrier_wait(&entering);
+    sleep_ms(200);
 }
 
 /* Freeing wakes who is inside and waits until they have left. */
 static void closing(void) {
     pthread_t thread;
+    pthread_barrier_init(&entering, NULL, 2);
     void *code;
     peerbeat_link *near, *far;
     peerbeat_options options = options_of(5000, 5000);
     link_pair(&near, &far, &options);
-    MUST(pthread_create(&thread, NULL, receive_one, near) == 0);
-    sleep_ms(50);
+    start_thread(&thread, receive_one, near);
     long long began = now_ms();
     IS(peerbeat_link_free(near), PEERBEAT_OK);
     pthread_join(thread, &code);
@@ -183,11 +195,11 @@ static void closing(void) {
 
     peerbeat_listener *listener;
     IS(peerbeat_listener_open("127.0.0.1", 0, &listener), PEERBEAT_OK);
-    MUST(pthread_create(&thread, NULL, accept_one, listener) == 0);
-    sleep_ms(50);
+    start_thread(&thread, accept_one, listener);
     IS(peerbeat_listener_free(listener), PEERBEAT_OK);
     pthread_join(thread, &code);
     IS((int)(long)code, PEERBEAT_E_CLOSED);
+    pthread_barrier_destroy(&entering);
 }
 
 /* Out of descriptors, out of threads: a status that names the limit, and nothing is left behind. */

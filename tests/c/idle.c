@@ -55,6 +55,9 @@ int main(int argc, char **argv) {
         IS(peerbeat_link_shutdown(links[i]), PEERBEAT_OK);
     for (int i = 0; i < 2 * pairs; i++)
         IS(peerbeat_link_free(links[i]), PEERBEAT_OK);
+    /* A thread that has been joined may still be counted for a moment. */
+    for (int i = 0; i < 10000 && status_of("Threads:") != 1; i++)
+        sleep_ms(1);
     MUST(status_of("Threads:") == 1);
     free(links);
     return 0;
