@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use peerbeat::link::DownReason;
 use peerbeat::node::{Event, Handler, Node, Peer};
@@ -221,14 +221,15 @@ fn a_slow_welcome_is_not_the_peers_silence() {
     let book = Recorder::default();
     let act = |what: &What, _: Option<&Peer>| {
         if matches!(what, What::Event(Event::Up { .. })) {
-            std::thread::sleep(Duration::from_millis(600));
+            std::thread::sleep(Duration::from_millis(2400));
         }
     };
     let handler = Acting { book: book.clone(), act: Box::new(act) };
-    let text = format!("datasrc-heartbeat-time 0.1\ndatasrc-heartbeat-slack-time 0.1\n{TEXT}");
+    let text = format!("datasrc-heartbeat-time 0.1\ndatasrc-heartbeat-slack-time 0.7\n{TEXT}");
     let node = Node::start(config(&text), handler).unwrap();
     let mut friend = Mock::greet(addr(&node), "friend");
-    for _ in 0..30 {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(2900) {
         friend.say(&heartbeat(100));
         std::thread::sleep(Duration::from_millis(30));
     }
