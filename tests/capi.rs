@@ -16,5 +16,7 @@ mod header;
 mod packaging;
 #[path = "capi/programs.rs"]
 mod programs;
+#[path = "common/skip.rs"]
+mod skip;
 #[path = "capi/tools.rs"]
 mod tools;

@@ -37,6 +37,8 @@ mod network;
 #[path = "../link/rig.rs"]
 #[expect(dead_code, reason = "the link's tests use all of it")]
 mod rig;
+#[path = "../common/skip.rs"]
+mod skip;
 
 mod cuts;
 mod herd;

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::skip::say_skipped;
+
 use super::tools::{LIBRARIES, ROOT, archive, cc, must, run, scratch, tool};
 
 /// Another Rust library, with names that would clash if ours were visible, and a panic of its own.
@@ -39,7 +41,9 @@ const PROGRAM: &str = r#"
 fn the_one_object_archive_links_beside_another_rust_library() {
     let script = Path::new(ROOT).join(".ci/one-object");
     if !script.exists() || !cfg!(target_os = "linux") {
-        return; // a packaged crate leaves it out
+        // A packaged crate leaves the script out.
+        say_skipped("the one-object archive", "it needs Linux and .ci/one-object");
+        return;
     }
     let tools = [cc(), tool("OBJCOPY", "objcopy", "the one-object archive")];
     let [Some(cc), Some(_)] = tools else { return };

@@ -2,12 +2,13 @@
 
 use std::env;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::skip::say_skipped;
 
 pub(super) const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -22,9 +23,7 @@ pub(super) fn tool(variable: &str, default: &str, what_is_skipped: &str) -> Opti
     if command.status().is_ok_and(|status| status.success()) {
         return Some(name);
     }
-    // Not `eprintln`, which cargo swallows for tests that pass.
-    let line = format!("\n*** SKIPPED: {what_is_skipped}: there is no {name} (${variable})\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
+    say_skipped(what_is_skipped, &format!("there is no {name} (${variable})"));
     None
 }
 

@@ -5,6 +5,8 @@
 // Each test binary uses a part of it, and helpers of tests may unwrap as tests do.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod skip;
+
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

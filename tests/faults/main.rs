@@ -17,6 +17,9 @@ mod child;
 #[expect(dead_code, reason = "the campaign uses all of it")]
 mod network;
 
+#[path = "../common/skip.rs"]
+mod skip;
+
 #[path = "../link/mock.rs"]
 #[expect(dead_code, reason = "the link's tests use all of it")]
 mod mock;

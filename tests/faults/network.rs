@@ -6,6 +6,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
+use crate::skip::say_skipped;
+
 const INSIDE: &str = "PEERBEAT_FAULTS_NETWORK";
 
 /// Where a test runs.
@@ -26,7 +28,7 @@ pub(crate) fn own_network(name: &str) -> bool {
         Place::Inside => true,
         Place::Done => false,
         Place::Unable(why) => {
-            eprintln!("SKIPPED: {name}: no network of our own with iptables in it: {why}");
+            say_skipped(name, &format!("no network of our own with iptables in it: {why}"));
             false
         }
     }

@@ -144,7 +144,7 @@ fn every_interface_is_reached_over_ipv4_and_ipv6() {
     let _four = Mock::greet(([127, 0, 0, 1], port).into(), "four");
     book.wait_up("four", 1);
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        eprintln!("SKIPPED: no IPv6 here");
+        skip::say_skipped("every interface over IPv6", "there is none here");
         return;
     }
     let _six = Mock::greet(([0, 0, 0, 0, 0, 0, 0, 1], port).into(), "six");
