@@ -33,18 +33,21 @@ impl Drop for Spinning {
     }
 }
 
-/// Beats by hand for `span` and returns the longest pause of its own that it noticed.
-fn beat(mock: &Mock, span: Duration) -> Duration {
-    let (began, mut last, mut longest) = (Instant::now(), Instant::now(), Duration::ZERO);
+/// Beats by hand for `span`, and returns the longest pause of its own since `began`, and an instant
+/// from before the last write.
+fn beat(mock: &Mock, began: Instant, span: Duration) -> (Duration, Instant) {
+    let (mut last, mut longest) = (began, Duration::ZERO);
     while began.elapsed() < span {
-        longest = longest.max(last.elapsed());
-        last = Instant::now();
+        let before = Instant::now();
         if std::io::Write::write_all(&mut &mock.stream, &heartbeat(100)).is_err() {
             break;
         }
+        // From before one write to after the next: the link's silence was no longer.
+        longest = longest.max(last.elapsed());
+        last = before;
         thread::sleep(ms(100));
     }
-    longest
+    (longest, last)
 }
 
 #[test]
@@ -59,6 +62,7 @@ fn busy_cores_kill_no_link_whose_peer_beats() {
                     scope.spawn(|| {
                         let (stream, mock) = Mock::pair();
                         let (notes, _log) = notes(|_, _| {});
+                        let began = Instant::now();
                         let link = peerbeat::link::Link::start(
                             stream,
                             peerbeat::protocol::Native::default(),
@@ -67,8 +71,8 @@ fn busy_cores_kill_no_link_whose_peer_beats() {
                             notes,
                         );
                         let link = link.unwrap();
-                        let longest = beat(&mock, ms(2000));
-                        (link.is_up(), longest)
+                        let (longest, last) = beat(&mock, began, ms(2000));
+                        (link.is_up(), longest.max(last.elapsed()))
                     })
                 })
                 .collect();
