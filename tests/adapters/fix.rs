@@ -131,6 +131,7 @@ fn a_test_request_is_answered_and_heartbeats_are_numbered_with_the_rest() {
     // The order goes out somewhere between heartbeats, and has the number of its place.
     thread::sleep(ms(350));
     while link.stats().heartbeats_sent < 3 {
+        assert!(link.is_up(), "{:?}", link.down());
         thread::sleep(ms(1));
     }
     let Err(error) = link.send(b"34=1\x01") else { panic!("no message type") };
