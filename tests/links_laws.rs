@@ -126,6 +126,7 @@ fn campaign(first: u64, count: u64, length: u64, at_once: u64) -> Sum {
     let sum = sum.into_inner().unwrap();
     println!("the worst wait of the test itself was {:?} late", ticker.worst());
     assert!(sum.failures.is_empty(), "\n{}\n", sum.failures.join("\n"));
+    assert!(sum.scripts > sum.starved, "this machine had no time to judge: {sum:?}");
     sum
 }
 

@@ -74,7 +74,8 @@ pub struct Down {
     pub slack: Duration,
     /// How long ago the kernel had last accepted a byte of ours.
     pub last_sent_age: Duration,
-    /// Messages that were accepted and not handed to the kernel whole.
+    /// Messages that were accepted and not handed to the kernel whole. Those that were being
+    /// written when a foreign stream or framing panicked are not among them: the reason says that.
     pub unsent_frames: u64,
     /// Their bytes on the wire that were not handed to the kernel.
     pub unsent_bytes: u64,

@@ -39,6 +39,7 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("a port of our choice", "datasrc-port Auto", "app-myhost port auto"),
     ("no port", "datasrc-port 9\ndatasrc-port 0", "app-myhost"),
     ("the last one holds", "datasrc-id 1\ndatasrc-id 2", "app-myhost id 2"),
+    ("the mode of old", "heartbeat-mode always\nheartbeat-mode Idle", "app-myhost mode Idle@2"),
     (
         "booleans that are not",
         "datasrc-reject-new-peers\ndatasrc-reject-new-peers False\ndatasrc-tcp-nodelay-off FALSE",

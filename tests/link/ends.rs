@@ -8,7 +8,7 @@ use peerbeat::protocol::{ByeCode, Native};
 
 use crate::mock::{BYE, DATA, Frame, Got, LONG, Mock, bye, frame, heartbeat, timed_heartbeat};
 use crate::pipe::pipe;
-use crate::rig::{Rig, assert_soon, ms, notes, options};
+use crate::rig::{Rig, assert_soon, ms, notes, options, wait_for};
 
 fn word(down: &Down) -> &'static str {
     down.reason.word()
@@ -185,6 +185,7 @@ fn the_account_of_an_end_is_true() {
     // lesson 54
     let mut rig = Rig::new(&options(200, 5000));
     rig.mock.say(&heartbeat(150));
+    wait_for("hearing it", || rig.link.stats().heartbeats_received == 1);
     thread::sleep(ms(300));
     rig.link.send(b"something").unwrap();
     thread::sleep(ms(50));

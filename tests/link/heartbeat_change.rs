@@ -40,9 +40,13 @@ impl Handler for Teller {
 type Events = mpsc::Receiver<(Instant, Told)>;
 
 fn start(stream: TcpStream, heartbeat_time: Option<u64>) -> (Link, Events) {
+    start_with(stream, heartbeat_time, SLACK)
+}
+
+fn start_with(stream: TcpStream, heartbeat_time: Option<u64>, slack: Duration) -> (Link, Events) {
     let liveness = Settings {
         heartbeat_time: heartbeat_time.map(millis),
-        slack: SLACK,
+        slack,
         heartbeat_time_min: millis(10),
         ..Settings::default()
     };
@@ -79,8 +83,8 @@ fn read_beat(stream: &mut TcpStream) -> u32 {
 #[test]
 fn a_smaller_value_reaches_both_ends_at_once_and_is_told_once() {
     let (near, far) = streams();
-    let (link, events) = start(near, Some(5000));
-    let (peer, peer_events) = start(far, Some(5000));
+    let (link, events) = start_with(near, Some(5000), millis(5000));
+    let (peer, peer_events) = start_with(far, Some(5000), millis(5000));
     let began = Instant::now();
     assert_eq!(link.set_heartbeat_time(millis(200)), Ok(HeartbeatChange::InForce));
     assert_eq!(link.heartbeat_time(), Some(millis(200)));

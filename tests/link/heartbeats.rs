@@ -41,10 +41,8 @@ fn without_a_value_nothing_is_sent() {
 fn heartbeats_on_an_idle_line_are_never_closer_than_was_promised() {
     // lesson 7
     let mut rig = Rig::new(&options(50, 5000));
-    let frames = rig.mock.listen(ms(700));
-    assert!(frames.len() >= 8, "{} heartbeats in 700 ms", frames.len());
-    assert!(frames.len() <= 15, "{} heartbeats in 700 ms", frames.len());
-    let sent: Vec<_> = frames.iter().map(|frame| frame.timing()[0]).collect();
+    let sent: Vec<_> = (0..10).map(|_| rig.mock.frame().timing()[0]).collect();
+    assert_soon(rig.before + ms(450), Instant::now(), "the tenth heartbeat");
     for pair in sent.windows(2) {
         assert!(pair[1] - pair[0] >= 50_000, "{} us apart", pair[1] - pair[0]);
     }
@@ -69,21 +67,31 @@ fn a_heartbeat_counts_from_the_last_byte_and_not_from_a_tick() {
 
 #[test]
 fn no_heartbeat_while_data_flows() {
+    // On a starved machine this thread itself may pause for longer than was promised.
+    let tries = (0..5).map(|_| heartbeats_between_data());
+    let proven = tries.into_iter().find(|(_, longest)| *longest < ms(350));
+    assert_eq!(proven.expect("one of five tries without a pause").0, 0);
+}
+
+/// Heartbeats between 60 messages 15 ms apart, and the longest that nothing was sent.
+fn heartbeats_between_data() -> (usize, Duration) {
     let mut rig = Rig::new(&options(400, 5000));
     rig.mock.frame();
-    let mut longest = Duration::ZERO;
-    let mut last = Instant::now();
+    let (mut last, mut longest) = (rig.before, Duration::ZERO);
     for _ in 0..60 {
         rig.link.send(b"tick").unwrap();
         longest = longest.max(last.elapsed());
         last = Instant::now();
         thread::sleep(ms(15));
     }
-    let frames = rig.mock.listen(ms(50));
-    let beats = frames.iter().filter(|frame| frame.kind == HEARTBEAT).count();
-    // On a starved machine this thread itself may have paused for longer than was promised.
-    assert!(beats == 0 || longest > ms(350), "{beats} heartbeats between data");
-    assert_eq!(frames.len() - beats, 60);
+    let (mut data, mut beats) = (0, 0);
+    while data < 60 {
+        match rig.mock.frame().kind {
+            HEARTBEAT => beats += 1,
+            _ => data += 1,
+        }
+    }
+    (beats, longest)
 }
 
 #[test]
@@ -91,15 +99,17 @@ fn always_mode_sends_heartbeats_between_data() {
     let mut options = options(50, 5000);
     options.liveness.mode = Mode::Always;
     let mut rig = Rig::new(&options);
-    let began = Instant::now();
-    while began.elapsed() < ms(800) {
+    wait_for("heartbeats between data", || {
         rig.link.send(b"tick").unwrap();
-        thread::sleep(ms(2));
+        rig.link.stats().heartbeats_sent >= 10
+    });
+    let mut sent = Vec::new();
+    while sent.len() < 10 {
+        let frame = rig.mock.frame();
+        if frame.kind == HEARTBEAT {
+            sent.push(frame.timing()[0]);
+        }
     }
-    let frames = rig.mock.listen(ms(20));
-    let beats: Vec<_> = frames.iter().filter(|frame| frame.kind == HEARTBEAT).collect();
-    assert!(beats.len() >= 7, "{} heartbeats in 800 ms", beats.len());
-    let sent: Vec<_> = beats.iter().map(|frame| frame.timing()[0]).collect();
     assert!(sent.windows(2).all(|pair| pair[1] - pair[0] >= 50_000), "{sent:?}");
 }
 
@@ -132,7 +142,7 @@ fn a_greater_value_and_zero_change_nothing() {
     rig.mock.say(&[heartbeat(60_000), heartbeat(0)].concat());
     let frames = rig.mock.listen(ms(350));
     assert!(frames.iter().all(|frame| frame.value_ms() == 100), "{frames:?}");
-    assert_eq!(rig.link.stats().heartbeats_received, 2);
+    wait_for("reading both", || rig.link.stats().heartbeats_received == 2);
     assert_eq!(rig.log.events(), []);
 }
 
@@ -143,9 +153,12 @@ fn a_value_under_the_floor_is_raised_and_that_is_told_once() {
     options.liveness.heartbeat_time_min = ms(120);
     let mut rig = Rig::new(&options);
     rig.mock.say(&[heartbeat(1), heartbeat(1), heartbeat(2)].concat());
-    let frames = rig.mock.listen(ms(500));
-    assert!(frames.len() <= 7, "{} frames in 500 ms", frames.len());
-    assert_eq!(frames.last().unwrap().value_ms(), 120);
+    let mut frames = Vec::new();
+    while frames.iter().filter(|value| **value == 120).count() < 4 {
+        frames.push(rig.mock.frame().value_ms());
+    }
+    let may_be = rig.before.elapsed().as_millis() / 120 + 3;
+    assert!(frames.len() as u128 <= may_be, "{frames:?}, may be {may_be}");
     let clamped = Event::Clamped { asked: ms(1), floor: ms(120) };
     let events = rig.log.events();
     assert_eq!(events.iter().filter(|event| **event == clamped).count(), 1);
@@ -170,16 +183,18 @@ fn a_peer_that_lowers_its_value_every_time_is_not_answered_every_time() {
     // lesson 1
     let mut options = options(0, 5000);
     options.liveness.heartbeat_time_min = ms(100);
-    let began = Instant::now();
     let mut rig = Rig::new(&options);
     for value in (0..400).rev() {
         rig.mock.say(&heartbeat(10_000 + value));
         thread::sleep(ms(1));
     }
-    let frames = rig.mock.listen(ms(200));
-    let may_be = began.elapsed().as_millis() / 100 + 1;
-    assert!(frames.len() as u128 <= may_be, "{} answers, may be {may_be}", frames.len());
-    assert_eq!(frames.last().unwrap().value_ms(), 10_000);
+    let mut answers = vec![rig.mock.frame()];
+    while answers.last().unwrap().value_ms() != 10_000 {
+        answers.push(rig.mock.frame());
+    }
+    // The first value of all goes out at once, and so does the first that replaces it.
+    let sent: Vec<_> = answers.iter().skip(1).map(|frame| frame.timing()[0]).collect();
+    assert!(sent.windows(2).all(|pair| pair[1] - pair[0] >= 100_000), "{sent:?}");
 }
 
 #[test]
@@ -187,11 +202,11 @@ fn a_busy_sender_keeps_a_silent_receiver_that_has_no_value() {
     // PROTOCOL H1: without the announcement the receiver would never send, and die of it
     let (one, two) = tcp_pair();
     let (busy_notes, busy_log) = notes(|_, _| {});
-    let busy = Link::start(one, Native::default(), &[], &options(100, 400), busy_notes).unwrap();
+    let busy = Link::start(one, Native::default(), &[], &options(100, 3000), busy_notes).unwrap();
     let (quiet_notes, _log) = notes(|_, _| {});
-    let quiet = Link::start(two, Native::default(), &[], &options(0, 400), quiet_notes).unwrap();
+    let quiet = Link::start(two, Native::default(), &[], &options(0, 3000), quiet_notes).unwrap();
     let began = Instant::now();
-    while began.elapsed() < ms(800) {
+    while began.elapsed() < ms(3400) {
         busy.send(&[7; 100]).unwrap();
         thread::sleep(ms(5));
     }

@@ -1,5 +1,6 @@
 //! A peer that lives, in every way that looks like death: nobody is killed.
 
+use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
@@ -26,17 +27,17 @@ fn one_byte_of_a_big_frame_every_half_interval_is_life() {
 #[test]
 fn a_handler_that_sleeps_ten_limits_kills_nobody_and_starves_no_heartbeat() {
     // lessons 17, 18, 32
-    let mut rig = Rig::acting(&options(50, 150), |_, told| {
+    let mut rig = Rig::acting(&options(50, 450), |_, told| {
         if matches!(told, Told::Message(_)) {
-            thread::sleep(ms(2000));
+            thread::sleep(ms(5000));
         }
     });
     let beating = rig.mock.beat(50, ms(25));
     rig.mock.say(&frame(3, b"sleep"));
     rig.log.message();
-    let frames = rig.mock.listen(ms(2400));
+    let frames = rig.mock.listen(ms(5400));
     assert!(rig.link.is_up(), "{:?}", rig.link.down());
-    assert!(frames.len() >= 20, "{} heartbeats in 2400 ms", frames.len());
+    assert!(frames.len() >= 50, "{} heartbeats in 5400 ms", frames.len());
     let longest = frames.windows(2).map(|pair| pair[1].at - pair[0].at).max().unwrap();
     assert!(longest < ms(1000), "a gap of {longest:?} in our heartbeats");
     let events = rig.log.events();
@@ -46,24 +47,23 @@ fn a_handler_that_sleeps_ten_limits_kills_nobody_and_starves_no_heartbeat() {
     let last = beating.stop();
     let (at, down) = rig.log.down();
     assert_eq!(down.reason, DownReason::Silent);
-    assert!(at - last >= ms(200));
+    assert!(at - last >= ms(500));
 }
 
 #[test]
 fn a_handler_that_sleeps_over_a_silence_does_not_make_it_the_peers() {
     // lesson 32: the peer says nothing in that time, and has one whole limit after it
-    let rig = Rig::acting(&options(100, 100), |_, told| {
+    let (returns, back) = mpsc::channel();
+    let rig = Rig::acting(&options(100, 100), move |_, told| {
         if matches!(told, Told::Message(_)) {
             thread::sleep(ms(700));
+            returns.send(Instant::now()).unwrap();
         }
     });
     rig.mock.say(&frame(3, b"sleep"));
-    rig.log.message();
-    thread::sleep(ms(700));
-    let back = Instant::now();
-    rig.mock.say(&heartbeat(100));
     let (at, down) = rig.log.down();
     assert_eq!(down.reason, DownReason::Silent);
+    let back = back.recv().unwrap();
     assert!(at - back >= ms(200), "{:?} after the handler", at - back);
 }
 
@@ -135,7 +135,7 @@ fn a_64_mib_frame_from_a_slow_writer_stays_up() {
 fn a_peer_that_reads_in_fits_is_not_stalled() {
     // lesson 21
     // Each pause is over half the limit, and each fit lets the kernel accept a little.
-    let mut rig = Rig::new(&options(200, 600));
+    let mut rig = Rig::new(&options(200, 1800));
     let beating = rig.mock.beat(200, ms(50));
     let link = rig.link.clone();
     let sends = thread::spawn(move || {
@@ -143,7 +143,7 @@ fn a_peer_that_reads_in_fits_is_not_stalled() {
         (0..200).map(|_| link.send(&message)).collect::<Result<Vec<_>, _>>().map(|all| all.len())
     });
     for _ in 0..3 {
-        thread::sleep(ms(450));
+        thread::sleep(ms(1100));
         let mut piece = vec![0; 3 << 20];
         std::io::Read::read_exact(&mut rig.mock.stream, &mut piece).unwrap();
         assert!(rig.link.is_up(), "{:?}", rig.link.down());
@@ -185,12 +185,12 @@ fn a_reader_that_is_run_late_does_not_blame_the_peer_or_itself() {
 #[test]
 fn any_byte_ends_a_silence_that_was_nearly_too_long() {
     // lesson 26: data, an unknown frame and a part of a frame count as a heartbeat does
-    let rig = Rig::new(&options(100, 600));
+    let rig = Rig::new(&options(100, 1400));
     for bytes in [frame(3, b""), frame(99, b"of a later version"), vec![0, 0]] {
-        thread::sleep(ms(400));
+        thread::sleep(ms(900));
         rig.mock.say(&bytes);
     }
-    thread::sleep(ms(400));
+    thread::sleep(ms(900));
     assert!(rig.link.is_up(), "{:?}", rig.link.down());
 }
 

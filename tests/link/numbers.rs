@@ -53,13 +53,15 @@ fn wait(link: &Link, is: impl Fn(&Stats) -> bool) -> Stats {
 // lesson 8
 #[test]
 fn a_greater_slack_saves_a_silent_peer_at_once() {
-    let (near, far) = streams();
-    let began = Instant::now();
-    let link = start(near, Some(300), 300);
-    sleep(ms(450));
-    if link.set_slack(ms(1500)).is_err() {
-        return; // This machine slept through it.
-    }
+    // A machine that is busy may sleep through it, but not each time.
+    let start = || {
+        let (near, far) = streams();
+        let began = Instant::now();
+        let link = start(near, Some(300), 300);
+        sleep(ms(450));
+        link.set_slack(ms(1500)).is_ok().then_some((link, far, began))
+    };
+    let (link, far, began) = (0..5).find_map(|_| start()).expect("one of five in time");
     assert_eq!(link.slack(), ms(1500));
     let down = link.wait_down(PATIENCE).unwrap();
     assert_eq!(down.reason.word(), "silent");
@@ -106,7 +108,7 @@ fn a_stuck_write_is_not_judged_by_a_slack_that_was_lowered_meanwhile() {
     let began = Instant::now();
     link.send(b"stuck").unwrap();
     sleep(ms(700));
-    link.set_slack(ms(50)).unwrap();
+    link.set_slack(ms(1000)).unwrap();
     let down = link.wait_down(PATIENCE).unwrap();
     assert_eq!(down.reason.word(), "write-stalled");
     assert!(began.elapsed() >= ms(2000), "killed after {:?}", began.elapsed());
@@ -132,6 +134,7 @@ fn an_idle_link_measures_beats_lateness_and_round_trips() {
 #[test]
 fn data_makes_heartbeats_needless_and_they_are_counted() {
     let (near, far) = streams();
+    let before = Instant::now();
     let (link, peer) = (start(near, Some(100), 5000), start(far, Some(100), 5000));
     let began = Instant::now();
     while began.elapsed() < ms(1000) {
@@ -140,7 +143,8 @@ fn data_makes_heartbeats_needless_and_they_are_counted() {
     }
     let stats = link.stats();
     let due = stats.heartbeats_suppressed + stats.heartbeats_sent;
-    assert!(stats.heartbeats_suppressed >= 1 && due <= 12, "{stats:?}");
+    let may_be = before.elapsed().as_millis() / 100 + 2;
+    assert!(stats.heartbeats_suppressed >= 1 && u128::from(due) <= may_be, "{stats:?}");
     // The peer was idle: what it did not send nobody made needless.
     assert_eq!(peer.stats().heartbeats_suppressed, 0);
 }

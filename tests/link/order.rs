@@ -80,6 +80,7 @@ fn frames_of_8_threads_stay_whole_and_in_order_between_heartbeats() {
     let mut options = options(20, 5000);
     options.liveness.mode = Mode::Always;
     options.queue_bytes = 200_000;
+    options.close_timeout = LONG;
     let mut rig = Rig::new(&options);
     let sizes = sizes(8, 150);
     let link = rig.link.clone();

@@ -25,10 +25,10 @@ fn assert_silent(rig: &Rig, last: Instant, limit: Duration) {
 fn a_silent_peer_is_dead_at_the_limit_and_never_before() {
     let rigs: Vec<_> = (0..8)
         .map(|i| {
-            let rig = Rig::new(&options(100, 50 + 20 * i));
+            let rig = Rig::new(&options(100, 400 + 20 * i));
             thread::sleep(ms(7));
             let last = rig.mock.say(&heartbeat(100));
-            (rig, last, ms(150 + 20 * i))
+            (rig, last, ms(500 + 20 * i))
         })
         .collect();
     for (rig, last, limit) in rigs {
@@ -45,17 +45,17 @@ fn a_peer_that_never_says_a_byte_is_dead_at_the_limit() {
 #[test]
 fn half_a_frame_and_then_nothing_is_silence() {
     for piece in [&frame(3, b"market data")[..7], &[0, 0], &heartbeat(5000)[..8]] {
-        let rig = Rig::new(&options(100, 400));
+        let rig = Rig::new(&options(100, 700));
         thread::sleep(ms(50));
         let last = rig.mock.say(piece);
-        assert_silent(&rig, last, ms(500));
+        assert_silent(&rig, last, ms(800));
     }
 }
 
 #[test]
 fn our_own_sending_does_not_hide_the_peers_silence() {
     // lesson 29
-    let mut rig = Rig::new(&options(100, 100));
+    let mut rig = Rig::new(&options(100, 500));
     let last = rig.mock.say(&heartbeat(100));
     let link = rig.link.clone();
     let sends = thread::spawn(move || {
@@ -66,7 +66,7 @@ fn our_own_sending_does_not_hide_the_peers_silence() {
         }
         sent
     });
-    assert_silent(&rig, last, ms(200));
+    assert_silent(&rig, last, ms(600));
     assert!(sends.join().unwrap() > 10);
     let (frames, _) = rig.mock.rest();
     assert!(frames.iter().filter(|frame| frame.payload == b"tick").count() > 10);
@@ -75,18 +75,19 @@ fn our_own_sending_does_not_hide_the_peers_silence() {
 #[test]
 fn a_write_that_is_stuck_does_not_delay_the_verdict_on_silence() {
     // lessons 20, 42, 52
-    let rig = Rig::new(&options(100, 300));
+    let rig = Rig::new(&options(100, 900));
     let last = rig.mock.say(&heartbeat(100));
     let link = rig.link.clone();
-    thread::sleep(ms(50));
+    // Its own limit is reached so much later.
+    thread::sleep(ms(500));
     let stuck = thread::spawn(move || {
         let message = vec![0; 1 << 20];
         while link.send(&message).is_ok() {}
         Instant::now()
     });
-    assert_silent(&rig, last, ms(400));
+    assert_silent(&rig, last, ms(1000));
     let woken = stuck.join().unwrap();
-    assert_soon(last + ms(400), woken, "waking the blocked thread");
+    assert_soon(last + ms(1000), woken, "waking the blocked thread");
 }
 
 #[test]
@@ -124,13 +125,13 @@ fn silence_that_kills_shuts_the_stream_without_a_bye() {
 #[test]
 fn a_late_peer_is_reported_once_and_so_is_its_return() {
     // lesson 55
-    let rig = Rig::new(&options(100, 1000));
+    let rig = Rig::new(&options(100, 3000));
     let last = rig.mock.say(&heartbeat(100));
     let (at, silence) = rig.log.event(|event| match event {
         Event::Late { silence } => Some(*silence),
         _ => None,
     });
-    assert!(at - last >= ms(600) && silence >= ms(600), "late at {:?}", at - last);
+    assert!(at - last >= ms(1600) && silence >= ms(1600), "late at {:?}", at - last);
     thread::sleep(ms(100));
     rig.mock.say(&[0]);
     let (_, whole) = rig.log.event(|event| match event {
@@ -143,7 +144,7 @@ fn a_late_peer_is_reported_once_and_so_is_its_return() {
 }
 
 #[test]
-fn a_limit_far_below_a_kernel_tick_kills_and_does_not_spin() {
+fn a_limit_far_below_a_kernel_tick_kills() {
     let mut options = options(1, 0);
     options.liveness.heartbeat_time_min = ms(1);
     let rig = Rig::new(&options);
@@ -168,13 +169,13 @@ fn bytes_that_came_in_time_count_where_the_reader_lost_the_processor() {
 fn the_time_before_the_reader_runs_is_not_a_stall_and_not_the_peers() {
     let (stream, _mock) = Mock::pair();
     let (_link, reader) =
-        Link::establish(stream, Native::default(), &[], &options(100, 100)).unwrap();
-    thread::sleep(ms(700));
+        Link::establish(stream, Native::default(), &[], &options(100, 1000)).unwrap();
+    thread::sleep(ms(1500));
     let (mut notes, log) = notes(|_, _| {});
     let before = Instant::now();
     let runs = thread::spawn(move || reader.run(&mut notes));
     let (_, first) = log.event(|event| Some(event.clone()));
     assert!(matches!(first, Event::Late { .. }), "{first:?}");
     assert_eq!(runs.join().unwrap().reason, DownReason::Silent);
-    assert!(before.elapsed() >= ms(200));
+    assert!(before.elapsed() >= ms(1100));
 }

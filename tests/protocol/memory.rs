@@ -107,6 +107,24 @@ fn what_is_held_moves_to_the_front_only_when_less_than_half_is_free() {
 }
 
 #[test]
+fn a_buffer_of_the_usual_size_does_not_shrink_to_itself() {
+    let mut decoder = decoder();
+    let ticks = frame(3, &[7; 123]).repeat(20);
+    receive(&mut decoder, &[&ticks[..], &ticks[..10]].concat());
+    assert_eq!((decoder.spare().len(), decoder.capacity()), (USUAL - 1546, USUAL));
+    for round in 0..100 {
+        assert_eq!(decoder.spare().len(), USUAL - 1546, "moved in round {round}");
+    }
+}
+
+#[test]
+fn a_message_takes_no_more_memory_than_its_bytes() {
+    let (framing, mut wire) = (Native::default(), Vec::new());
+    framing.encode_data(&[7; 10_000], &mut wire).expect("below the limit");
+    assert_eq!((wire.len(), wire.capacity()), (10_005, 10_005));
+}
+
+#[test]
 fn part_of_a_frame_survives_the_shrinking() {
     let mut decoder = decoder();
     receive(&mut decoder, &frame(3, &vec![7; 1 << 20]));

@@ -153,15 +153,19 @@ fn nothing_leaks() {
 
 #[test]
 fn a_violation_shows_what_led_to_it() {
-    // The clock of LEFT is far coarser than the laws are told.
-    let mut pair = Pair::new(1, options(2.0, 1.0), options(2.0, 1.0));
-    pair.run_until(secs(9.0));
+    // Two seconds of one pair, and then of another that never heard of the first.
+    let [mut quiet, mut other] =
+        [2.0, 0.7].map(|value| Pair::new(1, options(value, 1.0), options(value, 1.0)));
     let mut laws = Laws::new();
-    assert_eq!(laws.check(&pair), Ok(()));
-    pair.at(secs(9.5), Op::Stop { host: LEFT });
-    pair.run_until(secs(20.0));
-    assert_eq!(laws.check(&pair), Ok(()));
-    let history = pair.history(0).to_vec();
-    let text = history.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    assert!(text.contains("Stopped") && text.contains("HeartbeatSent"), "{text}");
+    quiet.run_until(secs(2.0));
+    assert_eq!(laws.check(&quiet), Ok(()));
+    other.run_until(secs(9.0));
+    let broken = laws.check(&other).unwrap_err();
+    assert_eq!((broken.law, broken.host), (Law::Converges, RIGHT));
+    let led = &other.history(0)[..broken.history.len()];
+    assert_eq!(broken.history, led, "up to the breaking one, which is the last");
+    assert_eq!((led.last().unwrap().at, led.last().unwrap().host), (broken.at, RIGHT));
+    let text = broken.to_string();
+    assert!(text.contains("HeartbeatSent") && !text.contains("Down"), "{text}");
+    assert!(text.ends_with("heartbeat with 700ms, in force Some(2s)"), "{text}");
 }
