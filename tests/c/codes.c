@@ -169,8 +169,8 @@ static void *receive_one(void *link) {
     return (void *)(long)peerbeat_link_recv(link, buf, sizeof buf, &len, -1);
 }
 
-/* Returns when the thread is inside the call, which must be before the handle is freed: it says that
- * it is about to go in, and what is left is one instruction. */
+/* Returns when the thread is inside the call: it says when it is about to go in, and has time for
+ * the rest. The handle must not be freed before. */
 static void start_thread(pthread_t *thread, void *(*call)(void *), void *handle) {
     MUST(pthread_create(thread, NULL, call, handle) == 0);
     pthread_barrier_wait(&entering);

@@ -37,8 +37,6 @@ mod network;
 #[path = "../link/rig.rs"]
 #[expect(dead_code, reason = "the link's tests use all of it")]
 mod rig;
-#[path = "../common/skip.rs"]
-mod skip;
 
 mod cuts;
 mod herd;
@@ -48,6 +46,7 @@ mod processes;
 mod slow;
 mod table;
 
+use common::skip;
 use network::Place;
 use table::{Row, Table};
 

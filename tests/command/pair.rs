@@ -32,8 +32,8 @@ add-peer
 end-peer
 ";
 
-/// The adapter's own slack is short. The server's is not: between what is late and what is dead lies
-/// a second, and a machine so busy that it sleeps through both says only the latter.
+/// The adapter's own slack is short. The server's is not: a second lies between what is late and
+/// what is dead, and a process that sleeps through both says only the latter.
 const ADAPTERS_LIMIT_MS: f64 = 800.0;
 const SERVERS_LIMIT_MS: f64 = 2400.0;
 

@@ -41,8 +41,8 @@ fn healthy_links() -> (Process, Vec<Beating>, Vec<TcpStream>) {
     (process, beating, ends)
 }
 
-/// What a child says that was stopped, until it is woken: where a link of its was down before, the
-/// machine was too busy for the peers of ours, and nothing is shown.
+/// Waits for so long, and says whether the stopped child had given up a link before: the machine
+/// was too busy for our peers, and nothing is shown.
 fn lost_one_before_the_stop(process: &Process, stopped_for: Duration) -> bool {
     let lines = process.listen(stopped_for);
     lines.iter().any(|(_, line)| line.starts_with("down"))
@@ -93,8 +93,8 @@ fn a_peer_that_died_while_we_were_stopped_is_dead_after_one_slack() {
     assert!((0..4).any(|_| stop_and_die()), "links were lost before each of the stops");
 }
 
-/// Stops a process with 20 links, ends their peers meanwhile, and sees each of them given up; `false`
-/// where not all lived to be stopped.
+/// Stops a process with 20 links, ends their peers meanwhile, and sees each of them given up;
+/// `false` where not all lived to be stopped.
 fn stop_and_die() -> bool {
     let (process, beating, _ends) = healthy_links();
     process.signal("STOP");
