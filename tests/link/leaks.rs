@@ -83,7 +83,7 @@ fn a_verdict_leaves_nothing_though_the_peer_still_holds_its_end() {
     }
     let before = held();
     let (mut handles, mut mocks) = (Vec::new(), Vec::new());
-    for _ in 0..20 {
+    for _ in 0..8 {
         let (stream, mock) = Mock::pair();
         let (notes, log) = notes(|_, _| {});
         let link = Link::start(stream, Native::default(), &[], &options(50, 150), notes).unwrap();
