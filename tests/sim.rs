@@ -8,6 +8,9 @@ mod faults;
 #[path = "sim/laws.rs"]
 mod laws;
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use peerbeat::liveness::Settings;
@@ -50,18 +53,26 @@ fn random_runs_break_no_law() {
     let seconds = number("SIM_SECONDS", 2);
     let first = number("SIM_SEED", 0);
     let began = Instant::now();
-    let (mut hours, mut runs, mut sum) = (0.0, 0, Outcome::default());
-    while runs < 2 || began.elapsed().as_secs() < seconds {
-        let script = script(first + runs);
-        match script.run() {
-            Ok(outcome) => sum += outcome,
-            Err(violation) => report(first + runs, script, violation.law),
+    let (next, sum) = (AtomicU64::new(first), Mutex::new((0, 0.0, Outcome::default())));
+    // At least one of each length.
+    let draw = || Some(next.fetch_add(1, Ordering::Relaxed));
+    let draw = || draw().filter(|seed| *seed < first + 4 || began.elapsed().as_secs() < seconds);
+    let runs = || {
+        while let Some(seed) = draw() {
+            let script = script(seed);
+            let length = script.length;
+            let outcome = script.run().unwrap_or_else(|broken| report(seed, script, broken.law));
+            let mut sum = sum.lock().unwrap();
+            sum.0 += 1;
+            sum.1 += length.as_secs_f64() / 3600.0;
+            sum.2 += outcome;
         }
-        runs += 1;
-        hours += script.length.as_secs_f64() / 3600.0;
-    }
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(runs))));
     let took = began.elapsed().as_secs_f64();
-    println!("{runs} runs, {hours:.0} virtual hours in {took:.1} s: {sum:?}");
+    let (runs, hours, sum) = sum.into_inner().unwrap();
+    println!("{runs} runs, {hours:.0} virtual hours in {took:.1} s on {cores} cores: {sum:?}");
     println!("{:.0} virtual hours a minute", hours / took * 60.0);
     assert!(sum.ups > 0 && sum.deaths > 0 && sum.heartbeats > 0);
 }
