@@ -10,6 +10,8 @@ use source::Source;
 
 #[path = "tidy/can_fail.rs"]
 mod can_fail;
+#[path = "tidy/circles.rs"]
+mod circles;
 #[path = "tidy/lessons.rs"]
 mod lessons;
 #[path = "tidy/paths.rs"]
@@ -66,6 +68,11 @@ fn hold(complaints: Vec<String>) {
 #[test]
 fn a_room_imports_only_from_its_left() {
     hold(rules::imports(&sources(&["src"])));
+}
+
+#[test]
+fn no_two_files_import_each_other() {
+    hold(circles::circles(&sources(&["src"])));
 }
 
 // lessons 34, 57

@@ -6,12 +6,12 @@
 use std::cell::RefCell;
 use std::ffi::{CString, c_char, c_int};
 use std::ptr::null;
-use std::time::Duration;
 
+use super::convert::millis;
+use super::fault::{E_CONFIG, E_NOT_FOUND, Fault};
 use super::guard::guard;
 use super::handle::{handle, take};
 use super::pointer::{Output, c_text, optional_text, output, text, write_sized};
-use super::status::{E_CONFIG, E_NOT_FOUND, Fault};
 use super::structs::{NONE, PeerbeatPeer};
 use crate::config::{Config, Errors, Options, PeerConfig, Port};
 use crate::liveness::Mode;
@@ -232,14 +232,4 @@ fn values_of(peer: &PeerConfig, texts: &PeerTexts) -> PeerbeatPeer {
         send_queue_bytes: peer.send_queue_bytes() as u64,
         ..PeerbeatPeer::default()
     }
-}
-
-/// A duration for C; what no number holds is the greatest.
-pub(super) fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// A count for C, as `millis`.
-pub(super) fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -5,8 +5,7 @@
 
 use std::ffi::{CStr, CString, c_int};
 
-use super::config::{millis, signed};
-use super::link::{bye_code, reason_number};
+use super::convert::{bye_code, millis, reason_number, signed};
 use super::pointer::c_text;
 use super::structs::{NONE, PeerbeatEvent};
 use crate::link::{Cause, Down};

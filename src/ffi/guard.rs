@@ -8,7 +8,7 @@ use std::ffi::{c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null;
 
-use super::status::{E_PANIC, Fault, OK, keep};
+use super::fault::{E_PANIC, Fault, OK, keep};
 
 /// Runs the body of a function and gives C its answer.
 pub(super) fn guard<A: Answer>(body: impl FnOnce() -> A) -> A::C {

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use super::fault::{E_FORKED, Fault};
 use super::pointer::is_null;
-use super::status::{E_FORKED, Fault};
 
 /// A handle of the host's: a `T` with its home.
 #[derive(Debug)]

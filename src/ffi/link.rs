@@ -9,13 +9,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::config::{millis, signed};
+use super::convert::{add_stats, bye_code, millis, reason_number, signed};
+use super::fault::{E_DOWN, E_NEXT_CONNECTION, E_OWN_THREAD, Fault};
 use super::guard::guard;
 use super::handle::{Handle, handle, take};
 use super::pointer::{bytes, write_sized};
-use super::status::{E_DOWN, E_NEXT_CONNECTION, E_OWN_THREAD, Fault};
 use super::structs::{NONE, PeerbeatState, PeerbeatStats};
-use crate::link::{Down, DownReason, HeartbeatChange, Inbox, Link, Message, Stats};
+use crate::link::{Down, HeartbeatChange, Inbox, Link, Message};
 
 /// `peerbeat_link`.
 #[derive(Debug)]
@@ -241,42 +241,6 @@ fn add_account(state: &mut PeerbeatState, down: &Down) {
     state.up_ms = millis(down.up);
     state.unsent_frames = signed(down.unsent_frames);
     state.unsent_bytes = signed(down.unsent_bytes);
-}
-
-/// Adds the numbers of one link.
-pub(super) fn add_stats(all: &mut PeerbeatStats, link: &Stats) {
-    all.links += 1;
-    all.messages_accepted += link.messages_accepted;
-    all.bytes_sent += link.bytes_sent;
-    all.heartbeats_sent += link.heartbeats_sent;
-    all.messages_received += link.messages_received;
-    all.bytes_received += link.bytes_received;
-    all.heartbeats_received += link.heartbeats_received;
-    all.queued_bytes += link.queued_bytes as u64;
-    if let Some(time) = link.round_trip {
-        all.round_trip_us = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-    }
-}
-
-/// `PEERBEAT_DOWN_`.
-pub(super) fn reason_number(reason: &DownReason) -> c_int {
-    match reason {
-        DownReason::Silent => 1,
-        DownReason::WriteStalled { .. } => 2,
-        DownReason::Closed { .. } => 3,
-        DownReason::Eof => 4,
-        DownReason::Io { .. } => 5,
-        DownReason::Protocol(_) => 6,
-        DownReason::Replaced => 7,
-        DownReason::Local { .. } => 8,
-    }
-}
-
-pub(super) fn bye_code(reason: &DownReason) -> c_int {
-    match reason {
-        DownReason::Closed { code, .. } => code.0.into(),
-        _ => -1,
-    }
 }
 
 /// `PEERBEAT_STATE_UP`.

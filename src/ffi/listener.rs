@@ -9,15 +9,14 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::fault::{E_CLOSED, E_IO, E_LISTEN, E_TIMEOUT, Fault};
 use super::guard::guard;
 use super::handle::{Handle, handle, take};
 use super::link::PeerbeatLink;
 use super::open::open;
-use super::options::{Checked, Handshake};
+use super::options::{Checked, Handshake, PeerbeatOptions};
 use super::pointer::{optional_text, output};
 use super::receive::timeout;
-use super::status::{E_CLOSED, E_IO, E_LISTEN, E_TIMEOUT, Fault};
-use super::structs::PeerbeatOptions;
 
 /// `peerbeat_listener`.
 #[derive(Debug)]

@@ -6,10 +6,10 @@
 
 use std::ffi::c_int;
 
+use super::fault::{E_INVALID, OK};
 use super::guard::{Quiet, guard};
-use super::options::{read_options, settings};
-use super::status::{E_INVALID, OK};
-use super::structs::{PeerbeatLiveness, PeerbeatOptions};
+use super::options::{PeerbeatOptions, read_options, settings};
+use super::structs::PeerbeatLiveness;
 use crate::liveness::{Action, Liveness, Time};
 
 /// What the host's storage holds.

@@ -18,7 +18,9 @@
 #![allow(clippy::missing_safety_doc)]
 
 mod config;
+mod convert;
 mod event;
+mod fault;
 mod guard;
 mod handle;
 mod link;
@@ -37,12 +39,13 @@ use std::ffi::{CStr, c_char, c_int};
 use guard::guard;
 
 pub use config::*;
+pub use fault::*;
 pub use link::*;
 pub use listener::*;
 pub use liveness::*;
 pub use node::*;
 pub use open::*;
-pub use options::peerbeat_options_init;
+pub use options::{PeerbeatOptions, peerbeat_options_init};
 pub use receive::*;
 pub use status::*;
 pub use structs::*;

@@ -12,14 +12,16 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::config::PeerbeatConfig;
+use super::convert::add_stats;
 use super::event::CEvent;
+use super::fault::{E_NOT_CONNECTED, E_NOT_FOUND, E_OWN_THREAD, Fault};
 use super::guard::guard;
 use super::handle::{Handle, handle, take};
-use super::link::add_stats;
 use super::options::stack_size;
-use super::pointer::{bytes, c_text, optional_text, output, read_sized, text, write_sized};
-use super::status::{E_NOT_CONNECTED, E_NOT_FOUND, E_OWN_THREAD, Fault};
-use super::structs::{NONE, PeerbeatHandler, PeerbeatStats};
+use super::pointer::{
+    SizedStruct, bytes, c_text, optional_text, output, read_sized, text, write_sized,
+};
+use super::structs::{NONE, PeerbeatEvent, PeerbeatStats};
 use crate::config::Config;
 use crate::node::{Event, Handler, Node, Options, Peer};
 
@@ -50,6 +52,51 @@ thread_local! {
     /// The node whose callback runs on this thread.
     static CALLBACK_OF: Cell<*const PeerbeatNode> = const { Cell::new(null()) };
 }
+
+/// `peerbeat_handler.on_message`.
+pub type OnMessage = unsafe extern "C" fn(
+    user_data: *mut c_void,
+    node: *mut PeerbeatNode,
+    peer: *const c_char,
+    data: *const c_void,
+    len: usize,
+);
+
+/// `peerbeat_handler.on_event`.
+pub type OnEvent = unsafe extern "C" fn(
+    user_data: *mut c_void,
+    node: *mut PeerbeatNode,
+    event: *const PeerbeatEvent,
+);
+
+/// `peerbeat_handler`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct PeerbeatHandler {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub on_message: Option<OnMessage>,
+    pub on_event: Option<OnEvent>,
+    pub user_data: *mut c_void,
+    pub stack_size: u64,
+}
+
+impl Default for PeerbeatHandler {
+    fn default() -> Self {
+        Self {
+            struct_size: size_of::<Self>() as u32,
+            reserved: 0,
+            on_message: None,
+            on_event: None,
+            user_data: null::<c_void>().cast_mut(),
+            stack_size: 0,
+        }
+    }
+}
+
+// SAFETY: `repr(C)`, the size first, a number and pointers; an optional function may be null.
+unsafe impl SizedStruct for PeerbeatHandler {}
 
 impl NodeParts {
     fn peer(&self, name: &str) -> Result<&Peer, Fault> {

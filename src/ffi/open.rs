@@ -10,13 +10,12 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use super::fault::{E_CONNECT, E_HANDSHAKE, E_IO, E_LIMIT, E_REFUSED, Fault};
 use super::guard::guard;
 use super::handle::Handle;
 use super::link::{LinkParts, PeerbeatLink};
-use super::options::{Checked, Handshake};
+use super::options::{Checked, Handshake, PeerbeatOptions};
 use super::pointer::{c_text, output, text};
-use super::status::{E_CONNECT, E_HANDSHAKE, E_IO, E_LIMIT, E_REFUSED, Fault};
-use super::structs::PeerbeatOptions;
 use crate::link::{Handler, Inbox, Link, Options, Reader, threads};
 use crate::node::handshake::{self, Greeting, HandshakeError};
 

@@ -3,17 +3,51 @@
 //! Enumerations arrive as integers and are checked; so is what another part would have to refuse
 //! later. Everything else is a number that any value is fine for.
 
-use std::ffi::c_int;
+use std::ffi::{c_char, c_int};
 use std::ptr::null;
 use std::time::Duration;
 
+use super::fault::Fault;
 use super::guard::guard;
-use super::pointer::{Unfit, check_size, is_null, optional_text, read_sized};
-use super::status::Fault;
-use super::structs::PeerbeatOptions;
+use super::pointer::{SizedStruct, Unfit, check_size, is_null, optional_text, read_sized};
 use crate::link;
 use crate::liveness::{Mode, Settings};
 use crate::protocol::{FRAME_MAX, Hello, Native, ProtocolError};
+
+/// `peerbeat_options`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)] // the header has them
+pub struct PeerbeatOptions {
+    pub struct_size: u32,
+    pub heartbeat_time_ms: u32,
+    pub slack_ms: u32,
+    pub heartbeat_time_min_ms: u32,
+    pub heartbeat_mode: i32,
+    pub handshake: i32,
+    pub connect_timeout_ms: u32,
+    pub handshake_timeout_ms: u32,
+    pub send_timeout_ms: u32,
+    pub close_timeout_ms: u32,
+    pub local_id: u32,
+    pub nagle: u32,
+    pub frame_max: u64,
+    pub queue_bytes: u64,
+    pub inbox_bytes: u64,
+    pub stack_size: u64,
+    pub local_name: *const c_char,
+    pub local_label: *const c_char,
+    pub thread_name: *const c_char,
+}
+
+impl Default for PeerbeatOptions {
+    fn default() -> Self {
+        super::options::defaults()
+    }
+}
+
+// SAFETY: `repr(C)`, the size first, numbers and pointers.
+unsafe impl SizedStruct for PeerbeatOptions {}
 
 /// Options whose texts were copied and whose numbers were checked.
 #[derive(Clone, Debug)]

@@ -8,13 +8,13 @@ use std::ffi::{CStr, CString, c_char};
 use std::ptr::NonNull;
 use std::slice;
 
-use super::status::Fault;
+use super::fault::Fault;
 
 /// A struct of the header's that begins with `struct_size`.
 ///
 /// # Safety
 /// `repr(C)`, begins with a `u32`, and every pattern of bits is a value of it.
-pub(super) unsafe trait Sized: Default {
+pub(super) unsafe trait SizedStruct: Default {
     /// The size that the first version of the struct had.
     const FIRST: usize = size_of::<Self>();
 }
@@ -155,7 +155,7 @@ impl Unfit {
 ///
 /// # Safety
 /// `pointer` is null or valid for reads of as many bytes as its `struct_size` says.
-pub(super) unsafe fn read_sized<T: Sized>(pointer: *const T) -> Result<T, Unfit> {
+pub(super) unsafe fn read_sized<T: SizedStruct>(pointer: *const T) -> Result<T, Unfit> {
     if pointer.is_null() {
         return Err(Unfit::Null);
     }
@@ -183,7 +183,7 @@ pub(super) unsafe fn read_sized<T: Sized>(pointer: *const T) -> Result<T, Unfit>
 ///
 /// # Safety
 /// `pointer` is null or valid for reads and writes of as many bytes as its `struct_size` says.
-pub(super) unsafe fn write_sized<T: Sized>(
+pub(super) unsafe fn write_sized<T: SizedStruct>(
     pointer: *mut T,
     value: &T,
     name: &str,
@@ -219,7 +219,7 @@ unsafe fn declared_size<T>(pointer: *const T) -> usize {
     unsafe { pointer.cast::<u32>().read() as usize }
 }
 
-pub(super) fn check_size<T: Sized>(size: usize) -> Result<(), Unfit> {
+pub(super) fn check_size<T: SizedStruct>(size: usize) -> Result<(), Unfit> {
     match size {
         size if (T::FIRST..=SIZE_MAX).contains(&size) => Ok(()),
         size => Err(Unfit::Size { size, first: T::FIRST }),

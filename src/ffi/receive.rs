@@ -6,11 +6,11 @@
 use std::ffi::{c_int, c_void};
 use std::time::Duration;
 
+use super::fault::Fault;
 use super::guard::guard;
 use super::handle::handle;
 use super::link::PeerbeatLink;
 use super::pointer::{buffer, output};
-use super::status::Fault;
 use crate::link::RecvError;
 
 /// Takes the next message into a buffer.

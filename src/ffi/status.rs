@@ -1,148 +1,13 @@
-//! Status codes, their words, and the details of a thread's last failure.
+//! The words of a status, and the details of a failure, for C.
 //!
-//! The numbers are part of the ABI: never changed, never used again. Details are kept per thread,
-//! so that nobody reads somebody else's, and copied out, so that nothing has to be freed.
+//! The codes, and what keeps the details, are in `fault`, which stands below the guard: the guard
+//! itself answers with a code.
 
-use std::cell::RefCell;
-use std::ffi::{CStr, c_char, c_int};
-use std::fmt::Display;
-use std::io;
+use std::ffi::{c_char, c_int};
 
+use super::fault::{last, words};
 use super::guard::guard;
-use super::pointer;
-use crate::link::{RecvError, SendError};
-use crate::node::StartError;
-
-macro_rules! codes {
-    ($($name:ident = $number:literal $words:literal,)*) => {
-        $(
-            #[doc = concat!("`PEERBEAT_", stringify!($name), "`.")]
-            pub const $name: c_int = $number;
-        )*
-
-        fn words(code: c_int) -> &'static CStr {
-            match code {
-                $($number => $words,)*
-                _ => c"not a status of peerbeat",
-            }
-        }
-    };
-}
-
-codes! {
-    OK = 0 c"success",
-    E_INVALID = -1 c"invalid argument",
-    E_CONFIG = -2 c"the configuration has errors",
-    E_NOT_FOUND = -3 c"no such peer",
-    E_TIMEOUT = -4 c"timed out",
-    E_FULL = -5 c"the send queue is full",
-    E_TOO_SMALL = -6 c"the buffer is too small for the message",
-    E_TOO_LONG = -7 c"the message is too long for a frame",
-    E_DOWN = -8 c"the link is down",
-    E_NOT_CONNECTED = -9 c"the peer is not connected",
-    E_CONNECT = -10 c"cannot connect",
-    E_REFUSED = -11 c"refused by the other side",
-    E_HANDSHAKE = -12 c"the handshake failed",
-    E_LISTEN = -13 c"cannot listen",
-    E_IO = -14 c"socket error",
-    E_LIMIT = -15 c"out of threads, descriptors or memory",
-    E_OWN_THREAD = -16 c"not possible from inside a callback",
-    E_FORKED = -17 c"the handle belongs to the parent process",
-    E_BUSY = -18 c"a borrowed message has not been released",
-    E_CLOSED = -19 c"the listener is being freed",
-    E_NEXT_CONNECTION = -20 c"a larger heartbeat-time waits for the next connection",
-    E_PANIC = -21 c"internal error in peerbeat",
-}
-
-/// Why a call failed: the code that it returns and the details for `peerbeat_last_error`.
-#[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) code: c_int,
-    pub(super) detail: String,
-}
-
-impl Fault {
-    pub(super) fn new(code: c_int, detail: impl Display) -> Self {
-        Self { code, detail: detail.to_string() }
-    }
-
-    pub(super) fn invalid(detail: impl Display) -> Self {
-        Self::new(E_INVALID, detail)
-    }
-
-    /// A failed call of the system's: `E_LIMIT` where a limit is behind it, which is named, else
-    /// `code`.
-    pub(super) fn io(code: c_int, doing: impl Display, error: &io::Error) -> Self {
-        match limit(error) {
-            Some(limit) => Self::new(E_LIMIT, format!("{doing}: {error}; {limit}")),
-            None => Self::new(code, format!("{doing}: {error}")),
-        }
-    }
-
-    /// A thread that could not be made.
-    pub(super) fn thread(error: &io::Error) -> Self {
-        Self::new(E_LIMIT, error)
-    }
-}
-
-impl From<SendError> for Fault {
-    fn from(error: SendError) -> Self {
-        let code = match error {
-            SendError::Full => E_FULL,
-            SendError::TimedOut => E_TIMEOUT,
-            SendError::Unfit(_) => E_TOO_LONG,
-            SendError::Down(_) => E_DOWN,
-            SendError::NotConnected => E_NOT_CONNECTED,
-        };
-        Self::new(code, error)
-    }
-}
-
-impl From<RecvError> for Fault {
-    fn from(error: RecvError) -> Self {
-        let code = match error {
-            RecvError::TimedOut => E_TIMEOUT,
-            RecvError::TooSmall { .. } => E_TOO_SMALL,
-            RecvError::Borrowed => E_BUSY,
-            RecvError::Closed => return Self::new(E_DOWN, "the link is down: closed by this side"),
-            RecvError::Down(_) => E_DOWN,
-        };
-        Self::new(code, error)
-    }
-}
-
-impl From<StartError> for Fault {
-    fn from(error: StartError) -> Self {
-        let code = match &error {
-            StartError::Thread { .. } => E_LIMIT,
-            StartError::Listen { error, .. } if limit(error).is_some() => E_LIMIT,
-            StartError::Listen { .. } => E_LISTEN,
-        };
-        Self::new(code, error)
-    }
-}
-
-/// The limit behind an error, and how to raise it; std has kinds for neither.
-fn limit(error: &io::Error) -> Option<&'static str> {
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
-    match (error.kind(), error.raw_os_error()) {
-        (_, Some(ENFILE | EMFILE)) if cfg!(unix) => {
-            Some("the limit of open files (ulimit -n) is reached")
-        }
-        (io::ErrorKind::OutOfMemory, _) => Some("the limit of memory (ulimit -v) is reached"),
-        _ => None,
-    }
-}
-
-thread_local! {
-    static LAST: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-/// Keeps the details of a failure for the calling thread; drops them while the thread is ending.
-pub(super) fn keep(detail: String) {
-    let _ending = LAST.try_with(|last| last.replace(detail));
-}
+use super::pointer::copy_text;
 
 /// The words for a status code; static, never null.
 #[unsafe(no_mangle)]
@@ -154,9 +19,9 @@ pub extern "C" fn peerbeat_strerror(code: c_int) -> *const c_char {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_last_error(buf: *mut c_char, cap: usize) -> usize {
     guard(|| {
-        let detail = LAST.try_with(|last| last.borrow().clone()).unwrap_or_default();
+        let detail = last();
         // SAFETY: the caller's buffer, as the header says.
-        unsafe { pointer::copy_text(&detail, buf, cap) };
+        unsafe { copy_text(&detail, buf, cap) };
         detail.len()
     })
 }

@@ -3,37 +3,9 @@
 //! They have no padding, so that nothing of ours that was never written reaches the host. Fields
 //! are only ever added at the end, in place of `reserved` ones first.
 
-use std::ffi::{c_char, c_void};
-use std::ptr::null;
+use std::ffi::c_char;
 
-use super::node::PeerbeatNode;
-use super::pointer::Sized;
-
-/// `peerbeat_options`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-#[allow(missing_docs)] // the header has them
-pub struct PeerbeatOptions {
-    pub struct_size: u32,
-    pub heartbeat_time_ms: u32,
-    pub slack_ms: u32,
-    pub heartbeat_time_min_ms: u32,
-    pub heartbeat_mode: i32,
-    pub handshake: i32,
-    pub connect_timeout_ms: u32,
-    pub handshake_timeout_ms: u32,
-    pub send_timeout_ms: u32,
-    pub close_timeout_ms: u32,
-    pub local_id: u32,
-    pub nagle: u32,
-    pub frame_max: u64,
-    pub queue_bytes: u64,
-    pub inbox_bytes: u64,
-    pub stack_size: u64,
-    pub local_name: *const c_char,
-    pub local_label: *const c_char,
-    pub thread_name: *const c_char,
-}
+use super::pointer::SizedStruct;
 
 /// `peerbeat_peer`.
 #[repr(C)]
@@ -108,35 +80,6 @@ pub struct PeerbeatEvent {
     pub wait_ms: i64,
 }
 
-/// `peerbeat_handler.on_message`.
-pub type OnMessage = unsafe extern "C" fn(
-    user_data: *mut c_void,
-    node: *mut PeerbeatNode,
-    peer: *const c_char,
-    data: *const c_void,
-    len: usize,
-);
-
-/// `peerbeat_handler.on_event`.
-pub type OnEvent = unsafe extern "C" fn(
-    user_data: *mut c_void,
-    node: *mut PeerbeatNode,
-    event: *const PeerbeatEvent,
-);
-
-/// `peerbeat_handler`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-#[allow(missing_docs)]
-pub struct PeerbeatHandler {
-    pub struct_size: u32,
-    pub reserved: u32,
-    pub on_message: Option<OnMessage>,
-    pub on_event: Option<OnEvent>,
-    pub user_data: *mut c_void,
-    pub stack_size: u64,
-}
-
 /// `peerbeat_state`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -168,12 +111,6 @@ pub struct PeerbeatLiveness {
 impl Default for PeerbeatLiveness {
     fn default() -> Self {
         Self { opaque: [0; 64] }
-    }
-}
-
-impl Default for PeerbeatOptions {
-    fn default() -> Self {
-        super::options::defaults()
     }
 }
 
@@ -229,19 +166,6 @@ impl Default for PeerbeatEvent {
     }
 }
 
-impl Default for PeerbeatHandler {
-    fn default() -> Self {
-        Self {
-            struct_size: size_of::<Self>() as u32,
-            reserved: 0,
-            on_message: None,
-            on_event: None,
-            user_data: null::<c_void>().cast_mut(),
-            stack_size: 0,
-        }
-    }
-}
-
 impl Default for PeerbeatState {
     fn default() -> Self {
         Self {
@@ -263,15 +187,11 @@ impl Default for PeerbeatState {
 }
 
 // SAFETY: `repr(C)`, the size first, numbers and pointers.
-unsafe impl Sized for PeerbeatOptions {}
+unsafe impl SizedStruct for PeerbeatPeer {}
 // SAFETY: as above.
-unsafe impl Sized for PeerbeatPeer {}
+unsafe impl SizedStruct for PeerbeatStats {}
 // SAFETY: as above.
-unsafe impl Sized for PeerbeatStats {}
-// SAFETY: as above; an optional function is a pointer that may be null.
-unsafe impl Sized for PeerbeatHandler {}
-// SAFETY: as above.
-unsafe impl Sized for PeerbeatState {}
+unsafe impl SizedStruct for PeerbeatState {}
 
 /// What stands for no number.
 pub(super) const NONE: i64 = -1;

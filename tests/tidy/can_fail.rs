@@ -1,7 +1,7 @@
 //! Every rule sees what breaks it, and is silent about what only looks so.
 
 use super::source::Source;
-use super::{lessons, paths, rules};
+use super::{circles, lessons, paths, rules};
 
 type Rule = fn(&[Source]) -> Vec<String>;
 
@@ -51,6 +51,36 @@ fn an_import_from_the_right_is_seen_however_it_is_written() {
             passes(rules::imports, path, text);
         }
     }
+}
+
+#[test]
+fn a_circle_of_files_is_seen() {
+    let circle = |files: &[(&str, &str)]| {
+        let sources: Vec<_> = files.iter().map(|(path, text)| Source::new(path, text)).collect();
+        circles::circles(&sources)
+    };
+    let here = ("src/ffi/here.rs", "use super::there::{A, B};");
+    let wrong = [
+        ("src/ffi/there.rs", "fn f() { super::here::g() }"),
+        ("src/ffi/there.rs", "use crate::ffi::{guard::guard, here};"),
+    ];
+    for there in wrong {
+        assert_eq!(circle(&[here, there]).len(), 2, "{there:?}");
+    }
+    let deep =
+        [here, ("src/ffi/there.rs", "use super::far::C;"), ("src/ffi/far.rs", "use super::here;")];
+    assert_eq!(circle(&deep).len(), 3);
+    let right = [
+        here,
+        ("src/ffi/there.rs", "use super::far::C; use super::there::D;"),
+        ("src/ffi/far.rs", ""),
+    ];
+    assert_eq!(circle(&right), [""; 0]);
+    // What `mod.rs` re-exports is no file.
+    assert_eq!(
+        circle(&[("src/ffi/here.rs", "use super::A;"), ("src/ffi/mod.rs", "pub use here::*;")]),
+        [""; 0]
+    );
 }
 
 #[test]
