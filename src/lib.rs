@@ -34,7 +34,7 @@
 //!
 //! here.close();
 //! let down = there.wait_down(Duration::from_secs(10)).expect("the peer has said goodbye");
-//! assert_eq!(down.reason.word(), "closed");
+//! assert_eq!(down.reason.as_str(), "closed");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

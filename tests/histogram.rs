@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use peerbeat::link::{Histogram, Spread};
+use peerbeat::link::{Histogram, Percentiles};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -29,7 +29,7 @@ fn check(values: &[Duration], shown: Duration, per_mille: usize) -> Result<(), T
 
 #[test]
 fn an_empty_one_shows_zeros() {
-    assert_eq!(Histogram::default().spread(), Spread::default());
+    assert_eq!(Histogram::default().spread(), Percentiles::default());
     assert_eq!(Histogram::default().quantile(1000), Duration::ZERO);
 }
 

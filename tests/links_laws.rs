@@ -51,7 +51,7 @@ struct Sum {
 impl Sum {
     fn add(&mut self, record: &Record) {
         for (end, way) in record.ends.iter().zip(&record.ways) {
-            *self.ends.entry(end.notes.downs[0].1.reason.word()).or_default() += 1;
+            *self.ends.entry(end.notes.downs[0].1.reason.as_str()).or_default() += 1;
             self.messages += end.notes.messages.len();
             let is_beat = |f: &&proxy::Frame| matches!(f.what, proxy::What::Heartbeat { .. });
             self.heartbeats += way.frames.iter().filter(is_beat).count();

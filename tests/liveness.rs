@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use peerbeat::liveness::{Mode, Settings, Time};
 
+#[path = "liveness/heartbeat_timer.rs"]
+mod heartbeat_timer;
 #[path = "liveness/host.rs"]
 mod host;
 #[path = "liveness/laws.rs"]
@@ -23,14 +25,12 @@ mod numbers;
 mod pairs;
 #[path = "liveness/properties.rs"]
 mod properties;
-#[path = "liveness/pulse.rs"]
-mod pulse;
+#[path = "liveness/silence_timer.rs"]
+mod silence_timer;
 #[path = "liveness/slack.rs"]
 mod slack;
 #[path = "liveness/stall.rs"]
 mod stall;
-#[path = "liveness/watch.rs"]
-mod watch;
 
 const NS: Duration = Duration::from_nanos(1);
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use peerbeat::liveness::{Given, Mode, Settings};
+use peerbeat::liveness::{FixedIntervals, Mode, Settings};
 
 #[path = "../../tests/liveness/models/mod.rs"]
 mod models;
@@ -68,7 +68,7 @@ impl Bytes<'_> {
             heartbeat_time_min: self.time()?,
             given: match flags & 2 {
                 0 => None,
-                _ => Some(Given { send: self.maybe()?, expect: self.maybe()? }),
+                _ => Some(FixedIntervals { send: self.maybe()?, expect: self.maybe()? }),
             },
         })
     }

@@ -75,7 +75,7 @@ pub enum WarningKind {
     },
     /// `addr` without `port`: we do not dial, the peer dials us.
     AddrWithoutPort,
-    /// We wait for peers to dial us but do not listen. Given once, for the first such peer.
+    /// We wait for peers to dial us but do not listen. Reported once, for the first such peer.
     NotListening {
         /// The peer that waits in vain.
         peer: String,

@@ -78,13 +78,13 @@ fn fill(made: &mut PeerbeatEvent, texts: &mut Texts, event: &Event) {
             made.addr = texts.keep(&addr.to_string());
             made.remote_name = texts.keep(name);
             made.reason = refused_number(*reason);
-            made.reason_word = texts.keep(reason.word());
+            made.reason_word = texts.keep(reason.as_str());
             made.text = texts.keep(detail);
         }
         Event::DialFailed { addr, reason, detail } => {
             made.addr = texts.keep(addr);
             made.reason = dial_number(*reason);
-            made.reason_word = texts.keep(reason.word());
+            made.reason_word = texts.keep(reason.as_str());
             made.text = texts.keep(detail);
         }
         Event::Retry { wait } => made.wait_ms = millis(*wait),
@@ -95,7 +95,7 @@ fn fill(made: &mut PeerbeatEvent, texts: &mut Texts, event: &Event) {
 
 fn fill_down(made: &mut PeerbeatEvent, texts: &mut Texts, down: &Down) {
     made.reason = reason_number(&down.reason);
-    made.reason_word = texts.keep(down.reason.word());
+    made.reason_word = texts.keep(down.reason.as_str());
     made.text = texts.keep(&down.reason.to_string());
     made.bye_code = bye_code(&down.reason);
     made.silent_ms = millis(down.silence);

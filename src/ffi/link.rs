@@ -204,7 +204,7 @@ pub unsafe extern "C" fn peerbeat_link_free(link: *mut PeerbeatLink) -> c_int {
 }
 
 fn state_of(parts: &LinkParts) -> PeerbeatState {
-    let vitals = parts.link.vitals();
+    let vitals = parts.link.state();
     let down = parts.link.down();
     let mut state = PeerbeatState {
         state: match (&vitals.reason, parts.inbox.stats().is_late) {

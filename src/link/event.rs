@@ -123,7 +123,7 @@ pub enum DownReason {
 
 impl DownReason {
     /// The reason in one stable word, as JSON and the README have it.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Silent => "silent",
             Self::WriteStalled { .. } => "write-stalled",
@@ -163,6 +163,6 @@ impl fmt::Display for DownReason {
 
 impl fmt::Display for Down {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.reason.word(), self.reason)
+        write!(f, "{} ({})", self.reason.as_str(), self.reason)
     }
 }

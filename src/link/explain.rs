@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Link, Spread, Stats, Stream};
+use super::{Link, Percentiles, Stats, Stream};
 use crate::protocol::Framing;
 
 /// The values in force, why, what was measured, and what to make of it. Displays as lines of text.
@@ -31,9 +31,9 @@ pub struct Explanation {
     /// What silence may reach: `expected` + `slack`; `None` = there is no limit.
     pub limit: Option<Duration>,
     /// How late the peer was.
-    pub peer_lateness: Spread,
+    pub peer_lateness: Percentiles,
     /// How late we were.
-    pub own_lateness: Spread,
+    pub own_lateness: Percentiles,
     /// The longest silence of the peer's.
     pub largest_silence: Duration,
     /// How often we ourselves were stopped, and for how long at the most.
@@ -59,7 +59,7 @@ pub enum Source {
     /// The program set it on the living link.
     Set,
     /// The handshake of a foreign protocol settled it.
-    Given,
+    FixedIntervals,
 }
 
 /// One thing to know or to do. Displays as a sentence.
@@ -124,7 +124,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         };
         let millis = |value: Option<Duration>| value.map(|value| value.as_millis());
         let source = match in_force {
-            _ if settings.given.is_some() => Source::Given,
+            _ if settings.given.is_some() => Source::FixedIntervals,
             None => Source::Nobody,
             value if millis(value) == millis(configured) => Source::Configured,
             value if value == set => Source::Set,
@@ -153,7 +153,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
 }
 
 /// What would have been needed, and a margin.
-fn smallest_slack(lateness: &Spread) -> Option<Duration> {
+fn smallest_slack(lateness: &Percentiles) -> Option<Duration> {
     let margin = (lateness.max / 4).max(MARGIN_LEAST);
     (lateness.count > 0).then(|| lateness.max.saturating_add(margin))
 }
@@ -191,13 +191,13 @@ fn advise(explained: &Explanation, stats: &Stats) -> Vec<Advice> {
 
 impl Source {
     /// The source in one stable word.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Nobody => "nobody",
             Self::Configured => "configured",
             Self::Peer => "peer",
             Self::Set => "set",
-            Self::Given => "given",
+            Self::FixedIntervals => "given",
         }
     }
 }
@@ -209,7 +209,7 @@ impl fmt::Display for Source {
             Self::Configured => "configured here",
             Self::Peer => "the peer asked for it",
             Self::Set => "set here while the link was up",
-            Self::Given => "settled by the handshake",
+            Self::FixedIntervals => "settled by the handshake",
         })
     }
 }
@@ -276,7 +276,7 @@ impl fmt::Display for Explanation {
         }
         for (who, late) in [("the peer was", &self.peer_lateness), ("we were", &self.own_lateness)]
         {
-            let Spread { count, p50, p999, max, .. } = late;
+            let Percentiles { count, p50, p999, max, .. } = late;
             writeln!(
                 f,
                 "{who} late by {p50:.1?} (p50), {p999:.1?} (p99.9), {max:.1?} (max) of {count}"

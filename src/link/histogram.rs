@@ -34,7 +34,7 @@ pub struct Histogram {
 
 /// What a histogram comes to. All zero where nothing was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spread {
+pub struct Percentiles {
     /// How many were measured.
     pub count: u64,
     /// Half of them were no greater.
@@ -103,8 +103,8 @@ impl Histogram {
     }
 
     /// What it comes to.
-    pub fn spread(&self) -> Spread {
-        Spread {
+    pub fn spread(&self) -> Percentiles {
+        Percentiles {
             count: self.count,
             p50: self.quantile(500),
             p99: self.quantile(990),

@@ -48,7 +48,7 @@ use crate::protocol::Framing;
 /// peer.close();
 /// assert_eq!(&*inbox.borrow(Some(Duration::from_secs(5)))?, b"tock");
 /// let Err(RecvError::Down(down)) = inbox.recv(None) else { panic!("the peer has closed") };
-/// assert_eq!(down.reason.word(), "closed");
+/// assert_eq!(down.reason.as_str(), "closed");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -23,7 +23,7 @@ use super::sender::{LARGE, LOOK, QUIET};
 use super::shared::{LINGER, State};
 use super::stream::{LAST_STRETCH, is_timeout, step};
 use super::{Cause, Down, DownReason, Event, Stream};
-use crate::liveness::{Time, Verdict, Watch};
+use crate::liveness::{SilenceTimer, Time, Verdict};
 use crate::protocol::{
     Bye, ByeCode, Decoder, Frame, Framing, Heartbeat, Native, ProtocolError, Timing,
 };
@@ -37,7 +37,7 @@ pub struct Reader<S: Stream = TcpStream, F: Framing = Native> {
     sender: Option<JoinHandle<()>>,
     stream: Option<Arc<S>>,
     decoder: Decoder<Arc<F>>,
-    watch: Watch,
+    watch: SilenceTimer,
     now: Time,
     /// The read timeout that is set on the stream.
     timeout: Duration,
@@ -65,7 +65,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             received = &received[count..];
         }
         let stream = shared.lock().stream.clone();
-        let watch = Watch::new(&shared.options.liveness, now);
+        let watch = SilenceTimer::new(&shared.options.liveness, now);
         Self {
             sender: Some(sender),
             stream,

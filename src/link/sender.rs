@@ -24,7 +24,7 @@ use super::flight::Flight;
 use super::shared::{Farewell, LINGER, Pace, Shared, State, shut};
 use super::stream::is_timeout;
 use super::{DownReason, Faults, Stream};
-use crate::liveness::{Beat, Time};
+use crate::liveness::{DueHeartbeat, Time};
 use crate::protocol::{Framing, Heartbeat, Timing};
 
 /// The body of the sender thread.
@@ -221,7 +221,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         self.shared.options.faults.as_ref().is_some_and(Faults::holds_heartbeats)
     }
 
-    fn encode_beat(&mut self, beat: Beat, state: &State<S>, now: Time) {
+    fn encode_beat(&mut self, beat: DueHeartbeat, state: &State<S>, now: Time) {
         let (echo_us, echo_age_us) = match state.echo {
             Some((sent_us, at)) => (sent_us, now.since(at).as_micros() as u64),
             None => (0, 0),

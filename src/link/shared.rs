@@ -20,7 +20,7 @@ use super::flight::{Flight, Unsent};
 use super::lowering::Lowering;
 use super::stats::Measures;
 use super::{Down, DownReason, Options, Stats, Stream};
-use crate::liveness::{Pulse, Time};
+use crate::liveness::{HeartbeatTimer, Time};
 use crate::protocol::{Bye, Framing};
 
 /// All that the threads of a link share.
@@ -58,7 +58,7 @@ pub(super) struct Received {
 pub(super) struct State<S> {
     /// Gone once the link has ended, so that the descriptor is not held by forgotten handles.
     pub(super) stream: Option<Arc<S>>,
-    pub(super) pulse: Pulse,
+    pub(super) pulse: HeartbeatTimer,
     /// The last value that the program set on the living link.
     pub(super) lowering: Option<Lowering>,
     /// The slack that the program set last, or the configured one.
@@ -141,7 +141,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         let now = clock.now();
         let state = State {
             stream: Some(Arc::new(stream)),
-            pulse: Pulse::new(&options.liveness, now),
+            pulse: HeartbeatTimer::new(&options.liveness, now),
             lowering: None,
             slack: options.liveness.slack,
             old_slack: None,

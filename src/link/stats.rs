@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::shared::State;
-use super::{Histogram, Link, Spread, Stream};
+use super::{Histogram, Link, Percentiles, Stream};
 use crate::liveness::{Mode, Time};
 use crate::protocol::Framing;
 
@@ -42,10 +42,10 @@ pub struct Stats {
     /// The shortest one.
     pub round_trip_min: Option<Duration>,
     /// All of them.
-    pub round_trips: Spread,
+    pub round_trips: Percentiles,
     /// How late our heartbeats were: written minus due. Data that went out in the place of one that
     /// was due already counts alike, announcements of a new value do not (lesson 56).
-    pub own_lateness: Spread,
+    pub own_lateness: Percentiles,
     /// How many of those were later than half our slack: a peer that forgives as much as we do has
     /// called us late.
     pub own_late: u64,
@@ -53,7 +53,7 @@ pub struct Stats {
     /// force, zero in time. Of silences that lasted half the heartbeat-time or longer: what is
     /// shorter is traffic. While our own handler held the reader, or we were stopped, nothing is
     /// measured.
-    pub peer_lateness: Spread,
+    pub peer_lateness: Percentiles,
     /// The longest silence of the peer's that has ended, measured likewise.
     pub largest_silence: Duration,
     /// How often we ourselves were stopped or starved (lesson 33).

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use super::{Beat, Heard, Pulse, Settings, Time, Verdict, Watch};
+use super::{
+    DueHeartbeat, HeartbeatOutcome, HeartbeatTimer, Settings, SilenceTimer, Time, Verdict,
+};
 
 /// The rules of one connection.
 ///
@@ -33,12 +35,12 @@ use super::{Beat, Heard, Pulse, Settings, Time, Verdict, Watch};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Liveness {
-    pulse: Pulse,
-    watch: Watch,
+    pulse: HeartbeatTimer,
+    watch: SilenceTimer,
     /// The instant that the host was last told to wait for.
     waits_until: Time,
     /// The heartbeat that the host was asked for and has not reported yet.
-    asked: Option<Beat>,
+    asked: Option<DueHeartbeat>,
 }
 
 /// What [`Liveness::poll`] asks of the host.
@@ -80,7 +82,7 @@ pub enum Action {
 impl Liveness {
     /// Starts with the connection's establishment at `now`.
     pub fn new(settings: &Settings, now: Time) -> Self {
-        let (pulse, watch) = (Pulse::new(settings, now), Watch::new(settings, now));
+        let (pulse, watch) = (HeartbeatTimer::new(settings, now), SilenceTimer::new(settings, now));
         Self { pulse, watch, waits_until: Time::NEVER, asked: None }
     }
 
@@ -130,7 +132,7 @@ impl Liveness {
 
     /// Records the value of a heartbeat that arrived at `now`, after
     /// [`handle_received`](Self::handle_received) for its bytes.
-    pub fn handle_heartbeat(&mut self, received_ms: u32, now: Time) -> Heard {
+    pub fn handle_heartbeat(&mut self, received_ms: u32, now: Time) -> HeartbeatOutcome {
         self.pulse.adopt(received_ms);
         self.watch.handle_heartbeat(received_ms, now)
     }
@@ -159,12 +161,12 @@ impl Liveness {
     }
 
     /// The sending half.
-    pub fn pulse(&self) -> &Pulse {
+    pub fn pulse(&self) -> &HeartbeatTimer {
         &self.pulse
     }
 
     /// The receiving half.
-    pub fn watch(&self) -> &Watch {
+    pub fn watch(&self) -> &SilenceTimer {
         &self.watch
     }
 }

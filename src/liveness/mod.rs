@@ -1,9 +1,9 @@
 //! The rules: when to send a heartbeat, when silence is late, when it kills.
 //!
-//! [`Pulse`] decides for the sending side, [`Watch`] for the receiving one, and [`Liveness`] is
-//! both for a host that has a loop of its own. They are values that are told what happened and
-//! when, and asked what is due: nothing here does I/O, locks, or reads a clock, so every rule is
-//! tested to the nanosecond (lesson 57).
+//! [`HeartbeatTimer`] decides for the sending side, [`SilenceTimer`] for the receiving one, and
+//! [`Liveness`] is both for a host that has a loop of its own. They are values that are given what
+//! happened and when, and asked what is due: nothing here does I/O, locks, or reads a clock, so
+//! every rule is tested to the nanosecond.
 //!
 //! Words: *heartbeat-time*, what a side promises to send by; *slack*, what the receiver forgives;
 //! *silence*, the time since the last byte from the peer; *limit* = heartbeat-time in force +
@@ -13,16 +13,16 @@
 //! longer than the connection: a new one starts from what was configured.
 
 mod both;
-mod pulse;
+mod heartbeat_timer;
+mod silence_timer;
 mod time;
-mod watch;
 
 use std::time::Duration;
 
 pub use both::{Action, Liveness};
-pub use pulse::{Beat, Pulse};
+pub use heartbeat_timer::{DueHeartbeat, HeartbeatTimer};
+pub use silence_timer::{Change, HeartbeatOutcome, SilenceTimer, Verdict};
 pub use time::Time;
-pub use watch::{Adopted, Heard, Verdict, Watch};
 
 /// When heartbeats are sent (`heartbeat-mode`, PROTOCOL H3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -51,18 +51,18 @@ pub struct Settings {
     /// The values of a protocol that settles them in its handshake and whose heartbeats carry none.
     /// With them `heartbeat_time` does not count and negotiation is off: nothing is announced and
     /// nothing adopted. Default `None`: one value, negotiated (H1, H2).
-    pub given: Option<Given>,
+    pub given: Option<FixedIntervals>,
 }
 
 /// What the handshake of a foreign protocol settled: one value for each direction, which need not
 /// be the same and either of which may be missing (lesson 6).
 ///
 /// ```
-/// use peerbeat::liveness::{Action, Given, Liveness, Settings, Time};
+/// use peerbeat::liveness::{Action, FixedIntervals, Liveness, Settings, Time};
 /// use std::time::Duration;
 ///
 /// // STOMP's `heart-beat:1000,0` met by `heart-beat:0,1000`: we send, nobody promised us anything.
-/// let given = Given { send: Some(Duration::from_secs(1)), expect: None };
+/// let given = FixedIntervals { send: Some(Duration::from_secs(1)), expect: None };
 /// let settings = Settings { given: Some(given), ..Settings::default() };
 /// let mut liveness = Liveness::new(&settings, Time::ZERO);
 /// let due = Time::ZERO + Duration::from_secs(1);
@@ -71,7 +71,7 @@ pub struct Settings {
 /// assert_eq!(liveness.watch().silent_at(), Time::NEVER);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Given {
+pub struct FixedIntervals {
     /// What we promised to send by; `None` (or zero) = we send no heartbeats.
     pub send: Option<Duration>,
     /// What the peer promised to send by; `None` (or zero) = its silence has no limit.
@@ -100,7 +100,7 @@ impl Settings {
     /// The same settings for heartbeats that carry no value: `heartbeat_time` becomes the value of
     /// both directions, where none were given.
     pub fn without_negotiation(mut self) -> Self {
-        let both = Given { send: self.heartbeat_time, expect: self.heartbeat_time };
+        let both = FixedIntervals { send: self.heartbeat_time, expect: self.heartbeat_time };
         self.given = Some(self.given.unwrap_or(both));
         self
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Event;
-use super::numbers::{Downs, PeerStats, Totals};
+use super::numbers::{DownCounts, PeerStats, Totals};
 use super::slot::Slot;
 use crate::config::PeerConfig;
 use crate::link::Link;
@@ -41,7 +41,7 @@ struct Counts {
     /// Of the links that have ended.
     ended: Totals,
     connects: u64,
-    downs: Downs,
+    downs: DownCounts,
     dial_failures: u64,
     refusals: u64,
 }

@@ -116,7 +116,7 @@ pub enum Direction {
 
 impl Direction {
     /// The direction in one stable word.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Dialled => "dialled",
             Self::Accepted => "accepted",
@@ -148,7 +148,7 @@ pub enum RefusedReason {
 
 impl RefusedReason {
     /// The reason in one stable word.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::UnknownPeer => "unknown-peer",
             Self::AlreadyConnected => "already-connected",
@@ -198,7 +198,7 @@ pub enum DialFailedReason {
 
 impl DialFailedReason {
     /// The reason in one stable word.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Resolve => "resolve",
             Self::Connect => "connect",

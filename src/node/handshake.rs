@@ -37,7 +37,7 @@
 //! assert_eq!(dialling.join().expect("it did not panic")?, "right");
 //! // The other side has dropped its stream.
 //! let down = reader.run(&mut |_: &Link, message: &[u8]| println!("{message:?}"));
-//! assert_eq!(down.reason.word(), "eof");
+//! assert_eq!(down.reason.as_str(), "eof");
 //! # drop(link);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -107,7 +107,7 @@ use crate::protocol::FRAME_MAX;
 use entry::Entry;
 pub use error::{ReloadError, StartError};
 pub use event::{DialFailedReason, Direction, Event, RefusedReason};
-pub use numbers::{Downs, NodeStats, PeerStats, Totals};
+pub use numbers::{DownCounts, NodeStats, PeerStats, Totals};
 pub use reload::{PeerOutcome, Reload};
 use shared::{Phase, Shared};
 

@@ -37,7 +37,7 @@ pub struct Totals {
 /// How often links ended, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the reasons, explained there")]
-pub struct Downs {
+pub struct DownCounts {
     pub silent: u64,
     pub write_stalled: u64,
     pub closed: u64,
@@ -58,7 +58,7 @@ pub struct PeerStats {
     /// How often it came up.
     pub connects: u64,
     /// How often and why it went down.
-    pub downs: Downs,
+    pub downs: DownCounts,
     /// Dials that failed, one for each address that was tried in vain.
     pub dial_failures: u64,
     /// Connections of its own that were refused.
@@ -79,7 +79,7 @@ pub struct NodeStats {
     /// How often peers came up.
     pub connects: u64,
     /// How often and why they went down.
-    pub downs: Downs,
+    pub downs: DownCounts,
     /// Dials that failed.
     pub dial_failures: u64,
     /// Connections that were refused, those of strangers included.
@@ -116,9 +116,9 @@ impl Totals {
     }
 }
 
-impl Downs {
+impl DownCounts {
     /// Each reason's [word](DownReason::word) and how often it was the reason.
-    pub fn by_word(&self) -> [(&'static str, u64); 8] {
+    pub fn by_reason(&self) -> [(&'static str, u64); 8] {
         [
             ("silent", self.silent),
             ("write-stalled", self.write_stalled),
@@ -133,7 +133,7 @@ impl Downs {
 
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.by_word().iter().map(|(_, count)| count).sum()
+        self.by_reason().iter().map(|(_, count)| count).sum()
     }
 
     pub(super) fn add(&mut self, reason: &DownReason) {

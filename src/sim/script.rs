@@ -135,7 +135,7 @@ impl Outcome {
             What::Down(down) => {
                 self.downs += 1;
                 self.deaths +=
-                    usize::from(["silent", "write-stalled"].contains(&down.reason.word()));
+                    usize::from(["silent", "write-stalled"].contains(&down.reason.as_str()));
             }
             _ => {}
         }

@@ -237,7 +237,7 @@ pub enum DownReason {
 
 impl DownReason {
     /// The reason in one stable word, the same as the link's.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Silent => "silent",
             Self::WriteStalled { .. } => "write-stalled",

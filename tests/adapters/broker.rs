@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::liveness::Given;
+use peerbeat::liveness::FixedIntervals;
 
 use crate::examples::stomp::{self, greeting::Greeted};
 
@@ -48,7 +48,7 @@ impl Broker {
     }
 
     /// A new session, with heart-beats of `beat` in both directions.
-    pub(crate) fn session(&self, beat: Duration) -> Greeted<Given> {
+    pub(crate) fn session(&self, beat: Duration) -> Greeted<FixedIntervals> {
         self.dial(beat).unwrap_or_else(|e| panic!("{e}\n{}", self.output()))
     }
 
@@ -58,7 +58,7 @@ impl Broker {
         assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success(), "{line}");
     }
 
-    fn dial(&self, beat: Duration) -> std::io::Result<Greeted<Given>> {
+    fn dial(&self, beat: Duration) -> std::io::Result<Greeted<FixedIntervals>> {
         stomp::connect(("127.0.0.1", self.port), (beat, beat), Duration::from_secs(10))
     }
 

@@ -126,6 +126,6 @@ fn a_stalled_link_closes_in_time_all_the_same() {
         whole.0.send(b"tick").unwrap();
         thread::sleep(ms(50));
         broken.0.close();
-        assert_eq!(broken.1.down().reason.word(), "local");
+        assert_eq!(broken.1.down().reason.as_str(), "local");
     }
 }

@@ -7,13 +7,13 @@ use std::thread;
 use std::time::Instant;
 
 use peerbeat::link::{DownReason, Faults, HeartbeatChange, Link, Options};
-use peerbeat::liveness::{Action, Given, Liveness, Mode, Settings, Time};
+use peerbeat::liveness::{Action, FixedIntervals, Liveness, Mode, Settings, Time};
 use peerbeat::protocol::{Decoded, Frame, Framing, Heartbeat, ProtocolError};
 
 use crate::mock::{PATIENCE, ms, peer, recorder};
 
 fn given(send: Option<u64>, expect: Option<u64>) -> Settings {
-    let given = Some(Given { send: send.map(ms), expect: expect.map(ms) });
+    let given = Some(FixedIntervals { send: send.map(ms), expect: expect.map(ms) });
     Settings { given, slack: ms(20), heartbeat_time: Some(ms(7)), ..Settings::default() }
 }
 

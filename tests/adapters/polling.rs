@@ -100,7 +100,7 @@ fn one_thread_keeps_many_peers_and_finds_the_silent_ones() {
         let Why::Silent { silence, limit } = downs[&client.addr] else { panic!("{downs:?}") };
         assert_eq!(*limit, ms(1200));
         assert!(silence >= limit, "never early: {silence:?}");
-        assert_eq!(client.seens.down().reason.word(), "eof");
+        assert_eq!(client.seens.down().reason.as_str(), "eof");
     }
 
     // An orderly close is not a silence.

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use peerbeat::link::{Down, DownReason, Event, Faults, Handler, Link, Options};
-use peerbeat::liveness::Given;
+use peerbeat::liveness::FixedIntervals;
 
 use crate::broker::Broker;
 use crate::examples::stomp::greeting::Greeted;
@@ -45,7 +45,7 @@ impl Handler<TcpStream, Stomp> for Recorder {
     }
 }
 
-fn start(session: Greeted<Given>, faults: Option<Faults>) -> (StompLink, Receiver<Seen>) {
+fn start(session: Greeted<FixedIntervals>, faults: Option<Faults>) -> (StompLink, Receiver<Seen>) {
     let (tell, told) = channel();
     let mut options = Options { faults, ..Options::default() };
     options.liveness.given = Some(session.answer);

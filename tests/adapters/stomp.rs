@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use peerbeat::link::{DownReason, Event, Link, Options};
-use peerbeat::liveness::{Given, Settings};
+use peerbeat::liveness::{FixedIntervals, Settings};
 use peerbeat::protocol::ByeCode;
 
 use crate::examples::stomp::greeting::Greeted;
@@ -41,8 +41,8 @@ fn start(addr: SocketAddr, heart_beat: (u64, u64), slack: u64) -> (Link<TcpStrea
 #[test]
 fn heart_beats_are_settled_as_the_specification_says() {
     let settled = |ours: (u64, u64), theirs| {
-        let given: Option<Given> = settle((ms(ours.0), ms(ours.1)), theirs);
-        given.map(|Given { send, expect }| (send, expect))
+        let given: Option<FixedIntervals> = settle((ms(ours.0), ms(ours.1)), theirs);
+        given.map(|FixedIntervals { send, expect }| (send, expect))
     };
     assert_eq!(settled((1000, 2000), "3000,4000"), Some((Some(ms(3000)), Some(ms(3000)))));
     assert_eq!(settled((1000, 2000), "500,400"), Some((Some(ms(750)), Some(ms(2000)))));
@@ -76,7 +76,7 @@ fn an_idle_link_beats_in_time_and_never_early() {
     assert!(seens.message().ends_with(b"\n\ntick\0"));
     link.close();
     assert_eq!(broker.join().unwrap(), b"DISCONNECT\n\n\0");
-    assert_eq!(seens.down().reason.word(), "local");
+    assert_eq!(seens.down().reason.as_str(), "local");
 }
 
 #[test]

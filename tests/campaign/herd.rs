@@ -132,7 +132,7 @@ fn judge(row: &mut Row, seen: &Seen, fault: Instant) {
     let down = seen.down().unwrap();
     let limit = down.limit.unwrap_or_default();
     row.add_verdict((seen.at - fault).saturating_sub(limit));
-    if down.reason.word() != "silent" || down.silence < limit {
+    if down.reason.as_str() != "silent" || down.silence < limit {
         row.wrong.push(format!("{}: {down:?}", seen.peer));
     }
 }

@@ -158,7 +158,7 @@ pub(crate) fn strangers(row: &mut Row) {
                 row.add_verdict(at.saturating_duration_since(last + ms(2000)));
             }
             RefusedReason::TooMany => row.add_verdict(at.saturating_duration_since(last)),
-            other => row.wrong.push(format!("a stranger was refused as {}", other.word())),
+            other => row.wrong.push(format!("a stranger was refused as {}", other.as_str())),
         }
     }
     let slow = refused.iter().filter(|(_, reason)| *reason == RefusedReason::TooSlow).count();

@@ -124,7 +124,7 @@ impl End {
             DownReason::WriteStalled { pending } => *pending < limit,
             _ => false,
         };
-        if at < fault || early || !words.contains(&down.reason.word()) {
+        if at < fault || early || !words.contains(&down.reason.as_str()) {
             row.wrong.push(format!(
                 "{:?} before the fault, {down:?}",
                 fault.saturating_duration_since(at)

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use greeting::{Greeted, greet};
 use peerbeat::link::{Down, Handler, Link, Options};
-use peerbeat::liveness::{Given, Settings};
+use peerbeat::liveness::{FixedIntervals, Settings};
 use peerbeat::protocol::{Bye, ByeCode, Decoded, Frame, Framing, Heartbeat, ProtocolError};
 
 /// SoupBinTCP as a client speaks it. A received message begins with its packet type: `S` is
@@ -86,7 +86,7 @@ fn refuse<T>(detail: String) -> Result<T, ProtocolError> {
 /// The liveness that the specification asks for, in units of `second`: a heartbeat a second, 15 s
 /// until the other side is given up.
 pub(crate) fn settings(second: Duration) -> Settings {
-    let given = Given { send: Some(second), expect: Some(second) };
+    let given = FixedIntervals { send: Some(second), expect: Some(second) };
     Settings { given: Some(given), slack: 14 * second, ..Settings::default() }
 }
 

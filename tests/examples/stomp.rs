@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use greeting::{Greeted, greet};
 use peerbeat::link::{Down, Handler, Link, Options};
-use peerbeat::liveness::Given;
+use peerbeat::liveness::FixedIntervals;
 use peerbeat::protocol::{Bye, ByeCode, Decoded, Frame, Framing, Heartbeat, ProtocolError};
 
 /// STOMP 1.2 on the wire. A message is a whole frame with its NUL, as [`frame`] builds it.
@@ -102,7 +102,7 @@ pub(crate) fn connect(
     addr: impl ToSocketAddrs,
     heart_beat: (Duration, Duration),
     timeout: Duration,
-) -> io::Result<Greeted<Given>> {
+) -> io::Result<Greeted<FixedIntervals>> {
     let ours = format!("{},{}", heart_beat.0.as_millis(), heart_beat.1.as_millis());
     let login = [("login", "guest"), ("passcode", "guest"), ("heart-beat", &ours)];
     let connect = [&[("accept-version", "1.2"), ("host", "/")][..], &login].concat();
@@ -121,12 +121,15 @@ pub(crate) fn connect(
 /// What the two headers make: in each direction the greater value, or nothing where either end
 /// cannot or does not want to. We send a quarter earlier than promised: some brokers forgive
 /// nothing.
-pub(crate) fn settle(ours: (Duration, Duration), theirs: &str) -> Option<Given> {
+pub(crate) fn settle(ours: (Duration, Duration), theirs: &str) -> Option<FixedIntervals> {
     let (sends, wants) = theirs.split_once(',')?;
     let millis = |text: &str| Some(Duration::from_millis(text.trim().parse::<u32>().ok()?.into()));
     let (sends, wants) = (millis(sends)?, millis(wants)?);
     let meet = |a: Duration, b: Duration| (!a.is_zero() && !b.is_zero()).then(|| a.max(b));
-    Some(Given { send: meet(ours.0, wants).map(|time| time * 3 / 4), expect: meet(sends, ours.1) })
+    Some(FixedIntervals {
+        send: meet(ours.0, wants).map(|time| time * 3 / 4),
+        expect: meet(sends, ours.1),
+    })
 }
 
 fn main() -> io::Result<()> {

@@ -130,7 +130,7 @@ fn links(address: &str, count: usize, heartbeat_ms: u64, slack_ms: u64) {
                     let limit = down.limit.unwrap_or_default();
                     let early = limit.saturating_sub(down.silence).as_nanos();
                     let (up, silence) = (down.up, down.silence);
-                    let word = down.reason.word();
+                    let word = down.reason.as_str();
                     say(&format!(
                         "down {index} up {up:?} silence {silence:?} {word} early {early}"
                     ));

@@ -74,7 +74,7 @@ fn packets_dropped_from_us_are_noticed_by_the_peer_and_end_ours_too() {
     assert_silent(&theirs_log, ms(400), dropped);
     // What the peer sends still arrives, its end included, unless a retransmission holds it up.
     let (at, down) = ours_log.down();
-    let word = down.reason.word();
+    let word = down.reason.as_str();
     assert!(word == "eof" || word == "silent", "{down}");
     assert_soon(dropped + ms(800), at, "our end");
 }
@@ -140,6 +140,6 @@ fn a_connection_that_the_kernel_gives_up_is_io() {
     drop_to(mock.stream.local_addr().unwrap().port());
     link.send(b"into the void").unwrap();
     let down = log.down().1;
-    assert_eq!(down.reason.word(), "io", "{down}");
+    assert_eq!(down.reason.as_str(), "io", "{down}");
     assert!(down.to_string().contains("timed out"), "{down}");
 }

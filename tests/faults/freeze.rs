@@ -186,7 +186,7 @@ fn a_peer_frozen_in_the_middle_of_our_bulk_is_dead_in_time_and_frees_the_writers
     let frozen = process.signal("STOP");
     let (at, down) = log.down();
     // The silence and the stuck write have the same limit, and either may be first.
-    let word = down.reason.word();
+    let word = down.reason.as_str();
     assert!(word == "silent" || word == "write-stalled", "{down}");
     assert_soon(frozen + ms(400), at, "the verdict");
     for writer in writers {

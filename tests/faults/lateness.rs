@@ -49,7 +49,7 @@ fn measure(log: &Log, last: Option<Instant>) -> Trial {
     let (told, down, at) = log.until_down_at(Duration::from_secs(120));
     let stalled = told.iter().any(|told| matches!(told, Told::Event(Event::Stalled { .. })));
     let after = last.map_or(down.silence, |last| at - last);
-    Trial { after, word: down.reason.word(), stalled }
+    Trial { after, word: down.reason.as_str(), stalled }
 }
 
 /// Runs a fault on many links of one limit at once.

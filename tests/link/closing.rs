@@ -72,7 +72,7 @@ fn close_from_both_ends_at_once_is_clean_on_both() {
         });
         for (link, log) in links {
             let (told, down) = log.until_down();
-            let word = down.reason.word();
+            let word = down.reason.as_str();
             assert!(word == "local" || word == "closed", "{down}");
             assert_eq!(link.wait_down(LONG), Some(down));
             let after = log.so_far();
@@ -149,7 +149,7 @@ fn a_panic_of_the_handlers_ends_the_link_as_local_with_a_bye() {
         thread::sleep(ms(100));
         let (frames, end) = rig.mock.rest();
         let down = rig.link.wait_down(LONG).expect("it ends");
-        assert_eq!(down.reason.word(), "local");
+        assert_eq!(down.reason.as_str(), "local");
         assert!(down.to_string().contains("panicked"), "{down}");
         // A reset may destroy the BYE.
         end == Got::Eof && frames.last().is_some_and(|frame| frame.kind == BYE)

@@ -11,7 +11,7 @@ use crate::pipe::pipe;
 use crate::rig::{Rig, assert_soon, ms, notes, options, wait_for};
 
 fn word(down: &Down) -> &'static str {
-    down.reason.word()
+    down.reason.as_str()
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_write_that_fails_with_nothing_to_explain_it_is_io() {
     let link = Link::start(ours, Native::default(), &[], &options(0, 5000), notes).unwrap();
     let began = Instant::now();
     let Err(SendError::Down(reason)) = link.send(b"lost") else { panic!("accepted") };
-    assert_eq!(reason.word(), "io");
+    assert_eq!(reason.as_str(), "io");
     let (at, down) = log.down();
     assert_eq!(down.reason, reason);
     assert_eq!((down.unsent_frames, down.unsent_bytes), (0, 0), "the caller was told");

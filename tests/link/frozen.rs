@@ -81,7 +81,7 @@ fn the_process_that_is_stopped() {
     let options = options(HEARTBEAT_TIME, SLACK);
     let link = Link::start(stream, Native::default(), &[], &options, notes).unwrap();
     let down = link.wait_down(LONG * 6).expect("the test ends the link");
-    println!("down {} after {} stalls", down.reason.word(), link.stats().stalls);
+    println!("down {} after {} stalls", down.reason.as_str(), link.stats().stalls);
 }
 
 // lessons 11, 12, 31, 33

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use peerbeat::link::{Cause, Down, Event, Handler, HeartbeatChange, Link, Options};
-use peerbeat::liveness::{Given, Settings};
+use peerbeat::liveness::{FixedIntervals, Settings};
 use peerbeat::protocol::Native;
 
 const SLACK: Duration = Duration::from_millis(300);
@@ -119,7 +119,7 @@ fn an_ended_link_says_why() {
     assert_eq!(read_beat(&mut far), 5000);
     drop(far);
     link.wait_down(millis(5000)).unwrap();
-    assert_eq!(link.set_heartbeat_time(millis(100)).unwrap_err().word(), "eof");
+    assert_eq!(link.set_heartbeat_time(millis(100)).unwrap_err().as_str(), "eof");
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_silent_peer_is_held_to_it_one_old_limit_after_the_announcement() {
         }
     };
     assert_eq!(told[0], changed(Some(900), 100, Cause::Local));
-    assert_eq!(down.reason.word(), "silent");
+    assert_eq!(down.reason.as_str(), "silent");
     assert!(at - began >= millis(1200) - millis(5), "killed after {:?}", at - began);
     assert!(at - began < millis(1900), "killed after {:?}", at - began);
 }
@@ -163,7 +163,7 @@ fn the_first_value_of_all_gets_its_own_limit_and_may_be_five_seconds_late() {
 #[test]
 fn where_the_protocol_gives_the_values_only_our_sending_follows() {
     let (near, mut far) = streams();
-    let given = Given { send: Some(millis(60_000)), expect: Some(millis(60_000)) };
+    let given = FixedIntervals { send: Some(millis(60_000)), expect: Some(millis(60_000)) };
     let liveness = Settings { slack: SLACK, given: Some(given), ..Settings::default() };
     let options = Options { liveness, ..Options::default() };
     let (teller, events) = mpsc::channel();

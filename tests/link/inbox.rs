@@ -47,7 +47,7 @@ fn messages_come_in_order_and_the_end_after_the_last() {
     assert_eq!(inbox.recv(LONG).unwrap(), b"");
     for _ in 0..2 {
         let Err(RecvError::Down(down)) = inbox.recv(LONG) else { panic!() };
-        assert_eq!(down.reason.word(), "closed");
+        assert_eq!(down.reason.as_str(), "closed");
     }
 }
 

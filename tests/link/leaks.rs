@@ -88,7 +88,7 @@ fn a_verdict_leaves_nothing_though_the_peer_still_holds_its_end() {
         let (notes, log) = notes(|_, _| {});
         let link = Link::start(stream, Native::default(), &[], &options(50, 150), notes).unwrap();
         while link.try_send(&[0; 100_000]).is_ok() {}
-        let word = log.down().1.reason.word();
+        let word = log.down().1.reason.as_str();
         assert!(["silent", "write-stalled"].contains(&word), "{word}");
         mocks.push(mock);
         handles.push(link);

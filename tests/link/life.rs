@@ -176,7 +176,7 @@ fn a_reader_that_is_run_late_does_not_blame_the_peer_or_itself() {
     let told: Vec<_> = log.so_far();
     assert!(matches!(&told[..], [Told::Message(bytes)] if bytes == b"after all"), "{told:?}");
     let down: Down = reads.join().unwrap();
-    assert_eq!(down.reason.word(), "local");
+    assert_eq!(down.reason.as_str(), "local");
     let (frames, end) = mock.rest();
     assert!(frames.iter().filter(|frame| frame.kind == HEARTBEAT).count() >= 3);
     assert_eq!(end, Got::Eof);

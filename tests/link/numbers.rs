@@ -64,7 +64,7 @@ fn a_greater_slack_saves_a_silent_peer_at_once() {
     let (link, far, began) = (0..5).find_map(|_| start()).expect("one of five in time");
     assert_eq!(link.slack(), ms(1500));
     let down = link.wait_down(PATIENCE).unwrap();
-    assert_eq!(down.reason.word(), "silent");
+    assert_eq!(down.reason.as_str(), "silent");
     assert_eq!((down.slack, down.limit), (ms(1500), Some(ms(1800))));
     assert!(down.silence >= ms(1800) && began.elapsed() >= ms(1795), "{down:?}");
     drop(far);
@@ -84,7 +84,7 @@ fn a_smaller_slack_spares_the_silence_under_way_and_judges_the_next() {
     far.write_all(&[0, 0, 0, 1, 3]).unwrap();
     let heard = began.elapsed();
     let down = link.wait_down(PATIENCE).unwrap();
-    assert_eq!((down.reason.word(), down.slack), ("silent", ms(200)));
+    assert_eq!((down.reason.as_str(), down.slack), ("silent", ms(200)));
     assert_eq!(down.limit, Some(ms(500)));
     assert!(down.silence >= ms(500) && down.silence < ms(1500), "{down:?}");
     assert!(heard >= ms(900));
@@ -110,7 +110,7 @@ fn a_stuck_write_is_not_judged_by_a_slack_that_was_lowered_meanwhile() {
     sleep(ms(700));
     link.set_slack(ms(1000)).unwrap();
     let down = link.wait_down(PATIENCE).unwrap();
-    assert_eq!(down.reason.word(), "write-stalled");
+    assert_eq!(down.reason.as_str(), "write-stalled");
     assert!(began.elapsed() >= ms(2000), "killed after {:?}", began.elapsed());
     beats.join().unwrap();
 }

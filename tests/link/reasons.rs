@@ -37,7 +37,7 @@ fn of_many_ends_at_once_one_reason_stays() {
         });
         let (told, down) = rig.log.until_down();
         assert!(told.is_empty(), "{told:?}");
-        assert_eq!(down.reason.word(), "local");
+        assert_eq!(down.reason.as_str(), "local");
         assert_eq!(rig.link.wait_down(LONG), Some(down.clone()));
         assert_eq!(rig.link.send(b"after"), Err(SendError::Down(down.reason.clone())));
         rig.link.end(named(99), None);

@@ -73,7 +73,7 @@ fn both_ends_are_ended_at_once_from_many_threads_and_each_has_one_account() {
     for inbox in [near_inbox, far_inbox] {
         while inbox.recv(Some(LONG)).is_ok() {}
     }
-    let word = accounts[0].reason.word();
+    let word = accounts[0].reason.as_str();
     assert!(["local", "replaced", "closed", "eof", "io"].contains(&word), "{word}");
 }
 

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use peerbeat::liveness::{Action, Adopted, Liveness, Settings, Time};
+use peerbeat::liveness::{Action, Change, Liveness, Settings, Time};
 
 /// What travels: some bytes, or a heartbeat with its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) struct End {
     pub(super) settings: Settings,
     pub(super) sent: Vec<(Time, Packet)>,
     pub(super) heard: Vec<(Time, Packet)>,
-    pub(super) adopted: Vec<(Time, Adopted)>,
+    pub(super) adopted: Vec<(Time, Change)>,
     /// Late, stalled and the verdict.
     pub(super) told: Vec<(Time, Action)>,
     pub(super) recovered: Vec<(Time, Duration)>,

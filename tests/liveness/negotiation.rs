@@ -2,7 +2,7 @@
 
 use super::line::{Line, Packet};
 use super::{EDGES, at, ms, settings};
-use peerbeat::liveness::{Action, Given, Liveness, Settings, Time};
+use peerbeat::liveness::{Action, FixedIntervals, Liveness, Settings, Time};
 use std::time::Duration;
 
 const UNSET: Option<u64> = None;
@@ -167,7 +167,7 @@ fn a_heartbeat_with_a_value_of_zero_is_life_and_changes_nothing() {
 
 /// Values that a foreign handshake settled, one for each direction.
 fn given(send: Option<u64>, expect: Option<u64>) -> Settings {
-    let given = Given { send: send.map(ms), expect: expect.map(ms) };
+    let given = FixedIntervals { send: send.map(ms), expect: expect.map(ms) };
     Settings { given: Some(given), ..settings(5000, 2000) }
 }
 
@@ -211,7 +211,7 @@ fn where_nothing_is_negotiated_nothing_is_adopted_announced_or_expected_anew() {
 
 #[test]
 fn without_negotiation_the_heartbeat_time_is_both_directions_unless_values_were_given() {
-    let both = Some(Given { send: Some(ms(5000)), expect: Some(ms(5000)) });
+    let both = Some(FixedIntervals { send: Some(ms(5000)), expect: Some(ms(5000)) });
     assert_eq!(settings(5000, 2000).without_negotiation().given, both);
     assert_eq!(settings(5000, 2000).without_negotiation().slack, ms(2000));
     let one = given(None, Some(70));

@@ -1,10 +1,11 @@
 //! What the rules can say of themselves: how late our own beats are, and how many were not needed.
 
 use super::{NS, at, ms, settings};
-use peerbeat::liveness::{Mode, Pulse, Settings, Time};
+use peerbeat::liveness::{HeartbeatTimer, Mode, Settings, Time};
 
-fn announced(heartbeat_time: u64, mode: Mode) -> Pulse {
-    let mut pulse = Pulse::new(&Settings { mode, ..settings(heartbeat_time, 500) }, Time::ZERO);
+fn announced(heartbeat_time: u64, mode: Mode) -> HeartbeatTimer {
+    let mut pulse =
+        HeartbeatTimer::new(&Settings { mode, ..settings(heartbeat_time, 500) }, Time::ZERO);
     assert_eq!(pulse.lateness(at(9000)), None, "nothing is promised yet");
     pulse.handle_beat_sent(ms(heartbeat_time), Time::ZERO);
     pulse
@@ -33,7 +34,7 @@ fn a_value_that_the_peer_has_not_been_told_promises_nothing() {
     assert_eq!(pulse.lateness(at(4000)), None);
     pulse.handle_beat_sent(ms(100), at(4000));
     assert_eq!(pulse.lateness(at(4101)), Some(ms(1)));
-    assert_eq!(Pulse::new(&settings(0, 500), Time::ZERO).lateness(at(1)), None);
+    assert_eq!(HeartbeatTimer::new(&settings(0, 500), Time::ZERO).lateness(at(1)), None);
 }
 
 #[test]

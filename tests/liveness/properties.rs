@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::models::{self, Do, Hear, Send};
 use super::{EDGES, NS, ms};
-use peerbeat::liveness::{Given, Mode, Settings};
+use peerbeat::liveness::{FixedIntervals, Mode, Settings};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -28,7 +28,7 @@ fn some_settings() -> impl Strategy<Value = Settings> {
     let given = prop_oneof![
         3 => Just(None),
         1 => (0u64..6000, 0u64..6000).prop_map(|(send, expect)| {
-            Some(Given { send: Some(ms(send)), expect: Some(ms(expect)) })
+            Some(FixedIntervals { send: Some(ms(send)), expect: Some(ms(expect)) })
         }),
     ];
     (heartbeat_time, slack, floor, any::<bool>(), given).prop_map(

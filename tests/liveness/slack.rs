@@ -2,14 +2,14 @@
 //! Lesson 8.
 
 use super::{NS, at, ms, settings};
-use peerbeat::liveness::{Action, Liveness, Time, Verdict, Watch};
+use peerbeat::liveness::{Action, Liveness, SilenceTimer, Time, Verdict};
 
 fn is_silent(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::Silent { .. })
 }
 
 /// Asks until nothing but time changes the answer.
-fn settled(watch: &mut Watch, now: Time) -> Verdict {
+fn settled(watch: &mut SilenceTimer, now: Time) -> Verdict {
     match watch.poll(now) {
         Verdict::Late { .. } => watch.poll(now),
         other => other,
@@ -19,7 +19,7 @@ fn settled(watch: &mut Watch, now: Time) -> Verdict {
 // lesson 8
 #[test]
 fn a_greater_slack_holds_at_once_also_in_the_last_nanosecond() {
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     let old = at(7000);
     assert_eq!(settled(&mut watch, old - NS), Verdict::Wait { next: old });
     watch.set_slack(ms(3000));
@@ -33,7 +33,7 @@ fn a_greater_slack_holds_at_once_also_in_the_last_nanosecond() {
 // lesson 8
 #[test]
 fn a_smaller_slack_spares_the_silence_under_way_and_holds_from_the_next_byte() {
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     assert!(!is_silent(settled(&mut watch, at(6500))));
     watch.set_slack(ms(100));
     // By the new slack it would have been dead for 1.4 s.
@@ -50,7 +50,7 @@ fn a_smaller_slack_spares_the_silence_under_way_and_holds_from_the_next_byte() {
 
 #[test]
 fn of_several_in_one_silence_the_greatest_judges_it_and_the_last_one_the_next() {
-    let mut watch = Watch::new(&settings(1000, 500), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(1000, 500), Time::ZERO);
     for slack in [2000, 100, 700] {
         watch.set_slack(ms(slack));
     }
@@ -68,7 +68,7 @@ fn of_several_in_one_silence_the_greatest_judges_it_and_the_last_one_the_next() 
 // lesson 33
 #[test]
 fn what_counts_as_our_own_stall_follows_the_slack() {
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     let late = ms(1001);
     assert_eq!(watch.clone().handle_waited(Time::ZERO, Time::ZERO + late), Some(late));
     watch.set_slack(ms(4000));
@@ -86,7 +86,7 @@ fn what_counts_as_our_own_stall_follows_the_slack() {
 
 #[test]
 fn a_slack_set_before_there_is_a_value_waits_for_it() {
-    let mut watch = Watch::new(&settings(0, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(0, 2000), Time::ZERO);
     watch.set_slack(ms(3000));
     assert_eq!((watch.limit(), watch.silent_at()), (None, Time::NEVER));
     watch.handle_received(at(1));

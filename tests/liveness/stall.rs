@@ -1,15 +1,15 @@
 //! Where we ourselves were stopped: one slack more before the verdict, once a silence.
 
 use super::{NS, at, ms, settings};
-use peerbeat::liveness::{Settings, Time, Verdict, Watch};
+use peerbeat::liveness::{Settings, SilenceTimer, Time, Verdict};
 use std::time::Duration;
 
-fn watch() -> Watch {
+fn watch() -> SilenceTimer {
     // Limit 7 s, tolerance 1 s.
-    Watch::new(&settings(5000, 2000), Time::ZERO)
+    SilenceTimer::new(&settings(5000, 2000), Time::ZERO)
 }
 
-fn is_silent(watch: &mut Watch, now: Time) -> bool {
+fn is_silent(watch: &mut SilenceTimer, now: Time) -> bool {
     // Late may be said first.
     watch.poll(now);
     matches!(watch.poll(now), Verdict::Silent { .. })
@@ -23,7 +23,7 @@ fn a_wait_that_ends_late_by_more_than_half_the_slack_or_250_ms_is_a_stall() {
         let settings = settings(5000, slack);
         assert_eq!(settings.stall_tolerance(), ms(tolerance), "slack {slack}");
         let until = at(3000);
-        let mut watch = Watch::new(&settings, Time::ZERO);
+        let mut watch = SilenceTimer::new(&settings, Time::ZERO);
         for late in [ms(0), NS, ms(tolerance) - NS, ms(tolerance)] {
             assert_eq!(watch.handle_waited(until, until + late), None, "slack {slack}");
         }
@@ -111,7 +111,7 @@ fn a_stall_just_before_the_limit_moves_the_verdict_one_nanosecond_at_least() {
 
 #[test]
 fn without_a_limit_a_stall_is_told_and_grants_nothing() {
-    let mut watch = Watch::new(&settings(0, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(0, 2000), Time::ZERO);
     assert_eq!(watch.handle_waited(at(1000), at(60_000)), Some(ms(59_000)));
     assert_eq!(watch.silent_at(), Time::NEVER);
     watch.handle_received(at(60_000));
@@ -167,13 +167,13 @@ fn the_handler_does_not_use_up_the_grace_of_a_stall() {
 #[test]
 fn regression_a_limit_that_comes_into_force_in_a_stall_does_not_kill_at_its_end() {
     // There was no limit; the first one, 1 s + 2 s, holds from second 3 on, when we slept.
-    let mut watch = Watch::new(&settings(0, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(0, 2000), Time::ZERO);
     watch.lower_from(ms(1000), at(3000));
     assert_eq!(watch.handle_waited(at(3000), at(20_000)), Some(ms(17_000)));
     assert!(!is_silent(&mut watch, at(22_000) - NS));
     assert!(is_silent(&mut watch, at(22_000)));
     // There was a longer one, 60 s + 2 s, which the stall did not reach.
-    let mut watch = Watch::new(&settings(60_000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(60_000, 2000), Time::ZERO);
     watch.lower_from(ms(1000), at(30_000));
     assert_eq!(watch.handle_waited(at(30_000), at(40_000)), Some(ms(10_000)));
     assert!(!is_silent(&mut watch, at(42_000) - NS));

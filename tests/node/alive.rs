@@ -96,7 +96,7 @@ fn a_peer_that_falls_silent_is_down_whoever_dialled_and_its_next_link_starts_ane
         }
         for (name, said, _) in silent.iter().rev().take(2) {
             let down = book.wait_down(name, round);
-            assert_eq!(down.reason.word(), "silent", "{name}");
+            assert_eq!(down.reason.as_str(), "silent", "{name}");
             assert_eq!((down.heartbeat_time, down.limit), (Some(secs(0.2)), Some(limit)));
             assert!(said.elapsed() >= limit, "{name} was called dead after {:?}", said.elapsed());
         }

@@ -187,7 +187,7 @@ fn the_smaller_name_keeps_its_own_dial() {
     std::thread::sleep(Duration::from_millis(2100));
     let _returning = Mock::greet(addr(&node), "b");
     book.wait_up("b", 2);
-    assert_eq!(book.wait_down("b", 1).reason.word(), "replaced");
+    assert_eq!(book.wait_down("b", 1).reason.as_str(), "replaced");
     drop(node);
     book.assert_ordered();
 }

@@ -126,12 +126,12 @@ fn another_name_than_the_one_dialled_is_a_warning() {
 fn a_lost_link_is_dialled_again_and_so_is_a_closed_one() {
     let (listener, node, book) = dialling("");
     Mock::welcome(&listener, "server").cut();
-    assert_eq!(book.wait_down("server", 1).reason.word(), "eof");
+    assert_eq!(book.wait_down("server", 1).reason.as_str(), "eof");
     let mut second = Mock::welcome(&listener, "server");
     book.wait_up("server", 2);
     node.peer("server").unwrap().close();
     assert_eq!(second.expect_bye().0, 0);
-    assert_eq!(book.wait_down("server", 2).reason.word(), "local");
+    assert_eq!(book.wait_down("server", 2).reason.as_str(), "local");
     let _third = Mock::welcome(&listener, "server");
     book.wait_up("server", 3);
     assert_eq!(book.count(|seen| matches!(seen.event(), Some(Event::Retry { .. }))), 2);

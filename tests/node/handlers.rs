@@ -237,5 +237,5 @@ fn a_slow_welcome_is_not_the_peers_silence() {
     book.wait_count("message", 1, |seen| matches!(seen.what, What::Message(_)));
     drop(node);
     book.assert_ordered();
-    assert_eq!(book.wait_down("friend", 1).reason.word(), "local");
+    assert_eq!(book.wait_down("friend", 1).reason.as_str(), "local");
 }

@@ -88,7 +88,7 @@ fn one_stays_one_changes_one_goes_and_one_comes_at_once() {
     assert!(matches!(down.reason, DownReason::Local { .. }), "{down}");
     let down = goes_book.wait_down("hub", 1);
     assert!(matches!(down.reason, DownReason::Closed { code, .. } if code.0 == 0), "{down}");
-    assert_eq!(book.wait_refused(1).0.word(), "unknown-peer");
+    assert_eq!(book.wait_refused(1).0.as_str(), "unknown-peer");
     assert!(matches!(of_goes.send(b"x"), Err(SendError::NotConnected)));
     assert!(!of_goes.is_up() && node.peer("goes").is_none() && of_goes.name() == "goes");
 

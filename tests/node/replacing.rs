@@ -25,7 +25,7 @@ fn a_returning_peer_replaces_its_stale_link() {
         let mut newer = Mock::greet(addr(&node), "friend");
         let (code, text) = links.last_mut().unwrap().expect_bye();
         assert_eq!((code, text.as_str()), (0, "replaced by a newer connection"));
-        assert_eq!(book.wait_down("friend", round).reason.word(), "replaced");
+        assert_eq!(book.wait_down("friend", round).reason.as_str(), "replaced");
         newer.say(&data(&[round as u8]));
         book.wait_count("message", round, |seen| matches!(seen.what, What::Message(_)));
         links.push(newer);
@@ -86,7 +86,7 @@ fn peers_that_look_alike_are_filled_in_the_order_of_the_file() {
     // All are up: the first that matches is replaced.
     let _fourth = greet("d");
     book.wait_up("one", 3);
-    assert_eq!(book.wait_down("one", 2).reason.word(), "replaced");
+    assert_eq!(book.wait_down("one", 2).reason.as_str(), "replaced");
     drop(node);
     book.assert_ordered();
 }
@@ -134,7 +134,7 @@ fn a_returning_peer_waits_for_the_old_links_handler_but_not_for_ever() {
     drop(closed);
     waiting.expect_hello();
     book.wait_up("friend", 2);
-    assert_eq!(book.wait_down("friend", 1).reason.word(), "replaced");
+    assert_eq!(book.wait_down("friend", 1).reason.as_str(), "replaced");
     drop(node);
     book.assert_ordered();
 }

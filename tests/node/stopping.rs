@@ -146,7 +146,7 @@ fn the_stop_does_not_wait_for_a_peer_that_reads_nothing() {
     while peer.try_send(&block).is_ok() {}
     assert_stops_soon(node, &book);
     let down = book.wait_down("friend", 1);
-    assert_eq!(down.reason.word(), "local");
+    assert_eq!(down.reason.as_str(), "local");
     assert!(down.unsent_frames > 0);
     drop(friend);
 }

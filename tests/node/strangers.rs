@@ -134,7 +134,7 @@ fn a_second_hello_ends_the_link_and_longer_hellos_do_not() {
     book.wait_up("friend", 1);
     friend.say(&hello("friend", "", 0));
     assert_eq!(friend.expect_bye().0, 4);
-    assert_eq!(book.wait_down("friend", 1).reason.word(), "protocol");
+    assert_eq!(book.wait_down("friend", 1).reason.as_str(), "protocol");
 }
 
 #[test]

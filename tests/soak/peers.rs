@@ -125,7 +125,7 @@ impl Handler for Counting {
 impl Shared {
     fn judge(&self, record: &Record, name: &str, down: &Down) {
         let now = Instant::now();
-        let word = down.reason.word();
+        let word = down.reason.as_str();
         *self.downs.lock().unwrap().entry(word).or_default() += 1;
         let limit = down.limit.unwrap_or(Duration::MAX);
         let is_early = match &down.reason {

@@ -261,7 +261,7 @@ impl Play {
             promises.not_before(&format!("the {name} gets a first warning of silence"), LATE, late);
             promises.verdict(&format!("the {name} knows that the other is gone"), LIMIT, down);
             let reason = reason.unwrap_or("none");
-            let held = reason == DownReason::Silent.word();
+            let held = reason == DownReason::Silent.as_str();
             promises.add(&format!("the reason that the {name} is told"), "silent", reason, held);
         }
         // The feed dials on, into the void.

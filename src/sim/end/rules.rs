@@ -1,16 +1,16 @@
 //! The real rules, as the two kinds of hosts use them.
 //!
-//! A link has a thread for each half and asks [`Pulse`] and [`Watch`] apart; a host with a loop of
-//! its own asks [`Liveness`], which is both. What happened is told to either in the same words.
+//! A link has a thread for each half and asks [`HeartbeatTimer`] and [`SilenceTimer`] apart; a
+//! host with a loop of its own asks [`Liveness`], which is both.
 
 use std::time::Duration;
 
-use crate::liveness::{Heard, Liveness, Pulse, Time, Watch};
+use crate::liveness::{HeartbeatOutcome, HeartbeatTimer, Liveness, SilenceTimer, Time};
 use crate::sim::Options;
 
 #[derive(Debug)]
 pub(super) enum Rules {
-    Threads { pulse: Pulse, watch: Watch },
+    Threads { pulse: HeartbeatTimer, watch: SilenceTimer },
     Loop(Liveness),
 }
 
@@ -20,20 +20,21 @@ impl Rules {
         match options.has_loop {
             true => Self::Loop(Liveness::new(settings, now)),
             false => {
-                let (pulse, watch) = (Pulse::new(settings, now), Watch::new(settings, now));
+                let (pulse, watch) =
+                    (HeartbeatTimer::new(settings, now), SilenceTimer::new(settings, now));
                 Self::Threads { pulse, watch }
             }
         }
     }
 
-    pub(super) fn pulse(&self) -> &Pulse {
+    pub(super) fn pulse(&self) -> &HeartbeatTimer {
         match self {
             Self::Threads { pulse, .. } => pulse,
             Self::Loop(liveness) => liveness.pulse(),
         }
     }
 
-    pub(super) fn watch(&self) -> &Watch {
+    pub(super) fn watch(&self) -> &SilenceTimer {
         match self {
             Self::Threads { watch, .. } => watch,
             Self::Loop(liveness) => liveness.watch(),
@@ -69,7 +70,7 @@ impl Rules {
         }
     }
 
-    pub(super) fn handle_heartbeat(&mut self, value_ms: u32, now: Time) -> Heard {
+    pub(super) fn handle_heartbeat(&mut self, value_ms: u32, now: Time) -> HeartbeatOutcome {
         match self {
             Self::Threads { pulse, watch } => {
                 pulse.adopt(value_ms);

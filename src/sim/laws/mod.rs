@@ -2,8 +2,9 @@
 //!
 //! The checker knows the rules of the [wire protocol](crate::protocol) and the raw history: bytes
 //! written, arrived and read, processes stopped, readers held. It never looks into
-//! [`Pulse`](crate::liveness::Pulse), [`Watch`](crate::liveness::Watch) or an end, so a mistake in
-//! them is not repeated here.
+//! [`HeartbeatTimer`](crate::liveness::HeartbeatTimer),
+//! [`SilenceTimer`](crate::liveness::SilenceTimer) or an end, so a mistake in them is not repeated
+//! here.
 //!
 //! Give it the net as often as you like; it judges each record once, in order, and time as it
 //! passes between them.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::receiver::Receiver;
 use super::sender::Sender;
 use super::{NS, floor, ms, raise, travels};
-use peerbeat::liveness::{Action, Beat, Liveness, Settings, Time};
+use peerbeat::liveness::{Action, DueHeartbeat, Liveness, Settings, Time};
 
 /// What happens to a host.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ struct Host {
     receiver: Receiver,
     /// The instant to wait for.
     until: Option<Time>,
-    asked: Option<Beat>,
+    asked: Option<DueHeartbeat>,
 }
 
 /// Runs the code and the model side by side.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{NS, floor, ms, raise, travels};
-use peerbeat::liveness::{Settings, Time, Verdict, Watch};
+use peerbeat::liveness::{Settings, SilenceTimer, Time, Verdict};
 
 /// What happens to a receiving side.
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ impl Receiver {
 
 /// Checks one answer of the watch against the definitions, and that the instant it names for the
 /// next change is neither early nor late.
-fn check_poll(watch: &mut Watch, model: &mut Receiver, now: Time) -> Time {
+fn check_poll(watch: &mut SilenceTimer, model: &mut Receiver, now: Time) -> Time {
     let verdict = watch.poll(now);
     assert_eq!(watch.in_force(), model.in_force(now));
     assert_eq!(watch.silent_at(), model.silent_at(now));
@@ -179,7 +179,7 @@ fn check_poll(watch: &mut Watch, model: &mut Receiver, now: Time) -> Time {
     }
 }
 
-fn check_heartbeat(watch: &mut Watch, model: &mut Receiver, value: u32, now: Time) {
+fn check_heartbeat(watch: &mut SilenceTimer, model: &mut Receiver, value: u32, now: Time) {
     let held = model.in_force(now);
     let heard = watch.handle_heartbeat(value, now);
     let raised = raise(&model.settings, value);
@@ -206,7 +206,7 @@ fn check_heartbeat(watch: &mut Watch, model: &mut Receiver, value: u32, now: Tim
 
 /// Runs the code and the model side by side.
 pub(crate) fn run_watch(settings: Settings, steps: Vec<Hear>) {
-    let mut watch = Watch::new(&settings, Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings, Time::ZERO);
     let mut model = Receiver::new(settings);
     let mut now = Time::ZERO;
     let mut next = check_poll(&mut watch, &mut model, now);

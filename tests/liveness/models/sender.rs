@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{NS, floor, ms, raise, travels};
-use peerbeat::liveness::{Beat, Mode, Pulse, Settings, Time};
+use peerbeat::liveness::{DueHeartbeat, HeartbeatTimer, Mode, Settings, Time};
 
 /// What happens to a sending side.
 #[derive(Clone, Debug)]
@@ -66,16 +66,16 @@ impl Sender {
         (from + in_force).min(self.announces_from().unwrap_or(Time::NEVER))
     }
 
-    pub(crate) fn beat_at(&self, now: Time) -> Option<Beat> {
+    pub(crate) fn beat_at(&self, now: Time) -> Option<DueHeartbeat> {
         let value = self.in_force().filter(|_| now >= self.due())?;
         let announces = self.announces_from().is_some_and(|from| now >= from);
-        Some(Beat { value, even_busy: announces || self.settings.mode == Mode::Always })
+        Some(DueHeartbeat { value, even_busy: announces || self.settings.mode == Mode::Always })
     }
 }
 
 /// Runs the code and the model side by side.
 pub(crate) fn run_pulse(settings: Settings, steps: Vec<Send>) {
-    let mut pulse = Pulse::new(&settings, Time::ZERO);
+    let mut pulse = HeartbeatTimer::new(&settings, Time::ZERO);
     let mut model = Sender::new(settings);
     let mut now = Time::ZERO;
     for step in steps {

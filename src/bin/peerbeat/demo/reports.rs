@@ -34,7 +34,7 @@ pub(super) fn is_down(event: &Event) -> bool {
 /// Why `side` was told that the other is gone.
 pub(super) fn reason(seen: &Seen, side: Side) -> Option<&'static str> {
     match seen.event_of(side)? {
-        Event::Down(down) => Some(down.reason.word()),
+        Event::Down(down) => Some(down.reason.as_str()),
         _ => None,
     }
 }

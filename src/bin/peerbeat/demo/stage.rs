@@ -217,18 +217,18 @@ fn told(event: &Event) -> Option<String> {
             format!("stalled: this machine was too busy for {}, nobody is blamed", Measured(*late))
         }
         Event::Down(down) => match down.limit {
-            Some(limit) if down.reason.word() == "silent" => format!(
+            Some(limit) if down.reason.as_str() == "silent" => format!(
                 "DOWN: silent for {}, the limit is {}",
                 Measured(down.silence),
                 Seconds(limit)
             ),
-            _ => format!("down: {}: {}", down.reason.word(), Plain(&down.reason.to_string())),
+            _ => format!("down: {}: {}", down.reason.as_str(), Plain(&down.reason.to_string())),
         },
         Event::DialFailed { reason, detail, .. } => {
-            format!("dials again, in vain: {}: {}", reason.word(), Plain(detail))
+            format!("dials again, in vain: {}: {}", reason.as_str(), Plain(detail))
         }
         Event::Refused { reason, detail, .. } => {
-            format!("refused a connection: {}: {}", reason.word(), Plain(detail))
+            format!("refused a connection: {}: {}", reason.as_str(), Plain(detail))
         }
         Event::Warning { detail } => format!("warning: {}", Plain(detail)),
         _ => return None,

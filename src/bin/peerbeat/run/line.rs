@@ -22,7 +22,7 @@ pub(super) fn event(event: &Event) -> String {
         Event::Dialling { addr } => format!("dialling {}", Plain(addr)),
         Event::Up { addr, direction, remote_name, remote_label } => {
             let name = Plain(remote_name);
-            let up = format!("up: {} {addr}, which calls itself \"{name}\"", direction.word());
+            let up = format!("up: {} {addr}, which calls itself \"{name}\"", direction.as_str());
             match &**remote_label {
                 "" => up,
                 label => format!("{up}, label \"{}\"", Plain(label)),
@@ -50,11 +50,11 @@ pub(super) fn event(event: &Event) -> String {
         Event::Refused { addr, name, reason, detail } => format!(
             "refused: a connection from {addr}, name \"{}\": {}: {}",
             Plain(name),
-            reason.word(),
+            reason.as_str(),
             Plain(detail)
         ),
         Event::DialFailed { addr, reason, detail } => {
-            format!("dial failed: {}: {}: {}", Plain(addr), reason.word(), Plain(detail))
+            format!("dial failed: {}: {}: {}", Plain(addr), reason.as_str(), Plain(detail))
         }
         Event::Retry { wait } => format!("retry: the next dial begins in {}", Measured(*wait)),
         Event::Warning { detail } => format!("warning: {}", Plain(detail)),
@@ -84,7 +84,7 @@ fn heartbeat_time(
 fn down(down: &Down) -> String {
     let mut text = format!(
         "down: {}: {}. {}. Silent for {}, ",
-        down.reason.word(),
+        down.reason.as_str(),
         Plain(&down.reason.to_string()),
         meaning(&down.reason),
         Measured(down.silence)

@@ -3,7 +3,7 @@
 //! Counts run over all links that the peer had; what was measured is of the present link, and null
 //! or left out while there is none. Fields may be added at the end and are never renamed.
 
-use peerbeat::link::{Explanation, Spread, Stats};
+use peerbeat::link::{Explanation, Percentiles, Stats};
 use peerbeat::node::PeerStats;
 
 use crate::json::Object;
@@ -33,7 +33,7 @@ pub(super) fn record(
         .number("queued_messages", link.map_or(0, |link| link.queued_messages))
         .number("queued_bytes", link.map_or(0, |link| link.queued_bytes as u64))
         .number("connects", stats.connects);
-    let words = stats.downs.by_word();
+    let words = stats.downs.by_reason();
     let downs = words.iter().fold(Object::new(), |object, (word, n)| object.number(word, *n));
     let object = object
         .raw("downs", &downs.finish())
@@ -56,7 +56,7 @@ pub(super) fn record(
 }
 
 /// An object of its own, null where nothing was measured.
-fn spread(object: Object, key: &str, spread: Option<&Spread>) -> Object {
+fn spread(object: Object, key: &str, spread: Option<&Percentiles>) -> Object {
     match spread.filter(|spread| spread.count > 0) {
         None => object.null(key),
         Some(spread) => {
@@ -88,7 +88,7 @@ pub(super) fn line(stats: &PeerStats, explained: Option<&Explanation>) -> String
         Some(link) => text += &of_link(link),
         None => text += "; not connected",
     }
-    let ends: Vec<String> = (stats.downs.by_word().iter().filter(|(_, n)| *n > 0))
+    let ends: Vec<String> = (stats.downs.by_reason().iter().filter(|(_, n)| *n > 0))
         .map(|(word, count)| format!("{word} {count}"))
         .collect();
     text += &format!("; came up {}", Count(stats.connects, "time"));
@@ -115,8 +115,8 @@ pub(super) fn line(stats: &PeerStats, explained: Option<&Explanation>) -> String
 }
 
 fn of_link(link: &Stats) -> String {
-    let late = |spread: &Spread| {
-        let Spread { p50, p999, max, .. } = spread;
+    let late = |spread: &Percentiles| {
+        let Percentiles { p50, p999, max, .. } = spread;
         format!("{p50:.1?} (p50), {p999:.1?} (p99.9), {max:.1?} (max)")
     };
     let mut text = format!("; up for {}", Measured(link.up));
@@ -148,7 +148,7 @@ mod tests {
 
     fn stats() -> PeerStats {
         let ms = Duration::from_millis;
-        let spread = Spread { count: 3, p50: ms(1), p99: ms(2), p999: ms(2), max: ms(2) };
+        let spread = Percentiles { count: 3, p50: ms(1), p99: ms(2), p999: ms(2), max: ms(2) };
         let link = Stats {
             queued_messages: 1,
             queued_bytes: 69,

@@ -16,7 +16,7 @@ pub(super) fn event(at: &str, peer: Option<&str>, event: &Event) -> String {
         Event::Dialling { addr } => begin("dialling").string("addr", addr),
         Event::Up { addr, direction, remote_name, remote_label } => begin("up")
             .string("addr", &addr.to_string())
-            .string("direction", direction.word())
+            .string("direction", direction.as_str())
             .string("remote_name", remote_name)
             .string("remote_label", remote_label),
         Event::HeartbeatTime { from, to, cause } => begin("heartbeat-time")
@@ -34,10 +34,10 @@ pub(super) fn event(at: &str, peer: Option<&str>, event: &Event) -> String {
         Event::Refused { addr, name, reason, .. } => self::begin(at, "refused", None)
             .string("addr", &addr.to_string())
             .string("name", name)
-            .string("reason", reason.word()),
+            .string("reason", reason.as_str()),
         Event::DialFailed { addr, reason, detail } => begin("dial-failed")
             .string("addr", addr)
-            .string("reason", reason.word())
+            .string("reason", reason.as_str())
             .string("detail", detail),
         Event::Retry { wait } => begin("retry").ms("in_ms", *wait),
         Event::Warning { detail } => begin("warning").string("detail", detail),
@@ -62,7 +62,7 @@ fn begin(at: &str, word: &str, peer: Option<&str>) -> Object {
 
 fn fill_down(object: Object, down: &Down) -> Object {
     object
-        .string("reason", down.reason.word())
+        .string("reason", down.reason.as_str())
         .string("detail", &down.reason.to_string())
         .ms("silent_ms", down.silence)
         .ms("limit_ms", down.limit)

@@ -1,20 +1,20 @@
 //! When we must send: H1, H3, and the sending half of H2.
 
 use super::{Dice, EDGES, NS, always, at, ms, settings};
-use peerbeat::liveness::{Beat, Pulse, Settings, Time};
+use peerbeat::liveness::{DueHeartbeat, HeartbeatTimer, Settings, Time};
 use std::time::Duration;
 
-fn fills(value: Duration) -> Option<Beat> {
-    Some(Beat { value, even_busy: false })
+fn fills(value: Duration) -> Option<DueHeartbeat> {
+    Some(DueHeartbeat { value, even_busy: false })
 }
 
-fn announces(value: Duration) -> Option<Beat> {
-    Some(Beat { value, even_busy: true })
+fn announces(value: Duration) -> Option<DueHeartbeat> {
+    Some(DueHeartbeat { value, even_busy: true })
 }
 
 /// A side that has announced its heartbeat-time at the start.
-fn announced(settings: &Settings) -> Pulse {
-    let mut pulse = Pulse::new(settings, Time::ZERO);
+fn announced(settings: &Settings) -> HeartbeatTimer {
+    let mut pulse = HeartbeatTimer::new(settings, Time::ZERO);
     let beat = pulse.poll(Time::ZERO).expect("the announcement is due at once");
     pulse.handle_beat_sent(beat.value, Time::ZERO);
     pulse
@@ -23,7 +23,7 @@ fn announced(settings: &Settings) -> Pulse {
 #[test]
 fn a_configured_side_announces_at_once_when_the_link_is_established() {
     let start = at(77);
-    let pulse = Pulse::new(&settings(5000, 2000), start);
+    let pulse = HeartbeatTimer::new(&settings(5000, 2000), start);
     assert_eq!(pulse.due(), start);
     assert_eq!(pulse.poll(start - NS), None);
     assert_eq!(pulse.poll(start), announces(ms(5000)));
@@ -33,7 +33,8 @@ fn a_configured_side_announces_at_once_when_the_link_is_established() {
 #[test]
 fn a_side_without_a_value_sends_nothing() {
     for undefined in [None, Some(Duration::ZERO)] {
-        let pulse = Pulse::new(&Settings { heartbeat_time: undefined, ..settings(0, 1) }, at(0));
+        let pulse =
+            HeartbeatTimer::new(&Settings { heartbeat_time: undefined, ..settings(0, 1) }, at(0));
         assert_eq!((pulse.in_force(), pulse.due()), (None, Time::NEVER));
         assert_eq!(pulse.poll(Time::NEVER - NS), None);
     }
@@ -145,7 +146,7 @@ fn larger_equal_and_zero_values_are_not_adopted() {
 
 #[test]
 fn an_undefined_side_takes_what_the_peer_says_and_answers_at_once() {
-    let mut pulse = Pulse::new(&settings(0, 2000), at(0));
+    let mut pulse = HeartbeatTimer::new(&settings(0, 2000), at(0));
     assert!(!pulse.adopt(0));
     assert_eq!(pulse.due(), Time::NEVER);
     assert!(pulse.adopt(7000));
@@ -157,7 +158,7 @@ fn an_undefined_side_takes_what_the_peer_says_and_answers_at_once() {
 fn every_value_of_the_peers_becomes_a_legal_one() {
     for received in EDGES {
         for configured in [0, 1, 50, 100, 5000, u64::from(u32::MAX)] {
-            let mut pulse = Pulse::new(&settings(configured, 2000), at(0));
+            let mut pulse = HeartbeatTimer::new(&settings(configured, 2000), at(0));
             let changed = pulse.adopt(received);
             let raised = u64::from(received.max(100));
             let lowers = received > 0 && (configured == 0 || raised < configured);
@@ -269,10 +270,10 @@ fn values_are_kept_as_they_travel_in_whole_milliseconds() {
     ];
     for (value, kept) in table {
         let configured = Settings { heartbeat_time: Some(value), ..settings(0, 2000) };
-        let pulse = Pulse::new(&configured, at(0));
+        let pulse = HeartbeatTimer::new(&configured, at(0));
         let kept = kept.map(|kept| Duration::from_millis(kept.into()));
         assert_eq!(pulse.in_force(), kept, "configured {value:?}");
-        let mut pulse = Pulse::new(&settings(0, 2000), at(0));
+        let mut pulse = HeartbeatTimer::new(&settings(0, 2000), at(0));
         assert_eq!(pulse.lower(value), kept.is_some());
         assert_eq!(pulse.in_force(), kept, "lowered to {value:?}");
     }
@@ -291,7 +292,7 @@ fn the_floor_is_raised_to_what_can_travel() {
     ];
     for (floor, expected) in table {
         let floored = Settings { heartbeat_time_min: floor, ..settings(0, 2000) };
-        let mut pulse = Pulse::new(&floored, at(0));
+        let mut pulse = HeartbeatTimer::new(&floored, at(0));
         assert!(pulse.adopt(1));
         let beat = pulse.poll(at(0)).expect("announced");
         assert_eq!(beat.value_ms(), expected, "floor {floor:?}");
@@ -348,7 +349,7 @@ fn time_that_runs_backwards_moves_nothing_back() {
 #[test]
 fn the_end_of_time_is_reached_without_a_panic() {
     let edge = Time::NEVER - ms(1);
-    let mut pulse = Pulse::new(&settings(5000, 2000), edge);
+    let mut pulse = HeartbeatTimer::new(&settings(5000, 2000), edge);
     pulse.handle_beat_sent(ms(5000), edge);
     assert_eq!(pulse.due(), Time::NEVER);
     assert_eq!(pulse.poll(edge), None);
@@ -358,7 +359,7 @@ fn the_end_of_time_is_reached_without_a_panic() {
 fn a_beat_says_its_value_in_the_unit_of_the_wire() {
     let table = [(ms(0), 0), (ms(5000), 5000), (Duration::MAX, u32::MAX), (ms(2) - NS, 1)];
     for (value, expected) in table {
-        assert_eq!(Beat { value, even_busy: false }.value_ms(), expected);
+        assert_eq!(DueHeartbeat { value, even_busy: false }.value_ms(), expected);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::protocol::Framing;
 
 /// How a link is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Vitals {
+pub struct LinkState {
     /// Why it ends; `None` = it lives. The full account follows as [`Link::down`].
     pub reason: Option<DownReason>,
     /// For how long the peer has been silent.
@@ -29,7 +29,7 @@ pub struct Vitals {
 
 impl<S: Stream, F: Framing> Link<S, F> {
     /// How the link is doing now; once it has a reason to end, how it was then.
-    pub fn vitals(&self) -> Vitals {
+    pub fn state(&self) -> LinkState {
         let shared = self.shared();
         let received = Time::from_nanos(shared.last_received.load(Ordering::Relaxed));
         let state = shared.lock();
@@ -37,7 +37,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
             Some(_) => state.ended_at,
             None => shared.clock.now(),
         };
-        Vitals {
+        LinkState {
             reason: state.reason.clone(),
             silence: now.since(received),
             heartbeat_time: state.pulse.in_force(),

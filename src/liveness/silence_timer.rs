@@ -13,7 +13,7 @@ use super::{Settings, Time, whole_millis};
 
 /// Decides when the peer is late, and when it is gone.
 #[derive(Clone, Debug)]
-pub struct Watch {
+pub struct SilenceTimer {
     settings: Settings,
     in_force: Option<Duration>,
     received: Option<Duration>,
@@ -31,7 +31,7 @@ pub struct Watch {
     flood: Flood,
 }
 
-/// What [`Watch::poll`] says.
+/// What [`SilenceTimer::poll`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// All is well; ask again at `next` if nothing arrives before, [`Time::NEVER`] = no need.
@@ -55,9 +55,9 @@ pub enum Verdict {
 
 /// What a heartbeat of the peer's changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
+pub struct HeartbeatOutcome {
     /// The value in force changed.
-    pub adopted: Option<Adopted>,
+    pub adopted: Option<Change>,
     /// The peer asked for less than our floor and got the floor; said once a connection.
     pub clamped: Option<Duration>,
     /// The peer sends more than ten heartbeats a floor interval; said once a connection, never a
@@ -67,14 +67,14 @@ pub struct Heard {
 
 /// A change of the heartbeat-time in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Adopted {
+pub struct Change {
     /// What was in force before; `None` = nothing.
     pub from: Option<Duration>,
     /// What is in force now.
     pub to: Duration,
 }
 
-impl Watch {
+impl SilenceTimer {
     /// Starts with the link's establishment at `now`; silence counts from there.
     pub fn new(settings: &Settings, now: Time) -> Self {
         Self {
@@ -117,9 +117,9 @@ impl Watch {
     }
 
     /// Records the value of a heartbeat that arrived at `now` (H2).
-    pub fn handle_heartbeat(&mut self, received_ms: u32, now: Time) -> Heard {
+    pub fn handle_heartbeat(&mut self, received_ms: u32, now: Time) -> HeartbeatOutcome {
         let flooding = self.flood.count(now, self.settings.floor());
-        let mut heard = Heard { flooding, ..Heard::default() };
+        let mut heard = HeartbeatOutcome { flooding, ..HeartbeatOutcome::default() };
         let Some(raised) = self.settings.raised(received_ms) else { return heard };
         let asked = Duration::from_millis(received_ms.into());
         self.received = Some(asked);
@@ -130,7 +130,7 @@ impl Watch {
         }
         if self.in_force.is_none_or(|held| raised < held) {
             let from = self.in_force.replace(raised);
-            heard.adopted = Some(Adopted { from, to: raised });
+            heard.adopted = Some(Change { from, to: raised });
         }
         heard
     }

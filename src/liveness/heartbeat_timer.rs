@@ -11,7 +11,7 @@ use super::{Mode, Settings, Time, whole_millis};
 
 /// Decides when we must send.
 #[derive(Clone, Debug)]
-pub struct Pulse {
+pub struct HeartbeatTimer {
     settings: Settings,
     in_force: Option<Duration>,
     last_sent: Time,
@@ -26,7 +26,7 @@ pub struct Pulse {
 
 /// A heartbeat that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Beat {
+pub struct DueHeartbeat {
     /// The value it must carry.
     pub value: Duration,
     /// It is due also where data is on its way: it tells the peer a new value (H1), or the mode is
@@ -34,14 +34,14 @@ pub struct Beat {
     pub even_busy: bool,
 }
 
-impl Beat {
+impl DueHeartbeat {
     /// The value in the unit of the wire.
     pub fn value_ms(&self) -> u32 {
         u32::try_from(self.value.as_millis()).unwrap_or(u32::MAX)
     }
 }
 
-impl Pulse {
+impl HeartbeatTimer {
     /// Starts with the link's establishment at `now`; where a heartbeat-time is configured, its
     /// announcement is due at once (H1).
     pub fn new(settings: &Settings, now: Time) -> Self {
@@ -92,14 +92,14 @@ impl Pulse {
     /// The heartbeat that is due at `now`, if one is. It stays due until
     /// [`handle_beat_sent`](Self::handle_beat_sent) or, for one that fills an idle line,
     /// [`handle_sent`](Self::handle_sent).
-    pub fn poll(&self, now: Time) -> Option<Beat> {
+    pub fn poll(&self, now: Time) -> Option<DueHeartbeat> {
         let value = self.in_force?;
         if now < self.due() {
             return None;
         }
         let announces = self.announce_at().is_some_and(|at| at <= now);
         let even_busy = announces || self.settings.mode == Mode::Always;
-        Some(Beat { value, even_busy })
+        Some(DueHeartbeat { value, even_busy })
     }
 
     /// When the next heartbeat is due if nothing is sent before, exactly; [`Time::NEVER`] without a

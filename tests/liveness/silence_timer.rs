@@ -1,7 +1,7 @@
 //! When silence is late and when it kills: H4.
 
 use super::{EDGES, NS, at, ms, settings};
-use peerbeat::liveness::{Settings, Time, Verdict, Watch};
+use peerbeat::liveness::{Settings, SilenceTimer, Time, Verdict};
 use std::time::Duration;
 
 fn silent(silence: Duration, limit: Duration) -> Verdict {
@@ -13,7 +13,7 @@ fn wait(next: Time) -> Verdict {
 }
 
 /// A watch that has said that the peer is late, at `now`.
-fn late(watch: &mut Watch, now: Time) {
+fn late(watch: &mut SilenceTimer, now: Time) {
     assert!(matches!(watch.poll(now), Verdict::Late { .. }), "not late at {now:?}");
 }
 
@@ -21,7 +21,7 @@ fn late(watch: &mut Watch, now: Time) {
 fn silence_kills_at_the_limit_and_not_one_nanosecond_early() {
     for (heartbeat_time, slack) in [(5000, 2000), (100, 1), (1, 0), (300, 86_400_000)] {
         let limit = ms(heartbeat_time + slack);
-        let mut watch = Watch::new(&settings(heartbeat_time, slack), Time::ZERO);
+        let mut watch = SilenceTimer::new(&settings(heartbeat_time, slack), Time::ZERO);
         let heard = at(1234) + NS;
         watch.handle_received(heard);
         assert_eq!((watch.limit(), watch.silent_at()), (Some(limit), heard + limit));
@@ -39,7 +39,7 @@ fn silence_kills_at_the_limit_and_not_one_nanosecond_early() {
 #[test]
 fn a_peer_that_never_says_a_word_dies_one_limit_after_the_start() {
     let start = at(50);
-    let mut watch = Watch::new(&settings(5000, 2000), start);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), start);
     assert_eq!(watch.last_received(), start);
     late(&mut watch, start + ms(7000) - NS);
     assert_eq!(watch.poll(start + ms(7000)), silent(ms(7000), ms(7000)));
@@ -48,7 +48,7 @@ fn a_peer_that_never_says_a_word_dies_one_limit_after_the_start() {
 // lesson 55
 #[test]
 fn late_is_said_once_a_silence_and_its_end_once() {
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     assert_eq!(watch.poll(at(6000) - NS), wait(at(6000)));
     assert_eq!(watch.poll(at(6000)), Verdict::Late { silence: ms(6000) });
     assert_eq!(watch.poll(at(6000)), wait(at(7000)));
@@ -61,14 +61,14 @@ fn late_is_said_once_a_silence_and_its_end_once() {
 
 #[test]
 fn a_silence_that_ends_before_it_is_late_is_not_worth_a_word() {
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     assert_eq!(watch.handle_received(at(6000)), None);
     assert_eq!(watch.poll(at(6000)), wait(at(12_000)));
 }
 
 #[test]
 fn without_slack_there_is_no_late() {
-    let mut watch = Watch::new(&settings(5000, 0), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 0), Time::ZERO);
     assert_eq!(watch.poll(at(5000) - NS), wait(at(5000)));
     assert_eq!(watch.poll(at(5000)), silent(ms(5000), ms(5000)));
 }
@@ -76,7 +76,7 @@ fn without_slack_there_is_no_late() {
 // lessons 16, 25, 26, 27
 #[test]
 fn one_byte_is_as_much_life_as_a_heartbeat() {
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     let mut now = Time::ZERO;
     for _ in 0..100 {
         now = now + ms(2500);
@@ -94,7 +94,7 @@ fn one_byte_is_as_much_life_as_a_heartbeat() {
 // lesson 28
 #[test]
 fn asking_moves_nothing() {
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     for now in 0..6000 {
         assert_eq!(watch.poll(at(now)), wait(at(6000)));
         assert_eq!(watch.handle_waited(at(now), at(now)), None);
@@ -105,7 +105,7 @@ fn asking_moves_nothing() {
 
 #[test]
 fn without_a_value_there_is_no_limit() {
-    let mut watch = Watch::new(&settings(0, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(0, 2000), Time::ZERO);
     assert_eq!((watch.in_force(), watch.limit()), (None, None));
     assert_eq!(watch.silent_at(), Time::NEVER);
     watch.handle_received(at(1));
@@ -118,7 +118,7 @@ fn without_a_value_there_is_no_limit() {
 
 #[test]
 fn the_first_heartbeat_brings_the_limit() {
-    let mut watch = Watch::new(&settings(0, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(0, 2000), Time::ZERO);
     let now = at(1_000_000);
     watch.handle_received(now);
     let adopted = watch.handle_heartbeat(5000, now).adopted.expect("adopted");
@@ -130,7 +130,7 @@ fn the_first_heartbeat_brings_the_limit() {
 // lesson 5
 #[test]
 fn after_adoption_every_deadline_follows_the_new_value() {
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     watch.handle_received(at(100));
     let heard = watch.handle_heartbeat(1000, at(100));
     let adopted = heard.adopted.expect("adopted");
@@ -145,7 +145,7 @@ fn after_adoption_every_deadline_follows_the_new_value() {
 
 #[test]
 fn larger_heartbeat_time_is_not_adopted_but_remembered_as_received() {
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     for value in [5000, 5001, u32::MAX] {
         assert_eq!(watch.handle_heartbeat(value, at(0)).adopted, None);
         assert_eq!(watch.received(), Some(Duration::from_millis(value.into())));
@@ -160,7 +160,7 @@ fn larger_heartbeat_time_is_not_adopted_but_remembered_as_received() {
 fn no_value_of_the_peers_kills_within_floor_and_slack() {
     for received in EDGES {
         for configured in [0, 100, 101, 5000, u64::from(u32::MAX)] {
-            let mut watch = Watch::new(&settings(configured, 2000), Time::ZERO);
+            let mut watch = SilenceTimer::new(&settings(configured, 2000), Time::ZERO);
             watch.handle_received(at(10));
             watch.handle_heartbeat(received, at(10));
             let raised = (received > 0).then(|| u64::from(received.max(100)));
@@ -178,9 +178,9 @@ fn no_value_of_the_peers_kills_within_floor_and_slack() {
 
 #[test]
 fn a_value_under_the_floor_is_raised_and_reported_once() {
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     assert_eq!(watch.handle_heartbeat(100, at(0)).clamped, None);
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     let heard = watch.handle_heartbeat(99, at(0));
     assert_eq!(heard.clamped, Some(ms(99)));
     assert_eq!(heard.adopted.map(|adopted| adopted.to), Some(ms(100)));
@@ -194,7 +194,7 @@ fn a_value_under_the_floor_is_raised_and_reported_once() {
 #[test]
 fn a_value_under_the_floor_that_asks_for_nothing_new_is_not_reported() {
     // We hold 50 ms of our own: the peer's 60 changes nothing, its 40 is under the floor.
-    let mut watch = Watch::new(&settings(50, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(50, 2000), Time::ZERO);
     for (value, clamped) in [(60, None), (50, None), (49, Some(ms(49)))] {
         let heard = watch.handle_heartbeat(value, at(0));
         assert_eq!((heard.clamped, heard.adopted), (clamped, None), "{value}");
@@ -207,7 +207,7 @@ fn a_value_under_the_floor_that_asks_for_nothing_new_is_not_reported() {
 fn the_limit_is_heartbeat_time_plus_slack_at_every_ratio() {
     for ratio in 1..=100 {
         for (heartbeat_time, slack) in [(100, 100 * ratio), (100 * ratio, 100)] {
-            let mut watch = Watch::new(&settings(heartbeat_time, slack), Time::ZERO);
+            let mut watch = SilenceTimer::new(&settings(heartbeat_time, slack), Time::ZERO);
             let limit = ms(heartbeat_time + slack);
             late(&mut watch, Time::ZERO + limit - NS);
             assert_eq!(watch.poll(Time::ZERO + limit), silent(limit, limit));
@@ -218,7 +218,7 @@ fn the_limit_is_heartbeat_time_plus_slack_at_every_ratio() {
 // lesson 32
 #[test]
 fn while_our_handler_holds_the_reader_no_silence_is_counted() {
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     watch.handle_received(at(1000));
     // The handler slept ten limits.
     watch.handle_held(ms(70_000));
@@ -239,7 +239,7 @@ fn while_our_handler_holds_the_reader_no_silence_is_counted() {
 // lesson 32
 #[test]
 fn only_the_time_in_the_handler_is_not_counted() {
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     // Three frames of one read, each handled for a while; what lies between counts.
     for held in [ms(100), ms(0), ms(250)] {
         watch.handle_held(held);
@@ -254,7 +254,7 @@ fn only_the_time_in_the_handler_is_not_counted() {
 // lesson 32
 #[test]
 fn a_handler_that_returns_at_once_buys_a_silent_peer_no_time() {
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     assert_eq!(watch.poll(at(6000)), Verdict::Late { silence: ms(6000) });
     watch.handle_held(NS);
     assert_eq!(watch.silent_at(), at(7000) + NS);
@@ -263,7 +263,7 @@ fn a_handler_that_returns_at_once_buys_a_silent_peer_no_time() {
 // lesson 8
 #[test]
 fn our_own_smaller_limit_holds_from_its_instant_and_not_before() {
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     watch.lower_from(ms(1000), at(7500));
     assert_eq!(watch.poll(at(0)), wait(at(6000)));
     watch.handle_received(at(5000));
@@ -279,7 +279,7 @@ fn our_own_smaller_limit_holds_from_its_instant_and_not_before() {
 #[test]
 fn a_change_of_our_own_never_counts_time_that_the_peer_could_not_know_of() {
     // The peer beats every 5 s, hears of 1 s at 5.3 s and beats every second from there.
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     watch.handle_received(at(5000));
     watch.lower_from(ms(1000), at(5250) + ms(7000));
     for beat in [5550, 6550, 7550, 8550, 9550, 10_550, 11_550, 12_550, 13_550, 14_550] {
@@ -292,7 +292,7 @@ fn a_change_of_our_own_never_counts_time_that_the_peer_could_not_know_of() {
 #[test]
 fn larger_equal_and_zero_limits_of_our_own_change_nothing() {
     for value in [ms(0), ms(5000), ms(5001), Duration::MAX] {
-        let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+        let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
         watch.lower_from(value, at(10));
         watch.poll(at(10));
         assert_eq!(watch.in_force(), Some(ms(5000)), "{value:?}");
@@ -304,7 +304,7 @@ fn of_two_smaller_limits_that_wait_the_smaller_stays() {
     // Also where the same one is asked for again.
     let pairs = [((2000, 10), (1000, 20)), ((1000, 20), (2000, 10)), ((1000, 20), (1000, 30))];
     for (first, second) in pairs {
-        let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+        let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
         for (value, from) in [first, second] {
             watch.lower_from(ms(value), at(from));
         }
@@ -321,13 +321,13 @@ fn of_two_smaller_limits_that_wait_the_smaller_stays() {
 
 #[test]
 fn a_limit_of_our_own_gives_one_to_a_link_that_had_none_and_yields_to_a_smaller_adopted_one() {
-    let mut watch = Watch::new(&settings(0, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(0, 2000), Time::ZERO);
     watch.lower_from(Duration::from_micros(1_000_999), at(10));
     assert_eq!(watch.poll(at(10) - NS), wait(at(10)));
     assert_eq!(watch.poll(at(10)), wait(at(2000)));
     assert_eq!(watch.in_force(), Some(ms(1000)));
 
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     watch.lower_from(ms(1000), at(10));
     watch.handle_heartbeat(300, at(5));
     watch.poll(at(10));
@@ -337,7 +337,7 @@ fn a_limit_of_our_own_gives_one_to_a_link_that_had_none_and_yields_to_a_smaller_
 // lesson 7
 #[test]
 fn more_than_ten_heartbeats_a_floor_interval_are_reported_once() {
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     for beat in 1..=10 {
         assert!(!watch.handle_heartbeat(5000, at(beat)).flooding);
     }
@@ -352,7 +352,7 @@ fn more_than_ten_heartbeats_a_floor_interval_are_reported_once() {
 // lesson 7
 #[test]
 fn ten_heartbeats_a_floor_interval_are_nobodys_business() {
-    let mut watch = Watch::new(&settings(5000, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     for window in 0..100 {
         for beat in 0..10 {
             assert!(!watch.handle_heartbeat(5000, at(100 * window + 10 * beat)).flooding);
@@ -363,7 +363,7 @@ fn ten_heartbeats_a_floor_interval_are_nobodys_business() {
 // lessons 7, 33
 #[test]
 fn heartbeats_that_queued_while_we_were_stopped_are_no_flood() {
-    let mut watch = Watch::new(&settings(100, 2000), Time::ZERO);
+    let mut watch = SilenceTimer::new(&settings(100, 2000), Time::ZERO);
     watch.handle_heartbeat(100, at(0));
     // Stopped for 5 s; the peer's 50 heartbeats are read in one instant.
     for _ in 0..50 {
@@ -385,7 +385,7 @@ fn a_floor_of_nothing_and_extremes_of_time_make_no_panic() {
                 ..Settings::default()
             };
             for start in [Time::ZERO, Time::NEVER - NS] {
-                let mut watch = Watch::new(&extreme, start);
+                let mut watch = SilenceTimer::new(&extreme, start);
                 for received in EDGES {
                     watch.handle_received(start);
                     watch.handle_heartbeat(received, start);
@@ -401,7 +401,7 @@ fn a_floor_of_nothing_and_extremes_of_time_make_no_panic() {
 
 #[test]
 fn time_that_runs_backwards_is_no_silence() {
-    let mut watch = Watch::new(&settings(5000, 2000), at(10_000));
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), at(10_000));
     watch.handle_received(at(3000));
     assert_eq!(watch.last_received(), at(10_000));
     assert_eq!(watch.poll(at(2000)), wait(at(16_000)));
