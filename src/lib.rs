@@ -59,6 +59,7 @@
 //! - After `fork` a child may drop its copies, which then neither join the parent's threads nor
 //!   shut its connections; it must not send.
 
+pub mod cable;
 pub mod config;
 #[allow(unsafe_code)]
 pub mod ffi;

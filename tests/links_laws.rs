@@ -1,6 +1,6 @@
 //! The laws of the simulator, held by real links over real sockets.
 //!
-//! Random scripts, each drawn from a seed, drive pairs of links through a proxy that delays,
+//! Random scripts, each drawn from a seed, drive pairs of links through a cable that delays,
 //! splits, freezes, cuts and resets, while the links' own faults are switched. Many run at once,
 //! because links mostly wait. What says "too late" is asserted only where it happens twice while
 //! ticking threads see that the machine has time for us; until then the script is run again.
@@ -13,10 +13,10 @@
 
 #[path = "links_laws/laws.rs"]
 mod laws;
-#[path = "links_laws/proxy.rs"]
-mod proxy;
 #[path = "links_laws/script.rs"]
 mod script;
+#[path = "links_laws/seen.rs"]
+mod seen;
 #[path = "links_laws/stage.rs"]
 mod stage;
 #[path = "links_laws/ticker.rs"]
@@ -53,7 +53,7 @@ impl Sum {
         for (end, way) in record.ends.iter().zip(&record.ways) {
             *self.ends.entry(end.notes.downs[0].1.reason.as_str()).or_default() += 1;
             self.messages += end.notes.messages.len();
-            let is_beat = |f: &&proxy::Frame| matches!(f.what, proxy::What::Heartbeat { .. });
+            let is_beat = |f: &&seen::Frame| matches!(f.what, seen::What::Heartbeat { .. });
             self.heartbeats += way.frames.iter().filter(is_beat).count();
         }
     }

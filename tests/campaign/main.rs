@@ -20,9 +20,6 @@ mod common;
 #[path = "../common/held.rs"]
 #[expect(dead_code, reason = "the soak uses all of it")]
 mod held;
-#[path = "../common/proxy.rs"]
-#[expect(dead_code, reason = "the soak uses all of it")]
-mod proxy;
 #[path = "../common/tally.rs"]
 mod tally;
 
@@ -67,7 +64,7 @@ const FAULTS: &[Fault] = &[
     ("peer that never reads", false, slow::never_reads),
     ("drip, then silence", false, slow::drip),
     ("slicer, healthy", false, slow::slicer),
-    ("squeezed by a proxy, healthy", false, slow::squeezed),
+    ("squeezed by a cable, healthy", false, slow::squeezed),
     ("squeezed by tc, healthy", true, slow::squeezed_by_tc),
     ("8 spinning threads, then silence", false, slow::starved),
     ("no local port left", true, limits::ports),

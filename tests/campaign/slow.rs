@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use peerbeat::cable::Cable;
 use peerbeat::link::Options;
 
 use crate::cuts::usual;
 use crate::mock::{Beating, DATA, Mock, frame, heartbeat, tcp_pair};
 use crate::network::ip;
 use crate::pairs::{End, Pair, Use};
-use crate::proxy::{Mode, Proxy};
 use crate::rig::{ms, options};
 use crate::table::Row;
 
@@ -84,30 +84,29 @@ pub(crate) fn drip(row: &mut Row) {
     }
 }
 
-/// Two links on a proxy.
-fn over(proxy: &Proxy, listener: &std::net::TcpListener, used: Use) -> Pair {
-    let near = std::net::TcpStream::connect(proxy.addr()).unwrap();
+/// Two links on a cable.
+fn over(cable: &Cable, listener: &std::net::TcpListener, used: Use) -> Pair {
+    let near = std::net::TcpStream::connect(cable.addr()).unwrap();
     let far = listener.accept().unwrap().0;
     Pair::start((near, far), &patient(), used)
 }
 
 pub(crate) fn slicer(row: &mut Row) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let proxy = Proxy::start(listener.local_addr().unwrap());
-    proxy.set(Mode::Slice, Mode::Slice);
-    let pairs: Vec<Pair> = (0..4).map(|_| over(&proxy, &listener, Use::LIGHT)).collect();
+    let cable = Cable::between(listener.local_addr().unwrap()).unwrap();
+    cable.slice(1);
+    let pairs: Vec<Pair> = (0..4).map(|_| over(&cable, &listener, Use::LIGHT)).collect();
     thread::sleep(SPAN);
     Pair::survive(row, pairs);
 }
 
 pub(crate) fn squeezed(row: &mut Row) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let proxy = Proxy::start(listener.local_addr().unwrap());
-    let pairs: Vec<Pair> = (0..4).map(|_| over(&proxy, &listener, FLOOD)).collect();
-    let narrow = Mode::Trickle(20_000, ms(50));
-    proxy.set(narrow, narrow);
+    let cable = Cable::between(listener.local_addr().unwrap()).unwrap();
+    let pairs: Vec<Pair> = (0..4).map(|_| over(&cable, &listener, FLOOD)).collect();
+    cable.rate(400_000);
     thread::sleep(SPAN);
-    proxy.set(Mode::Pass, Mode::Pass);
+    cable.plug();
     row.notes.push("400 KB/s a connection and direction were carried".to_owned());
     Pair::survive(row, pairs);
 }

@@ -1,4 +1,4 @@
-//! The laws, judged from what the proxy saw, what the ends were told, and the script.
+//! The laws, judged from what the cable saw, what the ends were told, and the script.
 //!
 //! Real clocks are read by threads that may have to wait for a core, so every check is made from
 //! the bound that no wait can break: a heartbeat carries its sender's own clock, a message the
@@ -12,7 +12,7 @@ use peerbeat::liveness::Mode;
 use peerbeat::protocol::ByeCode;
 use peerbeat::sim::Law;
 
-use crate::proxy::{Seen, What};
+use crate::seen::{Seen, What};
 use crate::stage::{End, Record};
 
 /// A law that was broken.
@@ -69,7 +69,7 @@ struct Side<'a> {
 type Beat = (usize, Duration, Duration);
 
 fn beats(seen: &Seen) -> Vec<Beat> {
-    let beat = |(index, frame): (usize, &crate::proxy::Frame)| match frame.what {
+    let beat = |(index, frame): (usize, &crate::seen::Frame)| match frame.what {
         What::Heartbeat { value, stamp } => Some((index, value, stamp)),
         _ => None,
     };
@@ -146,7 +146,7 @@ impl Side<'_> {
     }
 
     /// Messages are the peer's of this connection, in order; all that were accepted and did not
-    /// arrive at the proxy are counted as unsent.
+    /// arrive at the cable are counted as unsent.
     fn nothing_leaks(&self, nonce: u32) -> Judged {
         let got = &self.end.notes.messages;
         if !self.peer.accepted.starts_with(got) {
@@ -290,7 +290,7 @@ impl Side<'_> {
         let last_read = self.at(down.up - down.silence).1;
         let came_at = self.at(down.up - down.silence + limit).0;
         let missed =
-            |chunk: &&crate::proxy::Chunk| chunk.before > last_read && chunk.after < came_at;
+            |chunk: &&crate::seen::Chunk| chunk.before > last_read && chunk.after < came_at;
         match self.heard.chunks.iter().find(missed) {
             Some(chunk) => broken(Law::NoFalseDeath, format!("{chunk:?} unseen: {down:?}")),
             None => Ok(()),

@@ -5,12 +5,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use peerbeat::cable::Cable;
 use peerbeat::link::{Down, Event, Faults, Handler, HeartbeatChange, Link, Options};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
-use crate::proxy::{Proxy, Seen};
 use crate::script::{Act, Op};
+use crate::seen::{Notebook, Seen, WAYS};
 
 /// All that was seen of one connection.
 #[derive(Debug)]
@@ -113,16 +114,19 @@ struct Actor {
 
 struct Stage {
     actors: [Actor; 2],
-    proxy: Proxy,
+    cable: Cable,
+    /// Of each way: so much was sent that it would take too long in small pieces.
+    is_flooded: [bool; 2],
     /// What the messages of this connection begin with.
     nonce: u32,
 }
 
 /// Runs one connection to its end.
 pub(crate) fn run(settings: [Settings; 2], act: &Act, nonce: u32) -> Record {
-    let (proxy, [left, right]) = Proxy::new();
+    let notebook = Notebook::default();
+    let (cable, [left, right]) = notebook.lay();
     let actors = [Actor::new(left, settings[0]), Actor::new(right, settings[1])];
-    let mut stage = Stage { actors, proxy, nonce };
+    let mut stage = Stage { actors, cable, is_flooded: [false; 2], nonce };
     let began = Instant::now();
     for (at, op) in &act.ops {
         sleep_until(began + Duration::from_millis(*at));
@@ -132,8 +136,9 @@ pub(crate) fn run(settings: [Settings; 2], act: &Act, nonce: u32) -> Record {
     stage.settle(act);
     let closed_at = Instant::now();
     stage.close(act.closer);
-    let Stage { actors, proxy, .. } = stage;
-    let ways = proxy.finish();
+    let Stage { actors, cable, .. } = stage;
+    drop(cable);
+    let ways = notebook.take();
     let ends = actors.map(Actor::finish);
     Record { ends, ways, is_fair: act.is_fair, closer: act.closer, closed_at }
 }
@@ -187,14 +192,19 @@ impl Stage {
                     actor.end.lowered.push((now, value));
                 }
             }
-            Op::Delay { way, by } => self.proxy.delay(way, Duration::from_millis(by)),
-            Op::Split { way, bytes } => self.proxy.split(way, bytes),
+            Op::Delay { way, by } => {
+                self.cable.change(WAYS[way], |line| line.delay = Duration::from_millis(by));
+            }
+            Op::Split { way, bytes } => {
+                let bytes = if self.is_flooded[way] { 0 } else { bytes };
+                self.cable.change(WAYS[way], |line| line.slice = bytes);
+            }
             Op::Freeze { way, on } => {
                 self.actors[way].disturb(on);
-                self.proxy.freeze(way, on);
+                self.cable.change(WAYS[way], |line| line.frozen = on);
             }
-            Op::Cut { way } => self.proxy.cut(way),
-            Op::Drop => self.proxy.drop_both(),
+            Op::Cut { way } => self.cable.change(WAYS[way], |line| line.pulled = true),
+            Op::Drop => self.drop_both(),
             Op::Close { end } => self.close_one(end),
             Op::HoldHeartbeats { end, on } => {
                 self.actors[end].disturb(on);
@@ -214,6 +224,10 @@ impl Stage {
     /// A message says which one it is of which connection, and when it was sent at the latest
     /// before.
     fn send(&mut self, from: usize, size: usize) {
+        if size > FLOOD {
+            self.is_flooded[from] = true;
+            self.cable.change(WAYS[from], |line| line.slice = 0);
+        }
         let actor = &mut self.actors[from];
         let stamp = actor.end.origin.1.elapsed().as_micros() as u64;
         let mut message = self.nonce.to_be_bytes().to_vec();
@@ -226,15 +240,24 @@ impl Stage {
         }
     }
 
+    /// Ends the connection: with a reset where bytes are unread, else in order.
+    fn drop_both(&self) {
+        let status = self.cable.status();
+        match status.way_out.frozen || status.way_in.frozen {
+            true => self.cable.reset(),
+            false => self.cable.cut(),
+        }
+    }
+
     /// Lets what must happen happen: both ends of a fair connection come to one value, and a
     /// silence lasts until it is death.
     fn settle(&mut self, act: &Act) {
         let until = Instant::now() + SETTLE;
         if act.is_fair {
             for way in [0, 1] {
-                self.proxy.freeze(way, false);
-                self.proxy.delay(way, Duration::ZERO);
-                self.proxy.split(way, 0);
+                self.cable.change(WAYS[way], |line| {
+                    (line.frozen, line.delay, line.slice) = (false, Duration::ZERO, 0);
+                });
                 self.actors[way].disturb(false);
             }
             let floor = self.actors.iter().map(|actor| actor.end.settings.heartbeat_time_min).max();
@@ -282,7 +305,7 @@ impl Stage {
         // has one.
         let is_over = self.actors[1 - closer].book.wait_down(Instant::now() + SETTLE);
         if !is_over {
-            self.proxy.drop_both();
+            self.cable.cut();
         }
         for actor in &self.actors {
             assert!(actor.book.wait_down(Instant::now() + PATIENCE), "a link does not end");
@@ -296,5 +319,7 @@ fn sleep_until(at: Instant) {
 
 /// Longer than any limit of a script, with room to see it passed.
 const SETTLE: Duration = Duration::from_millis(2200);
+/// Messages greater than this are not sent in small pieces.
+const FLOOD: usize = 100_000;
 /// For what must come.
 const PATIENCE: Duration = Duration::from_secs(30);

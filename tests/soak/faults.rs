@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use peerbeat::cable::Way;
+
 use crate::peers::{LIMIT, SLACK, World};
-use crate::proxy::Mode;
 
 /// What is done to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,16 +176,18 @@ fn begin(world: &World, index: usize, fault: Fault) {
     // First what may happen, then what makes it happen.
     world.expect(index, fault);
     let peer = world.peer(index);
+    let cable = &peer.cable;
     match fault.kind {
-        Kind::Freeze | Kind::FreezeShort => peer.proxy.set(Mode::Freeze, Mode::Freeze),
-        Kind::FreezeOneWay => peer.proxy.set(Mode::Freeze, Mode::Pass),
-        Kind::Cut => peer.proxy.set(Mode::Cut, Mode::Cut),
-        Kind::Reset => peer.proxy.set(Mode::Reset, Mode::Reset),
-        Kind::Slice => peer.proxy.set(Mode::Slice, Mode::Slice),
+        Kind::Freeze | Kind::FreezeShort => {
+            cable.freeze(Way::Out);
+            cable.freeze(Way::In);
+        }
+        Kind::FreezeOneWay => cable.freeze(Way::Out),
+        Kind::Cut => cable.cut(),
+        Kind::Reset => cable.reset(),
+        Kind::Slice => cable.slice(1),
         Kind::Drip | Kind::Squeeze => {
-            let most = if fault.kind == Kind::Drip { 1 } else { 300 };
-            let mode = Mode::Trickle(most, Duration::from_millis(100));
-            peer.proxy.set(mode, mode);
+            cable.rate(if fault.kind == Kind::Drip { 10 } else { 3000 });
         }
         Kind::Mute => {
             peer.be_quiet(true);
@@ -204,7 +207,7 @@ fn begin(world: &World, index: usize, fault: Fault) {
 /// Puts everything right again.
 fn end(world: &World, index: usize, fault: Fault) {
     let peer = world.peer(index);
-    peer.proxy.set(Mode::Pass, Mode::Pass);
+    peer.cable.plug();
     peer.faults.hold_heartbeats(false);
     peer.faults.stall_reader(false);
     peer.faults.stall_writer(false);

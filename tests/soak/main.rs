@@ -15,8 +15,6 @@
 
 #[path = "../common/held.rs"]
 mod held;
-#[path = "../common/proxy.rs"]
-mod proxy;
 #[path = "../common/tally.rs"]
 mod tally;
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use peerbeat::cable::Cable;
 use peerbeat::config::{Config, Options as ConfigOptions};
 use peerbeat::link::{Down, DownReason, Faults};
 use peerbeat::node::{Event, Handler, Node, Options, Peer};
@@ -15,7 +16,6 @@ use peerbeat::node::{Event, Handler, Node, Options, Peer};
 use crate::faults::Fault;
 use crate::get;
 use crate::held::{held, resident_kib};
-use crate::proxy::Proxy;
 use crate::tally::{Tally, numbered};
 use crate::watching::Pauses;
 
@@ -71,7 +71,7 @@ struct Shared {
 #[derive(Debug)]
 pub(crate) struct Spoke {
     node: Node,
-    pub(crate) proxy: Proxy,
+    pub(crate) cable: Cable,
     pub(crate) faults: Faults,
     index: usize,
     shared: Arc<Shared>,
@@ -166,7 +166,7 @@ fn start(text: &str, faults: Option<Faults>, handler: Counting) -> Node {
 
 impl Spoke {
     fn start(index: usize, hub: SocketAddr, shared: &Arc<Shared>) -> Self {
-        let proxy = Proxy::start(hub);
+        let cable = Cable::between(hub).unwrap();
         let text = format!(
             "datasrc-name spoke{index}
             datasrc-heartbeat-time 0
@@ -181,12 +181,12 @@ impl Spoke {
                 connect-timeout 3
             end-peer",
             SLACK.as_secs(),
-            proxy.addr().port(),
+            cable.addr().port(),
         );
         let faults = Faults::default();
         let handler = Counting { shared: Arc::clone(shared), own: Some(index) };
         let node = start(&text, Some(faults.clone()), handler);
-        Self { node, proxy, faults, index, shared: Arc::clone(shared) }
+        Self { node, cable, faults, index, shared: Arc::clone(shared) }
     }
 
     fn record(&self) -> &Record {

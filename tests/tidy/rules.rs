@@ -13,7 +13,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("link", &["protocol", "liveness", "config"]),
     ("node", &["protocol", "liveness", "config", "link"]),
     ("ffi", &["protocol", "liveness", "config", "link", "node"]),
-    ("bin", &["protocol", "liveness", "config", "link", "node", "sim"]),
+    ("cable", &[]),
+    ("bin", &["protocol", "liveness", "config", "link", "node", "sim", "cable"]),
 ];
 
 /// The rooms whose time is a value.
@@ -27,6 +28,7 @@ const LONG_HEADS: &[(&str, &str)] = &[
     ("src/link/mod.rs", "why the threads of a link are as they are"),
     ("src/node/mod.rs", "the life of a node, for its users"),
     ("src/sim/mod.rs", "the guide for those who test with it, with its examples"),
+    ("src/cable/mod.rs", "the table of faults, for its users, with an example"),
     ("src/node/handshake.rs", "the page of those who make single links, with its example"),
 ];
 

@@ -4,10 +4,10 @@
 //! end, and the verdict's time is taken when the node reports it. Every step has a deadline; a
 //! broken promise is named on stderr and makes the exit code 1.
 
-mod cable;
 mod promise;
 mod reports;
 mod stage;
+mod watch;
 
 use std::io;
 use std::process::ExitCode;
@@ -15,6 +15,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use peerbeat::cable::Cable;
 use peerbeat::config::{Config, Options};
 use peerbeat::link::DownReason;
 use peerbeat::node::{Event, Node};
@@ -22,12 +23,12 @@ use peerbeat::node::{Event, Node};
 use crate::FAILED;
 use crate::output::{self, complain};
 use crate::text::{Count, Measured, Seconds};
-use cable::{Cable, Kind, Passed};
 use promise::Promises;
 use reports::{
     at_of, each, gaps_after, is_down, is_late, is_up, learnt, messages, reason, silence,
 };
 use stage::{Side, Stage};
+use watch::{Kind, Passed, Watch};
 
 /// Tells the story.
 pub(crate) fn demo() -> ExitCode {
@@ -71,6 +72,7 @@ struct Play {
     feed: Node,
     hub: Node,
     cable: Cable,
+    watch: Watch,
     started: Instant,
 }
 
@@ -78,13 +80,14 @@ fn prepare(stage: &mut Stage) -> Result<Play, String> {
     introduce(stage);
     let hub = start(stage, Side::Hub, HUB, Vec::new())?;
     let addr = *hub.local_addrs().first().ok_or("the hub listens nowhere")?;
-    let cable = Cable::lay(addr).map_err(|error| format!("no cable: {error}"))?;
+    let watch = Watch::default();
+    let cable = watch.lay(addr).map_err(|error| format!("no cable: {error}"))?;
     stage.head("1  Connect");
     stage.tell_now("demo", "both programs start; the cable between them is plugged in");
     let started = Instant::now();
     let port = ("CABLE".to_owned(), cable.addr().port().to_string());
     let feed = start(stage, Side::Feed, FEED, vec![port])?;
-    Ok(Play { feed, hub, cable, started })
+    Ok(Play { feed, hub, cable, watch, started })
 }
 
 fn introduce(stage: &mut Stage) {
@@ -171,7 +174,7 @@ impl Play {
             true => promised.clone(),
             false => format!("{}, not so", arrived.len()),
         };
-        let passed = self.cable.passed_since(from);
+        let passed = self.watch.passed_since(from);
         let beats = |side| {
             let is_beat = |f: &&Passed| f.from == side && f.kind == Kind::Heartbeat && f.at < last;
             passed.iter().filter(is_beat).count() as u64
@@ -197,7 +200,7 @@ impl Play {
             passed.iter().any(|f| f.from == side && f.kind == Kind::Heartbeat)
         };
         while Instant::now() < deadline {
-            let passed = self.cable.passed_since(self.started);
+            let passed = self.watch.passed_since(self.started);
             if announced(Side::Feed, &passed) && announced(Side::Hub, &passed) {
                 return;
             }
@@ -210,7 +213,7 @@ impl Play {
         stage.tell_now("feed", "has nothing more to send");
         let left = (quiet_from + IDLE).saturating_duration_since(Instant::now());
         stage.pass(left);
-        let passed = self.cable.passed_since(self.started);
+        let passed = self.watch.passed_since(self.started);
         for side in [Side::Feed, Side::Hub] {
             let gaps = gaps_after(&passed, side, quiet_from);
             let (shortest, longest) = (gaps.iter().min(), gaps.iter().max());
@@ -239,7 +242,7 @@ impl Play {
         stage.tell_now("cable", "PULLED");
         stage.wait(mark, LIMIT * 2, |seen| each(seen, is_down).len() == 2);
         for side in [Side::Feed, Side::Hub] {
-            let last = self.cable.last_to(side);
+            let last = self.watch.last_to(side);
             let after = |is: fn(&Event) -> bool| {
                 at_of(stage.since(mark), side, is).zip(last).map(|(at, last)| at - last)
             };
@@ -266,7 +269,7 @@ impl Play {
         }
         // The feed dials on, into the void.
         stage.pass(STILL_OUT);
-        let vanished = Count(self.cable.swallowed(), "byte");
+        let vanished = Count(self.cable.status().vanished, "byte");
         stage.tell_now("cable", &format!("{vanished} vanished so far, and nothing was closed"));
         match each(stage.since(mark), is_down).len() {
             2 => Ok(()),

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use peerbeat::node::Event;
 
-use super::cable::Passed;
 use super::stage::{Seen, Side, What};
+use super::watch::Passed;
 
 /// When `side` first reported such an event.
 pub(super) fn at_of(seen: &[Seen], side: Side, is: fn(&Event) -> bool) -> Option<Instant> {

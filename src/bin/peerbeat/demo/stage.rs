@@ -15,7 +15,7 @@ use crate::output;
 use crate::text::{Measured, Plain, Seconds};
 
 /// One of the two programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Side {
     Feed,
     Hub,
