@@ -41,9 +41,11 @@
 //! # The rooms
 //!
 //! ```text
-//! bytes -> protocol -> liveness -> link -> node -> ffi, bin        config feeds link and node
-//!          no clock    time is a   one     named    strangers      sim: two ends on
-//!          no socket   value       stream  peers                  a virtual clock
+//! bytes -> protocol -> liveness -> connection -> link -> node -> ffi, bin
+//!          no clock    time is a   one link as   two     named    strangers
+//!          no socket   value       a value       threads peers
+//!
+//! config feeds node        sim: connections on a virtual clock
 //! ```
 //!
 //! A room imports only from its left. [`protocol`] holds the wire format whole, so that another
@@ -61,6 +63,7 @@
 
 pub mod cable;
 pub mod config;
+pub mod connection;
 #[allow(unsafe_code)]
 pub mod ffi;
 pub mod link;

@@ -33,7 +33,6 @@
 //! woken. No thread outlives its link, and nothing of an old link can touch a new one.
 
 mod clock;
-mod event;
 mod explain;
 mod faults;
 mod flight;
@@ -50,14 +49,14 @@ mod stats;
 mod stream;
 pub(crate) mod threads;
 
-pub use event::{Cause, Down, DownReason, Event};
+pub use crate::connection::{Cause, Down, DownReason, Event, SendError};
 pub use explain::{Advice, Explanation, Source};
 pub use faults::Faults;
 pub use handle::{Handler, Link};
 pub use histogram::{Histogram, Percentiles};
 pub use inbox::{Inbox, InboxStats, Message, RecvError};
 pub use lowering::HeartbeatChange;
-pub use options::{Options, SendError};
+pub use options::Options;
 pub use reader::Reader;
 pub use state::LinkState;
 pub use stats::Stats;

@@ -1,15 +1,11 @@
-//! What a link is told before it starts, and what sending can refuse.
+//! What a link is told before it starts.
 //!
-//! Every limit has a default, and nothing here changes while a link lives. A refusal says whether
-//! anything was taken.
+//! Every limit has a default, and nothing here changes while a link lives.
 
-use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
-use super::{DownReason, Faults};
+use super::Faults;
 use crate::liveness::Settings;
-use crate::protocol::ProtocolError;
 
 /// The settings of one link. All have defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,43 +39,6 @@ impl Default for Options {
             stack_size: 256 << 10,
             name: String::new(),
             faults: None,
-        }
-    }
-}
-
-/// Why a message was not accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SendError {
-    /// There is no room now; nothing was taken.
-    Full,
-    /// There was no room for the whole send timeout; nothing was taken.
-    TimedOut,
-    /// No frame can carry it.
-    Unfit(ProtocolError),
-    /// The link is down.
-    Down(DownReason),
-    /// The peer is not connected, and was not since the node started or its last link ended.
-    NotConnected,
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full => f.write_str("the link's send queue is full"),
-            Self::TimedOut => f.write_str("the link's send queue stayed full for the send timeout"),
-            Self::Unfit(error) => write!(f, "the message cannot be sent: {error}"),
-            Self::Down(reason) => write!(f, "the link is down: {reason}"),
-            Self::NotConnected => f.write_str("the peer is not connected"),
-        }
-    }
-}
-
-impl Error for SendError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Unfit(error) => Some(error),
-            _ => None,
         }
     }
 }

@@ -41,7 +41,10 @@ fn an_import_from_the_right_is_seen_however_it_is_written() {
     let right = [
         ("src/protocol/frame.rs", "use super::ProtocolError; // not crate::link"),
         ("src/liveness/mod.rs", "use crate::protocol::{Frame}; const S: &str = \"crate::node\";"),
-        ("src/link/reader.rs", "use super::sender; use crate::link::Link; use crate::config::X;"),
+        (
+            "src/link/reader.rs",
+            "use super::sender; use crate::link::Link; use crate::connection::X;",
+        ),
         ("src/node/mod.rs", "use crate::{config::Config, link, liveness, protocol};"),
         ("src/bin/peerbeat/demo/mod.rs", "use crate::node; use peerbeat::node::Node;"),
         ("src/lib.rs", "pub mod node;"),

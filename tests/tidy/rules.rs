@@ -9,16 +9,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("liveness", &["protocol"]),
     ("config", &["liveness"]),
-    ("sim", &["protocol", "liveness"]),
-    ("link", &["protocol", "liveness", "config"]),
-    ("node", &["protocol", "liveness", "config", "link"]),
-    ("ffi", &["protocol", "liveness", "config", "link", "node"]),
+    ("connection", &["protocol", "liveness"]),
+    ("sim", &["protocol", "liveness", "connection"]),
+    ("link", &["protocol", "liveness", "connection"]),
+    ("node", &["protocol", "liveness", "connection", "config", "link"]),
+    ("ffi", &["protocol", "liveness", "connection", "config", "link", "node"]),
     ("cable", &[]),
-    ("bin", &["protocol", "liveness", "config", "link", "node", "sim", "cable"]),
+    ("bin", &["protocol", "liveness", "connection", "config", "link", "node", "sim", "cable"]),
 ];
 
 /// The rooms whose time is a value.
-const CLOCKLESS: [&str; 4] = ["protocol", "liveness", "config", "sim"];
+const CLOCKLESS: [&str; 5] = ["protocol", "liveness", "connection", "config", "sim"];
 
 /// What may be longer at its head than 15 lines, and why.
 const LONG_HEADS: &[(&str, &str)] = &[

@@ -1,8 +1,10 @@
-//! What a link tells: changes while it lives, and the one account of its end.
+//! What a connection reports: changes while it lives, why it takes no message, and the one account
+//! of its end.
 //!
 //! Values only; nothing here decides. Every end has one reason, the first one, and the numbers that
 //! show it (lesson 54).
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -141,6 +143,15 @@ impl DownReason {
     }
 }
 
+impl Error for DownReason {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Protocol(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 /// The reason in words. Text of the peer's is escaped.
 impl fmt::Display for DownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -164,5 +175,42 @@ impl fmt::Display for DownReason {
 impl fmt::Display for Down {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.reason.as_str(), self.reason)
+    }
+}
+
+/// Why a message was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// There is no room now; nothing was taken.
+    Full,
+    /// There was no room for the whole send timeout; nothing was taken.
+    TimedOut,
+    /// No frame can carry it.
+    Unfit(ProtocolError),
+    /// The link is down.
+    Down(DownReason),
+    /// The peer is not connected, and was not since the node started or its last link ended.
+    NotConnected,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("the link's send queue is full"),
+            Self::TimedOut => f.write_str("the link's send queue stayed full for the send timeout"),
+            Self::Unfit(error) => write!(f, "the message cannot be sent: {error}"),
+            Self::Down(reason) => write!(f, "the link is down: {reason}"),
+            Self::NotConnected => f.write_str("the peer is not connected"),
+        }
+    }
+}
+
+impl Error for SendError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Unfit(error) => Some(error),
+            _ => None,
+        }
     }
 }
