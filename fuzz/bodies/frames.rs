@@ -4,7 +4,7 @@
 //! The input is a frame limit (2 bytes), the number of cuts (1 byte), the lengths of the pieces (1
 //! byte each), and the stream.
 
-use peerbeat::protocol::{Decoded, Decoder, Frame, Framing, Native, ProtocolError};
+use peerbeat::protocol::{CONTROL_MAX, Decoded, Decoder, Frame, Framing, Native, ProtocolError};
 
 /// Frames as text, and the error that ended them.
 type Transcript = (Vec<String>, Option<ProtocolError>);
@@ -29,7 +29,10 @@ fn by_definition(framing: Native, mut stream: &[u8]) -> Transcript {
         match framing.decode(stream) {
             Ok(Decoded::Partial) => return (frames, None),
             Ok(Decoded::Whole { length, frame }) => {
-                assert!((5..=stream.len()).contains(&length) && length <= framing.frame_max() + 4);
+                assert!(
+                    (5..=stream.len()).contains(&length)
+                        && length <= framing.frame_max().max(CONTROL_MAX) + 4
+                );
                 check_encoding(&frame);
                 frames.push(format!("{frame:?}"));
                 stream = &stream[length..];

@@ -25,8 +25,9 @@ fn read_from_a_stranger(payload: &[u8]) {
     let written = encode(&hello).expect("a HELLO that was read");
     // What we write is what was read, but for unknown flags and fields of the future.
     assert_eq!(written[5..10], wire[5..10]);
-    assert_eq!(written[10], wire[10] & 1);
+    assert_eq!(written[10], wire[10] & 3);
     assert!(wire[11..].starts_with(&written[11..]));
+    assert_eq!(hello.heartbeat_time_ms.is_some(), has_value(&wire));
     assert_same(&written, &hello);
 }
 
@@ -35,7 +36,9 @@ fn write_our_own(data: &[u8]) {
     let Ok(texts) = std::str::from_utf8(texts) else { return };
     let Some((name, label)) = texts.split_at_checked(usize::from(*cut)) else { return };
     let id = u32::from_be_bytes([*a, *b, *c, *d]);
-    let hello = Hello { name, label, id, always: flags & 1 != 0 };
+    let (always, probe) = (flags & 1 != 0, flags & 2 != 0);
+    let heartbeat_time_ms = (flags & 4 != 0).then_some(id);
+    let hello = Hello { name, label, id, always, probe, heartbeat_time_ms };
     let is_legal = (1..=TEXT_MAX).contains(&name.len())
         && !name.contains(char::is_control)
         && label.len() <= TEXT_MAX;
@@ -46,6 +49,13 @@ fn write_our_own(data: &[u8]) {
         }
         None => assert!(!is_legal, "{hello:?} was refused"),
     }
+}
+
+/// Whether four bytes or more stand behind the label.
+fn has_value(wire: &[u8]) -> bool {
+    let name = usize::from(wire[15]);
+    let label = usize::from(wire[16 + name]);
+    wire.len() >= 17 + name + label + 4
 }
 
 fn encode(hello: &Hello<'_>) -> Option<Vec<u8>> {

@@ -74,6 +74,7 @@ pub(super) fn open(
     let greeting = greet(&stream, options, default)?;
     let mut link_options = options.link.clone();
     link_options.name = options.thread_name.clone().unwrap_or_else(|| greeting.name.clone());
+    link_options.peer_heartbeat_time_ms = greeting.heartbeat_time_ms;
     let established = Link::establish(stream, options.framing, &greeting.received, &link_options);
     let (link, reader) = established.map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => Fault::new(E_LIMIT, error),
@@ -139,6 +140,7 @@ fn greet(stream: &TcpStream, options: &Checked, default: Handshake) -> Result<Gr
             label: String::new(),
             id: 0,
             always: false,
+            heartbeat_time_ms: None,
             received: Vec::new(),
         }),
         Handshake::Accept => handshake::accept(stream, &options.hello(), deadline),

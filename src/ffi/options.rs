@@ -120,6 +120,8 @@ impl Checked {
             label: &self.local_label,
             id: self.local_id,
             always: self.link.liveness.mode == Mode::Always,
+            heartbeat_time_ms: Some(self.link.liveness.configured_ms()),
+            ..Hello::default()
         }
     }
 

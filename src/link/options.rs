@@ -25,6 +25,10 @@ pub struct Options {
     /// What the link's threads are called after: `pb-s:NAME` sends, `pb-r:NAME` reads. Default
     /// empty.
     pub name: String,
+    /// What the peer's HELLO said about its heartbeat-time, in milliseconds: it counts as a
+    /// heartbeat that arrives when the link is established, so that both ends start at the smaller
+    /// value. Default `None`: it said nothing.
+    pub peer_heartbeat_time_ms: Option<u32>,
     /// Switches with which a test breaks the link on purpose. Default none.
     pub faults: Option<Faults>,
 }
@@ -38,6 +42,7 @@ impl Default for Options {
             close_timeout: Duration::from_millis(50),
             stack_size: 256 << 10,
             name: String::new(),
+            peer_heartbeat_time_ms: None,
             faults: None,
         }
     }

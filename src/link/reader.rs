@@ -121,6 +121,9 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let Some(stream) = self.stream.clone() else { return };
         // Nobody was there to read since the link was established.
         self.come_back();
+        if let Some(value) = self.link.shared().options.peer_heartbeat_time_ms {
+            self.adopt(handler, value);
+        }
         self.deliver(handler);
         while !self.link.shared().is_ended() {
             if let Some(event) = self.take_changes() {
@@ -309,9 +312,15 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         if state.pulse.adopt(heartbeat.heartbeat_time_ms) {
             shared.wake_sender(&mut state);
         }
-        let ours = state.lowering.as_ref().map(|lowering| lowering.value);
         drop(state);
-        let heard = self.watch.handle_heartbeat(heartbeat.heartbeat_time_ms, self.now);
+        self.adopt(handler, heartbeat.heartbeat_time_ms);
+    }
+
+    /// Takes over a value of the peer's for receiving (H2).
+    fn adopt<H: Handler<S, F>>(&mut self, handler: &mut H, value_ms: u32) {
+        let shared = self.link.shared();
+        let ours = shared.lock().lowering.as_ref().map(|lowering| lowering.value);
+        let heard = self.watch.handle_heartbeat(value_ms, self.now);
         if let Some(asked) = heard.clamped {
             let floor = shared.options.liveness.heartbeat_time_min;
             self.tell(handler, &Event::Clamped { asked, floor });

@@ -139,9 +139,14 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         }
         let clock = Clock::start();
         let now = clock.now();
+        let mut pulse = HeartbeatTimer::new(&options.liveness, now);
+        let greeted = options.peer_heartbeat_time_ms.filter(|value| *value > 0);
+        if let Some(value) = greeted {
+            pulse.adopt(value);
+        }
         let state = State {
             stream: Some(Arc::new(stream)),
-            pulse: HeartbeatTimer::new(&options.liveness, now),
+            pulse,
             lowering: None,
             slack: options.liveness.slack,
             old_slack: None,
@@ -160,7 +165,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             sender_waits: false,
             room_waiters: 0,
             echo: None,
-            received: None,
+            received: greeted.map(|value| Duration::from_millis(value.into())),
             broken: None,
             reason: None,
             ended_at: now,

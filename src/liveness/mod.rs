@@ -110,6 +110,12 @@ impl Settings {
         self.given.is_none()
     }
 
+    /// The configured heartbeat-time as HELLO carries it, in milliseconds; 0 = none.
+    pub fn configured_ms(&self) -> u32 {
+        let value = self.heartbeat_time.filter(|_| self.negotiates()).and_then(whole_millis);
+        value.map_or(0, |value| u32::try_from(value.as_millis()).unwrap_or(u32::MAX))
+    }
+
     /// What we start to send by: whole milliseconds, as it travels; `None` for zero.
     fn sends_by(&self) -> Option<Duration> {
         self.given.map_or(self.heartbeat_time, |given| given.send).and_then(whole_millis)

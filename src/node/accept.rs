@@ -15,6 +15,7 @@ use super::session::{Session, hello_to};
 use super::shared::{Handshake, NoHandshake, Phase, Shared};
 use super::slot::{NoTurn, Terms, Turn};
 use super::{Direction, Event, RefusedReason};
+use crate::liveness::Settings;
 
 /// Accepts connections until the node stops.
 pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
@@ -148,11 +149,15 @@ impl Guest {
         let welcomed = received.and_then(|greeting| {
             let claim = Claim { shared, roster: &roster, reject_new: config.reject_new_peers() };
             let (entry, turn) = claim.peer(&greeting, self.deadline)?;
-            self.welcome(shared, entry, &greeting)?;
-            Ok((entry, turn, greeting))
+            let settings = entry.liveness();
+            self.welcome(shared, entry, &greeting, &settings)?;
+            Ok((entry, turn, greeting, settings))
         });
         match welcomed {
-            Ok((entry, turn, greeting)) => self.go_up(shared, entry, turn, greeting),
+            Ok((entry, turn, greeting, settings)) => {
+                let (addr, direction) = (self.addr, Direction::Accepted);
+                self.go_up(Session { shared, entry, turn, addr, direction, greeting, settings });
+            }
             Err(refusal) => self.refuse(shared, refusal),
         }
     }
@@ -174,9 +179,11 @@ impl Guest {
         shared: &Shared,
         entry: &Arc<Entry>,
         greeting: &Greeting,
+        settings: &Settings,
     ) -> Result<(), Refusal> {
         let peer = entry.config();
-        handshake::welcome(&self.stream, &hello_to(&peer), self.deadline).map_err(|error| {
+        let hello = hello_to(&peer, settings);
+        handshake::welcome(&self.stream, &hello, self.deadline).map_err(|error| {
             let failure = self.failure(shared, &greeting.name, error);
             Refusal { entry: Some(Arc::clone(entry)), ..failure }
         })
@@ -213,12 +220,11 @@ impl Guest {
         drop(handshake);
     }
 
-    fn go_up(self, shared: &Arc<Shared>, entry: &Arc<Entry>, turn: Turn<'_>, greeting: Greeting) {
+    fn go_up(self, session: Session<'_>) {
         let Self { stream, addr, handshake, .. } = self;
         drop(handshake);
-        let name = greeting.name.clone();
-        let direction = Direction::Accepted;
-        let session = Session { shared, entry, turn, addr, direction, greeting };
+        let (shared, entry) = (session.shared, session.entry);
+        let name = session.greeting.name.clone();
         // Only a node that stops holds another handle on the stream now, and not for long.
         let stream = Arc::try_unwrap(stream).or_else(|shared| shared.try_clone());
         if let Err(error) = stream.and_then(|stream| session.run(stream)) {

@@ -18,7 +18,7 @@ use super::handshake::{self, HandshakeError};
 use super::limits::is_out_of_descriptors;
 use super::session::{Session, hello_to};
 use super::shared::{Phase, Shared};
-use super::slot::{Greet, Greeting, Next, Turn};
+use super::slot::{Greet, Greeting, Next};
 use super::{DialFailedReason, Direction, Event};
 use crate::config::{Address, PeerConfig};
 use crate::protocol::ByeCode;
@@ -150,14 +150,19 @@ impl Dialler<'_> {
             Greet::Taken => return Dialled::Over,
             Greet::Stop => return Dialled::Stop,
         };
-        let answer = handshake::dial(&stream, &hello_to(&self.peer), deadline);
+        let settings = self.entry.liveness();
+        let answer = handshake::dial(&stream, &hello_to(&self.peer, &settings), deadline);
         match (self.entry.slot.end_greeting(number, answer.is_ok()), answer) {
             (Greeting::Stopped, _) => {
                 // Best effort: whoever does not hear it sees the end of the stream.
                 let _ = handshake::write_bye(&stream, ByeCode::SHUTTING_DOWN, "shutting down");
                 Dialled::Stop
             }
-            (Greeting::Ours(Some(turn)), Ok(greeting)) => self.read(stream, addr, turn, greeting),
+            (Greeting::Ours(Some(turn)), Ok(greeting)) => {
+                let (shared, entry, direction) = (self.shared, self.entry, Direction::Dialled);
+                let session = Session { shared, entry, turn, addr, direction, greeting, settings };
+                self.read(stream, session)
+            }
             (Greeting::Ours(_), Err(error)) => self.not_welcome(&error),
             (Greeting::Abandoned | Greeting::Ours(None), _) => Dialled::Over,
         }
@@ -174,15 +179,8 @@ impl Dialler<'_> {
         Dialled::Failed { reason, detail: error.to_string() }
     }
 
-    fn read(
-        &self,
-        stream: Arc<TcpStream>,
-        addr: SocketAddr,
-        turn: Turn<'_>,
-        greeting: handshake::Greeting,
-    ) -> Dialled {
-        let (shared, entry, direction) = (self.shared, self.entry, Direction::Dialled);
-        let session = Session { shared, entry, turn, addr, direction, greeting };
+    fn read(&self, stream: Arc<TcpStream>, session: Session<'_>) -> Dialled {
+        let addr = session.addr;
         // The slot has given its handle back; only a node that stops may still hold one.
         let stream = Arc::try_unwrap(stream).or_else(|shared| shared.try_clone());
         match stream.and_then(|stream| session.run(stream)) {

@@ -6,7 +6,7 @@
 //! [`received`](Greeting::received) beyond HELLO.
 //!
 //! Every wait is computed from one absolute deadline, so that a stranger who drips is cut off at
-//! the same instant as one who says nothing. A stranger gets 604 bytes of stack, and memory only
+//! the same instant as one who says nothing. A stranger gets 1 KiB of stack, and memory only
 //! once the HELLO is whole and sound.
 //!
 //! ```
@@ -18,7 +18,7 @@
 //! use peerbeat::protocol::{Hello, Native};
 //!
 //! fn hello(name: &str) -> Hello<'_> {
-//!     Hello { name, label: "", id: 0, always: false }
+//!     Hello { name, heartbeat_time_ms: Some(5000), ..Hello::default() }
 //! }
 //!
 //! let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -32,8 +32,10 @@
 //! let (stream, _) = listener.accept()?;
 //! let greeting = handshake::accept(&stream, &hello("right"), deadline)?;
 //! assert_eq!(greeting.name, "left");
+//! let options =
+//!     Options { peer_heartbeat_time_ms: greeting.heartbeat_time_ms, ..Options::default() };
 //! let (link, reader) =
-//!     Link::establish(stream, Native::default(), &greeting.received, &Options::default())?;
+//!     Link::establish(stream, Native::default(), &greeting.received, &options)?;
 //! assert_eq!(dialling.join().expect("it did not panic")?, "right");
 //! // The other side has dropped its stream.
 //! let down = reader.run(&mut |_: &Link, message: &[u8]| println!("{message:?}"));
@@ -49,7 +51,9 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::link::{is_timeout, step};
-use crate::protocol::{Bye, ByeCode, Decoded, Frame, Framing, Hello, Native, ProtocolError};
+use crate::protocol::{
+    Bye, ByeCode, CONTROL_MAX, Decoded, Frame, Framing, Hello, Native, ProtocolError,
+};
 
 /// What the other side said of itself, and the bytes that came behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,8 +64,11 @@ pub struct Greeting {
     pub label: String,
     /// Its id; 0 when unset.
     pub id: u32,
-    /// Whether it sends heartbeats also while data flows.
+    /// Whether it sends heartbeats even while data flows.
     pub always: bool,
+    /// Its configured heartbeat-time in milliseconds; 0 = it has none, `None` = it did not say.
+    /// Goes into [`Options::peer_heartbeat_time_ms`](crate::link::Options::peer_heartbeat_time_ms).
+    pub heartbeat_time_ms: Option<u32>,
     /// The bytes that were read behind its HELLO: they belong to the link.
     pub received: Vec<u8>,
 }
@@ -267,7 +274,7 @@ fn write_hello(
 }
 
 fn read_hello(stream: &TcpStream, deadline: Instant) -> Result<Greeting, HandshakeError> {
-    let framing = Native::with_frame_max(FRAME_MAX);
+    let framing = Native::with_frame_max(CONTROL_MAX);
     let mut buffer = [0; BUFFER];
     let mut filled = 0;
     loop {
@@ -294,6 +301,7 @@ fn parse_hello(framing: Native, bytes: &[u8]) -> Result<Option<Greeting>, Handsh
             label: hello.label.to_owned(),
             id: hello.id,
             always: hello.always,
+            heartbeat_time_ms: hello.heartbeat_time_ms,
             received: bytes[length..].to_owned(),
         })),
         Decoded::Whole { frame: Frame::Bye(bye), .. } => {
@@ -353,10 +361,8 @@ fn wait_until(deadline: Instant) -> Duration {
     step(left).max(Duration::from_millis(1))
 }
 
-/// The greatest frame of a handshake: a HELLO of this version has at most 523 bytes, a later one
-/// may have some more.
-const FRAME_MAX: usize = 600;
-/// A whole frame with its length.
-const BUFFER: usize = FRAME_MAX + 4;
+/// A whole frame of a handshake with its length: a HELLO of this version has at most 527 bytes, a
+/// later one may have some more.
+const BUFFER: usize = CONTROL_MAX + 4;
 /// How long a refused connection is kept for its BYE to be read.
 const LINGER: Duration = Duration::from_millis(200);

@@ -28,6 +28,8 @@ pub(super) struct Session<'a> {
     pub(super) addr: SocketAddr,
     pub(super) direction: Direction,
     pub(super) greeting: Greeting,
+    /// What our HELLO said.
+    pub(super) settings: Settings,
 }
 
 impl Session<'_> {
@@ -36,7 +38,7 @@ impl Session<'_> {
     /// # Errors
     /// Where the link could not be made: no thread or descriptor left. Nothing was reported.
     pub(super) fn run(mut self, stream: TcpStream) -> io::Result<()> {
-        let options = link_options(self.shared, self.entry);
+        let options = self.link_options();
         let framing = Native::with_frame_max(self.shared.options.frame_max);
         let received = &self.greeting.received;
         let (link, reader) = Link::establish(stream, framing, received, &options)?;
@@ -51,6 +53,20 @@ impl Session<'_> {
         self.entry.end_link();
         self.shared.report(Some(self.entry), &Event::Down(down));
         Ok(())
+    }
+
+    fn link_options(&self) -> link::Options {
+        let (peer, options) = (self.entry.config(), &self.shared.options);
+        link::Options {
+            liveness: self.settings,
+            queue_bytes: peer.send_queue_bytes(),
+            send_timeout: options.send_timeout,
+            close_timeout: options.close_timeout,
+            stack_size: options.stack_size,
+            name: peer.name().to_owned(),
+            peer_heartbeat_time_ms: self.greeting.heartbeat_time_ms,
+            faults: options.faults.clone(),
+        }
     }
 
     fn report_up(&self, link: &Link) {
@@ -139,24 +155,13 @@ fn end_after_panic(link: &Link) {
 }
 
 /// What we say to a peer.
-pub(super) fn hello_to(peer: &PeerConfig) -> Hello<'_> {
+pub(super) fn hello_to<'a>(peer: &'a PeerConfig, settings: &Settings) -> Hello<'a> {
     Hello {
         name: peer.local_name(),
         label: peer.local_label(),
         id: peer.local_id(),
-        always: peer.mode().value == Mode::Always,
-    }
-}
-
-fn link_options(shared: &Shared, entry: &Entry) -> link::Options {
-    let (peer, options) = (entry.config(), &shared.options);
-    link::Options {
-        liveness: entry.liveness(),
-        queue_bytes: peer.send_queue_bytes(),
-        send_timeout: options.send_timeout,
-        close_timeout: options.close_timeout,
-        stack_size: options.stack_size,
-        name: peer.name().to_owned(),
-        faults: options.faults.clone(),
+        always: settings.mode == Mode::Always,
+        heartbeat_time_ms: Some(settings.configured_ms()),
+        ..Hello::default()
     }
 }

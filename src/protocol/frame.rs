@@ -43,7 +43,7 @@ impl Frame<'_> {
 }
 
 /// The payload of HELLO: who is speaking. Identification, not authentication.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hello<'a> {
     /// 1 to 255 bytes without control characters.
     pub name: &'a str,
@@ -51,8 +51,13 @@ pub struct Hello<'a> {
     pub label: &'a str,
     /// 0 when unset.
     pub id: u32,
-    /// This side sends heartbeats also while data flows (informative).
+    /// This side sends heartbeats even while data flows (informative).
     pub always: bool,
+    /// This side only asks who is there; no link follows.
+    pub probe: bool,
+    /// The sender's configured heartbeat-time in milliseconds; 0 = it has none, `None` = it does
+    /// not say. It counts as a heartbeat that arrives with the HELLO.
+    pub heartbeat_time_ms: Option<u32>,
 }
 
 impl<'a> Hello<'a> {
@@ -65,15 +70,19 @@ impl<'a> Hello<'a> {
         if self.label.len() > TEXT_MAX {
             return Err(ProtocolError::Name { field: "label", problem: "is over 255 bytes long" });
         }
-        let payload = 12 + self.name.len() + self.label.len();
+        let value = self.heartbeat_time_ms.map(u32::to_be_bytes);
+        let payload =
+            12 + self.name.len() + self.label.len() + value.map_or(0, |value| value.len());
         put_head(out, payload, HELLO);
         out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&[VERSION, u8::from(self.always)]);
+        let flags = (u8::from(self.always) * ALWAYS) | (u8::from(self.probe) * PROBE);
+        out.extend_from_slice(&[VERSION, flags]);
         out.extend_from_slice(&self.id.to_be_bytes());
         for text in [self.name, self.label] {
             out.push(text.len() as u8);
             out.extend_from_slice(text.as_bytes());
         }
+        out.extend_from_slice(value.as_ref().map_or(&[], |value| value));
         Ok(())
     }
 
@@ -92,7 +101,10 @@ impl<'a> Hello<'a> {
         let name = fields.text("name")?;
         check_name(name)?;
         let label = fields.text("label")?;
-        Ok(Self { name, label, id, always: flags & 1 != 0 })
+        // Fewer than four bytes are none of this version's fields, and ignored as such.
+        let heartbeat_time_ms = fields.rest().first_chunk().map(|value| u32::from_be_bytes(*value));
+        let (always, probe) = (flags & ALWAYS != 0, flags & PROBE != 0);
+        Ok(Self { name, label, id, always, probe, heartbeat_time_ms })
     }
 }
 
@@ -293,6 +305,10 @@ impl<'a> Fields<'a> {
         Ok(field)
     }
 
+    fn rest(&self) -> &'a [u8] {
+        &self.payload[self.at..]
+    }
+
     fn text(&mut self, field: &'static str) -> Result<&'a str, ProtocolError> {
         let [count] = self.take()?;
         let bytes = self.bytes(count.into())?;
@@ -301,6 +317,9 @@ impl<'a> Fields<'a> {
 }
 
 const MAGIC: &[u8; 4] = b"PBHB";
+/// The flags of HELLO.
+const ALWAYS: u8 = 1;
+const PROBE: u8 = 2;
 const HELLO: u8 = 0x01;
 const HEARTBEAT: u8 = 0x02;
 pub(super) const DATA: u8 = 0x03;

@@ -12,6 +12,9 @@ use super::{ProtocolError, frame::put_head};
 /// The default of the greatest frame length, in bytes: 16 MiB.
 pub const FRAME_MAX: usize = 16 << 20;
 
+/// The length that a frame other than DATA may have whatever the limit for DATA is, in bytes.
+pub const CONTROL_MAX: usize = 1024;
+
 /// Turns bytes into frames and frames into bytes.
 ///
 /// The methods take `&self`, are called from the reading and the sending threads of a link, and
@@ -158,13 +161,14 @@ pub struct Native {
 }
 
 impl Native {
-    /// Sets the greatest frame length, type byte included, for both directions. It is kept between
-    /// 1 and 4294967295, the limits of the length field.
+    /// Sets the greatest length of a DATA frame, type byte included, for both directions. It is
+    /// kept between 1 and 4294967295, the limits of the length field. Other frames may always have
+    /// up to [`CONTROL_MAX`] bytes, so that a small limit for messages refuses no heartbeat.
     pub fn with_frame_max(frame_max: usize) -> Self {
         Self { frame_max: frame_max.clamp(1, u32::MAX as usize) }
     }
 
-    /// The greatest frame length, type byte included, in bytes.
+    /// The greatest length of a DATA frame, type byte included, in bytes.
     pub fn frame_max(&self) -> usize {
         self.frame_max
     }
@@ -186,7 +190,7 @@ impl Framing for Native {
         let length = u32::from_be_bytes(*head) as usize;
         // One comparison for both ends: 0 - 1 wraps to the greatest value.
         if length.wrapping_sub(1) >= self.frame_max {
-            return Err(bad_length(length, self.frame_max, *head));
+            self.check_control(length, *head, rest.first())?;
         }
         // Not `bytes[4..4 + length]`: the sum overflows where usize has 32 bits.
         let Some((&kind, payload)) = rest.get(..length).and_then(<[u8]>::split_first) else {
@@ -217,6 +221,26 @@ impl Framing for Native {
 
     fn encode_bye(&self, bye: &Bye<'_>, out: &mut Vec<u8>) {
         bye.encode(out);
+    }
+}
+
+impl Native {
+    /// Judges a length above the limit of DATA as soon as it can be judged: frames of other types
+    /// may have it up to [`CONTROL_MAX`].
+    #[cold]
+    fn check_control(
+        self,
+        length: usize,
+        head: [u8; 4],
+        kind: Option<&u8>,
+    ) -> Result<(), ProtocolError> {
+        match kind {
+            _ if length == 0 || length > self.frame_max.max(CONTROL_MAX) => {
+                Err(bad_length(length, self.frame_max.max(CONTROL_MAX), head))
+            }
+            Some(&frame::DATA) => Err(bad_length(length, self.frame_max, head)),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -130,7 +130,8 @@ impl Mock {
         assert_eq!((kind, &payload[..5]), (HELLO, &b"PBHB\x01"[..]), "{payload:?}");
         let (count, rest) = (usize::from(payload[10]), &payload[11..]);
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        (text(&rest[..count]), text(&rest[count + 1..]))
+        let label = &rest[count + 1..][..usize::from(rest[count])];
+        (text(&rest[..count]), text(label))
     }
 
     /// Passes over heartbeats and data up to the BYE that must come; its code and text.

@@ -12,6 +12,7 @@ mod alive;
 mod both_dial;
 mod dialling;
 mod handlers;
+mod hello;
 mod meeting;
 mod reload;
 mod replacing;

@@ -90,7 +90,7 @@ fn another_version_and_what_is_no_hello_are_refused() {
     house.assert_refused(&frame(0x77, b""), 4, RefusedReason::Protocol, "where HELLO");
     house.assert_refused(&frame(HELLO, b"PBHB"), 4, RefusedReason::Protocol, "HELLO with 4");
     house.assert_refused(&[0, 0, 0, 0], 4, RefusedReason::Protocol, "length 0");
-    house.assert_refused(&[0, 0, 2, 89], 4, RefusedReason::Protocol, "length 601");
+    house.assert_refused(&[0, 0, 4, 1], 4, RefusedReason::Protocol, "length 1025");
     house.assert_refused(&hello("", "", 0), 4, RefusedReason::Protocol, "name is empty");
     house.assert_refused(&hello("a\nb", "", 0), 4, RefusedReason::Protocol, "control character");
     let mut utf8 = hello("friend", "", 0);
@@ -117,7 +117,7 @@ fn other_programs_are_told_apart() {
                 seed as u8 | 0x40
             })
             .collect();
-        house.assert_refused(&noise, 4, RefusedReason::Protocol, "allowed: up to 600");
+        house.assert_refused(&noise, 4, RefusedReason::Protocol, "allowed: up to 1024");
     }
     house.assert_unharmed();
 }

@@ -1,6 +1,6 @@
 //! Every way in which bytes can be wrong, with the message that a person reads.
 
-use super::{Transcript, decode, decode_with, frame, hello};
+use super::{Transcript, decode, decode_with, frame, hello, vectors};
 use peerbeat::protocol::{
     Decoded, Decoder, FRAME_MAX, Frame, Framing, Heartbeat, Hello, Native, ProtocolError,
 };
@@ -146,9 +146,10 @@ fn other_programs_are_recognised_by_their_first_bytes() {
 
 #[test]
 fn a_length_is_judged_from_its_four_bytes_alone() {
-    for max in [1, 2, 5, 255, 256, FRAME_MAX, 1 << 30] {
+    for max in [1, 2, 5, 255, 256, 1023, 1024, 1025, FRAME_MAX, 1 << 30] {
         let framing = Native::with_frame_max(max);
-        let max = u32::try_from(max).expect("fits the length field");
+        // What is not DATA may have 1024 bytes whatever the limit is.
+        let max = u32::try_from(max.max(1024)).expect("fits the length field");
         let at = max.to_be_bytes();
         let above = (max + 1).to_be_bytes();
         assert_eq!(decode_with(framing, &[&at]), Transcript::default(), "{max}");
@@ -161,6 +162,30 @@ fn a_length_is_judged_from_its_four_bytes_alone() {
             ProtocolError::TooLong { length: u64::from(max) + 1, max: max.into(), head: above };
         assert_eq!(decode_with(framing, &[&above]).error, Some(too_long));
     }
+}
+
+#[test]
+fn data_above_the_limit_is_refused_once_its_type_is_read_and_nothing_else_is() {
+    for max in [1, 2, 28, 29, 1023] {
+        let framing = Native::with_frame_max(max);
+        let above = u32::try_from(max + 1).expect("fits the length field");
+        let head = above.to_be_bytes();
+        assert_eq!(decode_with(framing, &[&head]), Transcript::default(), "{max}: no type yet");
+        let data = [&head[..], b"\x03"].concat();
+        let too_long = ProtocolError::TooLong { length: above.into(), max: max as u64, head };
+        assert_eq!(decode_with(framing, &[&data]).error, Some(too_long), "{max}");
+    }
+    // With the smallest limit of all, whatever is not a message is as it always is.
+    let framing = Native::with_frame_max(1);
+    for (bytes, expected) in vectors::all() {
+        let seen = decode_with(framing, &[bytes]);
+        match expected {
+            Frame::Data(data) if !data.is_empty() => assert!(seen.error.is_some(), "{seen:?}"),
+            _ => assert_eq!(seen.frames, [format!("{expected:?}")]),
+        }
+    }
+    let longest = frame(0x77, &[b'x'; 1023]);
+    assert_eq!(decode_with(framing, &[&longest]).frames, ["Unknown { kind: 119 }"]);
 }
 
 #[test]
@@ -254,15 +279,22 @@ fn a_hello_that_cannot_be_read_cannot_be_written() {
     ];
     for (name, label, expected) in table {
         let mut out = b"kept".to_vec();
-        let refused = Hello { name, label, id: 0, always: false }.encode(&mut out);
+        let refused = Hello { name, label, ..Hello::default() }.encode(&mut out);
         assert_eq!(refused.map_err(|error| error.to_string()), Err(expected.to_owned()));
         assert_eq!(out, b"kept", "nothing is appended by a refusal");
     }
     let longest = "é".repeat(127) + "x";
     let mut out = Vec::new();
-    let widest = Hello { name: &longest, label: &longest, id: u32::MAX, always: true };
+    let widest = Hello {
+        name: &longest,
+        label: &longest,
+        id: u32::MAX,
+        always: true,
+        probe: true,
+        heartbeat_time_ms: Some(u32::MAX),
+    };
     widest.encode(&mut out).expect("255 bytes are allowed");
-    assert_eq!(out.len(), 4 + 1 + 12 + 510);
+    assert_eq!(out.len(), 4 + 1 + 12 + 510 + 4);
     assert_eq!(decode(&out).error, None);
 }
 

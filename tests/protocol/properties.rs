@@ -102,7 +102,7 @@ proptest! {
                 feed(&mut decoder, part, &mut seen);
                 most_held = most_held.max(decoder.pending().len() + part.len());
                 prop_assert!(decoder.capacity() <= (64 << 10).max(2 * most_held));
-                prop_assert!(decoder.capacity() <= (64 << 10).max(2 * (frame_max + 4)));
+                prop_assert!(decoder.capacity() <= (64 << 10).max(2 * (frame_max.max(1024) + 4)));
             }
         }
     }
@@ -113,6 +113,7 @@ proptest! {
         label in "(?s).{0,60}",
         text in "(?s).{0,300}",
         numbers in any::<(u32, bool, u32, u8, u64, u64, u64, bool)>(),
+        (probe, in_hello) in any::<(bool, Option<u32>)>(),
         payload in vec(any::<u8>(), 0..2000),
     ) {
         let (id, always, heartbeat_time_ms, code, sent_us, echo_us, echo_age_us, timed) = numbers;
@@ -120,7 +121,14 @@ proptest! {
         prop_assume!(name.len() <= TEXT_MAX && !name.contains(char::is_control));
         prop_assume!(label.len() <= TEXT_MAX);
         let frames = [
-            Frame::Hello(Hello { name: &name, label: &label, id, always }),
+            Frame::Hello(Hello {
+                name: &name,
+                label: &label,
+                id,
+                always,
+                probe,
+                heartbeat_time_ms: in_hello,
+            }),
             Frame::Heartbeat(Heartbeat { heartbeat_time_ms, timing }),
             Frame::Data(&payload),
             Frame::Bye(Bye { code: ByeCode(code), text: &text }),

@@ -44,7 +44,7 @@ fn no_frame_is_there_before_its_last_byte() {
 fn every_two_and_three_part_split_of_a_stream_yields_the_same_frames() {
     let bytes = stream();
     let expected = decode(&bytes);
-    assert_eq!(expected.frames.len(), 8);
+    assert_eq!(expected.frames.len(), 9);
     for first in 0..=bytes.len() {
         for second in (first..=bytes.len()).step_by(1 + first % 3) {
             let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];

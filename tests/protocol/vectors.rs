@@ -9,6 +9,8 @@ use peerbeat::protocol::{
 
 const HELLO: &[u8] = b"\x00\x00\x00\x1f\x01\x50\x42\x48\x42\x01\x00\x00\x00\x00\x00\x0f\
     \x66\x78\x70\x72\x69\x63\x65\x61\x64\x61\x70\x74\x65\x72\x31\x03\x66\x78\x31";
+const HELLO_VALUE: &[u8] = b"\x00\x00\x00\x23\x01\x50\x42\x48\x42\x01\x00\x00\x00\x00\x00\x0f\
+    \x66\x78\x70\x72\x69\x63\x65\x61\x64\x61\x70\x74\x65\x72\x31\x03\x66\x78\x31\x00\x00\x13\x88";
 const HEARTBEAT: &[u8] = b"\x00\x00\x00\x05\x02\x00\x00\x13\x88";
 const HEARTBEAT_TIMED: &[u8] =
     b"\x00\x00\x00\x1d\x02\x00\x00\x3a\x98\x00\x00\x00\x00\x00\x0f\x42\x40\
@@ -22,11 +24,10 @@ const BYE: &[u8] =
 /// Every vector with the frame it stands for.
 pub(super) fn all() -> Vec<(&'static [u8], Frame<'static>)> {
     let timing = Timing { sent_us: 1_000_000, echo_us: 0, echo_age_us: 0 };
+    let hello = Hello { name: "fxpriceadapter1", label: "fx1", ..Hello::default() };
     vec![
-        (
-            HELLO,
-            Frame::Hello(Hello { name: "fxpriceadapter1", label: "fx1", id: 0, always: false }),
-        ),
+        (HELLO, Frame::Hello(hello)),
+        (HELLO_VALUE, Frame::Hello(Hello { heartbeat_time_ms: Some(5000), ..hello })),
         (HEARTBEAT, Frame::Heartbeat(Heartbeat { heartbeat_time_ms: 5000, timing: None })),
         (
             HEARTBEAT_TIMED,
@@ -103,10 +104,17 @@ fn encoders_append() {
 
 #[test]
 fn every_field_of_a_hello_stands_in_its_place() {
-    let said = Hello { name: "n", label: "l", id: 0x0102_0304, always: true };
+    let said = Hello {
+        name: "n",
+        label: "l",
+        id: 0x0102_0304,
+        always: true,
+        probe: false,
+        heartbeat_time_ms: Some(0x1112_1314),
+    };
     let mut out = Vec::new();
     said.encode(&mut out).expect("a legal HELLO");
-    assert_eq!(out, b"\x00\x00\x00\x0f\x01PBHB\x01\x01\x01\x02\x03\x04\x01n\x01l");
+    assert_eq!(out, b"\x00\x00\x00\x13\x01PBHB\x01\x01\x01\x02\x03\x04\x01n\x01l\x11\x12\x13\x14");
     assert_eq!(decode(&out).frames, [format!("{:?}", Frame::Hello(said))]);
     assert_eq!(out[9], VERSION);
 }
@@ -122,13 +130,42 @@ fn every_field_of_a_heartbeat_stands_in_its_place() {
 }
 
 #[test]
-fn unknown_flags_are_ignored_and_only_bit_0_is_ours() {
-    for (flags, always) in [(0xfe, false), (0xff, true), (0x01, true), (0x80, false)] {
+fn unknown_flags_are_ignored_and_only_bits_0_and_1_are_ours() {
+    let cases = [
+        (0xfc, false, false),
+        (0xff, true, true),
+        (0x01, true, false),
+        (0x02, false, true),
+        (0x80, false, false),
+    ];
+    for (flags, always, probe) in cases {
         let mut payload = hello(b"n", b"");
         payload[5] = flags;
-        let said = Hello { name: "n", label: "", id: 7, always };
+        let said = Hello { name: "n", id: 7, always, probe, ..Hello::default() };
         let expected = format!("{:?}", Frame::Hello(said));
         assert_eq!(decode(&frame(1, &payload)).frames, [expected], "flags {flags:#x}");
+        let mut written = Vec::new();
+        said.encode(&mut written).expect("a legal HELLO");
+        assert_eq!(written[10], flags & 3, "flags {flags:#x}");
+    }
+}
+
+#[test]
+fn a_hello_carries_its_heartbeat_time_in_the_first_four_bytes_behind_the_label() {
+    let cases: [(&[u8], Option<u32>); 7] = [
+        (b"", None),
+        (b"\x01", None),
+        (b"\x01\x02\x03", None),
+        (b"\0\0\0\0", Some(0)),
+        (b"\x01\x02\x03\x04", Some(0x0102_0304)),
+        (b"\xff\xff\xff\xff", Some(u32::MAX)),
+        (b"\x01\x02\x03\x04\xff\xff\xff\xff\xff", Some(0x0102_0304)),
+    ];
+    for (tail, heartbeat_time_ms) in cases {
+        let payload = [&hello(b"n", b"l")[..], tail].concat();
+        let said = Hello { name: "n", label: "l", id: 7, heartbeat_time_ms, ..Hello::default() };
+        let expected = format!("{:?}", Frame::Hello(said));
+        assert_eq!(decode(&frame(1, &payload)).frames, [expected], "{tail:?}");
     }
 }
 
@@ -157,6 +194,10 @@ fn longer_known_frames_are_accepted() {
                 let Some(Frame::Heartbeat(_)) = whole(&frame(bytes[4], &longer)) else {
                     panic!("a heartbeat with fields of the future was refused");
                 };
+            } else if bytes == HELLO && more >= 4 {
+                let Frame::Hello(known) = known else { continue };
+                let said = Hello { heartbeat_time_ms: Some(0xeeee_eeee), ..known };
+                assert_eq!(seen.frames, [format!("{:?}", Frame::Hello(said))], "{more} bytes");
             } else {
                 assert_eq!(seen.frames, [format!("{known:?}")], "{more} bytes more");
             }
@@ -246,7 +287,7 @@ fn bye_codes_read_as_the_protocol_lists_them() {
 #[test]
 fn frames_have_names() {
     let names: Vec<_> = all().iter().map(|(_, frame)| frame.name()).collect();
-    assert_eq!(names, ["HELLO", "HEARTBEAT", "HEARTBEAT", "DATA", "DATA", "BYE"]);
+    assert_eq!(names, ["HELLO", "HELLO", "HEARTBEAT", "HEARTBEAT", "DATA", "DATA", "BYE"]);
     assert_eq!(Frame::Unknown { kind: 9 }.name(), "an unknown frame");
 }
 

@@ -151,7 +151,7 @@ impl End {
     pub(super) fn greet(&mut self, world: &mut World<'_>) {
         let mut bytes = Vec::new();
         let always = self.options.liveness.mode == Mode::Always;
-        let hello = Hello { name: &self.name, label: "", id: 0, always };
+        let hello = Hello { name: &self.name, always, ..Hello::default() };
         if let Err(error) = hello.encode(&mut bytes) {
             return self.end(world, DownReason::Protocol(error));
         }
