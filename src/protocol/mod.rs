@@ -117,10 +117,12 @@
 
 mod decoder;
 mod error;
+mod escaped;
 mod frame;
 mod framing;
 
 pub use decoder::Decoder;
 pub use error::ProtocolError;
+pub use escaped::Escaped;
 pub use frame::{Bye, ByeCode, Frame, Heartbeat, Hello, TEXT_MAX, Timing, VERSION};
 pub use framing::{CONTROL_MAX, Decoded, FRAME_MAX, Framing, Native};

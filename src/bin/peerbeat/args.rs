@@ -15,7 +15,7 @@ use std::time::Duration;
 use peerbeat::config::{Config, Errors, Options};
 
 use crate::help;
-use crate::text::Plain;
+use crate::text::Escaped;
 
 /// What is asked for.
 #[derive(Debug, PartialEq)]
@@ -304,11 +304,11 @@ impl<I: Iterator<Item = OsString>> Words<I> {
     }
 
     fn unknown(&self, name: &str, allowed: &str) -> Usage {
-        self.wrong(&format!("found {}", Plain(name)), allowed)
+        self.wrong(&format!("found {}", Escaped(name)), allowed)
     }
 
     fn bad_value(&self, name: &str, found: &str, allowed: &str) -> Usage {
-        self.wrong(&format!("{name}: found \"{}\"", Plain(found)), allowed)
+        self.wrong(&format!("{name}: found \"{}\"", Escaped(found)), allowed)
     }
 
     fn wrong(&self, found: &str, allowed: &str) -> Usage {
@@ -321,7 +321,7 @@ fn is_help(name: &str) -> bool {
 }
 
 fn shown(word: &OsString) -> String {
-    format!("\"{}\"", Plain(&word.to_string_lossy()))
+    format!("\"{}\"", Escaped(&word.to_string_lossy()))
 }
 
 fn is_digits(text: &str) -> bool {

@@ -6,7 +6,7 @@
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
-use crate::text::is_shown;
+use crate::text::Escaped;
 
 /// An object in the making; fields appear in the order of the calls.
 pub(crate) struct Object {
@@ -78,7 +78,7 @@ pub(crate) fn quoted(text: impl Display) -> String {
             '\n' => json.push_str("\\n"),
             '\r' => json.push_str("\\r"),
             '\t' => json.push_str("\\t"),
-            c if is_shown(c) => json.push(c),
+            c if Escaped::is_shown(c) => json.push(c),
             // Beyond U+FFFF a character is two escapes, a surrogate pair; never a lone one.
             c => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| push_unit(&mut json, *unit)),
         }

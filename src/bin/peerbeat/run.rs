@@ -20,7 +20,7 @@ use peerbeat::node::{Event, Handler, Node, Peer};
 
 use crate::args::RunOptions;
 use crate::output::{self, complain};
-use crate::text::{Count, Plain};
+use crate::text::{Count, Escaped};
 use crate::{FAILED, WRONG_USAGE, clock};
 
 /// Runs the node until `--duration` is over or nobody reads what it prints.
@@ -40,7 +40,7 @@ pub(crate) fn run(options: RunOptions) -> ExitCode {
         complain(&format_args!(
             "{}: found nothing to run: it neither listens (datasrc-port) nor dials (add-peer with \
              port), allowed: one of them or both",
-            Plain(&file)
+            Escaped(&file)
         ));
         return ExitCode::from(WRONG_USAGE);
     }

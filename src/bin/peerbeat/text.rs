@@ -1,35 +1,11 @@
 //! Text and numbers as people read them.
 //!
-//! Nothing that a peer or a file says reaches a terminal unescaped, and no number goes without its
-//! unit.
+//! No number goes without its unit; text of others is shown as [`Escaped`].
 
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-/// Somebody else's text: what could move a cursor, begin a line or turn the writing direction is
-/// escaped.
-pub(crate) struct Plain<'a>(pub(crate) &'a str);
-
-impl Display for Plain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            match is_shown(c) {
-                true => write!(f, "{c}")?,
-                false => write!(f, "{}", c.escape_default())?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether a terminal shows the character and does nothing else.
-pub(crate) fn is_shown(c: char) -> bool {
-    let invisible = matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}');
-    !c.is_control() && !invisible
-}
+pub(crate) use peerbeat::protocol::Escaped;
 
 /// A time as it was set: `7 s`, `0.25 s`.
 pub(crate) struct Seconds(pub(crate) Duration);
@@ -68,13 +44,6 @@ impl Display for Count {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_of_others_cannot_move_the_cursor() {
-        let text = "a\u{1b}[2Jb\r\n\u{7f}\u{9b}\u{202e}\u{200b}ü\"\\";
-        let shown = "a\\u{1b}[2Jb\\r\\n\\u{7f}\\u{9b}\\u{202e}\\u{200b}ü\"\\";
-        assert_eq!(Plain(text).to_string(), shown);
-    }
 
     #[test]
     fn times_have_units_and_no_needless_digits() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use peerbeat::config::{Address, PeerConfig, Port};
 
 use super::{File, Remark};
-use crate::text::Plain;
+use crate::text::Escaped;
 
 /// What comparing the files showed.
 pub(super) struct Compared {
@@ -156,9 +156,9 @@ fn silent(files: &[File], link: &Link) -> Option<Remark> {
 }
 
 fn refused(peer: &PeerConfig, port: u16, other: &str) -> Remark {
-    let mut who = format!("name \"{}\"", Plain(peer.local_name()));
+    let mut who = format!("name \"{}\"", Escaped(peer.local_name()));
     if !peer.local_label().is_empty() {
-        who += &format!(", label \"{}\"", Plain(peer.local_label()));
+        who += &format!(", label \"{}\"", Escaped(peer.local_label()));
     }
     if peer.local_id() != 0 {
         who += &format!(", id {}", peer.local_id());
@@ -166,7 +166,7 @@ fn refused(peer: &PeerConfig, port: u16, other: &str) -> Remark {
     let text = format!(
         "add-peer: dials port {port}, where {} listens, but no add-peer there knows {who}: it will \
          be refused; set datasrc-local-label here and the same remote-label there",
-        Plain(other)
+        Escaped(other)
     );
     Remark { place: peer.origin().clone(), text }
 }

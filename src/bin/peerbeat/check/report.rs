@@ -9,7 +9,7 @@ use peerbeat::liveness::Mode;
 
 use super::ends::{Compared, End, Link};
 use super::{File, Remark};
-use crate::text::{Plain, Seconds};
+use crate::text::{Escaped, Seconds};
 
 /// The whole text.
 pub(super) fn of(files: &[File], compared: &Compared) -> String {
@@ -37,7 +37,7 @@ pub(super) fn of(files: &[File], compared: &Compared) -> String {
 
 fn tell_node(text: &mut String, file: &File) {
     let config = &file.config;
-    *text += &format!("{}\n", Plain(&file.name));
+    *text += &format!("{}\n", Escaped(&file.name));
     tell(text, "node", &identity(config.name(), config.label(), config.id()));
     tell(text, "listens", &listens(config));
     if config.peers().is_empty() {
@@ -46,7 +46,7 @@ fn tell_node(text: &mut String, file: &File) {
 }
 
 fn tell_peer(text: &mut String, config: &Config, peer: &PeerConfig) {
-    *text += &format!("\n  peer \"{}\" ({})\n", Plain(peer.name()), peer.origin());
+    *text += &format!("\n  peer \"{}\" ({})\n", Escaped(peer.name()), peer.origin());
     let mut what = "  link";
     for line in link_lines(config, peer) {
         tell(text, std::mem::take(&mut what), &line);
@@ -81,14 +81,14 @@ fn tell_peer(text: &mut String, config: &Config, peer: &PeerConfig) {
 
 fn tell_link(text: &mut String, files: &[File], link: &Link) {
     let peer = |end: &End| &files[end.file].config.peers()[end.peer];
-    let side = |end: &End| Plain(&files[end.file].name).to_string();
+    let side = |end: &End| Escaped(&files[end.file].name).to_string();
     *text += &format!(
         "\n  {} peer \"{}\" dials {}, which is {} peer \"{}\"\n",
         side(&link.dialler),
-        Plain(peer(&link.dialler).name()),
-        Plain(&link.address),
+        Escaped(peer(&link.dialler).name()),
+        Escaped(&link.address),
         side(&link.acceptor),
-        Plain(peer(&link.acceptor).name()),
+        Escaped(peer(&link.acceptor).name()),
     );
     let mut what = "  in force";
     for end in [&link.dialler, &link.acceptor] {
@@ -107,8 +107,8 @@ fn tell_link(text: &mut String, files: &[File], link: &Link) {
     if let Some((expected, real)) = &link.other_name {
         let line = format!(
             "dialled as \"{}\", but calls itself \"{}\": a warning at each connection",
-            Plain(expected),
-            Plain(real)
+            Escaped(expected),
+            Escaped(real)
         );
         tell(text, "  note", &line);
     }
@@ -131,9 +131,9 @@ fn tell(text: &mut String, what: &str, line: &str) {
 
 /// Who says it is who.
 fn identity(name: &str, label: &str, id: u32) -> String {
-    let mut text = format!("\"{}\"", Plain(name));
+    let mut text = format!("\"{}\"", Escaped(name));
     if !label.is_empty() {
-        text += &format!(", label \"{}\"", Plain(label));
+        text += &format!(", label \"{}\"", Escaped(label));
     }
     if id != 0 {
         text += &format!(", id {id}");
@@ -149,7 +149,7 @@ fn listens(config: &Config) -> String {
     };
     match config.interfaces() {
         [] => format!("{port}, all addresses of this machine"),
-        interfaces => format!("{port}, {}", Plain(&interfaces.join(", "))),
+        interfaces => format!("{port}, {}", Escaped(&interfaces.join(", "))),
     }
 }
 
@@ -158,7 +158,7 @@ fn link_lines(config: &Config, peer: &PeerConfig) -> Vec<String> {
     let mut lines = Vec::new();
     if !peer.addresses().is_empty() {
         let addresses: Vec<String> = peer.addresses().iter().map(|a| a.to_string()).collect();
-        lines.push(format!("we dial {}", Plain(&addresses.join(", then "))));
+        lines.push(format!("we dial {}", Escaped(&addresses.join(", then "))));
         let (min, max) = (peer.reconnect_time_min(), peer.reconnect_time_max());
         lines.push(format!(
             "each try up to {}, between rounds up to {} growing to {}",
@@ -167,7 +167,7 @@ fn link_lines(config: &Config, peer: &PeerConfig) -> Vec<String> {
             Seconds(max)
         ));
     }
-    let name = Plain(peer.name());
+    let name = Escaped(peer.name());
     match (recognised_by(peer), config.port()) {
         (None, _) if peer.addresses().is_empty() => lines.push("nobody can ever be it".to_owned()),
         (None, _) => {}
@@ -184,7 +184,7 @@ fn link_lines(config: &Config, peer: &PeerConfig) -> Vec<String> {
                 true => format!("waits for \"{name}\" to dial {port}"),
                 false => format!("it may also dial {port}"),
             };
-            lines.push(format!("{verb}, recognised by {item} \"{}\"", Plain(&value)));
+            lines.push(format!("{verb}, recognised by {item} \"{}\"", Escaped(&value)));
         }
     }
     lines

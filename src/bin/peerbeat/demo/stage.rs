@@ -12,7 +12,7 @@ use peerbeat::link::Cause;
 use peerbeat::node::{Event, Handler, Peer};
 
 use crate::output;
-use crate::text::{Measured, Plain, Seconds};
+use crate::text::{Escaped, Measured, Seconds};
 
 /// One of the two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -202,7 +202,7 @@ impl Stage {
 /// An event in the words of the timeline; `None` = it adds nothing to the story.
 fn told(event: &Event) -> Option<String> {
     Some(match event {
-        Event::Up { remote_name, .. } => format!("up: connected to the {}", Plain(remote_name)),
+        Event::Up { remote_name, .. } => format!("up: connected to the {}", Escaped(remote_name)),
         Event::HeartbeatTime { from, to, cause: Cause::Peer } => {
             let before = from.map_or("none".to_owned(), |from| Seconds(from).to_string());
             format!("heartbeat-time is {} now (was: {before}), the other end said so", Seconds(*to))
@@ -222,15 +222,15 @@ fn told(event: &Event) -> Option<String> {
                 Measured(down.silence),
                 Seconds(limit)
             ),
-            _ => format!("down: {}: {}", down.reason.as_str(), Plain(&down.reason.to_string())),
+            _ => format!("down: {}: {}", down.reason.as_str(), Escaped(&down.reason.to_string())),
         },
         Event::DialFailed { reason, detail, .. } => {
-            format!("dials again, in vain: {}: {}", reason.as_str(), Plain(detail))
+            format!("dials again, in vain: {}: {}", reason.as_str(), Escaped(detail))
         }
         Event::Refused { reason, detail, .. } => {
-            format!("refused a connection: {}: {}", reason.as_str(), Plain(detail))
+            format!("refused a connection: {}: {}", reason.as_str(), Escaped(detail))
         }
-        Event::Warning { detail } => format!("warning: {}", Plain(detail)),
+        Event::Warning { detail } => format!("warning: {}", Escaped(detail)),
         _ => return None,
     })
 }

@@ -7,11 +7,11 @@ use peerbeat::link::{Cause, Down, DownReason};
 use peerbeat::node::Event;
 use peerbeat::protocol::ByeCode;
 
-use crate::text::{Count, Measured, Plain, Seconds};
+use crate::text::{Count, Escaped, Measured, Seconds};
 
 /// A whole line: when, which peer, what. `width` is what the peers' names take.
 pub(super) fn of(at: &str, width: usize, peer: Option<&str>, what: &str) -> String {
-    let peer = Plain(peer.unwrap_or("-")).to_string();
+    let peer = Escaped(peer.unwrap_or("-")).to_string();
     format!("{at}  {peer:width$}  {what}")
 }
 
@@ -19,13 +19,13 @@ pub(super) fn of(at: &str, width: usize, peer: Option<&str>, what: &str) -> Stri
 pub(super) fn event(event: &Event) -> String {
     match event {
         Event::Listening { addr } => format!("listening on {addr}"),
-        Event::Dialling { addr } => format!("dialling {}", Plain(addr)),
+        Event::Dialling { addr } => format!("dialling {}", Escaped(addr)),
         Event::Up { addr, direction, remote_name, remote_label } => {
-            let name = Plain(remote_name);
+            let name = Escaped(remote_name);
             let up = format!("up: {} {addr}, which calls itself \"{name}\"", direction.as_str());
             match &**remote_label {
                 "" => up,
-                label => format!("{up}, label \"{}\"", Plain(label)),
+                label => format!("{up}, label \"{}\"", Escaped(label)),
             }
         }
         Event::HeartbeatTime { from, to, cause } => heartbeat_time(*from, *to, *cause),
@@ -49,15 +49,15 @@ pub(super) fn event(event: &Event) -> String {
         Event::Down(down) => self::down(down),
         Event::Refused { addr, name, reason, detail } => format!(
             "refused: a connection from {addr}, name \"{}\": {}: {}",
-            Plain(name),
+            Escaped(name),
             reason.as_str(),
-            Plain(detail)
+            Escaped(detail)
         ),
         Event::DialFailed { addr, reason, detail } => {
-            format!("dial failed: {}: {}: {}", Plain(addr), reason.as_str(), Plain(detail))
+            format!("dial failed: {}: {}: {}", Escaped(addr), reason.as_str(), Escaped(detail))
         }
         Event::Retry { wait } => format!("retry: the next dial begins in {}", Measured(*wait)),
-        Event::Warning { detail } => format!("warning: {}", Plain(detail)),
+        Event::Warning { detail } => format!("warning: {}", Escaped(detail)),
         Event::Stopped => "stopped".to_owned(),
         other => format!("{other:?}"),
     }
@@ -85,7 +85,7 @@ fn down(down: &Down) -> String {
     let mut text = format!(
         "down: {}: {}. {}. Silent for {}, ",
         down.reason.as_str(),
-        Plain(&down.reason.to_string()),
+        Escaped(&down.reason.to_string()),
         meaning(&down.reason),
         Measured(down.silence)
     );
