@@ -32,7 +32,7 @@ where
     (start(one, options, near), start(other, options, far))
 }
 
-fn start<H>(stream: TcpStream, options: &Options, handler: H) -> Link
+pub(crate) fn start<H>(stream: TcpStream, options: &Options, handler: H) -> Link
 where
     H: FnMut(&Link, &[u8]) + Send + 'static,
 {
