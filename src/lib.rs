@@ -61,9 +61,13 @@
 //! - After `fork` a child may drop its copies, which then neither join the parent's threads nor
 //!   shut its connections; it must not send.
 
+#![cfg_attr(not(feature = "capi"), forbid(unsafe_code))]
+
 pub mod cable;
 pub mod config;
 pub mod connection;
+#[cfg(feature = "capi")]
+#[doc(hidden)]
 #[allow(unsafe_code)]
 pub mod ffi;
 pub mod link;

@@ -1,173 +1,26 @@
-//! The ABI, pinned: a change of a number here is a decision, and moves PEERBEAT_ABI_VERSION.
-//!
-//! The numbers stand here as literals, and both C and Rust are asked for theirs.
+//! The numbers and layouts of the header are those that are pinned.
 
 use std::fmt::Write;
 use std::fs;
-use std::mem::offset_of;
 use std::time::Duration;
 
-use peerbeat::ffi::*;
-
+use super::numbers::{NUMBERS, STATUS, layouts};
 use super::tools::{build, cc, header, run, scratch};
 
-/// Every status.
-pub(super) const STATUS: &[(&str, i32)] = &[
-    ("PEERBEAT_OK", 0),
-    ("PEERBEAT_E_INVALID", -1),
-    ("PEERBEAT_E_CONFIG", -2),
-    ("PEERBEAT_E_NOT_FOUND", -3),
-    ("PEERBEAT_E_TIMEOUT", -4),
-    ("PEERBEAT_E_FULL", -5),
-    ("PEERBEAT_E_TOO_SMALL", -6),
-    ("PEERBEAT_E_TOO_LONG", -7),
-    ("PEERBEAT_E_DOWN", -8),
-    ("PEERBEAT_E_NOT_CONNECTED", -9),
-    ("PEERBEAT_E_CONNECT", -10),
-    ("PEERBEAT_E_REFUSED", -11),
-    ("PEERBEAT_E_HANDSHAKE", -12),
-    ("PEERBEAT_E_LISTEN", -13),
-    ("PEERBEAT_E_IO", -14),
-    ("PEERBEAT_E_LIMIT", -15),
-    ("PEERBEAT_E_OWN_THREAD", -16),
-    ("PEERBEAT_E_FORKED", -17),
-    ("PEERBEAT_E_BUSY", -18),
-    ("PEERBEAT_E_CLOSED", -19),
-    ("PEERBEAT_E_NEXT_CONNECTION", -20),
-    ("PEERBEAT_E_PANIC", -21),
-];
+/// A struct of the header: its name, its size, its fields with their offsets.
+type Layout = (&'static str, usize, Vec<(&'static str, usize)>);
 
-/// Every other number; `PEERBEAT_NEVER` is -1 in 64 bits.
-const NUMBERS: &[(&str, i32)] = &[
-    ("PEERBEAT_ABI_VERSION", 1),
-    ("PEERBEAT_MODE_IDLE", 0),
-    ("PEERBEAT_MODE_ALWAYS", 1),
-    ("PEERBEAT_HANDSHAKE_DEFAULT", 0),
-    ("PEERBEAT_HANDSHAKE_DIAL", 1),
-    ("PEERBEAT_HANDSHAKE_ACCEPT", 2),
-    ("PEERBEAT_HANDSHAKE_NONE", 3),
-    ("PEERBEAT_DOWN_SILENT", 1),
-    ("PEERBEAT_DOWN_WRITE_STALLED", 2),
-    ("PEERBEAT_DOWN_CLOSED", 3),
-    ("PEERBEAT_DOWN_EOF", 4),
-    ("PEERBEAT_DOWN_IO", 5),
-    ("PEERBEAT_DOWN_PROTOCOL", 6),
-    ("PEERBEAT_DOWN_REPLACED", 7),
-    ("PEERBEAT_DOWN_LOCAL", 8),
-    ("PEERBEAT_EVENT_LISTENING", 1),
-    ("PEERBEAT_EVENT_DIALLING", 2),
-    ("PEERBEAT_EVENT_UP", 3),
-    ("PEERBEAT_EVENT_HEARTBEAT_TIME", 4),
-    ("PEERBEAT_EVENT_LATE", 5),
-    ("PEERBEAT_EVENT_RECOVERED", 6),
-    ("PEERBEAT_EVENT_STALLED", 7),
-    ("PEERBEAT_EVENT_CLAMPED", 8),
-    ("PEERBEAT_EVENT_DOWN", 9),
-    ("PEERBEAT_EVENT_REFUSED", 10),
-    ("PEERBEAT_EVENT_DIAL_FAILED", 11),
-    ("PEERBEAT_EVENT_RETRY", 12),
-    ("PEERBEAT_EVENT_WARNING", 13),
-    ("PEERBEAT_EVENT_STOPPED", 14),
-    ("PEERBEAT_DIRECTION_DIALLED", 1),
-    ("PEERBEAT_DIRECTION_ACCEPTED", 2),
-    ("PEERBEAT_CAUSE_PEER", 1),
-    ("PEERBEAT_CAUSE_LOCAL", 2),
-    ("PEERBEAT_REFUSED_UNKNOWN_PEER", 1),
-    ("PEERBEAT_REFUSED_ALREADY_CONNECTED", 2),
-    ("PEERBEAT_REFUSED_VERSION", 3),
-    ("PEERBEAT_REFUSED_PROTOCOL", 4),
-    ("PEERBEAT_REFUSED_TOO_SLOW", 5),
-    ("PEERBEAT_REFUSED_SHUTTING_DOWN", 6),
-    ("PEERBEAT_REFUSED_TOO_MANY", 7),
-    ("PEERBEAT_REFUSED_GONE", 8),
-    ("PEERBEAT_DIAL_RESOLVE", 1),
-    ("PEERBEAT_DIAL_CONNECT", 2),
-    ("PEERBEAT_DIAL_TIMEOUT", 3),
-    ("PEERBEAT_DIAL_REFUSED", 4),
-    ("PEERBEAT_DIAL_PROTOCOL", 5),
-    ("PEERBEAT_DIAL_EOF", 6),
-    ("PEERBEAT_DIAL_IO", 7),
-    ("PEERBEAT_STATE_UP", 1),
-    ("PEERBEAT_STATE_LATE", 2),
-    ("PEERBEAT_STATE_DOWN", 3),
-    ("PEERBEAT_NEVER", -1),
-    ("PEERBEAT_NEXT_NOTHING", 0),
-    ("PEERBEAT_NEXT_SEND_HEARTBEAT", 1),
-    ("PEERBEAT_NEXT_LATE", 2),
-    ("PEERBEAT_NEXT_SILENT", 3),
-    ("PEERBEAT_NEXT_STALLED", 4),
-];
-
-struct Layout {
-    name: &'static str,
-    size: [usize; 2],
-    /// Name, and the offset as it is and as it must be.
-    fields: &'static [(&'static str, [usize; 2])],
+fn layouts() -> Vec<Layout> {
+    macro_rules! list {
+        ($($name:literal $rust:ident $size:literal: $($field:ident $offset:literal),*;)*) => {
+            vec![$(($name, $size, vec![$((stringify!($field), $offset)),*])),*]
+        };
+    }
+    layouts!(list)
 }
-
-macro_rules! layout {
-    ($name:literal $rust:ident $size:literal: $($field:ident $offset:literal,)*) => {
-        Layout {
-            name: $name,
-            size: [size_of::<$rust>(), $size],
-            fields: &[$((stringify!($field), [offset_of!($rust, $field), $offset]),)*],
-        }
-    };
-}
-
-/// As they are where pointers have 64 bits.
-#[rustfmt::skip]
-const LAYOUTS: &[Layout] = &[
-    layout!("peerbeat_options" PeerbeatOptions 104:
-        struct_size 0, heartbeat_time_ms 4, slack_ms 8, heartbeat_time_min_ms 12,
-        heartbeat_mode 16, handshake 20, connect_timeout_ms 24, handshake_timeout_ms 28,
-        send_timeout_ms 32, close_timeout_ms 36, local_id 40, nagle 44, frame_max 48,
-        queue_bytes 56, inbox_bytes 64, stack_size 72, local_name 80, local_label 88,
-        thread_name 96,
-    ),
-    layout!("peerbeat_peer" PeerbeatPeer 80:
-        struct_size 0, heartbeat_mode 4, name 8, addresses 16, heartbeat_time_ms 24, slack_ms 32,
-        heartbeat_time_min_ms 40, connect_timeout_ms 48, reconnect_time_min_ms 56,
-        reconnect_time_max_ms 64, send_queue_bytes 72,
-    ),
-    layout!("peerbeat_stats" PeerbeatStats 104:
-        struct_size 0, links 4, messages_accepted 8, bytes_sent 16, heartbeats_sent 24,
-        messages_received 32, bytes_received 40, heartbeats_received 48, queued_bytes 56,
-        round_trip_us 64, inbox_messages 72, inbox_bytes 80, held_ms 88, local_blocked 96,
-        reserved 100,
-    ),
-    layout!("peerbeat_event" PeerbeatEvent 184:
-        struct_size 0, kind 4, peer 8, text 16, addr 24, remote_name 32, remote_label 40,
-        reason_word 48, reason 56, direction 60, cause 64, bye_code 68, silent_ms 72, limit_ms 80,
-        heartbeat_time_ms 88, slack_ms 96, last_sent_age_ms 104, unsent_frames 112,
-        unsent_bytes 120, up_ms 128, from_ms 136, to_ms 144, late_ms 152, asked_ms 160,
-        floor_ms 168, wait_ms 176,
-    ),
-    layout!("peerbeat_handler" PeerbeatHandler 40:
-        struct_size 0, reserved 4, on_message 8, on_event 16, user_data 24, stack_size 32,
-    ),
-    layout!("peerbeat_state" PeerbeatState 336:
-        struct_size 0, state 4, reason 8, bye_code 12, silent_ms 16, limit_ms 24,
-        heartbeat_time_ms 32, slack_ms 40, last_sent_age_ms 48, up_ms 56, unsent_frames 64,
-        unsent_bytes 72, detail 80,
-    ),
-    layout!("peerbeat_liveness" PeerbeatLiveness 512:
-        opaque 0,
-    ),
-];
 
 #[test]
 #[cfg(target_pointer_width = "64")]
-fn structs_have_the_layout_that_was_agreed() {
-    for layout in LAYOUTS {
-        assert_eq!(layout.size[0], layout.size[1], "sizeof {}", layout.name);
-        for (field, [is, must]) in layout.fields {
-            assert_eq!(is, must, "{}.{field}", layout.name);
-        }
-    }
-}
-
-#[test]
 fn c_has_the_layout_of_rust_and_the_pinned_numbers() {
     let Some(cc) = cc() else { return };
     let mut source = String::from("#include \"peerbeat.h\"\n#include <stdio.h>\n");
@@ -177,10 +30,10 @@ fn c_has_the_layout_of_rust_and_the_pinned_numbers() {
         writeln!(source, "printf(\"{name} %lld\\n\", (long long){name});").unwrap();
         writeln!(wanted, "{name} {number}").unwrap();
     }
-    for Layout { name, size: [size, _], fields } in LAYOUTS {
+    for (name, size, fields) in layouts() {
         writeln!(source, "printf(\"{name} %zu\\n\", sizeof({name}));").unwrap();
         writeln!(wanted, "{name} {size}").unwrap();
-        for (field, [offset, _]) in *fields {
+        for (field, offset) in fields {
             writeln!(source, "printf(\"{name}.{field} %zu\\n\", offsetof({name}, {field}));")
                 .unwrap();
             writeln!(wanted, "{name}.{field} {offset}").unwrap();
@@ -208,55 +61,12 @@ fn the_table_has_every_number_and_every_field_of_the_header() {
     let code: Vec<_> = code.collect();
     let structs =
         code.iter().filter(|line| line.starts_with("typedef struct") && line.ends_with('{'));
-    assert_eq!(structs.count(), LAYOUTS.len());
-    for Layout { name, fields, .. } in LAYOUTS {
+    assert_eq!(structs.count(), layouts().len());
+    for (name, _, fields) in layouts() {
         let begin =
             code.iter().position(|line| *line == format!("typedef struct {name} {{")).unwrap();
         let body = code[begin + 1..].iter().take_while(|line| !line.starts_with('}'));
         let count = body.map(|line| line.matches(';').count()).sum::<usize>();
         assert_eq!(count, fields.len(), "{name}");
-    }
-}
-
-#[test]
-fn the_numbers_of_rust_are_those_of_the_header() {
-    let ours = [
-        OK,
-        E_INVALID,
-        E_CONFIG,
-        E_NOT_FOUND,
-        E_TIMEOUT,
-        E_FULL,
-        E_TOO_SMALL,
-        E_TOO_LONG,
-        E_DOWN,
-        E_NOT_CONNECTED,
-        E_CONNECT,
-        E_REFUSED,
-        E_HANDSHAKE,
-        E_LISTEN,
-        E_IO,
-        E_LIMIT,
-        E_OWN_THREAD,
-        E_FORKED,
-        E_BUSY,
-        E_CLOSED,
-        E_NEXT_CONNECTION,
-        E_PANIC,
-    ];
-    let pinned: Vec<_> = STATUS.iter().map(|(_, number)| *number).collect();
-    assert_eq!(ours.as_slice(), pinned);
-    let number = |name| NUMBERS.iter().find(|(other, _)| *other == name).unwrap().1;
-    assert_eq!(number("PEERBEAT_ABI_VERSION"), ABI_VERSION);
-    let states = [STATE_UP, STATE_LATE, STATE_DOWN];
-    let names = ["PEERBEAT_STATE_UP", "PEERBEAT_STATE_LATE", "PEERBEAT_STATE_DOWN"];
-    assert_eq!(states, names.map(number));
-    let nexts = [NEXT_NOTHING, NEXT_SEND_HEARTBEAT, NEXT_LATE, NEXT_SILENT, NEXT_STALLED];
-    let names = ["NOTHING", "SEND_HEARTBEAT", "LATE", "SILENT", "STALLED"];
-    for (next, name) in nexts.iter().zip(names) {
-        assert_eq!(
-            *next,
-            NUMBERS.iter().find(|n| n.0 == format!("PEERBEAT_NEXT_{name}")).unwrap().1
-        );
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
 
 use super::tools::{ROOT, archive, cc, header, must, tool};
 
@@ -33,7 +32,7 @@ fn strict_compilers_take_the_header() {
     if let Some(cc) = cc() {
         for standard in ["-std=c99", "-std=c11"] {
             let flags = ["-Wall", "-Wextra", "-Wpedantic", "-Wstrict-prototypes", "-Wconversion"];
-            let mut command = Command::new(&cc);
+            let mut command = cc.command();
             command.arg(standard).args(flags).args(["-Werror", "-fsyntax-only", "-x", "c"]);
             must(command.arg(&path));
         }
@@ -41,7 +40,7 @@ fn strict_compilers_take_the_header() {
     if let Some(cxx) = tool("CXX", "c++", "the header in C++") {
         for standard in ["-std=c++11", "-std=c++17"] {
             let flags = ["-Wall", "-Wextra", "-Wpedantic", "-Wold-style-cast", "-Wconversion"];
-            let mut command = Command::new(&cxx);
+            let mut command = cxx.command();
             command.arg(standard).args(flags).args(["-Werror", "-fsyntax-only", "-x", "c++"]);
             must(command.arg(&path));
         }
@@ -59,7 +58,7 @@ fn the_header_is_read_in_one_sitting() {
 #[test]
 fn names_of_the_header_are_the_names_of_the_archive() {
     let Some(nm) = tool("NM", "nm", "the comparison of names") else { return };
-    let listed = must(Command::new(nm).args(["-g", "--defined-only"]).arg(archive()));
+    let listed = must(nm.command().args(["-g", "--defined-only"]).arg(archive()));
     let is_ours = |name: &&str| name.trim_start_matches('_').starts_with("peerbeat_");
     let exported: BTreeSet<_> = listed
         .lines()

@@ -61,7 +61,7 @@ fn the_one_object_archive_links_beside_another_rust_library() {
 
     let (source, program) = (folder.join("both.c"), folder.join("both"));
     fs::write(&source, PROGRAM).unwrap();
-    let mut command = Command::new(cc);
+    let mut command = cc.command();
     command.arg("-std=gnu11").arg("-I").arg(Path::new(ROOT).join("src/ffi"));
     command.arg("-I").arg(Path::new(ROOT).join("tests/c")).arg(&source);
     command.args([&ours, &other]).args(LIBRARIES).arg("-o").arg(&program);
@@ -86,7 +86,7 @@ fn pkg_config_finds_what_a_program_needs() {
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("peerbeat.pc"), filled).unwrap();
     let ask = |what: &str| {
-        let mut command = Command::new(&pkg_config);
+        let mut command = pkg_config.command();
         must(command.env("PKG_CONFIG_PATH", &folder).args([what, "peerbeat"])).trim().to_owned()
     };
     assert_eq!(ask("--modversion"), env!("CARGO_PKG_VERSION"));

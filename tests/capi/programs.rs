@@ -63,7 +63,7 @@ fn every_status_is_provoked() {
     let read = |name| fs::read_to_string(folder.join(name)).unwrap();
     let trials = read("walk.c") + &read("codes.c") + &read("fork.c");
     // E_PANIC needs a mistake of ours: a test in src/ffi/guard.rs makes one.
-    for (name, _) in super::abi::STATUS.iter().filter(|(name, _)| *name != "PEERBEAT_E_PANIC") {
+    for (name, _) in super::numbers::STATUS.iter().filter(|(name, _)| *name != "PEERBEAT_E_PANIC") {
         assert!(trials.contains(name), "no trial expects {name}");
     }
 }

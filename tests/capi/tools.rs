@@ -1,4 +1,4 @@
-//! Compilers, the archive of this build, and programs that end in time.
+//! Compilers, the archive, and programs that end in time.
 
 use std::env;
 use std::fs;
@@ -15,40 +15,70 @@ pub(super) const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// What a program that links the archive needs besides it.
 pub(super) const LIBRARIES: [&str; 3] = ["-lpthread", "-ldl", "-lm"];
 
-/// A tool that runs here; where it does not, that is said loudly.
-pub(super) fn tool(variable: &str, default: &str, what_is_skipped: &str) -> Option<String> {
-    let name = env::var(variable).unwrap_or_else(|_| default.to_owned());
-    let mut command = Command::new(&name);
+/// A program to call, with the arguments that its variable gives it, as in `CC="gcc -O1"`.
+#[derive(Clone, Debug)]
+pub(super) struct Tool(Vec<String>);
+
+impl Tool {
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new(&self.0[0]);
+        command.args(&self.0[1..]);
+        command
+    }
+}
+
+/// A tool that runs here; if it does not, that is said loudly.
+pub(super) fn tool(variable: &str, default: &str, what_is_skipped: &str) -> Option<Tool> {
+    let value = env::var(variable).ok().filter(|value| !value.trim().is_empty());
+    let value = value.unwrap_or_else(|| default.to_owned());
+    let words = || value.split_whitespace().map(str::to_owned).collect();
+    // A path may have spaces itself.
+    let tool = Tool(if Path::new(&value).is_file() { vec![value.clone()] } else { words() });
+    let mut command = tool.command();
     command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
     if command.status().is_ok_and(|status| status.success()) {
-        return Some(name);
+        return Some(tool);
     }
-    say_skipped(what_is_skipped, &format!("there is no {name} (${variable})"));
+    say_skipped(what_is_skipped, &format!("there is no {value} (${variable})"));
     None
 }
 
-pub(super) fn cc() -> Option<String> {
-    static CC: OnceLock<Option<String>> = OnceLock::new();
+pub(super) fn cc() -> Option<Tool> {
+    static CC: OnceLock<Option<Tool>> = OnceLock::new();
     CC.get_or_init(|| tool("CC", "cc", "the tests of the C interface")).clone()
 }
 
-/// The static library that this build made: the newest beside this test's program.
-pub(super) fn archive() -> PathBuf {
-    let program = env::current_exe().unwrap();
-    let folder = program.parent().unwrap();
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let is_ours = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        name.starts_with("libpeerbeat") && name.ends_with(".a")
-    };
-    let newest =
-        entries.filter(is_ours).max_by_key(|path| path.metadata().unwrap().modified().unwrap());
-    newest.unwrap_or_else(|| panic!("no libpeerbeat*.a in {}", folder.display()))
+/// The static library, made as README says, but with the profile of tests.
+///
+/// It goes to a target directory of its own: the one of this test is locked while other tests are
+/// built, and no other build leaves an archive here that could be stale.
+pub(super) fn archive() -> &'static Path {
+    static ARCHIVE: OnceLock<PathBuf> = OnceLock::new();
+    ARCHIVE.get_or_init(|| library("staticlib", "libpeerbeat.a"))
+}
+
+/// Builds a library of some type and returns where cargo put it.
+pub(super) fn library(crate_type: &str, name: &str) -> PathBuf {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(ROOT).args(["rustc", "--lib", "--features", "capi", "--crate-type"]);
+    command.args([crate_type, "--quiet", "--message-format=json-render-diagnostics"]);
+    command.arg("--target-dir").arg(scratch("target"));
+    // Linking it into a program would take most of the tests' time.
+    command.env("CARGO_PROFILE_DEV_DEBUG", "0");
+    let messages = must(&mut command);
+    let end = format!("{name}\"");
+    let files = messages.lines().filter_map(|line| line.split_once("\"filenames\":["));
+    let found = files.flat_map(|(_, list)| list.split(',')).find(|file| file.contains(&end));
+    let found = found.unwrap_or_else(|| panic!("cargo made no {name}: {messages}"));
+    let path = found.trim_start_matches('"').split('"').next().unwrap_or_default();
+    PathBuf::from(path.replace(r"\\", r"\"))
 }
 
 /// A place for what a test builds.
 pub(super) fn scratch(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("capi");
+    fs::create_dir_all(&folder).unwrap();
+    folder.join(name)
 }
 
 pub(super) fn header() -> String {
@@ -56,10 +86,9 @@ pub(super) fn header() -> String {
 }
 
 /// Compiles a source of tests/c, or one at a path, and links it with the archive.
-pub(super) fn build(compiler: &str, source: &Path, flags: &[&str]) -> PathBuf {
+pub(super) fn build(compiler: &Tool, source: &Path, flags: &[&str]) -> PathBuf {
     let program = scratch(&format!("c-{}", source.file_name().unwrap().to_string_lossy()));
-    let mut command = Command::new(compiler);
-    // The archive's debug information would take most of the linker's time.
+    let mut command = compiler.command();
     command.args(flags).args(["-Wall", "-Wextra", "-Werror", "-Wl,-S", "-I"]);
     command.arg(Path::new(ROOT).join("src/ffi")).arg("-I").arg(Path::new(ROOT).join("tests/c"));
     command.arg(source).arg(archive()).args(LIBRARIES).arg("-o").arg(&program);
