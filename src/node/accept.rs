@@ -9,11 +9,11 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::entry::Entry;
 use super::handshake::{self, Greeting, HandshakeError};
+use super::ownership::{ClaimRefused, ClaimRules, Lease};
+use super::runtime::PeerRuntime;
 use super::session::{Session, hello_to};
 use super::shared::{Handshake, NoHandshake, Phase, Shared};
-use super::slot::{NoTurn, Terms, Turn};
 use super::{Direction, Event, RefusedReason};
 use crate::liveness::Settings;
 
@@ -22,7 +22,7 @@ pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
     if shared.wait_for(Phase::Running) != Phase::Running {
         return;
     }
-    let mut trouble = Trouble::default();
+    let mut trouble = ReportOnce::default();
     loop {
         let accepted = listener.accept();
         if shared.is_stopping() {
@@ -47,12 +47,12 @@ pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
 
 /// Something that keeps connections from being served, told once until it has passed.
 #[derive(Debug, Default)]
-struct Trouble {
+struct ReportOnce {
     failures: u32,
     reported: bool,
 }
 
-impl Trouble {
+impl ReportOnce {
     fn end(&mut self) {
         *self = Self::default();
     }
@@ -105,13 +105,13 @@ fn admit(shared: &Arc<Shared>, stream: TcpStream, addr: SocketAddr) -> io::Resul
         }
     };
     shared.join_ended_workers();
-    let guest = Guest {
+    let socket = AcceptedSocket {
         stream: Arc::clone(&stream),
         addr,
         deadline: Instant::now() + shared.config().accept_wait(),
         handshake,
     };
-    match shared.spawn("pb-accepted", move |shared| guest.serve(shared)) {
+    match shared.spawn("pb-accepted", move |shared| socket.serve(shared)) {
         Ok(worker) => shared.add_worker(worker),
         Err(error) => {
             refuse_now(RefusedReason::TooMany, "no thread left");
@@ -122,7 +122,7 @@ fn admit(shared: &Arc<Shared>, stream: TcpStream, addr: SocketAddr) -> io::Resul
 }
 
 /// A connection that has not yet said who it is.
-struct Guest {
+struct AcceptedSocket {
     stream: Arc<TcpStream>,
     addr: SocketAddr,
     deadline: Instant,
@@ -132,31 +132,31 @@ struct Guest {
 /// Why a connection was turned away.
 struct Refusal {
     /// The peer, where it is known.
-    entry: Option<Arc<Entry>>,
+    runtime: Option<Arc<PeerRuntime>>,
     name: String,
     reason: RefusedReason,
     detail: String,
 }
 
-impl Guest {
+impl AcceptedSocket {
     /// Shakes hands, then reads until the link ends.
     fn serve(self, shared: &Arc<Shared>) {
         // A socket that refuses still works, only less promptly.
         let _ = self.stream.set_nodelay(shared.config().tcp_nodelay());
         let received = self.receive(shared);
         // The peers of now: a reload may have come since the connection was accepted.
-        let (config, roster) = (shared.config(), shared.roster());
+        let (config, peers) = (shared.config(), shared.peers());
         let welcomed = received.and_then(|greeting| {
-            let claim = Claim { shared, roster: &roster, reject_new: config.reject_new_peers() };
-            let (entry, turn) = claim.peer(&greeting, self.deadline)?;
-            let settings = entry.liveness();
-            self.welcome(shared, entry, &greeting, &settings)?;
-            Ok((entry, turn, greeting, settings))
+            let claim = Claim { shared, peers: &peers, reject_new: config.reject_new_peers() };
+            let (runtime, lease) = claim.peer(&greeting, self.deadline)?;
+            let settings = runtime.liveness();
+            self.welcome(shared, runtime, &greeting, &settings)?;
+            Ok((runtime, lease, greeting, settings))
         });
         match welcomed {
-            Ok((entry, turn, greeting, settings)) => {
+            Ok((runtime, lease, greeting, settings)) => {
                 let (addr, direction) = (self.addr, Direction::Accepted);
-                self.go_up(Session { shared, entry, turn, addr, direction, greeting, settings });
+                self.go_up(Session { shared, runtime, lease, addr, direction, greeting, settings });
             }
             Err(refusal) => self.refuse(shared, refusal),
         }
@@ -177,15 +177,15 @@ impl Guest {
     fn welcome(
         &self,
         shared: &Shared,
-        entry: &Arc<Entry>,
+        runtime: &Arc<PeerRuntime>,
         greeting: &Greeting,
         settings: &Settings,
     ) -> Result<(), Refusal> {
-        let peer = entry.config();
+        let peer = runtime.config();
         let hello = hello_to(&peer, settings);
         handshake::welcome(&self.stream, &hello, self.deadline).map_err(|error| {
             let failure = self.failure(shared, &greeting.name, error);
-            Refusal { entry: Some(Arc::clone(entry)), ..failure }
+            Refusal { runtime: Some(Arc::clone(runtime)), ..failure }
         })
     }
 
@@ -204,11 +204,11 @@ impl Guest {
             RefusedReason::ShuttingDown => "shutting down".to_owned(),
             _ => error.to_string(),
         };
-        Refusal { entry: None, name: name.to_owned(), reason, detail }
+        Refusal { runtime: None, name: name.to_owned(), reason, detail }
     }
 
     fn refuse(self, shared: &Arc<Shared>, refusal: Refusal) {
-        let Refusal { entry, name, reason, detail } = refusal;
+        let Refusal { runtime, name, reason, detail } = refusal;
         if let Some(code) = reason.bye_code() {
             handshake::refuse(&self.stream, code, &detail);
         }
@@ -216,14 +216,14 @@ impl Guest {
         drop(stream);
         // Its place stays taken while it is told: with a handler that hangs, a flood of strangers
         // would otherwise leave a thread each.
-        shared.report(entry.as_ref(), &Event::Refused { addr, name, reason, detail });
+        shared.report(runtime.as_ref(), &Event::Refused { addr, name, reason, detail });
         drop(handshake);
     }
 
     fn go_up(self, session: Session<'_>) {
         let Self { stream, addr, handshake, .. } = self;
         drop(handshake);
-        let (shared, entry) = (session.shared, session.entry);
+        let (shared, runtime) = (session.shared, session.runtime);
         let name = session.greeting.name.clone();
         // Only a node that stops holds another handle on the stream now, and not for long.
         let stream = Arc::try_unwrap(stream).or_else(|shared| shared.try_clone());
@@ -231,7 +231,7 @@ impl Guest {
             let detail = shared.limits.describe(&error);
             shared.report(None, &Event::Warning { detail: detail.clone() });
             let reason = RefusedReason::TooMany;
-            shared.report(Some(entry), &Event::Refused { addr, name, reason, detail });
+            shared.report(Some(runtime), &Event::Refused { addr, name, reason, detail });
         }
     }
 }
@@ -239,7 +239,7 @@ impl Guest {
 /// What decides about a HELLO.
 struct Claim<'a> {
     shared: &'a Shared,
-    roster: &'a [Arc<Entry>],
+    peers: &'a [Arc<PeerRuntime>],
     reject_new: bool,
 }
 
@@ -250,9 +250,10 @@ impl<'a> Claim<'a> {
         &self,
         greeting: &Greeting,
         deadline: Instant,
-    ) -> Result<(&'a Arc<Entry>, Turn<'a>), Refusal> {
+    ) -> Result<(&'a Arc<PeerRuntime>, Lease<'a>), Refusal> {
         let Greeting { name, label, id, .. } = greeting;
-        let refusal = |entry, reason, detail| Refusal { entry, name: name.clone(), reason, detail };
+        let refusal =
+            |runtime, reason, detail| Refusal { runtime, name: name.clone(), reason, detail };
         let unknown = || {
             let (name, label) = (name.escape_debug(), label.escape_debug());
             let detail = format!(
@@ -261,34 +262,35 @@ impl<'a> Claim<'a> {
             refusal(None, RefusedReason::UnknownPeer, detail)
         };
         let matching =
-            || self.roster.iter().filter(|entry| entry.config().matches(name, label, *id));
+            || self.peers.iter().filter(|runtime| runtime.config().matches(name, label, *id));
         let first = matching().next().ok_or_else(unknown)?;
-        let free = matching().find_map(|entry| {
-            let claimed = entry.slot.claim_if_free(self.terms(entry, greeting))?;
-            Some((entry, claimed))
+        let free = matching().find_map(|runtime| {
+            let claimed = runtime.ownership.claim_if_free(self.terms(runtime, greeting))?;
+            Some((runtime, claimed))
         });
-        let (entry, claimed) = free
-            .unwrap_or_else(|| (first, first.slot.claim(self.terms(first, greeting), deadline)));
+        let (runtime, claimed) = free.unwrap_or_else(|| {
+            (first, first.ownership.claim(self.terms(first, greeting), deadline))
+        });
         match claimed {
-            Ok(turn) => Ok((entry, turn)),
-            Err(NoTurn::Connected(why)) => {
+            Ok(lease) => Ok((runtime, lease)),
+            Err(ClaimRefused::Connected(why)) => {
                 let reason = RefusedReason::AlreadyConnected;
-                Err(refusal(Some(Arc::clone(entry)), reason, why.to_owned()))
+                Err(refusal(Some(Arc::clone(runtime)), reason, why.to_owned()))
             }
             // A reload has taken it out meanwhile.
-            Err(NoTurn::Stopping) if !self.shared.is_stopping() => Err(unknown()),
-            Err(NoTurn::Stopping) => {
+            Err(ClaimRefused::Stopping) if !self.shared.is_stopping() => Err(unknown()),
+            Err(ClaimRefused::Stopping) => {
                 let reason = RefusedReason::ShuttingDown;
-                Err(refusal(Some(Arc::clone(entry)), reason, "shutting down".to_owned()))
+                Err(refusal(Some(Arc::clone(runtime)), reason, "shutting down".to_owned()))
             }
         }
     }
 
-    fn terms(&self, entry: &Entry, greeting: &Greeting) -> Terms {
-        let peer = entry.config();
+    fn terms(&self, runtime: &PeerRuntime, greeting: &Greeting) -> ClaimRules {
+        let peer = runtime.config();
         let ours = (peer.local_name(), peer.local_id(), peer.local_label());
         let theirs = (greeting.name.as_str(), greeting.id, greeting.label.as_str());
-        Terms {
+        ClaimRules {
             // Both sides see the same two triples, so at most one of two that differ says yes.
             ours_first: !peer.addresses().is_empty() && ours <= theirs,
             reject_new: self.reject_new,

@@ -4,7 +4,7 @@
 //! connection of its own, nobody dials.
 //!
 //! A thread inside the system's resolver or `connect` cannot be woken. A node that stops lets go of
-//! it, so it touches nothing of the node, the handler least of all, until its slot has said that
+//! it, so it touches nothing of the node, the handler least of all, until its ownership says that
 //! the node still runs.
 
 use std::io;
@@ -13,29 +13,29 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::backoff::{self, Backoff};
-use super::entry::Entry;
 use super::handshake::{self, HandshakeError};
 use super::limits::is_out_of_descriptors;
+use super::ownership::{HelloEnd, HelloStart, Next};
+use super::runtime::PeerRuntime;
 use super::session::{Session, hello_to};
 use super::shared::{Phase, Shared};
-use super::slot::{Greet, Greeting, Next};
 use super::{DialFailedReason, Direction, Event};
 use crate::config::{Address, PeerConfig};
 use crate::protocol::ByeCode;
 
 /// Keeps the peer connected until the node stops.
-pub(super) fn dial_peer(shared: &Arc<Shared>, entry: &Arc<Entry>) {
+pub(super) fn dial_peer(shared: &Arc<Shared>, runtime: &Arc<PeerRuntime>) {
     if shared.wait_for(Phase::Running) != Phase::Running {
         return;
     }
     let limits = |peer: &PeerConfig| (peer.reconnect_time_min(), peer.reconnect_time_max());
-    let (min, max) = limits(&entry.config());
+    let (min, max) = limits(&runtime.config());
     let mut backoff = Backoff::new(min, max);
     let mut due = None;
     loop {
-        let next = entry.slot.wait_dial(due);
+        let next = runtime.ownership.wait_dial(due);
         // What a reload has changed counts from here on.
-        let dialler = Dialler { shared, entry, peer: entry.config() };
+        let dialler = Dialler { shared, runtime, peer: runtime.config() };
         let (min, max) = limits(&dialler.peer);
         backoff.set_limits(min, max);
         match next {
@@ -44,20 +44,20 @@ pub(super) fn dial_peer(shared: &Arc<Shared>, entry: &Arc<Entry>) {
             Next::Wait { stable: false } => {}
             Next::Dial => match dialler.dial_round() {
                 Dialled::Failed { .. } => {}
-                // The slot knows when the link has ended, be it ours or the peer's.
+                // The ownership knows when the link has ended, be it ours or the peer's.
                 Dialled::Over => continue,
                 Dialled::Stop => return,
             },
         }
         let wait = backoff.next_wait(backoff::random());
         due = Some(Instant::now() + wait);
-        shared.report(Some(entry), &Event::Retry { wait });
+        shared.report(Some(runtime), &Event::Retry { wait });
     }
 }
 
 struct Dialler<'a> {
     shared: &'a Arc<Shared>,
-    entry: &'a Arc<Entry>,
+    runtime: &'a Arc<PeerRuntime>,
     peer: Arc<PeerConfig>,
 }
 
@@ -145,26 +145,27 @@ impl Dialler<'_> {
     fn greet(&self, stream: Arc<TcpStream>, addr: SocketAddr, deadline: Instant) -> Dialled {
         // A socket that refuses still works, only less promptly.
         let _ = stream.set_nodelay(self.shared.config().tcp_nodelay());
-        let number = match self.entry.slot.begin_greeting(Arc::clone(&stream)) {
-            Greet::Go(number) => number,
-            Greet::Taken => return Dialled::Over,
-            Greet::Stop => return Dialled::Stop,
+        let number = match self.runtime.ownership.begin_hello(Arc::clone(&stream)) {
+            HelloStart::Go(number) => number,
+            HelloStart::Taken => return Dialled::Over,
+            HelloStart::Stop => return Dialled::Stop,
         };
-        let settings = self.entry.liveness();
+        let settings = self.runtime.liveness();
         let answer = handshake::dial(&stream, &hello_to(&self.peer, &settings), deadline);
-        match (self.entry.slot.end_greeting(number, answer.is_ok()), answer) {
-            (Greeting::Stopped, _) => {
+        match (self.runtime.ownership.end_hello(number, answer.is_ok()), answer) {
+            (HelloEnd::Stopped, _) => {
                 // Best effort: whoever does not hear it sees the end of the stream.
                 let _ = handshake::write_bye(&stream, ByeCode::SHUTTING_DOWN, "shutting down");
                 Dialled::Stop
             }
-            (Greeting::Ours(Some(turn)), Ok(greeting)) => {
-                let (shared, entry, direction) = (self.shared, self.entry, Direction::Dialled);
-                let session = Session { shared, entry, turn, addr, direction, greeting, settings };
+            (HelloEnd::Ours(Some(lease)), Ok(greeting)) => {
+                let (shared, runtime, direction) = (self.shared, self.runtime, Direction::Dialled);
+                let session =
+                    Session { shared, runtime, lease, addr, direction, greeting, settings };
                 self.read(stream, session)
             }
-            (Greeting::Ours(_), Err(error)) => self.not_welcome(&error),
-            (Greeting::Abandoned | Greeting::Ours(None), _) => Dialled::Over,
+            (HelloEnd::Ours(_), Err(error)) => self.not_welcome(&error),
+            (HelloEnd::Abandoned | HelloEnd::Ours(None), _) => Dialled::Over,
         }
     }
 
@@ -181,14 +182,14 @@ impl Dialler<'_> {
 
     fn read(&self, stream: Arc<TcpStream>, session: Session<'_>) -> Dialled {
         let addr = session.addr;
-        // The slot has given its handle back; only a node that stops may still hold one.
+        // The ownership has given its handle back; only a node that stops may still hold one.
         let stream = Arc::try_unwrap(stream).or_else(|shared| shared.try_clone());
         match stream.and_then(|stream| session.run(stream)) {
             Ok(()) => Dialled::Over,
             Err(error) => {
                 let (reason, detail) = (DialFailedReason::Io, self.shared.limits.describe(&error));
                 self.report(&Event::DialFailed { addr: addr.to_string(), reason, detail });
-                // The turn that has ended brings the wait.
+                // The lease that has ended brings the wait.
                 Dialled::Over
             }
         }
@@ -196,15 +197,15 @@ impl Dialler<'_> {
 
     /// Makes a call that nothing interrupts; `None` = the node stops.
     fn blocked<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
-        if !self.entry.slot.enter_blocked() {
+        if !self.runtime.ownership.enter_blocked() {
             return None;
         }
         let outcome = call();
-        self.entry.slot.leave_blocked().then_some(outcome)
+        self.runtime.ownership.leave_blocked().then_some(outcome)
     }
 
     fn report(&self, event: &Event) {
-        self.shared.report(Some(self.entry), event);
+        self.shared.report(Some(self.runtime), event);
     }
 }
 

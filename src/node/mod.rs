@@ -83,17 +83,17 @@
 mod accept;
 mod backoff;
 mod dial;
-mod entry;
 mod error;
 mod event;
 pub mod handshake;
 mod limits;
 mod listen;
 mod numbers;
+mod ownership;
 mod reload;
+mod runtime;
 mod session;
 mod shared;
-mod slot;
 mod supervisor;
 
 use std::fmt;
@@ -104,11 +104,11 @@ use std::time::Duration;
 use crate::config::{Config, PeerConfig};
 use crate::link::{Faults, Link, SendError};
 use crate::protocol::FRAME_MAX;
-use entry::Entry;
 pub use error::{ReloadError, StartError};
 pub use event::{DialFailedReason, Direction, Event, RefusedReason};
 pub use numbers::{DownCounts, NodeStats, PeerStats, Totals};
 pub use reload::{PeerOutcome, Reload};
+use runtime::PeerRuntime;
 use shared::{Phase, Shared};
 
 /// What a node calls.
@@ -179,7 +179,7 @@ pub struct Node {
 #[derive(Clone)]
 pub struct Peer {
     shared: Arc<Shared>,
-    entry: Arc<Entry>,
+    runtime: Arc<PeerRuntime>,
 }
 
 impl Node {
@@ -215,14 +215,14 @@ impl Node {
 
     /// The peers, in the order of the configuration.
     pub fn peers(&self) -> Vec<Peer> {
-        self.shared.roster().iter().map(|entry| Peer::new(&self.shared, entry)).collect()
+        self.shared.peers().iter().map(|runtime| Peer::new(&self.shared, runtime)).collect()
     }
 
     /// The peer with this [name](Peer::name).
     pub fn peer(&self, name: &str) -> Option<Peer> {
-        let roster = self.shared.roster();
-        let entry = roster.iter().find(|entry| entry.name() == name)?;
-        Some(Peer::new(&self.shared, entry))
+        let peers = self.shared.peers();
+        let runtime = peers.iter().find(|runtime| runtime.name() == name)?;
+        Some(Peer::new(&self.shared, runtime))
     }
 
     /// The configuration it runs: that of the last [`reload`](Self::reload), else of its start.
@@ -261,18 +261,18 @@ impl Node {
 }
 
 impl Peer {
-    fn new(shared: &Arc<Shared>, entry: &Arc<Entry>) -> Self {
-        Self { shared: Arc::clone(shared), entry: Arc::clone(entry) }
+    fn new(shared: &Arc<Shared>, runtime: &Arc<PeerRuntime>) -> Self {
+        Self { shared: Arc::clone(shared), runtime: Arc::clone(runtime) }
     }
 
     /// Its name in the configuration, different for every peer.
     pub fn name(&self) -> &str {
-        self.entry.name()
+        self.runtime.name()
     }
 
     /// What the configuration says of it; of a peer that was taken out, what it said last.
     pub fn config(&self) -> Arc<PeerConfig> {
-        self.entry.config()
+        self.runtime.config()
     }
 
     /// Whether it is connected: from [`Event::Up`] until its link dies, which [`Event::Down`]
@@ -325,7 +325,7 @@ impl Peer {
     }
 
     fn link(&self) -> Result<Link, SendError> {
-        self.entry.slot.link().ok_or(SendError::NotConnected)
+        self.runtime.ownership.link().ok_or(SendError::NotConnected)
     }
 }
 

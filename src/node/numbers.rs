@@ -167,7 +167,7 @@ impl Peer {
     /// ones, until a [reload](Node::reload) brings another value of the file's.
     /// Zero asks for nothing from the next connection on.
     pub fn set_heartbeat_time(&self, value: Duration) -> HeartbeatChange {
-        self.entry.set_heartbeat_time(value);
+        self.runtime.set_heartbeat_time(value);
         let changed = self.link().ok().and_then(|link| link.set_heartbeat_time(value).ok());
         changed.unwrap_or(HeartbeatChange::NextConnection)
     }
@@ -176,7 +176,7 @@ impl Peer {
     /// does, and on the next ones, until a [reload](Node::reload) brings another value of the
     /// file's.
     pub fn set_slack(&self, slack: Duration) -> HeartbeatChange {
-        self.entry.set_slack(slack);
+        self.runtime.set_slack(slack);
         match self.link().ok().and_then(|link| link.set_slack(slack).ok()) {
             Some(()) => HeartbeatChange::InForce,
             None => HeartbeatChange::NextConnection,
@@ -185,7 +185,7 @@ impl Peer {
 
     /// Its numbers since the node started, or since a reload brought it.
     pub fn stats(&self) -> PeerStats {
-        self.entry.stats()
+        self.runtime.stats()
     }
 
     /// Says which values are in force and why, and whether they fit what was measured; `None` while
@@ -198,10 +198,10 @@ impl Peer {
 impl Node {
     /// The sums over its peers, and the strangers it refused.
     pub fn stats(&self) -> NodeStats {
-        let roster = self.shared.roster();
+        let peers = self.shared.peers();
         let refusals = self.shared.strangers.load(Ordering::Relaxed);
-        let mut all = NodeStats { peers: roster.len(), refusals, ..NodeStats::default() };
-        for peer in roster.iter().map(|entry| entry.stats()) {
+        let mut all = NodeStats { peers: peers.len(), refusals, ..NodeStats::default() };
+        for peer in peers.iter().map(|runtime| runtime.stats()) {
             if let Some(link) = &peer.link {
                 all.peers_up += 1;
                 all.queued.0 += link.queued_messages;

@@ -12,9 +12,9 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 
 use super::Node;
-use super::entry::Entry;
 use super::error::ReloadError;
-use super::shared::{Dialling, Roster, Shared, join_all};
+use super::runtime::PeerRuntime;
+use super::shared::{Dialling, Peers, Shared, join_all};
 use super::supervisor::spawn_dialler;
 use crate::config::{Config, PeerConfig, Port};
 use crate::link::HeartbeatChange;
@@ -68,13 +68,13 @@ impl Node {
         }
         let before = shared.config();
         refuse_other_sockets(&before, &config)?;
-        let old = shared.roster();
+        let old = shared.peers();
         let plan = Plan::new(&old, &config);
         let threads = plan
             .spawn(shared)
             .map_err(|error| ReloadError::Thread { advice: error.to_string(), error })?;
         let node = node_items(&before, &config);
-        if let Err(threads) = shared.publish(config, plan.roster(), threads) {
+        if let Err(threads) = shared.publish(config, plan.peers(), threads) {
             plan.give_up(shared, threads);
             return Err(ReloadError::NotRunning);
         }
@@ -85,43 +85,45 @@ impl Node {
 /// What is to be done.
 struct Plan {
     /// The peers of the new configuration; `false` = new.
-    peers: Vec<(Arc<Entry>, bool, PeerConfig)>,
-    gone: Vec<Arc<Entry>>,
+    peers: Vec<(Arc<PeerRuntime>, bool, PeerConfig)>,
+    gone: Vec<Arc<PeerRuntime>>,
 }
 
 impl Plan {
-    fn new(old: &Roster, config: &Config) -> Self {
-        let known = |name: &str| old.iter().find(|entry| entry.name() == name).cloned();
+    fn new(old: &Peers, config: &Config) -> Self {
+        let known = |name: &str| old.iter().find(|runtime| runtime.name() == name).cloned();
         let peers: Vec<_> = config
             .peers()
             .iter()
             .map(|peer| match known(peer.name()) {
-                Some(entry) => (entry, true, peer.clone()),
+                Some(runtime) => (runtime, true, peer.clone()),
                 None => {
-                    let entry = Arc::new(Entry::new(peer));
-                    entry.slot.set_dialled(false);
-                    (entry, false, peer.clone())
+                    let runtime = Arc::new(PeerRuntime::new(peer));
+                    runtime.ownership.set_dialled(false);
+                    (runtime, false, peer.clone())
                 }
             })
             .collect();
-        let stays = |entry: &&Arc<Entry>| peers.iter().any(|(other, ..)| Arc::ptr_eq(other, entry));
-        let gone = old.iter().filter(|entry| !stays(entry)).cloned().collect();
+        let stays = |runtime: &&Arc<PeerRuntime>| {
+            peers.iter().any(|(other, ..)| Arc::ptr_eq(other, runtime))
+        };
+        let gone = old.iter().filter(|runtime| !stays(runtime)).cloned().collect();
         Self { peers, gone }
     }
 
-    fn roster(&self) -> Roster {
-        self.peers.iter().map(|(entry, ..)| Arc::clone(entry)).collect()
+    fn peers(&self) -> Peers {
+        self.peers.iter().map(|(runtime, ..)| Arc::clone(runtime)).collect()
     }
 
     /// Makes the threads that will be needed; they wait until their peer may be dialled.
     fn spawn(&self, shared: &Arc<Shared>) -> io::Result<Vec<Dialling>> {
         let mut threads = Vec::new();
-        for (entry, _, peer) in &self.peers {
-            if peer.addresses().is_empty() || entry.has_dialler() {
+        for (runtime, _, peer) in &self.peers {
+            if peer.addresses().is_empty() || runtime.has_dialler() {
                 continue;
             }
-            match spawn_dialler(shared, entry) {
-                Ok(thread) => threads.push((Arc::clone(entry), thread)),
+            match spawn_dialler(shared, runtime) {
+                Ok(thread) => threads.push((Arc::clone(runtime), thread)),
                 Err(error) => {
                     self.give_up(shared, threads);
                     return Err(error);
@@ -134,52 +136,52 @@ impl Plan {
     /// Ends the threads of peers that will not be. Those of peers that are there have nothing to do
     /// and wait. On a thread of the node's own nobody is waited for: they end by themselves.
     fn give_up(&self, shared: &Shared, threads: Vec<Dialling>) {
-        for (entry, known, _) in &self.peers {
+        for (runtime, known, _) in &self.peers {
             if !known {
-                entry.slot.stop();
+                runtime.ownership.stop();
             }
         }
-        let is_new = |entry: &Arc<Entry>| {
-            self.peers.iter().any(|(other, known, _)| !known && Arc::ptr_eq(other, entry))
+        let is_new = |runtime: &Arc<PeerRuntime>| {
+            self.peers.iter().any(|(other, known, _)| !known && Arc::ptr_eq(other, runtime))
         };
         let own = shared.is_own_thread();
         let (ended, kept): (Vec<_>, Vec<_>) =
-            threads.into_iter().partition(|(entry, _)| !own && is_new(entry));
+            threads.into_iter().partition(|(runtime, _)| !own && is_new(runtime));
         join_all(ended.into_iter().map(|(_, thread)| thread));
         shared.add_diallers(kept);
     }
 
     fn apply(self) -> Vec<(String, PeerOutcome)> {
-        for link in self.gone.iter().filter_map(|entry| entry.slot.stop()) {
+        for link in self.gone.iter().filter_map(|runtime| runtime.ownership.stop()) {
             link.close();
         }
         let mut outcomes = Vec::new();
-        for (entry, known, peer) in self.peers {
+        for (runtime, known, peer) in self.peers {
             let dials = !peer.addresses().is_empty();
             let outcome = match known {
-                true => change(&entry, peer),
+                true => change(&runtime, peer),
                 false => PeerOutcome::Started,
             };
-            entry.slot.set_dialled(dials);
-            outcomes.push((entry.name().to_owned(), outcome));
+            runtime.ownership.set_dialled(dials);
+            outcomes.push((runtime.name().to_owned(), outcome));
         }
-        let closed = |entry: Arc<Entry>| (entry.name().to_owned(), PeerOutcome::Closed);
+        let closed = |runtime: Arc<PeerRuntime>| (runtime.name().to_owned(), PeerOutcome::Closed);
         outcomes.extend(self.gone.into_iter().map(closed));
         outcomes
     }
 }
 
 /// Gives a peer that is still there its new values.
-fn change(entry: &Entry, peer: PeerConfig) -> PeerOutcome {
-    let changed = peer_items(&entry.config(), &peer);
+fn change(runtime: &PeerRuntime, peer: PeerConfig) -> PeerOutcome {
+    let changed = peer_items(&runtime.config(), &peer);
     let (heartbeat_time, slack) = (peer.heartbeat_time().value, peer.slack().value);
     // Also where nothing changed: its place in the files may have.
-    entry.set_config(peer);
+    runtime.set_config(peer);
     if changed.is_empty() {
         return PeerOutcome::Unchanged;
     }
     // After that, so that a link which is just coming up has one or the other.
-    let link = entry.slot.link();
+    let link = runtime.ownership.link();
     let is_applied = |item: &&str| {
         let Some(link) = &link else { return false };
         match (*item, heartbeat_time) {

@@ -1,6 +1,6 @@
 //! One link of a peer's, from the welcome to its end: up, what the link tells, down.
 //!
-//! Whoever runs a session holds the peer's turn, so up comes first, down last, each once, with the
+//! Whoever runs a session holds the peer's lease, so up comes first, down last, each once, with the
 //! messages between. The handler's panics end the link and nothing else.
 
 use std::io;
@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backoff;
-use super::entry::Entry;
 use super::handshake::Greeting;
+use super::ownership::Lease;
+use super::runtime::PeerRuntime;
 use super::shared::{Shared, guarded};
-use super::slot::Turn;
 use super::{Direction, Event, Handler, Peer};
 use crate::config::PeerConfig;
 use crate::link::{self, Down, DownReason, Link, Reader};
@@ -23,8 +23,8 @@ use crate::protocol::{Bye, ByeCode, Hello, Native};
 /// A connection whose handshake is done.
 pub(super) struct Session<'a> {
     pub(super) shared: &'a Arc<Shared>,
-    pub(super) entry: &'a Arc<Entry>,
-    pub(super) turn: Turn<'a>,
+    pub(super) runtime: &'a Arc<PeerRuntime>,
+    pub(super) lease: Lease<'a>,
     pub(super) addr: SocketAddr,
     pub(super) direction: Direction,
     pub(super) greeting: Greeting,
@@ -33,7 +33,7 @@ pub(super) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Makes the link and reads it until it ends; the turn ends with it.
+    /// Makes the link and reads it until it ends; the lease ends with it.
     ///
     /// # Errors
     /// Where the link could not be made: no thread or descriptor left. Nothing was reported.
@@ -43,20 +43,20 @@ impl Session<'_> {
         let received = &self.greeting.received;
         let (link, reader) = Link::establish(stream, framing, received, &options)?;
         let began = Instant::now();
-        if !self.turn.go_up(link.clone()) {
+        if !self.lease.go_up(link.clone()) {
             link.close();
         }
-        self.entry.begin_link(&link, &options.liveness);
+        self.runtime.begin_link(&link, &options.liveness);
         self.report_up(&link);
         let down = self.read(reader).unwrap_or_else(|| self.broken(&options.liveness, began));
-        self.turn.stable = backoff::was_stable(&down);
-        self.entry.end_link();
-        self.shared.report(Some(self.entry), &Event::Down(down));
+        self.lease.stable = backoff::was_stable(&down);
+        self.runtime.end_link();
+        self.shared.report(Some(self.runtime), &Event::Down(down));
         Ok(())
     }
 
     fn link_options(&self) -> link::Options {
-        let (peer, options) = (self.entry.config(), &self.shared.options);
+        let (peer, options) = (self.runtime.config(), &self.shared.options);
         link::Options {
             liveness: self.settings,
             queue_bytes: peer.send_queue_bytes(),
@@ -77,10 +77,10 @@ impl Session<'_> {
             remote_name: name.clone(),
             remote_label: label.clone(),
         };
-        if !self.shared.report(Some(self.entry), &up) {
+        if !self.shared.report(Some(self.runtime), &up) {
             end_after_panic(link);
         }
-        let peer = self.entry.config();
+        let peer = self.runtime.config();
         if let Some(expected) = peer
             .remote_name()
             .filter(|expected| self.direction == Direction::Dialled && *expected != name.as_str())
@@ -91,7 +91,7 @@ impl Session<'_> {
                 expected.escape_debug(),
                 name.escape_debug()
             );
-            self.shared.report(Some(self.entry), &Event::Warning { detail });
+            self.shared.report(Some(self.runtime), &Event::Warning { detail });
         }
     }
 
@@ -99,7 +99,7 @@ impl Session<'_> {
     fn read(&self, reader: Reader) -> Option<Down> {
         // Without a handler the node has ended, and nobody is told of messages any more.
         let handler = self.shared.handler()?;
-        let peer = Peer::new(self.shared, self.entry);
+        let peer = Peer::new(self.shared, self.runtime);
         let mut adapter = Adapter { handler, peer, panicked: false };
         panic::catch_unwind(AssertUnwindSafe(|| reader.run(&mut adapter))).ok()
     }

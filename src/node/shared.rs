@@ -18,8 +18,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{io, process};
 
-use super::entry::Entry;
 use super::limits::SystemLimits;
+use super::runtime::PeerRuntime;
 use super::{Event, Handler, Options, Peer};
 use crate::config::Config;
 use crate::link::threads;
@@ -60,7 +60,7 @@ pub(super) enum Phase {
 struct State {
     phase: Phase,
     config: Arc<Config>,
-    roster: Roster,
+    peers: Peers,
     /// The threads that dial, those of peers that are gone included until they have ended.
     diallers: Vec<Dialling>,
     /// Accepted connections whose handshake is under way.
@@ -72,10 +72,10 @@ struct State {
 }
 
 /// The peers, in the order of the configuration.
-pub(super) type Roster = Arc<[Arc<Entry>]>;
+pub(super) type Peers = Arc<[Arc<PeerRuntime>]>;
 
 /// A thread and the peer that it dials.
-pub(super) type Dialling = (Arc<Entry>, JoinHandle<()>);
+pub(super) type Dialling = (Arc<PeerRuntime>, JoinHandle<()>);
 
 impl Shared {
     pub(super) fn new(
@@ -88,7 +88,7 @@ impl Shared {
         static NODES: AtomicU64 = AtomicU64::new(1);
         let state = State {
             phase: Phase::Starting,
-            roster: config.peers().iter().map(|peer| Arc::new(Entry::new(peer))).collect(),
+            peers: config.peers().iter().map(|peer| Arc::new(PeerRuntime::new(peer))).collect(),
             config: Arc::new(config),
             diallers: Vec::new(),
             handshakes: HashMap::new(),
@@ -114,8 +114,8 @@ impl Shared {
         Arc::clone(&self.lock().config)
     }
 
-    pub(super) fn roster(&self) -> Roster {
-        Arc::clone(&self.lock().roster)
+    pub(super) fn peers(&self) -> Peers {
+        Arc::clone(&self.lock().peers)
     }
 
     /// Puts another configuration in the place of the one that runs, with the threads made for it;
@@ -123,7 +123,7 @@ impl Shared {
     pub(super) fn publish(
         &self,
         config: Config,
-        roster: Roster,
+        peers: Peers,
         diallers: Vec<Dialling>,
     ) -> Result<(), Vec<Dialling>> {
         let config = Arc::new(config);
@@ -137,7 +137,7 @@ impl Shared {
         running.extend(diallers);
         state.diallers = running;
         let before = (mem::replace(&mut state.config, config), ended);
-        state.roster = roster;
+        state.peers = peers;
         drop(state);
         join_all(before.1.into_iter().map(|(_, thread)| thread));
         Ok(())
@@ -226,16 +226,20 @@ impl Shared {
     }
 
     /// Counts and reports an event of a peer, or of none. `false` = the handler panicked.
-    pub(super) fn report(self: &Arc<Self>, entry: Option<&Arc<Entry>>, event: &Event) -> bool {
-        match (entry, event) {
-            (Some(entry), event) => entry.count(event),
+    pub(super) fn report(
+        self: &Arc<Self>,
+        runtime: Option<&Arc<PeerRuntime>>,
+        event: &Event,
+    ) -> bool {
+        match (runtime, event) {
+            (Some(runtime), event) => runtime.count(event),
             (None, Event::Refused { .. }) => {
                 self.strangers.fetch_add(1, Ordering::Relaxed);
             }
             (None, _) => {}
         }
         let Some(handler) = self.handler() else { return true };
-        let peer = entry.map(|entry| Peer::new(self, entry));
+        let peer = runtime.map(|runtime| Peer::new(self, runtime));
         guarded(|| handler.on_event(peer.as_ref(), event))
     }
 

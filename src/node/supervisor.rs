@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 use super::Event;
 use super::accept::accept_all;
 use super::dial::dial_peer;
-use super::entry::Entry;
 use super::listen::{Listener, Waker};
+use super::runtime::PeerRuntime;
 use super::shared::{Dialling, Phase, Shared, guarded, join_all};
 
 /// The threads that live as long as the node.
-struct Crew {
+struct Threads {
     accepting: Vec<JoinHandle<()>>,
     wakers: Vec<Waker>,
     /// Tells nothing but that the last accepting thread is gone.
@@ -34,36 +34,36 @@ struct Crew {
 /// # Errors
 /// Where one cannot be made; those that could have been joined again.
 pub(super) fn start(shared: &Arc<Shared>, listeners: Vec<Listener>) -> io::Result<()> {
-    let (crew_sender, crew_receiver) = mpsc::sync_channel(1);
+    let (threads_sender, threads_receiver) = mpsc::sync_channel(1);
     let supervisor = shared.spawn("pb-node", move |shared| {
         // Nothing is sent where the start failed.
-        if let Ok(crew) = crew_receiver.recv() {
-            supervise(shared, crew);
+        if let Ok(threads) = threads_receiver.recv() {
+            supervise(shared, threads);
         }
     })?;
     let (over_sender, accepting_over) = mpsc::sync_channel(0);
-    let mut crew =
-        Crew { accepting: Vec::new(), wakers: Vec::new(), accepting_over, dialling: Vec::new() };
-    match crew.spawn(shared, listeners, over_sender) {
+    let mut threads =
+        Threads { accepting: Vec::new(), wakers: Vec::new(), accepting_over, dialling: Vec::new() };
+    match threads.spawn(shared, listeners, over_sender) {
         Ok(()) => {
             shared.set_supervisor(supervisor);
-            shared.add_diallers(std::mem::take(&mut crew.dialling));
+            shared.add_diallers(std::mem::take(&mut threads.dialling));
             // It waits for nothing else, so it is there.
-            let _ = crew_sender.send(crew);
+            let _ = threads_sender.send(threads);
             Ok(())
         }
         Err(error) => {
             shared.advance(Phase::Stopping);
-            join_all(crew.accepting);
-            join_all(crew.dialling.into_iter().map(|(_, thread)| thread));
-            drop(crew_sender);
+            join_all(threads.accepting);
+            join_all(threads.dialling.into_iter().map(|(_, thread)| thread));
+            drop(threads_sender);
             join_all([supervisor]);
             Err(error)
         }
     }
 }
 
-impl Crew {
+impl Threads {
     fn spawn(
         &mut self,
         shared: &Arc<Shared>,
@@ -79,8 +79,8 @@ impl Crew {
             self.accepting.push(thread);
             self.wakers.push(waker);
         }
-        for entry in shared.roster().iter().filter(|entry| entry.is_dialled()) {
-            self.dialling.push((Arc::clone(entry), spawn_dialler(shared, entry)?));
+        for runtime in shared.peers().iter().filter(|runtime| runtime.is_dialled()) {
+            self.dialling.push((Arc::clone(runtime), spawn_dialler(shared, runtime)?));
         }
         Ok(())
     }
@@ -104,15 +104,15 @@ impl Crew {
 /// Where there is none left.
 pub(super) fn spawn_dialler(
     shared: &Arc<Shared>,
-    entry: &Arc<Entry>,
+    runtime: &Arc<PeerRuntime>,
 ) -> io::Result<JoinHandle<()>> {
-    let (name, peer) = (format!("pb-r:{}", entry.name()), Arc::clone(entry));
+    let (name, peer) = (format!("pb-r:{}", runtime.name()), Arc::clone(runtime));
     let thread = shared.spawn(&name, move |shared| dial_peer(shared, &peer))?;
-    entry.set_has_dialler();
+    runtime.set_has_dialler();
     Ok(thread)
 }
 
-fn supervise(shared: &Arc<Shared>, mut crew: Crew) {
+fn supervise(shared: &Arc<Shared>, mut threads: Threads) {
     shared.advance(Phase::Announcing);
     for addr in &shared.local_addrs {
         shared.report(None, &Event::Listening { addr: *addr });
@@ -120,18 +120,18 @@ fn supervise(shared: &Arc<Shared>, mut crew: Crew) {
     shared.advance(Phase::Running);
     shared.wait_for(Phase::Stopping);
 
-    for link in shared.roster().iter().filter_map(|entry| entry.slot.stop()) {
+    for link in shared.peers().iter().filter_map(|runtime| runtime.ownership.stop()) {
         link.close();
     }
     for stream in shared.handshakes() {
         // Only reading ends: the thread that wakes still has a BYE to write.
         let _ = stream.shutdown(Shutdown::Read);
     }
-    crew.join_accepting();
+    threads.join_accepting();
     join_all(shared.take_workers());
     let grace = Instant::now() + BLOCKED_GRACE;
-    for (entry, thread) in shared.take_diallers() {
-        if entry.slot.wait_unblocked(grace) {
+    for (runtime, thread) in shared.take_diallers() {
+        if runtime.ownership.wait_unblocked(grace) {
             join_all([thread]);
         }
     }

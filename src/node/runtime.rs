@@ -1,6 +1,6 @@
 //! One peer of a node: what it is configured with, who owns it, and its numbers.
 //!
-//! An entry lives as long as its name stands in the configuration. A reload gives it other values
+//! A runtime lives as long as its name stands in the configuration. A reload gives it other values
 //! and leaves the rest alone, so handles and links stay; what the program has set on a peer holds
 //! until the file says something new about the same item.
 //!
@@ -12,16 +12,16 @@ use std::time::Duration;
 
 use super::Event;
 use super::numbers::{DownCounts, PeerStats, Totals};
-use super::slot::Slot;
+use super::ownership::Ownership;
 use crate::config::PeerConfig;
 use crate::link::Link;
 use crate::liveness::Settings;
 
 /// One peer of a node.
-pub(super) struct Entry {
+pub(super) struct PeerRuntime {
     name: String,
-    pub(super) slot: Slot,
-    /// Its dialling thread was made; it lives as long as the entry.
+    pub(super) ownership: Ownership,
+    /// Its dialling thread was made; it lives as long as the runtime.
     has_dialler: AtomicBool,
     values: Mutex<Values>,
     counts: Mutex<Counts>,
@@ -46,14 +46,14 @@ struct Counts {
     refusals: u64,
 }
 
-impl Entry {
+impl PeerRuntime {
     pub(super) fn new(config: &PeerConfig) -> Self {
-        let slot = Slot::new();
-        slot.set_dialled(!config.addresses().is_empty());
+        let ownership = Ownership::new();
+        ownership.set_dialled(!config.addresses().is_empty());
         let values = Values { config: Arc::new(config.clone()), heartbeat_time: None, slack: None };
         Self {
             name: config.name().to_owned(),
-            slot,
+            ownership,
             has_dialler: AtomicBool::new(false),
             values: Mutex::new(values),
             counts: Mutex::default(),

@@ -1,8 +1,8 @@
 //! Who owns a peer now: the thread of the dialled link, that of an accepted one, or nobody.
 //!
-//! Owning is a *turn*: its holder alone reports up, messages and down, so they never mix with those
-//! of the link before or after. An accepted connection that wants the turn makes a *claim*; what
-//! holds the turn is ended and has until the claim's deadline to report its end.
+//! Owning is a *lease*: its holder alone reports up, messages and down, so they never mix with
+//! those of the link before or after. An accepted connection that wants the lease makes a *claim*;
+//! what holds the lease is ended and has until the claim's deadline to report its end.
 //!
 //! When both sides dial each other, the link dialled by the smaller name stays. The side with the
 //! smaller name decides alone: while its own HELLO is out, and for [`SETTLE`] after, it refuses the
@@ -10,7 +10,7 @@
 //! equal names both decide like the smaller: each refuses the other only while its own HELLO is
 //! out, so what a collision costs is a dial, not a link, and the jitter of the waits parts them.
 //!
-//! Invariant: while a turn is held no HELLO of our own is out. While locked: no user code, no I/O.
+//! Invariant: while a lease is held no HELLO of our own is out. While locked: no user code, no I/O.
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ use super::Direction;
 use crate::link::{DownReason, Link};
 use crate::protocol::{Bye, ByeCode};
 
-/// What a turn holds once it is up, as far as a slot cares; tests put a number in its place.
+/// What a lease holds once it is up, as far as ownership matters; tests put a number in its place.
 pub(super) trait Held: Clone {
     /// Whether it lives.
     fn is_up(&self) -> bool;
@@ -55,15 +55,15 @@ impl Greeted for Arc<TcpStream> {
 
 /// The state of one peer, with its lock and its condition variable.
 #[derive(Debug)]
-pub(super) struct Slot<L: Held = Link, S: Greeted = Arc<TcpStream>> {
+pub(super) struct Ownership<L: Held = Link, S: Greeted = Arc<TcpStream>> {
     state: Mutex<State<L, S>>,
     changed: Condvar,
 }
 
 /// The right to report about a peer; ends when dropped.
 #[derive(Debug)]
-pub(super) struct Turn<'a, L: Held = Link, S: Greeted = Arc<TcpStream>> {
-    slot: &'a Slot<L, S>,
+pub(super) struct Lease<'a, L: Held = Link, S: Greeted = Arc<TcpStream>> {
+    ownership: &'a Ownership<L, S>,
     number: u64,
     /// Whether its link lived long enough for the waits between dials to begin anew.
     pub(super) stable: bool,
@@ -71,7 +71,7 @@ pub(super) struct Turn<'a, L: Held = Link, S: Greeted = Arc<TcpStream>> {
 
 /// What an accepted connection claims a peer with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
+pub(super) struct ClaimRules {
     /// Of two links that both sides dialled, ours stays.
     pub(super) ours_first: bool,
     /// A connected peer keeps its link.
@@ -80,7 +80,7 @@ pub(super) struct Terms {
 
 /// Why a claim was not granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoTurn {
+pub(super) enum ClaimRefused {
     /// The peer is connected, or about to be; in words.
     Connected(&'static str),
     /// The node stops.
@@ -103,7 +103,7 @@ pub(super) enum Next {
 
 /// Whether our HELLO may go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Greet {
+pub(super) enum HelloStart {
     /// Yes; the number names this greeting.
     Go(u64),
     /// No: the peer has reached us.
@@ -114,16 +114,16 @@ pub(super) enum Greet {
 
 /// How a greeting of ours ended.
 #[derive(Debug)]
-pub(super) enum Greeting<'a, L: Held, S: Greeted> {
-    /// It is still ours, and with a welcome the turn is as well.
-    Ours(Option<Turn<'a, L, S>>),
+pub(super) enum HelloEnd<'a, L: Held, S: Greeted> {
+    /// It is still ours, and with a welcome the lease is as well.
+    Ours(Option<Lease<'a, L, S>>),
     /// The peer's own connection took its place.
     Abandoned,
     /// The node stops.
     Stopped,
 }
 
-impl<L: Held, S: Greeted> Slot<L, S> {
+impl<L: Held, S: Greeted> Ownership<L, S> {
     pub(super) fn new() -> Self {
         let state = State {
             last_number: 0,
@@ -145,7 +145,10 @@ impl<L: Held, S: Greeted> Slot<L, S> {
     }
 
     /// Claims the peer where it is free; `None` where it is not.
-    pub(super) fn claim_if_free(&self, terms: Terms) -> Option<Result<Turn<'_, L, S>, NoTurn>> {
+    pub(super) fn claim_if_free(
+        &self,
+        terms: ClaimRules,
+    ) -> Option<Result<Lease<'_, L, S>, ClaimRefused>> {
         let mut state = self.lock();
         if !state.is_free() && !state.stopping {
             return None;
@@ -155,7 +158,7 @@ impl<L: Held, S: Greeted> Slot<L, S> {
         drop(state);
         self.changed.notify_all();
         match step {
-            Step::Granted(abandoned) => Some(Ok(self.begin_turn(number, abandoned))),
+            Step::Granted(abandoned) => Some(Ok(self.begin_lease(number, abandoned))),
             Step::Refused(why) => Some(Err(why)),
             Step::Replace(_) | Step::Wait => None,
         }
@@ -163,7 +166,11 @@ impl<L: Held, S: Greeted> Slot<L, S> {
 
     /// Claims the peer, ends the link that it has, and waits up to `deadline` until its end has
     /// been reported.
-    pub(super) fn claim(&self, terms: Terms, deadline: Instant) -> Result<Turn<'_, L, S>, NoTurn> {
+    pub(super) fn claim(
+        &self,
+        terms: ClaimRules,
+        deadline: Instant,
+    ) -> Result<Lease<'_, L, S>, ClaimRefused> {
         let mut state = self.lock();
         let number = state.next_number();
         loop {
@@ -176,7 +183,7 @@ impl<L: Held, S: Greeted> Slot<L, S> {
             match step {
                 Step::Granted(abandoned) => {
                     drop(state);
-                    return Ok(self.begin_turn(number, abandoned));
+                    return Ok(self.begin_lease(number, abandoned));
                 }
                 Step::Refused(why) => return Err(why),
                 Step::Replace(link) => {
@@ -188,7 +195,9 @@ impl<L: Held, S: Greeted> Slot<L, S> {
                     // `Wait` has made it ours.
                     state.claim = None;
                     self.changed.notify_all();
-                    return Err(NoTurn::Connected("the end of its last link is still reported"));
+                    return Err(ClaimRefused::Connected(
+                        "the end of its last link is still reported",
+                    ));
                 }
                 Step::Wait => state = self.wait_until(state, Some(deadline)),
             }
@@ -258,38 +267,38 @@ impl<L: Held, S: Greeted> Slot<L, S> {
     }
 
     /// Asks whether our HELLO may go out on `stream`, and marks that it does.
-    pub(super) fn begin_greeting(&self, stream: S) -> Greet {
+    pub(super) fn begin_hello(&self, stream: S) -> HelloStart {
         let mut state = self.lock();
         if state.stopping {
-            return Greet::Stop;
+            return HelloStart::Stop;
         }
         if !state.is_free() {
-            return Greet::Taken;
+            return HelloStart::Taken;
         }
         let number = state.next_number();
-        state.dial = Dial::Greeting { number, stream };
-        Greet::Go(number)
+        state.dial = Dial::HelloEnd { number, stream };
+        HelloStart::Go(number)
     }
 
     /// Ends a greeting of ours, with or without a welcome.
-    pub(super) fn end_greeting(&self, number: u64, welcome: bool) -> Greeting<'_, L, S> {
+    pub(super) fn end_hello(&self, number: u64, welcome: bool) -> HelloEnd<'_, L, S> {
         let mut state = self.lock();
         if state.stopping {
             state.dial = Dial::Idle;
-            return Greeting::Stopped;
+            return HelloEnd::Stopped;
         }
         match &state.dial {
-            Dial::Greeting { number: ours, .. } if *ours == number => {}
-            _ => return Greeting::Abandoned,
+            Dial::HelloEnd { number: ours, .. } if *ours == number => {}
+            _ => return HelloEnd::Abandoned,
         }
         state.dial = Dial::Idle;
         if !welcome {
-            return Greeting::Ours(None);
+            return HelloEnd::Ours(None);
         }
         state.holder = Some(Holder { number, direction: Direction::Dialled, link: None });
         drop(state);
         self.changed.notify_all();
-        Greeting::Ours(Some(self.begin_turn(number, None)))
+        HelloEnd::Ours(Some(self.begin_lease(number, None)))
     }
 
     /// Lets nobody begin anything any more and wakes everybody; returns the link to close.
@@ -298,7 +307,7 @@ impl<L: Held, S: Greeted> Slot<L, S> {
         state.stopping = true;
         let link = state.holder.as_ref().and_then(|holder| holder.link.clone());
         let greeting = match &state.dial {
-            Dial::Greeting { stream, .. } => Some(stream.clone()),
+            Dial::HelloEnd { stream, .. } => Some(stream.clone()),
             _ => None,
         };
         drop(state);
@@ -309,11 +318,11 @@ impl<L: Held, S: Greeted> Slot<L, S> {
         link.map(|(link, _)| link)
     }
 
-    fn begin_turn(&self, number: u64, abandoned: Option<S>) -> Turn<'_, L, S> {
+    fn begin_lease(&self, number: u64, abandoned: Option<S>) -> Lease<'_, L, S> {
         if let Some(stream) = abandoned {
             stream.interrupt();
         }
-        Turn { slot: self, number, stable: false }
+        Lease { ownership: self, number, stable: false }
     }
 
     /// Nothing of ours panics while it is locked, so what a poisoned lock guards is whole.
@@ -334,27 +343,27 @@ impl<L: Held, S: Greeted> Slot<L, S> {
     }
 }
 
-impl<L: Held, S: Greeted> Turn<'_, L, S> {
+impl<L: Held, S: Greeted> Lease<'_, L, S> {
     /// Shows the link to those who want to send; `false` = the node stops: close it.
     pub(super) fn go_up(&self, link: L) -> bool {
-        let mut state = self.slot.lock();
+        let mut state = self.ownership.lock();
         let stopping = state.stopping;
         if let Some(holder) = state.holder.as_mut().filter(|holder| holder.number == self.number) {
             holder.link = Some((link, Instant::now()));
         }
         drop(state);
-        self.slot.changed.notify_all();
+        self.ownership.changed.notify_all();
         !stopping
     }
 }
 
-impl<L: Held, S: Greeted> Drop for Turn<'_, L, S> {
+impl<L: Held, S: Greeted> Drop for Lease<'_, L, S> {
     fn drop(&mut self) {
-        let mut state = self.slot.lock();
+        let mut state = self.ownership.lock();
         let link = state.holder.take();
         state.lost = Some(self.stable);
         drop(state);
-        self.slot.changed.notify_all();
+        self.ownership.changed.notify_all();
         // Outside the lock: the last handle on a link takes its time.
         drop(link);
     }
@@ -362,16 +371,16 @@ impl<L: Held, S: Greeted> Drop for Turn<'_, L, S> {
 
 #[derive(Debug)]
 struct State<L, S> {
-    /// The last number given to a turn, a claim or a greeting.
+    /// The last number given to a lease, a claim or a greeting.
     last_number: u64,
-    /// Whoever has the turn.
+    /// Whoever has the lease.
     holder: Option<Holder<L>>,
-    /// The newest accepted connection that waits for the turn.
+    /// The newest accepted connection that waits for the lease.
     claim: Option<u64>,
     /// The newest that waits, has waited or was granted: an older one has nothing to ask for.
     newest_claim: u64,
     dial: Dial<S>,
-    /// Set by the end of a turn, taken by the dialling thread: was its link stable?
+    /// Set by the end of a lease, taken by the dialling thread: was its link stable?
     lost: Option<bool>,
     dials: bool,
     stopping: bool,
@@ -392,15 +401,15 @@ enum Dial<S> {
     /// In a call of the system's that nothing interrupts.
     Blocked,
     /// Our HELLO is out.
-    Greeting { number: u64, stream: S },
+    HelloEnd { number: u64, stream: S },
 }
 
 /// What a claim has come to.
 #[derive(Debug, PartialEq)]
 enum Step<L, S> {
-    /// It has the turn; the greeting of ours that it displaced is to be interrupted.
+    /// It has the lease; the greeting of ours that it displaced is to be interrupted.
     Granted(Option<S>),
-    Refused(NoTurn),
+    Refused(ClaimRefused),
     /// This link is to be ended.
     Replace(L),
     /// Somebody else is still at it.
@@ -417,9 +426,9 @@ impl<L: Held, S: Greeted> State<L, S> {
         self.holder.is_none() && self.claim.is_none()
     }
 
-    fn poll_claim(&mut self, number: u64, terms: Terms, now: Instant) -> Step<L, S> {
+    fn poll_claim(&mut self, number: u64, terms: ClaimRules, now: Instant) -> Step<L, S> {
         if self.stopping {
-            return Step::Refused(NoTurn::Stopping);
+            return Step::Refused(ClaimRefused::Stopping);
         }
         if self.newest_claim > number {
             return refused("a newer connection of its own has come");
@@ -449,9 +458,9 @@ impl<L: Held, S: Greeted> State<L, S> {
         self.newest_claim = number;
     }
 
-    fn grant(&mut self, number: u64, terms: Terms) -> Step<L, S> {
+    fn grant(&mut self, number: u64, terms: ClaimRules) -> Step<L, S> {
         let mut abandoned = None;
-        if let Dial::Greeting { stream, .. } = &self.dial {
+        if let Dial::HelloEnd { stream, .. } = &self.dial {
             if terms.ours_first {
                 return refused("the link that we dial is being established");
             }
@@ -466,7 +475,7 @@ impl<L: Held, S: Greeted> State<L, S> {
 }
 
 fn refused<L, S>(why: &'static str) -> Step<L, S> {
-    Step::Refused(NoTurn::Connected(why))
+    Step::Refused(ClaimRefused::Connected(why))
 }
 
 /// How long after it came up a link that we dialled is kept against the dials that its peer had
@@ -474,5 +483,5 @@ fn refused<L, S>(why: &'static str) -> Step<L, S> {
 const SETTLE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
-#[path = "slot_tests.rs"]
+#[path = "ownership_tests.rs"]
 mod tests;
