@@ -15,6 +15,8 @@ mod memory;
 mod properties;
 #[path = "protocol/splits.rs"]
 mod splits;
+#[path = "protocol/vector_file.rs"]
+mod vector_file;
 #[path = "protocol/vectors.rs"]
 mod vectors;
 
