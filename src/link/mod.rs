@@ -47,6 +47,7 @@ mod shared;
 mod state;
 mod stats;
 mod stream;
+mod tcp;
 pub(crate) mod threads;
 
 pub use crate::connection::{Cause, Down, DownReason, Event, SendError};

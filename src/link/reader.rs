@@ -21,7 +21,7 @@ use super::clock::micros;
 use super::handle::{Handler, Link};
 use super::sender::{LARGE, LOOK, QUIET};
 use super::shared::{LINGER, State};
-use super::stream::{LAST_STRETCH, is_timeout, step};
+use super::stream::{LAST_STRETCH, READ_MAX, is_timeout, step};
 use super::{Cause, Down, DownReason, Event, Stream};
 use crate::liveness::{SilenceTimer, Time, Verdict};
 use crate::protocol::{
@@ -143,7 +143,8 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     /// Waits for bytes, at the latest until `next`, and hands on what they make.
     fn read<H: Handler<S, F>>(&mut self, stream: &S, handler: &mut H, next: Time) {
         // Without a limit nothing but this look tells us of one that the program sets.
-        let farthest = if self.watch.limit().is_none() { UNLIMITED } else { QUIET };
+        let farthest =
+            if self.watch.limit().is_none() { UNLIMITED.min(READ_MAX) } else { READ_MAX };
         self.set_timeout(stream, step(next.since(self.now)).clamp(LOOK, farthest));
         let until = self.now + self.timeout;
         let silent_at = self.watch.silent_at();

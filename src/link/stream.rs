@@ -2,9 +2,12 @@
 //!
 //! A link reads from one thread and writes from others, so every method takes `&self`. std's
 //! `TcpStream` and `UnixStream` are the ones we ship; [`Stream`] shows how a host brings its own.
+//! One rule has no exception: a write that reports a timeout has accepted nothing.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io;
+#[cfg(unix)]
+use std::io::{Read, Write};
+use std::net::Shutdown;
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -175,70 +178,6 @@ impl Stream for UnixStream {
     }
 }
 
-impl Stream for TcpStream {
-    const CAN_PEEK: bool = true;
-
-    #[inline]
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Read::read(&mut &*self, buffer).map_err(given_up)
-    }
-
-    // One contiguous write: `writev` raises SIGPIPE in a C host, `send` as std calls it does not
-    // (lesson 50).
-    #[inline]
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Write::write(&mut &*self, bytes).map_err(given_up)
-    }
-
-    // The flag is shared with every clone, as it is in `is_readable`.
-    fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.set_nonblocking(true)?;
-        let written = Stream::write(self, bytes);
-        self.set_nonblocking(false)?;
-        written
-    }
-
-    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
-        TcpStream::set_read_timeout(self, Some(timeout))
-    }
-
-    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
-        TcpStream::set_write_timeout(self, Some(timeout))
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        TcpStream::shutdown(self, how)
-    }
-
-    fn wait_readable(&self) -> io::Result<()> {
-        self.peek(&mut [0]).map(drop).map_err(given_up)
-    }
-
-    // The flag is shared with every clone, so a write or read of ours that begins in this moment
-    // may come back with `WouldBlock` early: both take that as "look at the clock again".
-    fn is_readable(&self) -> io::Result<bool> {
-        self.set_nonblocking(true)?;
-        let seen = self.peek(&mut [0]).map_err(given_up);
-        self.set_nonblocking(false)?;
-        match seen {
-            Err(e) if is_timeout(e.kind()) => Ok(false),
-            _ => Ok(true),
-        }
-    }
-}
-
-/// Tells a connection that the kernel has given up from a wait whose time was up. On Unix the
-/// latter is `WouldBlock`; `TimedOut` means that nothing was acknowledged for as long as the kernel
-/// tries, and is said once, after which the socket only says that it has ended.
-fn given_up(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::TimedOut if cfg!(unix) => {
-            io::Error::new(io::ErrorKind::ConnectionAborted, error)
-        }
-        _ => error,
-    }
-}
-
 /// Whether an error only means that the time was up, or that a signal ended the wait. The kind
 /// differs per system (lesson 37), and none of them moves a clock (lesson 28).
 pub(crate) fn is_timeout(kind: io::ErrorKind) -> bool {
@@ -254,3 +193,9 @@ pub(crate) fn step(left: Duration) -> Duration {
 
 /// What is waited for in one go.
 pub(super) const LAST_STRETCH: Duration = Duration::from_millis(64);
+/// The longest that a reader waits in one read.
+///
+/// Shutting a socket wakes whoever reads it on every Unix. On Windows that is not promised (wine
+/// does not do it), so there a reader looks often enough to end in time.
+pub(super) const READ_MAX: Duration =
+    if cfg!(windows) { Duration::from_millis(250) } else { Duration::from_secs(30) };
