@@ -75,6 +75,7 @@ pub mod liveness;
 pub mod node;
 pub mod protocol;
 pub mod sim;
+pub mod text;
 
 #[doc = include_str!("guide.md")]
 pub mod guide {}

@@ -9,9 +9,10 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::protocol::{ByeCode, ProtocolError};
+use crate::protocol::{ByeCode, Escaped, ProtocolError};
+use crate::text::{Count, Measured, Seconds};
 
-/// Something that happened on a living link.
+/// Something that happened on a living link. Displays as one line of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -52,7 +53,95 @@ pub enum Event {
     Flooding,
 }
 
-/// Who changed a heartbeat-time.
+impl Event {
+    /// The stable word for what happened, the one that the journal uses.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::HeartbeatTime { .. } => "heartbeat-time",
+            Self::Late { .. } => "late",
+            Self::Recovered { .. } => "recovered",
+            Self::Stalled { .. } => "stalled",
+            Self::Clamped { .. } => "clamped",
+            Self::Flooding => "warning",
+        }
+    }
+
+    /// How loudly a log should say it.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::HeartbeatTime { .. } | Self::Recovered { .. } => Level::Info,
+            Self::Late { .. } | Self::Stalled { .. } | Self::Clamped { .. } | Self::Flooding => {
+                Level::Warn
+            }
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.as_str())?;
+        match self {
+            Self::HeartbeatTime { from: Some(from), to, cause } => {
+                write!(f, "{}, was {}; {cause} asked for it", Seconds(*to), Seconds(*from))
+            }
+            Self::HeartbeatTime { from: None, to, cause } => {
+                write!(f, "{}, was none; {cause} asked for it", Seconds(*to))
+            }
+            Self::Late { silence } => {
+                write!(f, "nothing received for {}; the link is still up", Measured(*silence))
+            }
+            Self::Recovered { silence } => {
+                write!(f, "heard from again after {} of silence", Measured(*silence))
+            }
+            Self::Stalled { late } => write!(
+                f,
+                "this process was suspended or starved (a wait ended {} late); the peer gets one \
+                 extra slack",
+                Measured(*late)
+            ),
+            Self::Clamped { asked, floor } => write!(
+                f,
+                "the peer asked for a heartbeat-time of {} and gets {} (heartbeat-time-min)",
+                Seconds(*asked),
+                Seconds(*floor)
+            ),
+            Self::Flooding => f.write_str(FLOODING),
+        }
+    }
+}
+
+/// How loudly a log should report an event: the levels that the logging crates of Rust share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Of interest when something is being investigated.
+    Debug,
+    /// Part of normal life.
+    Info,
+    /// Someone should look at it; nothing is lost so far.
+    Warn,
+    /// A link was lost.
+    Error,
+}
+
+impl Level {
+    /// The level as logging crates spell it, in lower case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Who changed a heartbeat-time. Displays as `the peer` or `this side`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// The peer sent a smaller value (H2).
@@ -61,7 +150,26 @@ pub enum Cause {
     Local,
 }
 
-/// The end of a link: why, and the numbers that show it.
+impl Cause {
+    /// The cause in one stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Peer => "peer",
+            Self::Local => "local",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Peer => "the peer",
+            Self::Local => "this side",
+        })
+    }
+}
+
+/// The end of a link: why, and the numbers that show it. Displays as one line of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Down {
     /// Why.
@@ -85,7 +193,9 @@ pub struct Down {
     pub up: Duration,
 }
 
-/// Why a link ended. Of several, the first one stays.
+/// Why a link ended. Of several reasons the first one stays.
+///
+/// Displays as a phrase; text from the peer is escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DownReason {
@@ -138,8 +248,65 @@ impl DownReason {
         }
     }
 
+    /// Whether the link was closed on purpose, by either side, with nothing gone wrong. A log may
+    /// report such an end as information and every other one as an error.
+    pub fn is_orderly(&self) -> bool {
+        match self {
+            Self::Closed { code, .. } => matches!(*code, ByeCode::CLOSE | ByeCode::SHUTTING_DOWN),
+            Self::Local { detail } => detail.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// What the reason usually means for the person who has to act on it: one sentence without a
+    /// full stop.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Silent => {
+                "the peer, its host or the network is gone, and nothing closed the connection"
+            }
+            Self::WriteStalled { .. } => {
+                "the peer's program hangs or is too slow: it does not read what is sent to it"
+            }
+            Self::Closed { .. } if self.is_orderly() => "the peer closed the link on purpose",
+            Self::Closed { .. } => "the peer did not want this connection: see its log",
+            Self::Eof => {
+                "the peer's process ended without a BYE, or something in between cut the connection"
+            }
+            Self::Io { .. } => {
+                "the system reports the connection as broken, by the peer's host or in between"
+            }
+            Self::Protocol(_) => {
+                "the other end does not speak this protocol, or the bytes were damaged"
+            }
+            Self::Replaced => "only what was under way on the old connection is lost",
+            Self::Local { .. } if self.is_orderly() => "this side closed the link on purpose",
+            Self::Local { .. } => "this side ended the link because something went wrong here",
+        }
+    }
+
     pub(crate) fn io(error: &io::Error) -> Self {
         Self::Io { kind: error.kind(), message: error.to_string() }
+    }
+}
+
+impl fmt::Display for DownReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent => f.write_str("no byte arrived within the limit"),
+            Self::WriteStalled { pending } => {
+                let pending = Measured(*pending);
+                write!(f, "the peer stopped reading: no byte was accepted for {pending}")
+            }
+            Self::Closed { code, text } if text.is_empty() => write!(f, "{code}"),
+            Self::Closed { code, text } => write!(f, "{code}: {}", Escaped(text)),
+            Self::Eof => f.write_str("the stream ended without a BYE"),
+            Self::Io { message, .. } => write!(f, "{}", Escaped(message)),
+            Self::Protocol(error) => write!(f, "{error}"),
+            Self::Replaced => f.write_str("the peer connected again; the new link took over"),
+            Self::Local { detail } if detail.is_empty() => f.write_str("closed by this side"),
+            Self::Local { detail } => write!(f, "{}", Escaped(detail)),
+        }
     }
 }
 
@@ -152,29 +319,29 @@ impl Error for DownReason {
     }
 }
 
-/// The reason in words. Text of the peer's is escaped.
-impl fmt::Display for DownReason {
+impl fmt::Display for Down {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Silent => f.write_str("no byte arrived for the limit"),
-            Self::WriteStalled { pending } => {
-                write!(f, "the peer stopped reading: nothing accepted for {pending:.1?}")
+        write!(f, "{}: {}; silent for ", self.reason.as_str(), self.reason)?;
+        write!(f, "{}, ", Measured(self.silence))?;
+        match (self.limit, self.heartbeat_time) {
+            (Some(limit), Some(time)) => {
+                let (limit, time, slack) = (Seconds(limit), Seconds(time), Seconds(self.slack));
+                write!(f, "limit {limit} (heartbeat-time {time} + slack {slack})")?;
             }
-            Self::Closed { code, text } if text.is_empty() => write!(f, "{code}"),
-            Self::Closed { code, text } => write!(f, "{code}: {}", text.escape_debug()),
-            Self::Eof => f.write_str("the stream ended without a goodbye"),
-            Self::Io { message, .. } => f.write_str(message),
-            Self::Protocol(error) => write!(f, "{error}"),
-            Self::Replaced => f.write_str("the peer connected again; the new link took over"),
-            Self::Local { detail } if detail.is_empty() => f.write_str("closed by this side"),
-            Self::Local { detail } => f.write_str(detail),
+            _ => f.write_str("no limit (no heartbeat-time in force)")?,
         }
+        write!(f, "; up for {}", Measured(self.up))?;
+        if self.unsent_frames > 0 {
+            let messages = Count(self.unsent_frames, "message");
+            write!(f, "; {messages} ({}) not sent", Count(self.unsent_bytes, "byte"))?;
+        }
+        Ok(())
     }
 }
 
-impl fmt::Display for Down {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.reason.as_str(), self.reason)
+impl Error for Down {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.reason)
     }
 }
 
@@ -212,5 +379,88 @@ impl Error for SendError {
             Self::Unfit(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+const FLOODING: &str = "the peer sends more than ten heartbeats per heartbeat-time-min; the link \
+    is kept, but the peer's timer is wrong";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn silent() -> Down {
+        Down {
+            reason: DownReason::Silent,
+            silence: Duration::from_micros(7_000_300),
+            limit: Some(Duration::from_secs(7)),
+            heartbeat_time: Some(Duration::from_secs(5)),
+            slack: Duration::from_secs(2),
+            last_sent_age: Duration::ZERO,
+            unsent_frames: 1,
+            unsent_bytes: 69,
+            up: Duration::from_millis(90_500),
+        }
+    }
+
+    #[test]
+    fn an_end_displays_its_reason_and_numbers() {
+        assert_eq!(
+            silent().to_string(),
+            "silent: no byte arrived within the limit; silent for 7.0003 s, limit 7 s \
+             (heartbeat-time 5 s + slack 2 s); up for 90.5000 s; 1 message (69 bytes) not sent"
+        );
+        let text = "\u{1b}[2J who?".to_owned();
+        let reason = DownReason::Closed { code: ByeCode::UNKNOWN_PEER, text };
+        let end = Down { reason, limit: None, heartbeat_time: None, unsent_frames: 0, ..silent() };
+        assert_eq!(
+            end.to_string(),
+            "closed: refused: peer not known here: \\u{1b}[2J who?; silent for 7.0003 s, no limit \
+             (no heartbeat-time in force); up for 90.5000 s"
+        );
+    }
+
+    #[test]
+    fn only_an_end_on_purpose_is_orderly() {
+        let closed = |code| DownReason::Closed { code, text: String::new() };
+        let local = |detail: &str| DownReason::Local { detail: detail.to_owned() };
+        let orderly = [closed(ByeCode::CLOSE), closed(ByeCode::SHUTTING_DOWN), local("")];
+        assert!(orderly.iter().all(DownReason::is_orderly));
+        let wrong = [
+            closed(ByeCode::UNKNOWN_PEER),
+            local("the handler panicked"),
+            DownReason::Silent,
+            DownReason::Eof,
+            DownReason::Replaced,
+        ];
+        assert!(!wrong.iter().any(DownReason::is_orderly));
+    }
+
+    #[test]
+    fn events_display_with_numbers_and_units() {
+        let second = Duration::from_secs(1);
+        let cause = Cause::Peer;
+        let table = [
+            (
+                Event::HeartbeatTime { from: None, to: second, cause },
+                "heartbeat-time: 1 s, was none; the peer asked for it",
+            ),
+            (
+                Event::HeartbeatTime { from: Some(second * 2), to: second, cause: Cause::Local },
+                "heartbeat-time: 1 s, was 2 s; this side asked for it",
+            ),
+            (
+                Event::Late { silence: second },
+                "late: nothing received for 1.0000 s; the link is still up",
+            ),
+            (
+                Event::Recovered { silence: second },
+                "recovered: heard from again after 1.0000 s of silence",
+            ),
+        ];
+        for (event, text) in table {
+            assert_eq!(event.to_string(), text);
+        }
+        assert_eq!(format!("{:<5}|", Event::Flooding.level()), "warn |");
     }
 }

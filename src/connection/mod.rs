@@ -5,4 +5,4 @@
 
 mod event;
 
-pub use event::{Cause, Down, DownReason, Event, SendError};
+pub use event::{Cause, Down, DownReason, Event, Level, SendError};

@@ -8,7 +8,7 @@ use std::ffi::{CStr, CString, c_int};
 use super::convert::{bye_code, millis, reason_number, signed};
 use super::pointer::c_text;
 use super::structs::{NONE, PeerbeatEvent};
-use crate::link::{Cause, Down};
+use crate::link::{self, Cause, Down};
 use crate::node::{DialFailedReason, Direction, Event, RefusedReason};
 
 /// An event and the texts that its pointers go to.
@@ -59,20 +59,7 @@ fn fill(made: &mut PeerbeatEvent, texts: &mut Texts, event: &Event) {
             made.remote_name = texts.keep(remote_name);
             made.remote_label = texts.keep(remote_label);
         }
-        Event::HeartbeatTime { from, to, cause } => {
-            made.from_ms = from.map_or(NONE, millis);
-            made.to_ms = millis(*to);
-            made.cause = match cause {
-                Cause::Peer => 1,
-                Cause::Local => 2,
-            };
-        }
-        Event::Late { silence } | Event::Recovered { silence } => made.silent_ms = millis(*silence),
-        Event::Stalled { late } => made.late_ms = millis(*late),
-        Event::Clamped { asked, floor } => {
-            made.asked_ms = millis(*asked);
-            made.floor_ms = millis(*floor);
-        }
+        Event::Link(event) => fill_link(made, texts, event),
         Event::Down(down) => fill_down(made, texts, down),
         Event::Refused { addr, name, reason, detail } => {
             made.addr = texts.keep(&addr.to_string());
@@ -90,6 +77,31 @@ fn fill(made: &mut PeerbeatEvent, texts: &mut Texts, event: &Event) {
         Event::Retry { wait } => made.wait_ms = millis(*wait),
         Event::Warning { detail } => made.text = texts.keep(detail),
         Event::Stopped => {}
+    }
+}
+
+fn fill_link(made: &mut PeerbeatEvent, texts: &mut Texts, event: &link::Event) {
+    match event {
+        link::Event::HeartbeatTime { from, to, cause } => {
+            made.from_ms = from.map_or(NONE, millis);
+            made.to_ms = millis(*to);
+            made.cause = match cause {
+                Cause::Peer => 1,
+                Cause::Local => 2,
+            };
+        }
+        link::Event::Late { silence } | link::Event::Recovered { silence } => {
+            made.silent_ms = millis(*silence)
+        }
+        link::Event::Stalled { late } => made.late_ms = millis(*late),
+        link::Event::Clamped { asked, floor } => {
+            made.asked_ms = millis(*asked);
+            made.floor_ms = millis(*floor);
+        }
+        link::Event::Flooding => {
+            let text = event.to_string();
+            made.text = texts.keep(text.split_once(": ").map_or(&*text, |(_, detail)| detail));
+        }
     }
 }
 
@@ -114,16 +126,16 @@ fn kind(event: &Event) -> c_int {
         Event::Listening { .. } => 1,
         Event::Dialling { .. } => 2,
         Event::Up { .. } => 3,
-        Event::HeartbeatTime { .. } => 4,
-        Event::Late { .. } => 5,
-        Event::Recovered { .. } => 6,
-        Event::Stalled { .. } => 7,
-        Event::Clamped { .. } => 8,
+        Event::Link(link::Event::HeartbeatTime { .. }) => 4,
+        Event::Link(link::Event::Late { .. }) => 5,
+        Event::Link(link::Event::Recovered { .. }) => 6,
+        Event::Link(link::Event::Stalled { .. }) => 7,
+        Event::Link(link::Event::Clamped { .. }) => 8,
         Event::Down(_) => 9,
         Event::Refused { .. } => 10,
         Event::DialFailed { .. } => 11,
         Event::Retry { .. } => 12,
-        Event::Warning { .. } => 13,
+        Event::Warning { .. } | Event::Link(link::Event::Flooding) => 13,
         Event::Stopped => 14,
     }
 }

@@ -50,7 +50,7 @@ mod stream;
 mod tcp;
 pub(crate) mod threads;
 
-pub use crate::connection::{Cause, Down, DownReason, Event, SendError};
+pub use crate::connection::{Cause, Down, DownReason, Event, Level, SendError};
 pub use explain::{Advice, Explanation, Source};
 pub use faults::Faults;
 pub use handle::{Handler, Link};

@@ -3,13 +3,16 @@
 //! Values only; nothing here decides. The stable words are the ones that JSON, C and the README
 //! use.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::link::{self, Cause, Down};
-use crate::protocol::ByeCode;
+use crate::link::{self, Down, Level};
+use crate::protocol::{ByeCode, Escaped};
+use crate::text::Measured;
 
-/// Something that happened to a node or one of its peers.
+/// Something that happened to a node or one of its peers. Displays as one line of text, in which
+/// text from peers is escaped.
 ///
 /// Events of one peer arrive in order, with its messages between them; a peer starts down without
 /// an event, only what was [`Up`](Self::Up) goes [`Down`](Self::Down), and each exactly once.
@@ -37,37 +40,9 @@ pub enum Event {
         /// The label in its HELLO.
         remote_label: String,
     },
-    /// The heartbeat-time in force changed.
-    HeartbeatTime {
-        /// What was in force before; `None` = nothing.
-        from: Option<Duration>,
-        /// What is in force now.
-        to: Duration,
-        /// Who caused it.
-        cause: Cause,
-    },
-    /// Silence has passed the heartbeat-time in force and half the slack.
-    Late {
-        /// How long the peer has been silent.
-        silence: Duration,
-    },
-    /// The silence that was late has ended.
-    Recovered {
-        /// How long it was.
-        silence: Duration,
-    },
-    /// Our own process was stopped or starved; the peer got one more slack.
-    Stalled {
-        /// How much later than asked a wait ended.
-        late: Duration,
-    },
-    /// The peer asked for a heartbeat-time under our floor and got the floor.
-    Clamped {
-        /// What it asked for.
-        asked: Duration,
-        /// What it got.
-        floor: Duration,
-    },
+    /// Something happened on the peer's living link: it is late, its heartbeat-time changed and so
+    /// on. Never the link's end, which is [`Down`](Self::Down).
+    Link(link::Event),
     /// The link to the peer ended.
     Down(Down),
     /// A connection to us was refused; said of the peer where it is known, else of none.
@@ -95,8 +70,8 @@ pub enum Event {
         /// How long it is.
         wait: Duration,
     },
-    /// Something that a person should look at while all goes on: another name than the one dialled,
-    /// a peer that floods us with heartbeats, descriptors or threads that ran out.
+    /// Something that a person should look at while everything goes on: another name than the one
+    /// dialled, descriptors or threads that ran out.
     Warning {
         /// What, in words, with advice.
         detail: String,
@@ -105,7 +80,65 @@ pub enum Event {
     Stopped,
 }
 
-/// Who dialled.
+impl Event {
+    /// The stable word for what happened, the one that the journal uses.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Listening { .. } => "listening",
+            Self::Dialling { .. } => "dialling",
+            Self::Up { .. } => "up",
+            Self::Link(event) => event.as_str(),
+            Self::Down(_) => "down",
+            Self::Refused { .. } => "refused",
+            Self::DialFailed { .. } => "dial-failed",
+            Self::Retry { .. } => "retry",
+            Self::Warning { .. } => "warning",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// How loudly a log should say it.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::Dialling { .. } | Self::Retry { .. } => Level::Debug,
+            Self::Listening { .. } | Self::Up { .. } | Self::Stopped => Level::Info,
+            Self::Link(event) => event.level(),
+            Self::Down(down) if down.reason.is_orderly() => Level::Info,
+            Self::Down(_) => Level::Error,
+            Self::Refused { .. } | Self::DialFailed { .. } | Self::Warning { .. } => Level::Warn,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listening { addr } => write!(f, "listening on {addr}"),
+            Self::Dialling { addr } => write!(f, "dialling {}", Escaped(addr)),
+            Self::Up { addr, direction, remote_name, remote_label } => {
+                write!(f, "up: {direction} {addr}, remote name \"{}\"", Escaped(remote_name))?;
+                match &**remote_label {
+                    "" => Ok(()),
+                    label => write!(f, ", label \"{}\"", Escaped(label)),
+                }
+            }
+            Self::Link(event) => write!(f, "{event}"),
+            Self::Down(down) => write!(f, "down: {down}"),
+            Self::Refused { addr, name, reason, detail } => {
+                let (name, detail) = (Escaped(name), Escaped(detail));
+                write!(f, "refused: connection from {addr}, name \"{name}\": {reason}: {detail}")
+            }
+            Self::DialFailed { addr, reason, detail } => {
+                write!(f, "dial failed: {}: {reason}: {}", Escaped(addr), Escaped(detail))
+            }
+            Self::Retry { wait } => write!(f, "retry: next dial in {}", Measured(*wait)),
+            Self::Warning { detail } => write!(f, "warning: {}", Escaped(detail)),
+            Self::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+/// Who dialled. Displays as its [word](Self::as_str).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// We dialled the peer.
@@ -124,7 +157,13 @@ impl Direction {
     }
 }
 
-/// Why a connection to us was refused.
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Why a connection to us was refused. Displays as its [word](Self::as_str).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RefusedReason {
@@ -176,7 +215,13 @@ impl RefusedReason {
     }
 }
 
-/// Why a dial failed.
+impl fmt::Display for RefusedReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Why a dial failed. Displays as its [word](Self::as_str).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DialFailedReason {
@@ -211,22 +256,42 @@ impl DialFailedReason {
     }
 }
 
-impl From<link::Event> for Event {
-    fn from(event: link::Event) -> Self {
-        match event {
-            link::Event::HeartbeatTime { from, to, cause } => {
-                Self::HeartbeatTime { from, to, cause }
-            }
-            link::Event::Late { silence } => Self::Late { silence },
-            link::Event::Recovered { silence } => Self::Recovered { silence },
-            link::Event::Stalled { late } => Self::Stalled { late },
-            link::Event::Clamped { asked, floor } => Self::Clamped { asked, floor },
-            link::Event::Flooding => Self::Warning {
-                detail:
-                    "the peer sends more than ten heartbeats a floor interval; it is kept, but \
-                         something is wrong with its timer"
-                        .to_owned(),
-            },
-        }
+impl fmt::Display for DialFailedReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_peers_is_escaped() {
+        let addr = SocketAddr::from(([127, 0, 0, 1], 25000));
+        let up = Event::Up {
+            addr,
+            direction: Direction::Accepted,
+            remote_name: "a\n".to_owned(),
+            remote_label: "\u{7f}".to_owned(),
+        };
+        let shown = "up: accepted 127.0.0.1:25000, remote name \"a\\n\", label \"\\u{7f}\"";
+        assert_eq!(up.to_string(), shown);
+        let refused = Event::Refused {
+            addr,
+            name: "\u{1b}".to_owned(),
+            reason: RefusedReason::TooSlow,
+            detail: "\u{7}".to_owned(),
+        };
+        let shown = "refused: connection from 127.0.0.1:25000, name \"\\u{1b}\": too-slow: \\u{7}";
+        assert_eq!(refused.to_string(), shown);
+    }
+
+    #[test]
+    fn a_link_that_was_closed_on_purpose_is_no_error() {
+        let late = link::Event::Late { silence: Duration::from_secs(1) };
+        assert_eq!(Event::Link(late).level(), Level::Warn);
+        assert_eq!(Event::Retry { wait: Duration::ZERO }.level(), Level::Debug);
+        assert!(Level::Debug < Level::Error);
     }
 }

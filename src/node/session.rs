@@ -143,7 +143,7 @@ impl link::Handler for Adapter {
     }
 
     fn on_event(&mut self, link: &Link, event: &link::Event) {
-        let event = Event::from(event.clone());
+        let event = Event::Link(event.clone());
         self.call(link, |handler, peer| handler.on_event(Some(peer), &event));
     }
 }

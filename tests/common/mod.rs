@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use peerbeat::config::{Config, Options};
-use peerbeat::link::Down;
+use peerbeat::link::{self, Down};
 use peerbeat::node::{Event, Handler, Node, Peer, RefusedReason};
 
 /// How long a test waits for what must come. Nothing is asserted to come early.
@@ -327,7 +327,7 @@ impl Recorder {
             match &seen.what {
                 What::Event(Event::Up { .. }) => assert!(up.insert(peer), "up twice: {book:#?}"),
                 What::Event(Event::Down(_)) => assert!(up.remove(&peer), "down twice: {book:#?}"),
-                What::Message(_) | What::Event(Event::HeartbeatTime { .. }) => {
+                What::Message(_) | What::Event(Event::Link(link::Event::HeartbeatTime { .. })) => {
                     assert!(up.contains(&peer), "message while down: {book:#?}");
                 }
                 What::Event(Event::Stopped) => {

@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::Duration;
 
-use peerbeat::link::Cause;
+use peerbeat::link::{self, Cause};
 use peerbeat::node::{Event, Handler, Node, Peer};
 
 use crate::common::*;
@@ -64,12 +64,14 @@ fn the_heartbeat_time_of_a_hello_is_in_force_from_the_start_whoever_dialled() {
         book.wait_up(name, 1);
         let (kind, payload) = mock.frame().expect("an announcement");
         assert_eq!((kind, &payload[..4]), (HEARTBEAT, &2_500_u32.to_be_bytes()[..]), "{name}");
-        let changed = |seen: &Seen| matches!(seen.event(), Some(Event::HeartbeatTime { .. }));
+        let changed = |seen: &Seen| {
+            matches!(seen.event(), Some(Event::Link(link::Event::HeartbeatTime { .. })))
+        };
         book.wait_count("change", 1, |seen| seen.peer == name && changed(seen));
         let events = events(&book, name);
         let up = events.iter().position(|event| matches!(event, Event::Up { .. }));
         let (from, to) = (Some(Duration::from_secs(30)), Duration::from_millis(2_500));
-        let adopted = Event::HeartbeatTime { from, to, cause: Cause::Peer };
+        let adopted = Event::Link(link::Event::HeartbeatTime { from, to, cause: Cause::Peer });
         assert_eq!(events.get(up.expect("it is up") + 1), Some(&adopted), "{name}: {events:?}");
     }
     drop(node);
@@ -90,7 +92,7 @@ fn a_hello_that_asks_for_nothing_or_for_more_changes_nothing() {
         drop(friend);
         book.wait_down("friend", round + 1);
     }
-    let changed = |event: &Event| matches!(event, Event::HeartbeatTime { .. });
+    let changed = |event: &Event| matches!(event, Event::Link(link::Event::HeartbeatTime { .. }));
     assert!(!events(&book, "friend").iter().any(changed));
 }
 
@@ -102,7 +104,8 @@ fn a_hello_under_the_floor_gets_the_floor_and_is_reported() {
     assert_eq!(said(&mut friend), 30_000);
     let (kind, payload) = friend.frame().expect("an announcement");
     assert_eq!((kind, &payload[..4]), (HEARTBEAT, &100_u32.to_be_bytes()[..]));
-    let clamped = |seen: &Seen| matches!(seen.event(), Some(Event::Clamped { .. }));
+    let clamped =
+        |seen: &Seen| matches!(seen.event(), Some(Event::Link(link::Event::Clamped { .. })));
     book.wait_count("clamped", 1, clamped);
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerbeat::link::{DownReason, SendError};
+use peerbeat::link::{self, DownReason, SendError};
 use peerbeat::node::{Direction, Event, Node, Options, StartError};
 
 use crate::common::*;
@@ -62,7 +62,7 @@ fn an_adapter_and_a_server_meet_and_exchange_both_ways() {
     // One configured side is enough: the adapter begins with nothing and hears of one second.
     let to = client_book.wait_for("heartbeat-time", |book| {
         book.iter().find_map(|seen| match seen.event() {
-            Some(Event::HeartbeatTime { from: None, to, .. }) => Some(*to),
+            Some(Event::Link(link::Event::HeartbeatTime { from: None, to, .. })) => Some(*to),
             _ => None,
         })
     });

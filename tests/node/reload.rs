@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use peerbeat::config::{Config, Options};
-use peerbeat::link::{DownReason, HeartbeatChange, SendError};
+use peerbeat::link::{self, DownReason, HeartbeatChange, SendError};
 use peerbeat::node::{Event, Handler, Node, Peer, PeerOutcome, ReloadError};
 
 use crate::common::*;
@@ -47,7 +47,8 @@ fn changed(applied: &[&'static str], next_connection: &[&'static str]) -> PeerOu
 // lesson 8
 /// Waits until the other end's heartbeat-time is known.
 fn wait_first_value(book: &Recorder) {
-    let heard = |seen: &Seen| matches!(seen.event(), Some(Event::HeartbeatTime { .. }));
+    let heard =
+        |seen: &Seen| matches!(seen.event(), Some(Event::Link(link::Event::HeartbeatTime { .. })));
     book.wait_for("the first value", |seen| seen.iter().any(heard).then_some(()));
 }
 
@@ -99,7 +100,7 @@ fn one_stays_one_changes_one_goes_and_one_comes_at_once() {
     // The changed one learns of its value on the link that it has.
     let to = changes_book.wait_for("half a second", |seen| {
         seen.iter().find_map(|seen| match seen.event() {
-            Some(Event::HeartbeatTime { from: Some(_), to, .. }) => Some(*to),
+            Some(Event::Link(link::Event::HeartbeatTime { from: Some(_), to, .. })) => Some(*to),
             _ => None,
         })
     });

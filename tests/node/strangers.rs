@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use peerbeat::link;
 use peerbeat::node::{Event, Node, Options, RefusedReason};
 
 use crate::common::*;
@@ -201,7 +202,9 @@ fn heartbeats_that_come_with_the_hello_are_taken_by_the_link() {
         book.wait_up(peer, 1);
         book.wait_count("the value", 1, |seen| {
             let to = |event: &Event| match event {
-                Event::HeartbeatTime { to, .. } => *to == Duration::from_secs(30),
+                Event::Link(link::Event::HeartbeatTime { to, .. }) => {
+                    *to == Duration::from_secs(30)
+                }
                 _ => false,
             };
             seen.peer == peer && seen.event().is_some_and(to)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use peerbeat::cable::Cable;
 use peerbeat::config::{Config, Options as ConfigOptions};
-use peerbeat::link::{Down, DownReason, Faults};
+use peerbeat::link::{self, Down, DownReason, Faults};
 use peerbeat::node::{Event, Handler, Node, Options, Peer};
 
 use crate::faults::Fault;
@@ -111,7 +111,9 @@ impl Handler for Counting {
         let (record, lane) = self.place(peer);
         match event {
             Event::Up { .. } => record.lanes[lane].is_first.store(true, Ordering::Relaxed),
-            Event::Stalled { .. } => drop(record.stalls.fetch_add(1, Ordering::Relaxed)),
+            Event::Link(link::Event::Stalled { .. }) => {
+                record.stalls.fetch_add(1, Ordering::Relaxed);
+            }
             Event::Down(down) => {
                 record.lanes[1 - lane].unsent.fetch_add(down.unsent_frames, Ordering::Relaxed);
                 record.deaths.fetch_add(1, Ordering::Relaxed);

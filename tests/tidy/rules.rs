@@ -6,6 +6,7 @@ use super::source::{Source, block_length, words};
 /// Which rooms a room may import: those on its left. `config` feeds `link` and `node`, and `sim` is
 /// two ends without threads.
 const ROOMS: &[(&str, &[&str])] = &[
+    ("text", &[]),
     ("protocol", &[]),
     ("liveness", &["protocol"]),
     ("config", &["liveness"]),
@@ -18,8 +19,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("bin", &["protocol", "liveness", "connection", "config", "link", "node", "sim", "cable"]),
 ];
 
+/// What every module may import: how foreign text and durations are shown.
+const EVERYWHERE: &str = "text";
+
 /// The rooms whose time is a value.
-const CLOCKLESS: [&str; 5] = ["protocol", "liveness", "connection", "config", "sim"];
+const CLOCKLESS: [&str; 6] = ["text", "protocol", "liveness", "connection", "config", "sim"];
 
 /// What may be longer at its head than 15 lines, and why.
 const LONG_HEADS: &[(&str, &str)] = &[
@@ -51,7 +55,8 @@ pub(super) fn imports(sources: &[Source]) -> Vec<String> {
         for named in paths::all(source) {
             let Some(other) = imported_room(source, &named) else { continue };
             let is_room = ROOMS.iter().any(|(name, _)| *name == other);
-            if is_room && other != room && !allowed.contains(&other) {
+            let is_allowed = other == room || other == EVERYWHERE || allowed.contains(&other);
+            if is_room && !is_allowed {
                 let what = format!("{room} imports {other}: {}", named.text());
                 complaints.push(source.complain(named.line, &what));
             }

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use peerbeat::config::{Config, Errors, Options};
+use peerbeat::protocol::Escaped;
 
 use crate::help;
-use crate::text::Escaped;
 
 /// What is asked for.
 #[derive(Debug, PartialEq)]

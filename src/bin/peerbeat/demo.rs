@@ -19,10 +19,10 @@ use peerbeat::cable::Cable;
 use peerbeat::config::{Config, Options};
 use peerbeat::link::DownReason;
 use peerbeat::node::{Event, Node};
+use peerbeat::text::{Count, Measured, Seconds};
 
 use crate::FAILED;
 use crate::output::{self, complain};
-use crate::text::{Count, Measured, Seconds};
 use promise::Promises;
 use reports::{
     at_of, each, gaps_after, is_down, is_late, is_up, learnt, messages, reason, silence,

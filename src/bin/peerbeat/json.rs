@@ -3,10 +3,9 @@
 //! Only what a terminal just shows stands unescaped: nothing can move a cursor or turn the writing
 //! direction, so that `run --json` on a terminal is safe too.
 
+use peerbeat::protocol::Escaped;
 use std::fmt::{Display, Write};
 use std::time::Duration;
-
-use crate::text::Escaped;
 
 /// An object in the making; fields appear in the order of the calls.
 pub(crate) struct Object {

@@ -11,7 +11,6 @@ mod help;
 mod json;
 mod output;
 mod run;
-mod text;
 
 use std::process::ExitCode;
 

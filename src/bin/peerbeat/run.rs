@@ -17,10 +17,11 @@ use std::time::{Duration, Instant};
 use peerbeat::config::Config;
 use peerbeat::link::SendError;
 use peerbeat::node::{Event, Handler, Node, Peer};
+use peerbeat::protocol::Escaped;
+use peerbeat::text::Count;
 
 use crate::args::RunOptions;
 use crate::output::{self, complain};
-use crate::text::{Count, Escaped};
 use crate::{FAILED, WRONG_USAGE, clock};
 
 /// Runs the node until `--duration` is over or nobody reads what it prints.

@@ -8,9 +8,9 @@
 use std::time::Duration;
 
 use peerbeat::config::{Address, PeerConfig, Port};
+use peerbeat::protocol::Escaped;
 
 use super::{File, Remark};
-use crate::text::Escaped;
 
 /// What comparing the files showed.
 pub(super) struct Compared {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use peerbeat::config::{Config, PeerConfig, Port};
 use peerbeat::liveness::Mode;
+use peerbeat::protocol::Escaped;
+use peerbeat::text::Seconds;
 
 use super::ends::{Compared, End, Link};
 use super::{File, Remark};
-use crate::text::{Escaped, Seconds};
 
 /// The whole text.
 pub(super) fn of(files: &[File], compared: &Compared) -> String {

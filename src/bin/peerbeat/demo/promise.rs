@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
+use peerbeat::text::{Measured, Seconds};
+
 use super::stage::Stage;
 use crate::output::complain;
-use crate::text::{Measured, Seconds};
 
 /// How much later than promised is still held.
 pub(super) const TOLERANCE: Duration = Duration::from_millis(250);

@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use peerbeat::link;
 use peerbeat::node::Event;
 
 use super::stage::{Seen, Side, What};
@@ -24,7 +25,7 @@ pub(super) fn is_up(event: &Event) -> bool {
 }
 
 pub(super) fn is_late(event: &Event) -> bool {
-    matches!(event, Event::Late { .. })
+    matches!(event, Event::Link(link::Event::Late { .. }))
 }
 
 pub(super) fn is_down(event: &Event) -> bool {
@@ -50,7 +51,7 @@ pub(super) fn silence(seen: &Seen, side: Side) -> Option<Duration> {
 /// The heartbeat-time that the hub, having none, took over.
 pub(super) fn learnt(seen: &[Seen]) -> Option<Duration> {
     seen.iter().find_map(|seen| match seen.event_of(Side::Hub)? {
-        Event::HeartbeatTime { from: None, to, .. } => Some(*to),
+        Event::Link(link::Event::HeartbeatTime { from: None, to, .. }) => Some(*to),
         _ => None,
     })
 }

@@ -8,11 +8,12 @@ use std::io::{self, IsTerminal};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use peerbeat::link::Cause;
+use peerbeat::link::{self, Cause};
 use peerbeat::node::{Event, Handler, Peer};
+use peerbeat::protocol::Escaped;
+use peerbeat::text::{Measured, Seconds};
 
 use crate::output;
-use crate::text::{Escaped, Measured, Seconds};
 
 /// One of the two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -203,17 +204,17 @@ impl Stage {
 fn told(event: &Event) -> Option<String> {
     Some(match event {
         Event::Up { remote_name, .. } => format!("up: connected to the {}", Escaped(remote_name)),
-        Event::HeartbeatTime { from, to, cause: Cause::Peer } => {
+        Event::Link(link::Event::HeartbeatTime { from, to, cause: Cause::Peer }) => {
             let before = from.map_or("none".to_owned(), |from| Seconds(from).to_string());
             format!("heartbeat-time is {} now (was: {before}), the other end said so", Seconds(*to))
         }
-        Event::Late { silence } => {
+        Event::Link(link::Event::Late { silence }) => {
             format!("late: nothing heard for {}, a first warning", Measured(*silence))
         }
-        Event::Recovered { silence } => {
+        Event::Link(link::Event::Recovered { silence }) => {
             format!("recovered: heard again after {}", Measured(*silence))
         }
-        Event::Stalled { late } => {
+        Event::Link(link::Event::Stalled { late }) => {
             format!("stalled: this machine was too busy for {}, nobody is blamed", Measured(*late))
         }
         Event::Down(down) => match down.limit {
@@ -225,7 +226,7 @@ fn told(event: &Event) -> Option<String> {
             _ => format!("down: {}: {}", down.reason.as_str(), Escaped(&down.reason.to_string())),
         },
         Event::DialFailed { reason, detail, .. } => {
-            format!("dials again, in vain: {}: {}", reason.as_str(), Escaped(detail))
+            format!("redial failed: {}: {}", reason.as_str(), Escaped(detail))
         }
         Event::Refused { reason, detail, .. } => {
             format!("refused a connection: {}: {}", reason.as_str(), Escaped(detail))

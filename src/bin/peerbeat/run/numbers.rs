@@ -5,9 +5,9 @@
 
 use peerbeat::link::{Explanation, Percentiles, Stats};
 use peerbeat::node::PeerStats;
+use peerbeat::text::{Count, Measured, Seconds};
 
 use crate::json::Object;
-use crate::text::{Count, Measured, Seconds};
 
 /// The record of a peer's numbers.
 pub(super) fn record(

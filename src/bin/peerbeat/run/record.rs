@@ -3,7 +3,7 @@
 //! The fields and their order are an interface that scripts rely on: fields may be added at the end
 //! and never renamed. Times are milliseconds with up to three decimals, null where there is none.
 
-use peerbeat::link::{Cause, Down};
+use peerbeat::link::{self, Down};
 use peerbeat::node::Event;
 
 use crate::json::Object;
@@ -19,16 +19,7 @@ pub(super) fn event(at: &str, peer: Option<&str>, event: &Event) -> String {
             .string("direction", direction.as_str())
             .string("remote_name", remote_name)
             .string("remote_label", remote_label),
-        Event::HeartbeatTime { from, to, cause } => begin("heartbeat-time")
-            .ms("from_ms", *from)
-            .ms("to_ms", *to)
-            .string("cause", cause_word(*cause)),
-        Event::Late { silence } => begin("late").ms("silent_ms", *silence),
-        Event::Recovered { silence } => begin("recovered").ms("silent_ms", *silence),
-        Event::Stalled { late } => begin("stalled").ms("late_ms", *late),
-        Event::Clamped { asked, floor } => {
-            begin("clamped").ms("asked_ms", *asked).ms("floor_ms", *floor)
-        }
+        Event::Link(event) => self::link(begin(event.as_str()), event),
         Event::Down(down) => fill_down(begin("down"), down),
         // About a stranger who may only claim to be the peer: it is named by what it says.
         Event::Refused { addr, name, reason, .. } => self::begin(at, "refused", None)
@@ -42,7 +33,7 @@ pub(super) fn event(at: &str, peer: Option<&str>, event: &Event) -> String {
         Event::Retry { wait } => begin("retry").ms("in_ms", *wait),
         Event::Warning { detail } => begin("warning").string("detail", detail),
         Event::Stopped => self::begin(at, "stopped", None),
-        other => begin("other").string("detail", &format!("{other:?}")),
+        other => begin(other.as_str()).string("detail", &format!("{other:?}")),
     };
     object.finish()
 }
@@ -60,6 +51,26 @@ fn begin(at: &str, word: &str, peer: Option<&str>) -> Object {
     }
 }
 
+/// The fields of what happened on a living link.
+fn link(object: Object, event: &link::Event) -> Object {
+    match event {
+        link::Event::HeartbeatTime { from, to, cause } => {
+            object.ms("from_ms", *from).ms("to_ms", *to).string("cause", cause.as_str())
+        }
+        link::Event::Late { silence } | link::Event::Recovered { silence } => {
+            object.ms("silent_ms", *silence)
+        }
+        link::Event::Stalled { late } => object.ms("late_ms", *late),
+        link::Event::Clamped { asked, floor } => {
+            object.ms("asked_ms", *asked).ms("floor_ms", *floor)
+        }
+        other => {
+            let text = other.to_string();
+            object.string("detail", text.split_once(": ").map_or(&*text, |(_, detail)| detail))
+        }
+    }
+}
+
 fn fill_down(object: Object, down: &Down) -> Object {
     object
         .string("reason", down.reason.as_str())
@@ -73,18 +84,10 @@ fn fill_down(object: Object, down: &Down) -> Object {
         .ms("up_ms", down.up)
 }
 
-/// The cause in one stable word.
-pub(super) fn cause_word(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Peer => "peer",
-        Cause::Local => "local",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use peerbeat::link::DownReason;
+    use peerbeat::link::{Cause, DownReason};
     use peerbeat::node::{DialFailedReason, Direction, RefusedReason};
     use peerbeat::protocol::ByeCode;
     use std::time::Duration;
@@ -118,6 +121,7 @@ mod tests {
     #[test]
     fn events_of_the_living_have_exactly_their_fields() {
         let ms = Duration::from_millis;
+        let link = Event::Link;
         let addr = ADDR.parse().expect("an address");
         let up = Event::Up {
             addr,
@@ -125,7 +129,7 @@ mod tests {
             remote_name: "n\u{1b}".into(),
             remote_label: String::new(),
         };
-        let time = |from, to, cause| Event::HeartbeatTime { from, to, cause };
+        let time = |from, to, cause| link(link::Event::HeartbeatTime { from, to, cause });
         let table = [
             (Event::Dialling { addr: "h:1".into() }, "'dialling','peer':'p','addr':'h:1'}"),
             (
@@ -141,11 +145,14 @@ mod tests {
                 time(Some(ms(5000)), ms(1), Cause::Local),
                 "'heartbeat-time','peer':'p','from_ms':5000,'to_ms':1,'cause':'local'}",
             ),
-            (Event::Late { silence: ms(6) }, "'late','peer':'p','silent_ms':6}"),
-            (Event::Recovered { silence: ms(7) }, "'recovered','peer':'p','silent_ms':7}"),
-            (Event::Stalled { late: ms(8) }, "'stalled','peer':'p','late_ms':8}"),
+            (link(link::Event::Late { silence: ms(6) }), "'late','peer':'p','silent_ms':6}"),
             (
-                Event::Clamped { asked: ms(1), floor: ms(100) },
+                link(link::Event::Recovered { silence: ms(7) }),
+                "'recovered','peer':'p','silent_ms':7}",
+            ),
+            (link(link::Event::Stalled { late: ms(8) }), "'stalled','peer':'p','late_ms':8}"),
+            (
+                link(link::Event::Clamped { asked: ms(1), floor: ms(100) }),
                 "'clamped','peer':'p','asked_ms':1,'floor_ms':100}",
             ),
             (
@@ -166,7 +173,7 @@ mod tests {
         let silent = down(DownReason::Silent, Some(Duration::from_secs(1)));
         assert_eq!(
             recorded(Some("p"), &silent),
-            "'down','peer':'p','reason':'silent','detail':'no byte arrived for the limit',"
+            "'down','peer':'p','reason':'silent','detail':'no byte arrived within the limit',"
                 .to_owned()
                 + NUMBERS
         );

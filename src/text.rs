@@ -1,14 +1,14 @@
-//! Text and numbers as people read them.
+//! Durations and counts as people read them, with their unit.
 //!
-//! No number goes without its unit; text of others is shown as [`Escaped`].
+//! The library's texts and those of the command come out alike because both use this. Imports
+//! nothing; text of others is [`Escaped`](crate::protocol::Escaped).
 
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-pub(crate) use peerbeat::protocol::Escaped;
-
-/// A time as it was set: `7 s`, `0.25 s`.
-pub(crate) struct Seconds(pub(crate) Duration);
+/// Displays a duration that was configured, with no more digits than it has: `7 s`, `0.25 s`.
+#[derive(Clone, Copy, Debug)]
+pub struct Seconds(pub Duration);
 
 impl Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,9 +20,11 @@ impl Display for Seconds {
     }
 }
 
-/// A time as it was measured: `7.0003 s`. Cut, not rounded: a measured time never looks longer than
-/// it was.
-pub(crate) struct Measured(pub(crate) Duration);
+/// Displays a duration that was measured, in tenths of a millisecond: `7.0003 s`.
+///
+/// It is cut, not rounded: a measured time never looks longer than it was.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured(pub Duration);
 
 impl Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,8 +33,9 @@ impl Display for Measured {
     }
 }
 
-/// A count with its word: `1 message`, `2 messages`.
-pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
+/// Displays a count with its noun: `1 message`, `2 messages`.
+#[derive(Clone, Copy, Debug)]
+pub struct Count(pub u64, pub &'static str);
 
 impl Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
