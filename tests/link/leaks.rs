@@ -149,14 +149,11 @@ fn memory_of_a_burst_is_given_back_by_the_end() {
     let mut handles = Vec::new();
     let before = resident_kib();
     for _ in 0..6 {
-        let (stream, mock) = Mock::pair();
-        let (notes, log) = notes(|_, _| {});
-        let link = Link::start(stream, Native::default(), &[], &options(0, 50), notes).unwrap();
-        crate::rig::fill(&link, 500_000);
-        link.end(DownReason::Replaced, None);
-        assert!(log.down().1.unsent_bytes > 4 << 20);
-        drop(mock);
-        handles.push(link);
+        let (rig, _door) = crate::rig::Rig::narrow(&options(0, 50));
+        crate::rig::fill_narrow(&rig.link, 500_000);
+        rig.link.end(DownReason::Replaced, None);
+        assert!(rig.log.down().1.unsent_bytes > 4 << 20);
+        handles.push(rig.link);
     }
     let grown = resident_kib().saturating_sub(before);
     assert!(grown < 30 << 10, "{grown} KiB held by 6 ended links that had 8 MiB queued each");

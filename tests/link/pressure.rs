@@ -8,7 +8,7 @@ use peerbeat::link::{Link, Options, SendError};
 use peerbeat::protocol::Native;
 
 use crate::mock::{DATA, Got, LONG, Mock, frame, tcp_pair};
-use crate::rig::{Rig, Told, fill_for, ms, notes, numbered, options, wait_for};
+use crate::rig::{Rig, Told, fill_narrow, ms, notes, numbered, options, wait_for};
 
 fn small_queue() -> Options {
     Options { queue_bytes: 100_000, ..options(60_000, 60_000) }
@@ -23,13 +23,14 @@ fn expect(mock: &mut Mock, sent: &[Vec<u8>]) {
 
 #[test]
 fn a_full_queue_says_full_and_takes_nothing() {
-    let mut rig = Rig::new(&small_queue());
-    let sent = fill_for(&rig.link, 10_000, ms(400));
+    let (mut rig, door) = Rig::narrow(&small_queue());
+    let sent = fill_narrow(&rig.link, 10_000);
     let stats = rig.link.stats();
     assert!(stats.queued_bytes <= 100_000 + 10_005, "{stats:?}");
     assert!(stats.queued_bytes > 80_000, "{stats:?}");
     assert_eq!(stats.messages_accepted, sent.len() as u64);
     assert_eq!(rig.link.try_send(&[0; 10_000]), Err(SendError::Full));
+    door.open();
     expect(&mut rig.mock, &sent);
     rig.link.try_send(b"room again").unwrap();
     assert_eq!(rig.mock.no_heartbeat().payload, b"room again");
@@ -37,8 +38,8 @@ fn a_full_queue_says_full_and_takes_nothing() {
 
 #[test]
 fn send_waits_for_room_up_to_its_timeout() {
-    let mut rig = Rig::new(&small_queue());
-    let mut sent = fill_for(&rig.link, 10_000, ms(400));
+    let (mut rig, door) = Rig::narrow(&small_queue());
+    let mut sent = fill_narrow(&rig.link, 10_000);
     let began = Instant::now();
     assert_eq!(rig.link.send_timeout(&[1; 50_000], ms(200)), Err(SendError::TimedOut));
     assert!(began.elapsed() >= ms(200));
@@ -50,21 +51,24 @@ fn send_waits_for_room_up_to_its_timeout() {
     let waits = thread::spawn(move || link.send(&message));
     thread::sleep(ms(100));
     assert!(!waits.is_finished());
+    door.open();
     expect(&mut rig.mock, &sent);
     assert_eq!(waits.join().unwrap(), Ok(()));
 }
 
 #[test]
 fn a_message_larger_than_the_queue_is_taken_only_while_nothing_waits() {
-    let mut rig = Rig::new(&small_queue());
+    let (mut rig, door) = Rig::narrow(&small_queue());
     let large = vec![1; 300_000];
     // While it is under way it waits as well.
     wait_for("the announcement", || rig.link.stats().heartbeats_sent == 1);
+    let sent = fill_narrow(&rig.link, 10_000);
+    assert_eq!(rig.link.try_send(&large), Err(SendError::Full));
+    door.open();
+    expect(&mut rig.mock, &sent);
+    wait_for("nothing waits", || rig.link.stats().queued_bytes == 0);
     rig.link.try_send(&large).unwrap();
     assert!(rig.mock.no_heartbeat().payload == large);
-    let sent = fill_for(&rig.link, 10_000, ms(400));
-    assert_eq!(rig.link.try_send(&large), Err(SendError::Full));
-    expect(&mut rig.mock, &sent);
     rig.link.send(&large).unwrap();
     assert!(rig.mock.no_heartbeat().payload == large);
 }
@@ -106,8 +110,8 @@ fn on_the_readers_own_thread_nothing_waits_for_room() {
 #[test]
 fn a_closing_link_wakes_those_who_wait_for_room() {
     // lesson 45
-    let rig = Rig::new(&small_queue());
-    fill_for(&rig.link, 10_000, ms(400));
+    let (rig, _door) = Rig::narrow(&small_queue());
+    fill_narrow(&rig.link, 10_000);
     let waiting: Vec<_> = (0..4)
         .map(|_| {
             let link = rig.link.clone();

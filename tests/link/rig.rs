@@ -5,11 +5,12 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Down, Event, Handler, Link, Options, Stream};
+use peerbeat::link::{Down, Event, Handler, Link, Options, SendError, Stream};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
 use crate::mock::{LONG, Mock};
+use crate::narrow::{Door, Narrow};
 
 /// What a link told its handler.
 #[derive(Clone, Debug)]
@@ -132,10 +133,10 @@ impl Log {
 
 /// A link, the mock at its other end, and what the link tells.
 #[derive(Debug)]
-pub(crate) struct Rig {
+pub(crate) struct Rig<S: Stream = TcpStream> {
     /// Before the link existed.
     pub(crate) before: Instant,
-    pub(crate) link: Link,
+    pub(crate) link: Link<S>,
     pub(crate) mock: Mock,
     pub(crate) log: Log,
 }
@@ -165,6 +166,21 @@ impl Rig {
         Self { before, link, mock, log }
     }
 }
+
+impl Rig<Narrow> {
+    /// With a stream that lets [`PASSES`] bytes through and is stuck then until its door is opened.
+    pub(crate) fn narrow(options: &Options) -> (Self, Door) {
+        let (stream, mock) = Mock::pair();
+        let (stream, door) = Narrow::new(stream, PASSES);
+        let (notes, log) = notes(|_, _| {});
+        let before = Instant::now();
+        let link = Link::start(stream, Native::default(), &[], options, notes).unwrap();
+        (Self { before, link, mock, log }, door)
+    }
+}
+
+/// What a narrow rig's stream lets through before it is stuck: one large frame and some more.
+pub(crate) const PASSES: usize = 101_000;
 
 /// Options with a heartbeat-time, 0 for none, and a slack.
 pub(crate) fn options(heartbeat_time_ms: u64, slack_ms: u64) -> Options {
@@ -198,26 +214,31 @@ pub(crate) fn assert_soon(began: Instant, at: Instant, what: &str) {
     assert!(took < Duration::from_secs(2), "{what} took {took:?}");
 }
 
-/// Fills the kernel and the queue until there is no room; returns the messages taken, each of
-/// `size` bytes that name its place.
+/// Fills the stream and the queue until there is no room; returns the messages taken, each of
+/// `size` bytes that name its place. A kernel may find more room right after, a [`Narrow`] stream
+/// does not.
 pub(crate) fn fill<S: Stream>(link: &Link<S>, size: usize) -> Vec<Vec<u8>> {
-    fill_for(link, size, Duration::ZERO)
+    let mut taken = Vec::new();
+    fill_more(link, size, &mut taken);
+    taken
 }
 
-/// Fills like [`fill`], until nothing has been taken for `quiet`: the kernel finds more room by and
-/// by while a peer does not read.
-pub(crate) fn fill_for<S: Stream>(link: &Link<S>, size: usize, quiet: Duration) -> Vec<Vec<u8>> {
-    let mut taken = Vec::new();
-    let mut last = Instant::now();
+/// Fills like [`fill`] a link whose stream lets [`PASSES`] bytes through, and waits until these are
+/// out and the next write is stuck.
+pub(crate) fn fill_narrow(link: &Link<Narrow>, size: usize) -> Vec<Vec<u8>> {
+    let mut taken = fill(link, size);
+    wait_for("the stream is stuck", || link.stats().bytes_sent == PASSES as u64);
+    // What went out left room in the queue.
+    fill_more(link, size, &mut taken);
+    taken
+}
+
+fn fill_more<S: Stream>(link: &Link<S>, size: usize, taken: &mut Vec<Vec<u8>>) {
     loop {
         let message = numbered(taken.len(), size);
         match link.try_send(&message) {
-            Ok(()) => {
-                taken.push(message);
-                last = Instant::now();
-            }
-            Err(peerbeat::link::SendError::Full) if last.elapsed() >= quiet => return taken,
-            Err(peerbeat::link::SendError::Full) => thread::sleep(Duration::from_millis(5)),
+            Ok(()) => taken.push(message),
+            Err(SendError::Full) => return,
             Err(e) => panic!("{e}"),
         }
     }

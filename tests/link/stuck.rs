@@ -9,7 +9,7 @@ use peerbeat::protocol::Native;
 
 use crate::mock::{DATA, HEARTBEAT, heartbeat};
 use crate::pipe::pipe;
-use crate::rig::{Rig, assert_soon, fill, ms, notes, options};
+use crate::rig::{Rig, assert_soon, fill, fill_narrow, ms, notes, options};
 
 /// Our heartbeats are this long.
 const BEAT: u64 = 33;
@@ -29,7 +29,7 @@ fn pending(down: &Down) -> Duration {
 #[test]
 fn a_peer_that_stops_reading_is_dead_though_its_heartbeats_come() {
     // lesson 20
-    let rig = Rig::new(&options(100, 300));
+    let (rig, _door) = Rig::narrow(&options(100, 300));
     let beating = rig.mock.beat(100, ms(30));
     thread::sleep(ms(100));
     let began = Instant::now();
@@ -118,10 +118,11 @@ fn data_in(mut bytes: &[u8]) -> (u64, u64) {
 
 #[test]
 fn without_a_value_in_force_a_stuck_write_has_no_limit() {
-    let mut rig = Rig::new(&Options { queue_bytes: 50_000, ..options(0, 50) });
-    let sent = fill(&rig.link, 10_000);
+    let (mut rig, door) = Rig::narrow(&Options { queue_bytes: 50_000, ..options(0, 50) });
+    let sent = fill_narrow(&rig.link, 10_000);
     thread::sleep(ms(500));
     assert!(rig.link.is_up());
+    door.open();
     for message in &sent {
         assert!(rig.mock.frame().payload == *message);
     }
@@ -130,9 +131,8 @@ fn without_a_value_in_force_a_stuck_write_has_no_limit() {
 #[test]
 fn a_value_heard_while_a_write_is_stuck_limits_it() {
     // lesson 5
-    let rig = Rig::new(&Options { queue_bytes: 50_000, ..options(0, 100) });
-    fill(&rig.link, 10_000);
-    thread::sleep(ms(100));
+    let (rig, _door) = Rig::narrow(&Options { queue_bytes: 50_000, ..options(0, 100) });
+    fill_narrow(&rig.link, 10_000);
     let before = Instant::now();
     let beating = rig.mock.beat(100, ms(30));
     let (at, down) = rig.log.down();
