@@ -70,6 +70,7 @@ pub mod connection;
 #[doc(hidden)]
 #[allow(unsafe_code)]
 pub mod ffi;
+pub mod journal;
 pub mod link;
 pub mod liveness;
 pub mod node;

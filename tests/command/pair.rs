@@ -124,7 +124,10 @@ fn the_end_of_the_duration_is_a_goodbye_and_the_last_line() {
     let (code, stderr, seen) = adapter.end();
     assert_eq!((code, &*stderr), (Some(0), ""));
     let last = seen.last().expect("a last line");
-    assert_eq!((last.str("event"), last.keys()), ("stopped", vec!["at", "event"]));
+    assert_eq!(
+        (last.str("event"), last.keys().join(" ")),
+        ("stopped", "v at node event level".to_owned())
+    );
 }
 
 #[test]
@@ -146,22 +149,26 @@ fn every_record_has_exactly_the_fields_of_its_event() {
     dialler.wait_for("down");
     dialler.wait_for("retry");
     dialler.wait_for("dial-failed");
-    let down = "at event peer reason detail silent_ms limit_ms heartbeat_time_ms slack_ms \
+    let down = "peer reason detail silent_ms limit_ms heartbeat_time_ms slack_ms \
                 unsent_frames unsent_bytes up_ms";
     for record in server.seen.iter().chain(&dialler.seen) {
         let fields = match record.str("event") {
-            "listening" => "at event addr",
-            "dialling" => "at event peer addr",
-            "up" => "at event peer addr direction remote_name remote_label",
-            "heartbeat-time" => "at event peer from_ms to_ms cause",
-            "late" | "recovered" => "at event peer silent_ms",
-            "stalled" => "at event peer late_ms",
+            "listening" => "addr",
+            "dialling" => "peer addr",
+            "up" => "peer addr direction remote_name remote_label",
+            "heartbeat-time" => "peer from_ms to_ms cause",
+            "late" | "recovered" => "peer silent_ms",
+            "stalled" => "peer late_ms",
             "down" => down,
-            "dial-failed" => "at event peer addr reason detail",
-            "retry" => "at event peer in_ms",
+            "dial-failed" => "peer addr reason detail",
+            "retry" => "peer in_ms",
+            "stats" => continue,
             other => panic!("{other} was not expected"),
         };
-        assert_eq!(record.keys().join(" "), fields);
+        assert_eq!(record.keys().join(" "), format!("v at node event level {fields}"));
+        assert_eq!(record.number("v"), 1.0);
+        let is_server = record.str("node") == "transformer1";
+        assert!(is_server || record.str("node").starts_with("PricingAdapter1-"), "{record:?}");
         assert_is_time(record.str("at"));
     }
     let times: Vec<&str> = dialler.seen.iter().map(|record| record.str("at")).collect();
@@ -181,7 +188,7 @@ fn two_that_are_refused_say_so() {
     let stranger = format!("run adapter.conf --json --app-name Stranger --define PORT={port}");
     let mut adapter = folder.start(&stranger);
     let refused = server.wait_for("refused");
-    assert_eq!(refused.keys().join(" "), "at event addr name reason");
+    assert_eq!(refused.keys().join(" "), "v at node event level addr name reason");
     assert!(refused.str("name").starts_with("Stranger-"), "{refused:?}");
     assert_eq!(refused.str("reason"), "unknown-peer");
     let failed = adapter.wait_for("dial-failed");

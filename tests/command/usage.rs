@@ -8,22 +8,30 @@ use crate::harness::Folder;
 fn wrong_usage_ends_with_2_and_a_complaint() {
     let folder = Folder::with(&[("a.conf", "datasrc-port auto\n")]);
     let table = [
-        ("", "peerbeat: found no call, allowed: demo, run, check, --help or --version"),
-        ("fly", "peerbeat: found \"fly\", allowed: demo, run, check, --help or --version"),
-        ("run", "peerbeat run: found no FILE, allowed: one FILE"),
-        ("run a.conf b.conf", "peerbeat run: found \"b.conf\", allowed: one FILE"),
+        ("", "peerbeat: missing command: expected demo, run, check or cable"),
+        ("fly", "peerbeat: unknown command \"fly\": expected demo, run, check or cable"),
+        ("chekc a.conf", "peerbeat: unknown command \"chekc\": did you mean check?"),
+        ("run", "peerbeat run: missing FILE"),
+        ("run a.conf b.conf", "peerbeat run: unexpected \"b.conf\": expected one FILE"),
+        ("run a.conf --ehco", "peerbeat run: unknown option --ehco: did you mean --echo?"),
         (
             "run a.conf --duration 1e3",
-            "peerbeat run: --duration: found \"1e3\", allowed: seconds, 0 to 1000000000",
+            "peerbeat run: --duration: found \"1e3\", expected seconds, 0 to 1000000000",
         ),
         (
             "run a.conf --send-every=-1",
-            "peerbeat run: --send-every: found \"-1\", allowed: seconds, 0.001 to 86400",
+            "peerbeat run: --send-every: found \"-1\", expected seconds, 0.001 to 86400",
         ),
-        ("run a.conf --define", "peerbeat run: --define: found no value, allowed: NAME=VALUE"),
-        ("run a.conf --echo=no", "peerbeat run: --echo: found \"no\", allowed: no value"),
-        ("check", "peerbeat check: found no FILE, allowed: one FILE or more"),
-        ("demo now", "peerbeat demo: found \"now\", allowed: no operand"),
+        ("run a.conf --define", "peerbeat run: --define: missing value: expected NAME=VALUE"),
+        ("run a.conf --echo=no", "peerbeat run: --echo: found \"no\", expected no value"),
+        ("check", "peerbeat check: missing FILE: expected one or more"),
+        ("demo now", "peerbeat demo: unexpected \"now\": expected no operand"),
+        ("cable 127.0.0.1 x:1", "peerbeat cable: found \"127.0.0.1\", expected HOST:PORT"),
+        ("cable 0 x", "peerbeat cable: found \"x\", expected HOST:PORT"),
+        (
+            "cable 0 x:1 --script plgu",
+            "peerbeat cable: --script: unknown word \"plgu\": did you mean plug?",
+        ),
     ];
     for (line, complaint) in table {
         let ended = folder.peerbeat(line);
@@ -37,7 +45,9 @@ fn wrong_usage_ends_with_2_and_a_complaint() {
 fn help_is_a_result_and_names_every_option() {
     let folder = Folder::new();
     let options = [
-        ("--help", "demo run FILE check FILE --version Exit codes"),
+        ("--help", "demo run FILE check FILE cable LISTEN TARGET --version Exit codes"),
+        ("help run", "--until-eof --duration SIGTERM"),
+        ("cable --help", "--script STEPS --json drop-new netem Exit codes"),
         ("demo --help", "NO_COLOR Exit codes"),
         (
             "run --help",

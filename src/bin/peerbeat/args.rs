@@ -1,9 +1,10 @@
-//! The command line, taken apart.
+//! Command-line parsing.
 //!
-//! Options stand before or after operands; `--name value` and `--name=value` are the same, and
-//! after `--` everything is an operand. Of an option given twice the last one holds. Whatever is
-//! wrong is said with what was found and what is allowed.
+//! Every complaint says what was found and what was expected, and names the nearest word if one was
+//! mistyped. The options of each command are a struct, filled here and nowhere else.
 
+pub(crate) mod nearest;
+mod parser;
 #[cfg(test)]
 mod tests;
 
@@ -13,13 +14,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use peerbeat::config::{Config, Errors, Options};
-use peerbeat::protocol::Escaped;
 
 use crate::help;
+use nearest::nearest;
+use parser::{ArgParser, Range, Word, shown};
 
-/// What is asked for.
+/// The parsed command.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Call {
+pub(crate) enum Command {
     /// A text on stdout, and no more.
     Print(&'static str),
     /// `demo`
@@ -28,18 +30,20 @@ pub(crate) enum Call {
     Run(RunOptions),
     /// `check`
     Check(CheckOptions),
+    /// `cable`
+    Cable(CableOptions),
 }
 
 /// How a configuration file is read.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Reading {
+pub(crate) struct ConfigArgs {
     /// The application's name; `None` = the library's default.
     pub(crate) app_name: Option<String>,
     /// Variables and their values.
     pub(crate) defines: Vec<(String, String)>,
 }
 
-impl Reading {
+impl ConfigArgs {
     /// Reads a configuration file so.
     ///
     /// # Errors
@@ -53,104 +57,122 @@ impl Reading {
     }
 }
 
-/// What `run` is told.
+/// The options of `run`.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct RunOptions {
     pub(crate) file: PathBuf,
-    pub(crate) reading: Reading,
+    pub(crate) config: ConfigArgs,
     pub(crate) json: bool,
-    /// `None` = until killed.
+    /// `None` = until a signal.
     pub(crate) duration: Option<Duration>,
+    pub(crate) until_eof: bool,
     /// `None` = nothing is sent.
     pub(crate) send_every: Option<Duration>,
     pub(crate) send_size: usize,
-    /// `None` = no numbers are printed.
+    /// `None` = every 5 s with `--json`, else never.
     pub(crate) stats_every: Option<Duration>,
     pub(crate) echo: bool,
     pub(crate) show_data: bool,
 }
 
-/// What `check` is told.
+/// The options of `check`.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct CheckOptions {
     /// At least one.
     pub(crate) files: Vec<PathBuf>,
-    pub(crate) reading: Reading,
+    pub(crate) config: ConfigArgs,
     pub(crate) json: bool,
     pub(crate) strict: bool,
 }
 
-/// Wrong usage: what was found, and what is allowed.
+/// The options of `cable`.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct CableOptions {
+    pub(crate) listen: String,
+    pub(crate) target: String,
+    pub(crate) script: String,
+    pub(crate) json: bool,
+    /// `None` = until a signal.
+    pub(crate) duration: Option<Duration>,
+    pub(crate) until_eof: bool,
+}
+
+/// Wrong usage: what is wrong, and the command whose help explains it.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Usage {
-    found: String,
-    allowed: String,
-    /// The call whose help explains it.
-    call: &'static str,
+    what: String,
+    command: &'static str,
 }
 
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let space = if self.call.is_empty() { "" } else { " " };
-        writeln!(f, "peerbeat{space}{}: {}, allowed: {}", self.call, self.found, self.allowed)?;
-        write!(f, "Try: peerbeat{space}{} --help", self.call)
+        let space = if self.command.is_empty() { "" } else { " " };
+        writeln!(f, "peerbeat{space}{}: {}", self.command, self.what)?;
+        write!(f, "Try: peerbeat{space}{} --help", self.command)
     }
 }
 
-/// Takes the words after the command's own name apart.
+/// Parses the words after the command's own name.
 ///
 /// # Errors
-/// Whatever is not a call as the help describes it.
-pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Call, Usage> {
-    let mut words = Words { words, call: "", only_operands: false };
-    let allowed = "demo, run, check, --help or --version";
-    match words.poll_word()? {
-        None => Err(words.wrong("found no call", allowed)),
-        Some(Word::Operand(call)) => match call.to_str() {
-            Some("demo") => words.parse_demo(),
-            Some("run") => words.parse_run(),
-            Some("check") => words.parse_check(),
-            Some("help") => Ok(Call::Print(help::COMMAND)),
-            _ => Err(words.wrong(&format!("found {}", shown(&call)), allowed)),
+/// Whatever is not a command as the help describes it.
+pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, Usage> {
+    let mut args = ArgParser::new(words);
+    match args.poll_word()? {
+        None => Err(args.wrong(format!("missing command: expected {}", listed()))),
+        Some(Word::Operand(word)) => match word.to_str() {
+            Some("demo") => args.parse_demo(),
+            Some("run") => args.parse_run(),
+            Some("check") => args.parse_check(),
+            Some("cable") => args.parse_cable(),
+            Some("help") => args.parse_help(),
+            _ => Err(args.unknown_command(&word)),
         },
         Some(Word::Option { name, .. }) => match &*name {
-            "--help" | "-h" => Ok(Call::Print(help::COMMAND)),
-            "--version" | "-V" => Ok(Call::Print(help::VERSION)),
-            _ => Err(words.unknown(&name, allowed)),
+            "--help" | "-h" => Ok(Command::Print(help::COMMAND)),
+            "--version" | "-V" => Ok(Command::Print(help::VERSION)),
+            _ => Err(args.unknown(&name, &["--version"])),
         },
     }
 }
 
-/// One word as its form tells.
-enum Word {
-    Option { name: String, value: Option<String> },
-    Operand(OsString),
-}
+impl<I: Iterator<Item = OsString>> ArgParser<I> {
+    fn unknown_command(&self, word: &OsString) -> Usage {
+        let what = match nearest(&word.to_string_lossy(), COMMANDS.map(|(name, _)| name)) {
+            Some(near) => format!("unknown command {}: did you mean {near}?", shown(word)),
+            None => format!("unknown command {}: expected {}", shown(word), listed()),
+        };
+        self.wrong(what)
+    }
 
-struct Words<I> {
-    words: I,
-    call: &'static str,
-    /// `--` has been met.
-    only_operands: bool,
-}
-
-impl<I: Iterator<Item = OsString>> Words<I> {
-    fn parse_demo(&mut self) -> Result<Call, Usage> {
-        self.call = "demo";
+    /// `help`, alone or with a command.
+    fn parse_help(&mut self) -> Result<Command, Usage> {
         match self.poll_word()? {
-            None => Ok(Call::Demo),
-            Some(Word::Option { name, value: None }) if is_help(&name) => {
-                Ok(Call::Print(help::DEMO))
-            }
-            Some(Word::Option { name, .. }) => Err(self.unknown(&name, "--help")),
+            None | Some(Word::Option { .. }) => Ok(Command::Print(help::COMMAND)),
             Some(Word::Operand(word)) => {
-                Err(self.wrong(&format!("found {}", shown(&word)), "no operand"))
+                let named = COMMANDS.iter().find(|(name, _)| word == *name);
+                match named {
+                    Some((_, text)) => Ok(Command::Print(text)),
+                    None => Err(self.unknown_command(&word)),
+                }
             }
         }
     }
 
-    fn parse_run(&mut self) -> Result<Call, Usage> {
-        self.call = "run";
+    fn parse_demo(&mut self) -> Result<Command, Usage> {
+        self.command = "demo";
+        match self.poll_word()? {
+            None => Ok(Command::Demo),
+            Some(Word::Option { name, value: None }) if is_help(&name) => {
+                Ok(Command::Print(help::DEMO))
+            }
+            Some(Word::Option { name, .. }) => Err(self.unknown(&name, &[])),
+            Some(Word::Operand(word)) => Err(self.unexpected(&word, "no operand")),
+        }
+    }
+
+    fn parse_run(&mut self) -> Result<Command, Usage> {
+        self.command = "run";
         let mut run = RunOptions { send_size: SEND_SIZE_DEFAULT, ..RunOptions::default() };
         let mut file = None;
         let mut send_size = None;
@@ -160,34 +182,36 @@ impl<I: Iterator<Item = OsString>> Words<I> {
                     file = Some(PathBuf::from(word));
                     continue;
                 }
-                Word::Operand(word) => {
-                    return Err(self.wrong(&format!("found {}", shown(&word)), "one FILE"));
-                }
+                Word::Operand(word) => return Err(self.unexpected(&word, "one FILE")),
                 Word::Option { name, value } => (name, value),
             };
             match &*name {
-                "--help" | "-h" => return Ok(Call::Print(help::RUN)),
+                "--help" | "-h" => return Ok(Command::Print(help::RUN)),
                 "--json" => run.json = self.flag(&name, value)?,
                 "--echo" => run.echo = self.flag(&name, value)?,
                 "--show-data" => run.show_data = self.flag(&name, value)?,
+                "--until-eof" => run.until_eof = self.flag(&name, value)?,
                 "--duration" => run.duration = Some(self.seconds(&name, value, DURATION)?),
                 "--send-every" => run.send_every = Some(self.seconds(&name, value, EVERY)?),
                 "--stats-every" => run.stats_every = Some(self.seconds(&name, value, EVERY)?),
-                "--send-size" => send_size = Some(self.size(&name, value)?),
-                _ if self.reading(&mut run.reading, &name, &value)? => {}
+                "--send-size" => {
+                    let size = self.number(&name, value, (0, SEND_SIZE_MAX), "bytes")?;
+                    send_size = Some(size as usize);
+                }
+                _ if self.config_args(&mut run.config, &name, &value)? => {}
                 _ => return Err(self.unknown(&name, RUN_OPTIONS)),
             }
         }
         if send_size.is_some() && run.send_every.is_none() {
-            return Err(self.wrong("found --send-size alone", "with --send-every"));
+            return Err(self.wrong("--send-size needs --send-every"));
         }
         run.send_size = send_size.unwrap_or(SEND_SIZE_DEFAULT);
-        run.file = file.ok_or_else(|| self.wrong("found no FILE", "one FILE"))?;
-        Ok(Call::Run(run))
+        run.file = file.ok_or_else(|| self.wrong("missing FILE"))?;
+        Ok(Command::Run(run))
     }
 
-    fn parse_check(&mut self) -> Result<Call, Usage> {
-        self.call = "check";
+    fn parse_check(&mut self) -> Result<Command, Usage> {
+        self.command = "check";
         let mut check = CheckOptions::default();
         while let Some(word) = self.poll_word()? {
             let (name, value) = match word {
@@ -198,23 +222,59 @@ impl<I: Iterator<Item = OsString>> Words<I> {
                 Word::Option { name, value } => (name, value),
             };
             match &*name {
-                "--help" | "-h" => return Ok(Call::Print(help::CHECK)),
+                "--help" | "-h" => return Ok(Command::Print(help::CHECK)),
                 "--json" => check.json = self.flag(&name, value)?,
                 "--strict" => check.strict = self.flag(&name, value)?,
-                _ if self.reading(&mut check.reading, &name, &value)? => {}
+                _ if self.config_args(&mut check.config, &name, &value)? => {}
                 _ => return Err(self.unknown(&name, CHECK_OPTIONS)),
             }
         }
         match check.files.is_empty() {
-            true => Err(self.wrong("found no FILE", "one FILE or more")),
-            false => Ok(Call::Check(check)),
+            true => Err(self.wrong("missing FILE: expected one or more")),
+            false => Ok(Command::Check(check)),
         }
     }
 
-    /// The options of every call that reads a file; says whether `name` is one.
-    fn reading(
+    fn parse_cable(&mut self) -> Result<Command, Usage> {
+        self.command = "cable";
+        let mut cable = CableOptions::default();
+        let mut operands = Vec::new();
+        while let Some(word) = self.poll_word()? {
+            let (name, value) = match word {
+                Word::Operand(word) if operands.len() < 2 => {
+                    operands.push(word.to_string_lossy().into_owned());
+                    continue;
+                }
+                Word::Operand(word) => return Err(self.unexpected(&word, "LISTEN TARGET")),
+                Word::Option { name, value } => (name, value),
+            };
+            match &*name {
+                "--help" | "-h" => return Ok(Command::Print(help::CABLE)),
+                "--json" => cable.json = self.flag(&name, value)?,
+                "--until-eof" => cable.until_eof = self.flag(&name, value)?,
+                "--duration" => cable.duration = Some(self.seconds(&name, value, DURATION)?),
+                "--script" => {
+                    cable.script = self.value(&name, value, "steps: '2s pull; 5s plug'")?
+                }
+                _ => return Err(self.unknown(&name, CABLE_OPTIONS)),
+            }
+        }
+        match <[String; 2]>::try_from(operands) {
+            Ok([listen, target]) => {
+                (cable.listen, cable.target) = (listen, target);
+                Ok(Command::Cable(cable))
+            }
+            Err(found) => {
+                let missing = if found.is_empty() { "LISTEN and TARGET" } else { "TARGET" };
+                Err(self.wrong(format!("missing {missing}: expected addresses with a port")))
+            }
+        }
+    }
+
+    /// The options of every command that reads a file; returns whether `name` is one.
+    fn config_args(
         &mut self,
-        reading: &mut Reading,
+        config: &mut ConfigArgs,
         name: &str,
         value: &Option<String>,
     ) -> Result<bool, Usage> {
@@ -224,13 +284,13 @@ impl<I: Iterator<Item = OsString>> Words<I> {
                 if found.is_empty() {
                     return Err(self.bad_value(name, &found, APP_NAME));
                 }
-                reading.app_name = Some(found);
+                config.app_name = Some(found);
             }
             "--define" => {
                 let found = self.value(name, value.clone(), DEFINE)?;
                 match found.split_once('=') {
                     Some((variable, value)) if !variable.is_empty() => {
-                        reading.defines.push((variable.to_owned(), value.to_owned()));
+                        config.defines.push((variable.to_owned(), value.to_owned()));
                     }
                     _ => return Err(self.bad_value(name, &found, DEFINE)),
                 }
@@ -239,115 +299,42 @@ impl<I: Iterator<Item = OsString>> Words<I> {
         }
         Ok(true)
     }
-
-    fn poll_word(&mut self) -> Result<Option<Word>, Usage> {
-        let Some(word) = self.words.next() else { return Ok(None) };
-        if self.only_operands || !word.as_encoded_bytes().starts_with(b"-") || word == "-" {
-            return Ok(Some(Word::Operand(word)));
-        }
-        if word == "--" {
-            self.only_operands = true;
-            return self.poll_word();
-        }
-        let word = match word.into_string() {
-            Ok(word) => word,
-            Err(word) => return Err(self.wrong(&format!("found {}", shown(&word)), "UTF-8")),
-        };
-        Ok(Some(match word.split_once('=') {
-            Some((name, value)) if name.starts_with("--") => {
-                Word::Option { name: name.to_owned(), value: Some(value.to_owned()) }
-            }
-            _ => Word::Option { name: word, value: None },
-        }))
-    }
-
-    fn flag(&self, name: &str, value: Option<String>) -> Result<bool, Usage> {
-        match value {
-            None => Ok(true),
-            Some(value) => Err(self.bad_value(name, &value, "no value")),
-        }
-    }
-
-    /// The value after `=`, else the next word, whatever it looks like.
-    fn value(&mut self, name: &str, value: Option<String>, allowed: &str) -> Result<String, Usage> {
-        if let Some(value) = value {
-            return Ok(value);
-        }
-        match self.words.next().map(OsString::into_string) {
-            Some(Ok(word)) => Ok(word),
-            Some(Err(word)) => Err(self.bad_value(name, &word.to_string_lossy(), allowed)),
-            None => Err(self.wrong(&format!("{name}: found no value"), allowed)),
-        }
-    }
-
-    fn seconds(
-        &mut self,
-        name: &str,
-        value: Option<String>,
-        range: (Duration, Duration, &str),
-    ) -> Result<Duration, Usage> {
-        let (min, max, allowed) = range;
-        let found = self.value(name, value, allowed)?;
-        match parse_seconds(&found) {
-            Some(seconds) if (min..=max).contains(&seconds) => Ok(seconds),
-            _ => Err(self.bad_value(name, &found, allowed)),
-        }
-    }
-
-    fn size(&mut self, name: &str, value: Option<String>) -> Result<usize, Usage> {
-        let allowed = "bytes, 0 to 16777215";
-        let found = self.value(name, value, allowed)?;
-        match found.parse() {
-            Ok(size) if is_digits(&found) && size <= SEND_SIZE_MAX => Ok(size),
-            _ => Err(self.bad_value(name, &found, allowed)),
-        }
-    }
-
-    fn unknown(&self, name: &str, allowed: &str) -> Usage {
-        self.wrong(&format!("found {}", Escaped(name)), allowed)
-    }
-
-    fn bad_value(&self, name: &str, found: &str, allowed: &str) -> Usage {
-        self.wrong(&format!("{name}: found \"{}\"", Escaped(found)), allowed)
-    }
-
-    fn wrong(&self, found: &str, allowed: &str) -> Usage {
-        Usage { found: found.to_owned(), allowed: allowed.to_owned(), call: self.call }
-    }
 }
 
 fn is_help(name: &str) -> bool {
     matches!(name, "--help" | "-h")
 }
 
-fn shown(word: &OsString) -> String {
-    format!("\"{}\"", Escaped(&word.to_string_lossy()))
+/// The commands, for a sentence.
+fn listed() -> String {
+    let names = COMMANDS.map(|(name, _)| name);
+    let (last, others) = names.split_last().unwrap_or((&"", &[]));
+    format!("{} or {last}", others.join(", "))
 }
 
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Digits, with or without a point among them: what `f64` would also take (`1e9`, `inf`, `+1`) is
-/// more often a mistake than a wish.
-fn parse_seconds(text: &str) -> Option<Duration> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    if !is_digits(whole) || !is_digits(fraction) {
-        return None;
-    }
-    let nanos = format!("{fraction:0<9}");
-    Some(Duration::new(whole.parse().ok()?, nanos[..9].parse().ok()?))
-}
-
-const RUN_OPTIONS: &str = "--app-name, --define, --json, --duration, --send-every, --send-size, \
-                           --stats-every, --echo, --show-data, --help";
-const CHECK_OPTIONS: &str = "--app-name, --define, --json, --strict, --help";
+/// The commands and what their help says.
+const COMMANDS: [(&str, &str); 4] =
+    [("demo", help::DEMO), ("run", help::RUN), ("check", help::CHECK), ("cable", help::CABLE)];
+const RUN_OPTIONS: &[&str] = &[
+    "--app-name",
+    "--define",
+    "--json",
+    "--duration",
+    "--until-eof",
+    "--send-every",
+    "--send-size",
+    "--stats-every",
+    "--echo",
+    "--show-data",
+];
+const CHECK_OPTIONS: &[&str] = &["--app-name", "--define", "--json", "--strict"];
+const CABLE_OPTIONS: &[&str] = &["--script", "--json", "--duration", "--until-eof"];
 const APP_NAME: &str = "a name";
 const DEFINE: &str = "NAME=VALUE";
-const DURATION: (Duration, Duration, &str) =
+const DURATION: Range =
     (Duration::ZERO, Duration::from_secs(1_000_000_000), "seconds, 0 to 1000000000");
-const EVERY: (Duration, Duration, &str) =
+const EVERY: Range =
     (Duration::from_millis(1), Duration::from_secs(86_400), "seconds, 0.001 to 86400");
 const SEND_SIZE_DEFAULT: usize = 64;
 /// A frame holds its type byte besides.
-const SEND_SIZE_MAX: usize = peerbeat::protocol::FRAME_MAX - 1;
+const SEND_SIZE_MAX: u64 = peerbeat::protocol::FRAME_MAX as u64 - 1;

@@ -21,7 +21,7 @@ pub(crate) fn check(options: &CheckOptions) -> ExitCode {
     let mut files = Vec::new();
     let mut errors = Vec::new();
     for path in &options.files {
-        match options.reading.load(path) {
+        match options.config.load(path) {
             Ok(config) => files.push(File { name: name_of(path), config }),
             Err(found) => errors.extend(found.iter().cloned()),
         }

@@ -5,28 +5,31 @@
 
 /// The calls.
 pub(crate) const COMMAND: &str = "\
-peerbeat tells within a promised time that the peer of a TCP connection is gone.
+peerbeat tells within a guaranteed time that the peer of a TCP connection is
+gone.
 
-Usage: peerbeat CALL [OPTIONS]
+Usage: peerbeat COMMAND [OPTIONS]
 
-  demo           two nodes and a cable between them that is pulled: the promises, measured
-  run FILE       runs the node of a configuration file and prints what happens to its peers
-  check FILE...  prints the links that configuration files make, and every warning
+  demo                 two nodes and a cable that is pulled, measured
+  run FILE             runs the node of a configuration file
+  check FILE...        prints the links that files make, and every warning
+  cable LISTEN TARGET  carries TCP connections, and breaks them on demand
 
-  --help         this, or with a call what it takes
-  --version      the version
+  help COMMAND         what a command takes; also COMMAND --help
+  --version            the version
 
-Exit codes: 0 fine, 1 the thing asked for failed, 2 wrong usage or configuration.
+Exit codes: 0 fine, 1 the thing asked for failed, 2 wrong usage or
+configuration.
 ";
 
 /// `peerbeat demo`.
 pub(crate) const DEMO: &str = "\
 Usage: peerbeat demo
 
-Runs two nodes in this process and between them a cable that can be pulled, for about 8 s, and
-prints what happened, what was promised and what was measured.
+Runs two nodes in this process and between them a cable that can be pulled, for
+about 8 s, and prints what happened, what was promised and what was measured.
 
-Colours appear only on a terminal, and not where NO_COLOR is set.
+Colours appear only on a terminal, and not if NO_COLOR is set.
 
 Exit codes: 0 every promise held, 1 one was broken (named on stderr).
 ";
@@ -35,39 +38,95 @@ Exit codes: 0 every promise held, 1 one was broken (named on stderr).
 pub(crate) const RUN: &str = "\
 Usage: peerbeat run FILE [OPTIONS]
 
-Runs the node of a DataSource configuration file until it is killed, and prints a line for
-everything that happens to its peers.
+Runs the node of a DataSource configuration file until it is asked to end, and
+prints a line for everything that happens to its peers.
 
-  --app-name N         the application's name, %a in the file (default: peerbeat)
-  --define NAME=VALUE  sets a variable of the file; may be repeated, wins over the file
-  --json               one JSON object a line
-  --duration S         ends in order after S seconds (0 to 1000000000, fractions allowed)
-  --send-every S       sends a message to every connected peer each S seconds (0.001 to 86400)
+  --app-name N         the application's name, %a in the file (default:
+                       peerbeat)
+  --define NAME=VALUE  sets a variable of the file; may be repeated, wins over
+                       the file
+  --json               the journal: one JSON object a line
+  --duration S         ends in order after S seconds (0 to 1000000000, fractions
+                       allowed)
+  --until-eof          ends in order when stdin does
+  --send-every S       sends a message to every connected peer each S seconds
+                       (0.001 to 86400)
   --send-size N        bytes of such a message (0 to 16777215, default 64)
-  --stats-every S      prints the numbers of every peer each S seconds (0.001 to 86400): what
-                       went over its links, how late it and we were, round trips, ends by reason
+  --stats-every S      prints the numbers of every peer each S seconds (0.001 to
+                       86400; default with --json: 5)
   --echo               sends every message back to the peer it came from
   --show-data          prints a line for every message that arrives
 
-Exit codes: 0 ended after --duration, or stdout was closed by its reader; 1 the node could not
-start (port in use, no threads left); 2 wrong usage or configuration, nothing was started.
+SIGINT (ctrl-C) and SIGTERM end it in order: every link is closed with a
+goodbye, and a summary is printed; a second one ends it at once. systemd is
+told of readiness, state and end if NOTIFY_SOCKET is set (Type=notify).
+
+Lines on stdin: close PEER.
+
+Exit codes: 0 ended as asked, or stdout was closed by its reader; 1 the node
+could not start (port in use, no threads left); 2 wrong usage or configuration,
+nothing was started.
 ";
 
 /// `peerbeat check`.
 pub(crate) const CHECK: &str = "\
 Usage: peerbeat check FILE... [OPTIONS]
 
-Prints each link that a DataSource configuration file makes: who dials whom, heartbeat-time and
-slack and where each value was set, when silence is late and when it means down; then every
-warning. Of several files it also compares the two ends of each link. Nothing is started.
+Prints each link that a DataSource configuration file makes: who dials whom,
+heartbeat-time and slack and where each value was set, when silence is late and
+when it means down; then every warning. Of several files it also compares the
+two ends of each link. Nothing is started.
 
-  --app-name N         the application's name, %a in the file (default: peerbeat)
-  --define NAME=VALUE  sets a variable of the file; may be repeated, wins over the file
+  --app-name N         the application's name, %a in the file (default:
+                       peerbeat)
+  --define NAME=VALUE  sets a variable of the file; may be repeated, wins over
+                       the file
   --json               one JSON object instead of text
-  --strict             exit code 1 where there is any warning
+  --strict             exit code 1 if there is any warning
 
 Exit codes: 0 fine, 1 a warning with --strict, 2 wrong usage or configuration.
 ";
 
+/// `peerbeat cable`.
+pub(crate) const CABLE: &str = "\
+Usage: peerbeat cable LISTEN TARGET [OPTIONS]
+
+Listens, and carries every connection to TARGET (HOST:PORT); words on stdin
+break the line. It works for any TCP program. LISTEN is HOST:PORT, :PORT for
+every address of this machine, or PORT for its loopback.
+
+  --script STEPS  words at times since the start, with semicolons between:
+                  '2s pull; 5s plug; every 30s reset'
+  --json          one JSON object a line
+  --duration S    ends after S seconds (0 to 1000000000, fractions allowed)
+  --until-eof     ends when stdin does
+
+Words: pull [in|out], plug, freeze [in|out], delay [in|out] 80ms,
+slice [in|out] 1, rate [in|out] 20k, reset, cut, drop-new, status, help, quit.
+out is from the program that dials to the target, in is the way back. After
+plug, connections that lost bytes end; freeze loses nothing.
+
+It stands between the programs, not under their TCP: it loses no packets, and
+connecting to it always succeeds. For those use netem.
+
+Exit codes: 0 ended as asked, 1 the address could not be listened on, 2 wrong
+usage.
+";
+
 /// `peerbeat --version`.
 pub(crate) const VERSION: &str = concat!("peerbeat ", env!("CARGO_PKG_VERSION"), "\n");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::COLUMNS;
+
+    #[test]
+    fn every_line_fits_a_terminal() {
+        for text in [COMMAND, DEMO, RUN, CHECK, CABLE, VERSION] {
+            for line in text.lines() {
+                assert!(line.chars().count() <= COLUMNS, "{line}");
+            }
+        }
+    }
+}

@@ -4,24 +4,35 @@
 //! 2: wrong usage or configuration. It uses nothing but the library's public items.
 
 mod args;
+mod cable;
 mod check;
+#[path = "../../journal/time.rs"]
 mod clock;
 mod demo;
 mod help;
+#[path = "../../journal/json.rs"]
+mod journal_json;
 mod json;
+mod notify;
 mod output;
 mod run;
+#[allow(unsafe_code)]
+mod signals;
+mod text;
 
 use std::process::ExitCode;
 
-use args::Call;
+use args::Command;
+// For the journal's file, which finds it here.
+use text::Escaped;
 
 fn main() -> ExitCode {
     match args::parse(std::env::args_os().skip(1)) {
-        Ok(Call::Print(text)) => output::print(text),
-        Ok(Call::Demo) => demo::demo(),
-        Ok(Call::Run(options)) => run::run(options),
-        Ok(Call::Check(options)) => check::check(&options),
+        Ok(Command::Print(text)) => output::print(text),
+        Ok(Command::Demo) => demo::demo(),
+        Ok(Command::Run(options)) => run::run(options),
+        Ok(Command::Check(options)) => check::check(&options),
+        Ok(Command::Cable(options)) => cable::cable(&options),
         Err(usage) => {
             output::complain(&usage);
             ExitCode::from(WRONG_USAGE)

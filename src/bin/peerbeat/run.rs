@@ -1,32 +1,38 @@
 //! `run`: the node of a configuration file, and a line for everything that happens to its peers.
 //!
-//! The node's threads print; this thread only sends and counts where asked to, and waits for the
-//! end. A line is flushed at once, and stamped while the output is held, so that lines are in the
-//! order of their times. Messages that could not be sent or echoed are counted and told at the end.
+//! The node's threads hand lines to the output, which never holds them up; this thread sends and
+//! counts if asked to, and waits for the end: a signal, the duration, the end of stdin, or a reader
+//! that is gone. Messages that could not be sent or echoed are counted and reported at the end.
 
 mod line;
 mod numbers;
-mod record;
+mod status;
+mod stdin;
+mod summary;
 
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use peerbeat::config::Config;
+use peerbeat::config::{Config, PeerConfig};
+use peerbeat::journal::Journal;
 use peerbeat::link::SendError;
 use peerbeat::node::{Event, Handler, Node, Peer};
-use peerbeat::protocol::Escaped;
-use peerbeat::text::Count;
 
 use crate::args::RunOptions;
-use crate::output::{self, complain};
-use crate::{FAILED, WRONG_USAGE, clock};
+use crate::json::Object;
+use crate::output::{self, Output, complain};
+use crate::text::{Count, Escaped};
+use crate::{FAILED, WRONG_USAGE, clock, signals};
+use line::Lines;
+use status::Status;
+use stdin::Stdin;
 
-/// Runs the node until `--duration` is over or nobody reads what it prints.
+/// Runs the node until it is asked to end or nobody reads what it prints.
 pub(crate) fn run(options: RunOptions) -> ExitCode {
-    let config = match options.reading.load(&options.file) {
+    let config = match options.config.load(&options.file) {
         Ok(config) => config,
         Err(errors) => {
             complain(&errors);
@@ -45,9 +51,9 @@ pub(crate) fn run(options: RunOptions) -> ExitCode {
         ));
         return ExitCode::from(WRONG_USAGE);
     }
-    let run = Arc::new(Run::new(options, &config));
-    match Node::start(config, Reporter(Arc::clone(&run))) {
-        Ok(node) => run.drive(&node),
+    signals::catch();
+    match start(options, config) {
+        Ok((run, node)) => run.drive(node),
         Err(error) => {
             complain(&format_args!("peerbeat run: {error}"));
             ExitCode::from(FAILED)
@@ -55,69 +61,81 @@ pub(crate) fn run(options: RunOptions) -> ExitCode {
     }
 }
 
+fn start(options: RunOptions, config: Config) -> Result<(Arc<Run>, Node), String> {
+    let name = config.name().to_owned();
+    let output = Output::start(dropped_line(options.json, name.clone()));
+    let output = Arc::new(output.map_err(|error| format!("stdout: {error}"))?);
+    let run = Arc::new(Run {
+        journal: Journal::to(JournalOutput(Arc::clone(&output)), name),
+        lines: Lines::new(config.peers().iter().map(PeerConfig::name)),
+        status: Status::new(config.peers().len()),
+        output,
+        options,
+        sent: Outcome::default(),
+        echoed: Outcome::default(),
+    });
+    let node = Node::start(config, Reporter(Arc::clone(&run)));
+    Ok((run, node.map_err(|error| error.to_string())?))
+}
+
 /// What the node's threads and the main thread share.
 struct Run {
     options: RunOptions,
-    /// Columns that the peers' names take.
-    width: usize,
-    /// What became of the output; guards it, too.
-    output: Mutex<io::Result<()>>,
-    /// Told when `output` became an error.
-    failed: Condvar,
+    journal: Journal,
+    lines: Lines,
+    status: Status,
+    output: Arc<Output>,
     sent: Outcome,
     echoed: Outcome,
 }
 
 impl Run {
-    fn new(options: RunOptions, config: &Config) -> Self {
-        let width = |peer: &peerbeat::config::PeerConfig| peer.name().chars().count();
-        Self {
-            options,
-            width: config.peers().iter().map(width).max().unwrap_or_default().min(WIDTH_MAX),
-            output: Mutex::new(Ok(())),
-            failed: Condvar::new(),
-            sent: Outcome::default(),
-            echoed: Outcome::default(),
+    fn drive(&self, node: Node) -> ExitCode {
+        self.status.ready();
+        self.tick_until_the_end(&node);
+        self.status.stopping();
+        let before = summary::before(&node);
+        if self.options.json {
+            node.peers().iter().for_each(|peer| self.journal.stats(peer));
         }
-    }
-
-    fn drive(&self, node: &Node) -> ExitCode {
-        self.tick_until_the_end(node);
         node.shutdown();
         node.join();
+        if !self.options.json {
+            self.output.say(|| summary::of(&node, &before));
+        }
         self.sent.report("--send-every", "not sent");
         self.echoed.report("--echo", "not echoed");
-        let written = std::mem::replace(&mut *self.lock(), Ok(()));
-        output::exit_code(written, ExitCode::SUCCESS)
+        output::exit_code(self.output.finish(), ExitCode::SUCCESS)
     }
 
-    /// Sends every `--send-every` and counts every `--stats-every`, until `--duration` is over or
-    /// the output is closed.
+    /// Sends every `--send-every` and counts every `--stats-every`, until the end.
     fn tick_until_the_end(&self, node: &Node) {
         let start = Instant::now();
         let end = self.options.duration.and_then(|duration| start.checked_add(duration));
+        let stats_every = match self.options.json {
+            true => Some(self.options.stats_every.unwrap_or(STATS_EVERY)),
+            false => self.options.stats_every,
+        };
         let mut sends = Ticks::new(self.options.send_every, start);
-        let mut stats = Ticks::new(self.options.stats_every, start);
-        let mut output = self.lock();
-        while output.is_ok() {
+        let mut stats = Ticks::new(stats_every, start);
+        let stdin = Stdin::start();
+        while self.output.has_reader() && !signals::is_asked() {
             let now = Instant::now();
             if end.is_some_and(|end| now >= end) {
                 return;
             }
-            let (sends_now, counts_now) = (sends.take(now), stats.take(now));
-            if sends_now || counts_now {
-                drop(output);
-                if sends_now {
-                    self.send(node);
-                }
-                if counts_now {
-                    self.say_stats(node);
-                }
-                output = self.lock();
-                continue;
+            if stdin.obey(node) && self.options.until_eof {
+                return;
             }
+            if sends.take(now) {
+                self.send(node);
+            }
+            if stats.take(now) {
+                self.say_stats(node);
+            }
+            let soon = now + LOOK;
             let until = [end, sends.next, stats.next].into_iter().flatten().min();
-            output = self.wait(output, until);
+            self.output.wait_failed(until.map_or(soon, |until| until.min(soon)));
         }
     }
 
@@ -132,63 +150,31 @@ impl Run {
     /// Prints the numbers of every peer.
     fn say_stats(&self, node: &Node) {
         for peer in node.peers() {
-            let (stats, explained) = (peer.stats(), peer.explain());
-            self.say(|at| match self.options.json {
-                true => numbers::record(at, peer.name(), &stats, explained.as_ref()),
-                false => {
-                    let text = numbers::line(&stats, explained.as_ref());
-                    line::of(at, self.width, Some(peer.name()), &text)
-                }
-            });
-        }
-    }
-
-    /// Prints one line, made by `line` of the time it is printed at.
-    fn say(&self, line: impl FnOnce(&str) -> String) {
-        let mut output = self.lock();
-        if output.is_err() {
-            return;
-        }
-        let mut text = line(&clock::now());
-        text.push('\n');
-        *output = output::write(&text);
-        if output.is_err() {
-            self.failed.notify_all();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, io::Result<()>> {
-        self.output.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(
-        &self,
-        output: MutexGuard<'a, io::Result<()>>,
-        until: Option<Instant>,
-    ) -> MutexGuard<'a, io::Result<()>> {
-        match until {
-            Some(until) => {
-                let left = until.saturating_duration_since(Instant::now());
-                let woken = self.failed.wait_timeout(output, left);
-                woken.unwrap_or_else(PoisonError::into_inner).0
+            if self.options.json {
+                self.journal.stats(&peer);
+                continue;
             }
-            None => self.failed.wait(output).unwrap_or_else(PoisonError::into_inner),
+            let (stats, explained) = (peer.stats(), peer.explain());
+            self.say(Some(peer.name()), || numbers::line(&stats, explained.as_ref()));
         }
+    }
+
+    /// Prints a line for a person.
+    fn say(&self, peer: Option<&str>, text: impl FnOnce() -> String) {
+        self.output.say(|| self.lines.of(SystemTime::now(), peer, &text()));
     }
 }
 
-/// The node's handler: prints, and echoes where asked to.
+/// The node's handler: prints, and echoes if asked to.
 struct Reporter(Arc<Run>);
 
 impl Handler for Reporter {
     fn on_message(&self, peer: &Peer, payload: &[u8]) {
         let run = &self.0;
-        if run.options.show_data {
-            let bytes = payload.len() as u64;
-            run.say(|at| match run.options.json {
-                true => record::data(at, peer.name(), bytes),
-                false => line::of(at, run.width, Some(peer.name()), &line::data(bytes)),
-            });
+        match (run.options.show_data, run.options.json) {
+            (false, _) => {}
+            (true, true) => run.journal.data(peer.name(), payload.len()),
+            (true, false) => run.say(Some(peer.name()), || line::data(payload.len() as u64)),
         }
         if run.options.echo {
             run.echoed.count(&peer.try_send(payload));
@@ -198,10 +184,41 @@ impl Handler for Reporter {
     fn on_event(&self, peer: Option<&Peer>, event: &Event) {
         let run = &self.0;
         let name = peer.map(Peer::name);
-        run.say(|at| match run.options.json {
-            true => record::event(at, name, event),
-            false => line::of(at, run.width, name, &line::event(event)),
-        });
+        match run.options.json {
+            true => run.journal.event(name, event),
+            false => run.say(name, || line::event(event)),
+        }
+        run.status.handle(peer, event);
+    }
+}
+
+/// The journal's writer: each line goes to the output.
+struct JournalOutput(Arc<Output>);
+
+impl io::Write for JournalOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        self.0.say(|| text.trim_end_matches('\n').to_owned());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The line for lines that nobody read in time.
+fn dropped_line(json: bool, node: String) -> impl Fn(u64) -> String {
+    move |lines| match json {
+        true => Object::new()
+            .number("v", 1_u64)
+            .string("at", &clock::written(SystemTime::now()))
+            .string("node", &node)
+            .string("event", "lost")
+            .string("level", "error")
+            .number("lines", lines)
+            .finish(),
+        false => format!("-- {} lost: stdout was not read fast enough", Count(lines, "line")),
     }
 }
 
@@ -249,7 +266,7 @@ fn payload(number: u64, size: usize) -> Vec<u8> {
     payload
 }
 
-/// What comes again and again, where it was asked for.
+/// What comes again and again, if it was asked for.
 struct Ticks {
     every: Option<Duration>,
     next: Option<Instant>,
@@ -260,7 +277,7 @@ impl Ticks {
         Self { every, next: every.and_then(|every| start.checked_add(every)) }
     }
 
-    /// Whether a tick is due. The next one comes an interval after this one was due; where that is
+    /// Whether a tick is due. The next one comes an interval after this one was due; if that is
     /// past already (we were stopped), one interval from now: no burst makes up for what was
     /// missed.
     fn take(&mut self, now: Instant) -> bool {
@@ -273,5 +290,7 @@ impl Ticks {
     }
 }
 
-/// Names longer than this are shown whole and only spoil the columns.
-const WIDTH_MAX: usize = 24;
+/// How often signals and stdin are looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// How often a journal has the numbers of all peers.
+const STATS_EVERY: Duration = Duration::from_secs(5);

@@ -2,15 +2,16 @@
 //!
 //! A line is cut at blanks here; what a shell would quote is not needed.
 
+use super::parser::parse_seconds;
 use super::*;
 
-fn parsed(line: &str) -> Result<Call, String> {
+fn parsed(line: &str) -> Result<Command, String> {
     parse(line.split_whitespace().map(OsString::from)).map_err(|usage| usage.to_string())
 }
 
 fn run_options(line: &str) -> RunOptions {
     match parsed(line) {
-        Ok(Call::Run(options)) => options,
+        Ok(Command::Run(options)) => options,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -19,15 +20,16 @@ fn run_options(line: &str) -> RunOptions {
 fn options_stand_anywhere_and_take_both_forms() {
     let options = run_options(
         "run --json --duration=1.5 a.conf --define A=b=c --define=D= --app-name x \
-         --send-every 0.25 --stats-every 60 --send-size 0 --echo --show-data",
+         --send-every 0.25 --stats-every 60 --send-size 0 --echo --show-data --until-eof",
     );
     let expected = RunOptions {
         file: "a.conf".into(),
-        reading: Reading {
+        config: ConfigArgs {
             app_name: Some("x".into()),
             defines: vec![("A".into(), "b=c".into()), ("D".into(), String::new())],
         },
         json: true,
+        until_eof: true,
         duration: Some(Duration::from_millis(1500)),
         send_every: Some(Duration::from_millis(250)),
         stats_every: Some(Duration::from_secs(60)),
@@ -42,7 +44,7 @@ fn options_stand_anywhere_and_take_both_forms() {
 fn after_two_dashes_everything_is_an_operand() {
     assert_eq!(run_options("run -- --json").file, PathBuf::from("--json"));
     assert!(!run_options("run -- --json").json);
-    let Ok(Call::Check(check)) = parsed("check --strict -- a --json") else { panic!() };
+    let Ok(Command::Check(check)) = parsed("check --strict -- a --json") else { panic!() };
     assert_eq!(check.files, [PathBuf::from("a"), PathBuf::from("--json")]);
 }
 
@@ -74,81 +76,55 @@ fn seconds_are_digits_with_a_point_and_nothing_else() {
 }
 
 #[test]
-fn wrong_usage_says_what_was_found_and_what_is_allowed() {
-    let calls = "demo, run, check, --help or --version";
+fn wrong_usage_says_what_was_found_and_what_is_expected() {
     let table = [
-        ("", format!("peerbeat: found no call, allowed: {calls}\nTry: peerbeat --help")),
-        ("walk", format!("peerbeat: found \"walk\", allowed: {calls}\nTry: peerbeat --help")),
-        ("--walk", format!("peerbeat: found --walk, allowed: {calls}\nTry: peerbeat --help")),
-        (
-            "demo x",
-            "peerbeat demo: found \"x\", allowed: no operand\nTry: peerbeat demo --help".into(),
-        ),
-        ("run", "peerbeat run: found no FILE, allowed: one FILE\nTry: peerbeat run --help".into()),
-        (
-            "run a b",
-            "peerbeat run: found \"b\", allowed: one FILE\nTry: peerbeat run --help".into(),
-        ),
-        (
-            "run a --duration",
-            "peerbeat run: --duration: found no value, allowed: seconds, \
-          0 to 1000000000\nTry: peerbeat run --help"
-                .into(),
-        ),
-        (
-            "run a --duration -1",
-            "peerbeat run: --duration: found \"-1\", allowed: seconds, \
-          0 to 1000000000\nTry: peerbeat run --help"
-                .into(),
-        ),
+        ("", "missing command: expected demo, run, check or cable"),
+        ("walk", "unknown command \"walk\": expected demo, run, check or cable"),
+        ("chekc a", "unknown command \"chekc\": did you mean check?"),
+        ("help rum", "unknown command \"rum\": did you mean run?"),
+        ("--vresion", "unknown option --vresion: did you mean --version?"),
+        ("demo x", "demo: unexpected \"x\": expected no operand"),
+        ("run", "run: missing FILE"),
+        ("run a b", "run: unexpected \"b\": expected one FILE"),
+        ("run a --ecoh", "run: unknown option --ecoh: did you mean --echo?"),
+        ("run a --unheard-of", "run: unknown option --unheard-of"),
+        ("run a --duration", "run: --duration: missing value: expected seconds, 0 to 1000000000"),
+        ("run a --duration -1", "run: --duration: found \"-1\", expected seconds, 0 to 1000000000"),
         (
             "run a --send-every=0",
-            "peerbeat run: --send-every: found \"0\", allowed: seconds, \
-          0.001 to 86400\nTry: peerbeat run --help"
-                .into(),
+            "run: --send-every: found \"0\", expected seconds, 0.001 to 86400",
         ),
         (
             "run a --send-every 1 --send-size 16777216",
-            "peerbeat run: --send-size: found \
-          \"16777216\", allowed: bytes, 0 to 16777215\nTry: peerbeat run --help"
-                .into(),
+            "run: --send-size: found \"16777216\", expected bytes, 0 to 16777215",
         ),
-        (
-            "run a --send-size 1",
-            "peerbeat run: found --send-size alone, allowed: with \
-          --send-every\nTry: peerbeat run --help"
-                .into(),
-        ),
-        (
-            "run a --json=1",
-            "peerbeat run: --json: found \"1\", allowed: no value\n\
-          Try: peerbeat run --help"
-                .into(),
-        ),
-        (
-            "run a --define =x",
-            "peerbeat run: --define: found \"=x\", allowed: NAME=VALUE\n\
-          Try: peerbeat run --help"
-                .into(),
-        ),
-        (
-            "check a --echo",
-            format!(
-                "peerbeat check: found --echo, allowed: {CHECK_OPTIONS}\n\
-          Try: peerbeat check --help"
-            ),
-        ),
+        ("run a --send-size 1", "run: --send-size needs --send-every"),
+        ("run a --json=1", "run: --json: found \"1\", expected no value"),
+        ("run a --define =x", "run: --define: found \"=x\", expected NAME=VALUE"),
+        ("check", "check: missing FILE: expected one or more"),
+        ("check a --strcit", "check: unknown option --strcit: did you mean --strict?"),
+        ("cable", "cable: missing LISTEN and TARGET: expected addresses with a port"),
+        ("cable :1", "cable: missing TARGET: expected addresses with a port"),
+        ("cable a b c", "cable: unexpected \"c\": expected LISTEN TARGET"),
     ];
     for (line, expected) in table {
-        assert_eq!(parsed(line), Err(expected), "{line}");
+        let command = expected.split_once(':').map_or("", |(command, _)| command);
+        let is_command = COMMANDS.iter().any(|(name, _)| *name == command);
+        let (space, command) = if is_command { (" ", command) } else { ("", "") };
+        let separator = if is_command { " " } else { ": " };
+        let whole = format!("peerbeat{separator}{expected}\nTry: peerbeat{space}{command} --help");
+        assert_eq!(parsed(line), Err(whole), "{line}");
     }
 }
 
 #[test]
 fn help_and_version_need_nothing_else() {
-    assert_eq!(parsed("--help"), Ok(Call::Print(help::COMMAND)));
-    assert_eq!(parsed("-V"), Ok(Call::Print(help::VERSION)));
-    assert_eq!(parsed("run --help"), Ok(Call::Print(help::RUN)));
-    assert_eq!(parsed("check a -h"), Ok(Call::Print(help::CHECK)));
-    assert_eq!(parsed("demo --help"), Ok(Call::Print(help::DEMO)));
+    assert_eq!(parsed("--help"), Ok(Command::Print(help::COMMAND)));
+    assert_eq!(parsed("-V"), Ok(Command::Print(help::VERSION)));
+    assert_eq!(parsed("run --help"), Ok(Command::Print(help::RUN)));
+    assert_eq!(parsed("check a -h"), Ok(Command::Print(help::CHECK)));
+    assert_eq!(parsed("demo --help"), Ok(Command::Print(help::DEMO)));
+    assert_eq!(parsed("help"), Ok(Command::Print(help::COMMAND)));
+    assert_eq!(parsed("help run"), Ok(Command::Print(help::RUN)));
+    assert_eq!(parsed("help cable"), Ok(Command::Print(help::CABLE)));
 }

@@ -1,75 +1,12 @@
-//! The numbers of a peer, as a record and as a line.
+//! The numbers of a peer in words.
 //!
-//! Counts run over all links that the peer had; what was measured is of the present link, and null
-//! or left out while there is none. Fields may be added at the end and are never renamed.
+//! Counts run over all links that the peer had; what was measured is of the present link, and left
+//! out while there is none.
 
 use peerbeat::link::{Explanation, Percentiles, Stats};
 use peerbeat::node::PeerStats;
-use peerbeat::text::{Count, Measured, Seconds};
 
-use crate::json::Object;
-
-/// The record of a peer's numbers.
-pub(super) fn record(
-    at: &str,
-    peer: &str,
-    stats: &PeerStats,
-    explained: Option<&Explanation>,
-) -> String {
-    let (link, total) = (stats.link.as_ref(), &stats.total);
-    let object = Object::new()
-        .string("at", at)
-        .string("event", "stats")
-        .string("peer", peer)
-        .bool("connected", link.is_some())
-        .ms("up_ms", link.map(|link| link.up))
-        .number("messages_sent", total.messages_accepted)
-        .number("bytes_sent", total.bytes_sent)
-        .number("heartbeats_sent", total.heartbeats_sent)
-        .number("heartbeats_suppressed", total.heartbeats_suppressed)
-        .number("messages_received", total.messages_received)
-        .number("bytes_received", total.bytes_received)
-        .number("heartbeats_received", total.heartbeats_received)
-        .number("queued_messages", link.map_or(0, |link| link.queued_messages))
-        .number("queued_bytes", link.map_or(0, |link| link.queued_bytes as u64))
-        .number("connects", stats.connects);
-    let words = stats.downs.by_reason();
-    let downs = words.iter().fold(Object::new(), |object, (word, n)| object.number(word, *n));
-    let object = object
-        .raw("downs", &downs.finish())
-        .number("dial_failures", stats.dial_failures)
-        .number("refusals", stats.refusals)
-        .ms("heartbeat_time_ms", explained.and_then(|explained| explained.in_force))
-        .ms("slack_ms", explained.map(|explained| explained.slack))
-        .ms("limit_ms", explained.and_then(|explained| explained.limit))
-        .ms("smallest_slack_ms", explained.and_then(|explained| explained.smallest_slack))
-        .ms("largest_silence_ms", link.map(|link| link.largest_silence))
-        .number("own_late", total.own_late)
-        .number("stalls", total.stalls)
-        .ms("longest_stall_ms", link.map(|link| link.longest_stall));
-    let object = spread(object, "own_lateness", link.map(|link| &link.own_lateness));
-    let object = spread(object, "peer_lateness", link.map(|link| &link.peer_lateness));
-    spread(object, "round_trip", link.map(|link| &link.round_trips))
-        .ms("round_trip_last_ms", link.and_then(|link| link.round_trip))
-        .ms("round_trip_min_ms", link.and_then(|link| link.round_trip_min))
-        .finish()
-}
-
-/// An object of its own, null where nothing was measured.
-fn spread(object: Object, key: &str, spread: Option<&Percentiles>) -> Object {
-    match spread.filter(|spread| spread.count > 0) {
-        None => object.null(key),
-        Some(spread) => {
-            let json = Object::new()
-                .number("count", spread.count)
-                .ms("p50_ms", spread.p50)
-                .ms("p99_ms", spread.p99)
-                .ms("p999_ms", spread.p999)
-                .ms("max_ms", spread.max);
-            object.raw(key, &json.finish())
-        }
-    }
-}
+use crate::text::{Count, Measured, Seconds};
 
 /// The numbers in words.
 pub(super) fn line(stats: &PeerStats, explained: Option<&Explanation>) -> String {
@@ -163,25 +100,6 @@ mod tests {
         (stats.total.messages_accepted, stats.total.heartbeats_suppressed) = (7, 5);
         stats.downs.silent = 1;
         stats
-    }
-
-    #[test]
-    fn a_record_has_exactly_its_fields() {
-        let record = record("T", "p", &stats(), None).replace('"', "'");
-        assert_eq!(
-            record,
-            "{'at':'T','event':'stats','peer':'p','connected':true,'up_ms':60000,\
-             'messages_sent':7,'bytes_sent':0,'heartbeats_sent':0,'heartbeats_suppressed':5,\
-             'messages_received':0,'bytes_received':0,'heartbeats_received':0,\
-             'queued_messages':1,'queued_bytes':69,'connects':2,\
-             'downs':{'silent':1,'write-stalled':0,'closed':0,'eof':0,'io':0,'protocol':0,\
-             'replaced':0,'local':0},'dial_failures':0,'refusals':0,'heartbeat_time_ms':null,\
-             'slack_ms':null,'limit_ms':null,'smallest_slack_ms':null,\
-             'largest_silence_ms':1002,'own_late':0,'stalls':0,'longest_stall_ms':0,\
-             'own_lateness':null,\
-             'peer_lateness':{'count':3,'p50_ms':1,'p99_ms':2,'p999_ms':2,'max_ms':2},\
-             'round_trip':null,'round_trip_last_ms':4,'round_trip_min_ms':3}"
-        );
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! The wall clock, for display only.
 //!
 //! Nothing is decided by it: it is stepped. It is written as RFC 3339 in UTC, because the standard
-//! library knows no time zones.
+//! library knows no time zones. The command uses this file as well.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The time now, as `2026-03-04T05:06:07.000008Z`.
-pub(crate) fn now() -> String {
-    // A clock that stands before 1970 is not set at all.
-    rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+/// A time in RFC 3339, UTC, with microseconds: `2026-03-04T05:06:07.000008Z`.
+pub(crate) fn written(at: SystemTime) -> String {
+    // A clock that is before 1970 has not been set at all.
+    rfc3339(at.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 fn rfc3339(since_epoch: Duration) -> String {

@@ -1,16 +1,15 @@
 //! Events as JSON, one object each.
 //!
-//! The fields and their order are an interface that scripts rely on: fields may be added at the end
-//! and never renamed. Times are milliseconds with up to three decimals, null where there is none.
+//! The fields are an interface that scripts rely on: they may be added to and are never renamed.
+//! Times are milliseconds with up to three decimals, null if there is none.
 
-use peerbeat::link::{self, Down};
-use peerbeat::node::Event;
+use super::json::Object;
+use crate::link::{self, Down, Level};
+use crate::node::Event;
 
-use crate::json::Object;
-
-/// The record of an event; `peer` is `None` where it is about no peer.
-pub(super) fn event(at: &str, peer: Option<&str>, event: &Event) -> String {
-    let begin = |word| begin(at, word, peer);
+/// The record of an event; `peer` is `None` if it is about no peer.
+pub(super) fn event(at: &str, node: &str, peer: Option<&str>, event: &Event) -> String {
+    let begin = |word| begin(at, node, word, event.level(), peer);
     let object = match event {
         Event::Listening { addr } => begin("listening").string("addr", &addr.to_string()),
         Event::Dialling { addr } => begin("dialling").string("addr", addr),
@@ -22,29 +21,41 @@ pub(super) fn event(at: &str, peer: Option<&str>, event: &Event) -> String {
         Event::Link(event) => self::link(begin(event.as_str()), event),
         Event::Down(down) => fill_down(begin("down"), down),
         // About a stranger who may only claim to be the peer: it is named by what it says.
-        Event::Refused { addr, name, reason, .. } => self::begin(at, "refused", None)
-            .string("addr", &addr.to_string())
-            .string("name", name)
-            .string("reason", reason.as_str()),
+        Event::Refused { addr, name, reason, .. } => {
+            self::begin(at, node, "refused", event.level(), None)
+                .string("addr", &addr.to_string())
+                .string("name", name)
+                .string("reason", reason.as_str())
+        }
         Event::DialFailed { addr, reason, detail } => begin("dial-failed")
             .string("addr", addr)
             .string("reason", reason.as_str())
             .string("detail", detail),
         Event::Retry { wait } => begin("retry").ms("in_ms", *wait),
         Event::Warning { detail } => begin("warning").string("detail", detail),
-        Event::Stopped => self::begin(at, "stopped", None),
-        other => begin(other.as_str()).string("detail", &format!("{other:?}")),
+        Event::Stopped => self::begin(at, node, "stopped", event.level(), None),
     };
     object.finish()
 }
 
 /// The record of a message.
-pub(super) fn data(at: &str, peer: &str, bytes: u64) -> String {
-    begin(at, "data", Some(peer)).number("bytes", bytes).finish()
+pub(super) fn data(at: &str, node: &str, peer: &str, bytes: u64) -> String {
+    begin(at, node, "data", Level::Debug, Some(peer)).number("bytes", bytes).finish()
 }
 
-fn begin(at: &str, word: &str, peer: Option<&str>) -> Object {
-    let object = Object::new().string("at", at).string("event", word);
+/// The record of lines that could not be written.
+pub(super) fn lost(at: &str, node: &str, lines: u64) -> String {
+    begin(at, node, "lost", Level::Error, None).number("lines", lines).finish()
+}
+
+/// What every record begins with.
+pub(super) fn begin(at: &str, node: &str, word: &str, level: Level, peer: Option<&str>) -> Object {
+    let object = Object::new()
+        .number("v", 1_u64)
+        .string("at", at)
+        .string("node", node)
+        .string("event", word)
+        .string("level", level.as_str());
     match peer {
         Some(peer) => object.string("peer", peer),
         None => object,
@@ -87,9 +98,9 @@ fn fill_down(object: Object, down: &Down) -> Object {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use peerbeat::link::{Cause, DownReason};
-    use peerbeat::node::{DialFailedReason, Direction, RefusedReason};
-    use peerbeat::protocol::ByeCode;
+    use crate::link::{Cause, DownReason};
+    use crate::node::{DialFailedReason, Direction, RefusedReason};
+    use crate::protocol::ByeCode;
     use std::time::Duration;
 
     fn down(reason: DownReason, heartbeat_time: Option<Duration>) -> Event {
@@ -107,10 +118,15 @@ mod tests {
         })
     }
 
-    /// The rest of the record after `at`, with ' for ".
+    /// What is particular to the record, with ' for ".
     fn recorded(peer: Option<&str>, event: &Event) -> String {
-        let record = super::event("T", peer, event).replace('"', "'");
-        record.strip_prefix("{'at':'T','event':").expect("at and event first").to_owned()
+        let record = super::event("T", "n", peer, event).replace('"', "'");
+        let rest = record.strip_prefix("{'v':1,'at':'T','node':'n','event':");
+        let rest = rest.expect("what all have is first");
+        let (word, rest) = rest.split_once(",'level':'").expect("then the level");
+        let (level, rest) = rest.split_once('\'').expect("a word");
+        assert!(["debug", "info", "warn", "error"].contains(&level), "{level}");
+        format!("{word}{rest}")
     }
 
     const NUMBERS: &str = "'silent_ms':1500,'limit_ms':1500,'heartbeat_time_ms':1000,\
@@ -164,7 +180,10 @@ mod tests {
         for (event, json) in table {
             assert_eq!(recorded(Some("p"), &event), json);
         }
-        assert_eq!(data("T", "p", 64), r#"{"at":"T","event":"data","peer":"p","bytes":64}"#);
+        let data = data("T", "n", "p", 64).replace('"', "'");
+        let expected =
+            "{'v':1,'at':'T','node':'n','event':'data','level':'debug','peer':'p','bytes':64}";
+        assert_eq!(data, expected);
     }
 
     #[test]

@@ -1,0 +1,204 @@
+//! Lines that are written by a thread of their own.
+//!
+//! Invariant: [`Output::say`] never waits for the reader of stdout. What the queue cannot hold is
+//! dropped, whole lines only, and a line says how many once there is room again.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{complain, stdout, write_patiently};
+
+/// Makes the line that says how many lines were dropped.
+type DroppedLine = Box<dyn Fn(u64) -> String + Send>;
+
+/// A bounded queue of lines and the thread that writes them to stdout.
+pub(crate) struct Output {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Told of every line, of every one that was written, and of the end.
+    changed: Condvar,
+}
+
+struct State {
+    lines: VecDeque<String>,
+    bytes: usize,
+    /// Lines that found no room since the last that did.
+    dropped: u64,
+    dropped_ever: u64,
+    /// A line is being written.
+    is_writing: bool,
+    /// No more lines come.
+    is_over: bool,
+    /// The reader is gone, or stdout is broken: nothing more is written.
+    failed: Option<io::Error>,
+    /// Written lines, ever: whether the reader goes on reading.
+    written: u64,
+    dropped_line: DroppedLine,
+}
+
+impl Output {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If stdout cannot be had or there are no threads left.
+    pub(crate) fn start(dropped_line: impl Fn(u64) -> String + Send + 'static) -> io::Result<Self> {
+        let mut out = stdout()?;
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                lines: VecDeque::new(),
+                bytes: 0,
+                dropped: 0,
+                dropped_ever: 0,
+                is_writing: false,
+                is_over: false,
+                failed: None,
+                written: 0,
+                dropped_line: Box::new(dropped_line),
+            }),
+            changed: Condvar::new(),
+        });
+        let writes = Arc::clone(&shared);
+        thread::Builder::new().name("output".to_owned()).spawn(move || writes.write(&mut out))?;
+        Ok(Self { shared })
+    }
+
+    /// Hands a line on, made with the queue held so that lines are in the order of their times.
+    pub(crate) fn say(&self, line: impl FnOnce() -> String) {
+        let mut state = self.shared.lock();
+        if state.failed.is_some() || state.is_over {
+            return;
+        }
+        let mut line = line();
+        line.push('\n');
+        if state.bytes > 0 && state.bytes + line.len() > QUEUE_MAX {
+            state.dropped += 1;
+            state.dropped_ever += 1;
+            return;
+        }
+        if state.dropped > 0 {
+            let dropped = std::mem::take(&mut state.dropped);
+            let line = (state.dropped_line)(dropped) + "\n";
+            state.push(line);
+        }
+        state.push(line);
+        self.shared.changed.notify_all();
+    }
+
+    /// Whether the reader is there, as far as is known.
+    pub(crate) fn has_reader(&self) -> bool {
+        self.shared.lock().failed.is_none()
+    }
+
+    /// Waits until the reader is gone or `until`, whichever is first.
+    pub(crate) fn wait_failed(&self, until: Instant) {
+        let state = self.shared.lock();
+        if state.failed.is_none() {
+            drop(self.shared.wait(state, until.saturating_duration_since(Instant::now())));
+        }
+    }
+
+    /// Writes what is queued, for as long as its reader goes on reading, and returns what became of
+    /// the output. Complains about lines that were lost.
+    pub(crate) fn finish(&self) -> io::Result<()> {
+        let mut state = self.shared.lock();
+        state.is_over = true;
+        self.shared.changed.notify_all();
+        let (mut written, mut since) = (state.written, Instant::now());
+        while state.failed.is_none() && (state.is_writing || !state.lines.is_empty()) {
+            if state.written != written {
+                (written, since) = (state.written, Instant::now());
+            }
+            let left = FINISH_MAX.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            state = self.shared.wait(state, left);
+        }
+        let unwritten = state.lines.len() as u64 + u64::from(state.is_writing);
+        let failed = state.failed.take();
+        let lost = state.dropped_ever + if failed.is_none() { unwritten } else { 0 };
+        drop(state);
+        if lost > 0 {
+            let plural = if lost == 1 { "line" } else { "lines" };
+            complain(&format_args!(
+                "peerbeat: stdout was not read fast enough: {lost} {plural} lost"
+            ));
+        }
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+impl State {
+    fn push(&mut self, line: String) {
+        self.bytes += line.len();
+        self.lines.push_back(line);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn write(&self, out: &mut impl io::Write) {
+        loop {
+            let mut state = self.lock();
+            while state.lines.is_empty() {
+                if state.is_over {
+                    return;
+                }
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            // Several lines in one write where they have come together, whole ones only.
+            let mut text = String::new();
+            let mut count = 0;
+            while text.len() < WRITE_BYTES
+                && let Some(line) = state.lines.pop_front()
+            {
+                state.bytes -= line.len();
+                text.push_str(&line);
+                count += 1;
+            }
+            state.is_writing = true;
+            drop(state);
+            let written = write_patiently(out, text.as_bytes(), || true);
+            let mut state = self.lock();
+            state.is_writing = false;
+            match written {
+                Ok(()) => state.written += count,
+                // A disk may have room again later; what comes until then is lost, and counted.
+                Err(error) if error.kind() == ErrorKind::StorageFull => {
+                    if state.dropped_ever == 0 {
+                        complain(&format_args!("peerbeat: stdout: {error}"));
+                    }
+                    state.dropped += count;
+                    state.dropped_ever += count;
+                }
+                Err(error) => {
+                    state.failed = Some(error);
+                    state.lines.clear();
+                    self.changed.notify_all();
+                    return;
+                }
+            }
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// What is queued at most, in bytes; one line always fits.
+const QUEUE_MAX: usize = 4 << 20;
+/// What is written at once, more or less.
+const WRITE_BYTES: usize = 16 << 10;
+/// How long the end waits for a reader that takes nothing.
+const FINISH_MAX: Duration = Duration::from_secs(1);

@@ -1,0 +1,173 @@
+//! The journal: what happens to a node's peers, one JSON object a line.
+//!
+//! `peerbeat run --json` prints it, a program of yours can write the same, and `peerbeat top`,
+//! `peerbeat picture` and any log shipper read it, live or after the accident. A [`Journal`] is
+//! wrapped around the handler that you have, or used by itself:
+//!
+//! ```no_run
+//! use peerbeat::config::{Config, Options};
+//! use peerbeat::journal::Journal;
+//! use peerbeat::node::{Handler, Node, Peer};
+//! use std::fs::File;
+//!
+//! struct Prices;
+//!
+//! impl Handler for Prices {
+//!     fn on_message(&self, peer: &Peer, payload: &[u8]) {
+//!         println!("{}: {} bytes", peer.name(), payload.len());
+//!     }
+//! }
+//!
+//! let config = Config::load("hub.conf", &Options::default())?;
+//! let file = File::options().create(true).append(true).open("hub.journal")?;
+//! let journal = Journal::to(file, config.name());
+//! let node = Node::start(config, journal.around(Prices))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The file grows until somebody rotates it; with `copytruncate` no program has to be told. A
+//! writer that fails loses lines, which are counted, and never holds up or ends a link. A writer
+//! that blocks blocks the thread that has something to say: give one that does not, if the disk or
+//! pipe may.
+//!
+//! # The schema
+//!
+//! Names and meanings stay; fields and events may be added, so skip what you do not know. Every
+//! object has `v` (1), `at` (RFC 3339 in UTC, microseconds), `node` (the node's name), `event` and
+//! `level` (`debug`, `info`, `warn` or `error`), and where they apply `peer` (its name in the
+//! configuration) and `addr`. Times end in `_ms`: milliseconds with up to three decimals, cut and
+//! never rounded up, null if there is none.
+//!
+//! | event | further fields | meaning |
+//! |---|---|---|
+//! | `listening` | `addr` | the node listens there; before everything else |
+//! | `dialling` | `peer` `addr` | a dial begins |
+//! | `up` | `peer` `addr` `direction` `remote_name` `remote_label` | connected; `direction` is `dialled` or `accepted`, the rest is what the peer calls itself |
+//! | `heartbeat-time` | `peer` `from_ms` `to_ms` `cause` | the value in force changed, by the `peer` or `local`ly |
+//! | `late` | `peer` `silent_ms` | silence has passed heartbeat-time and half the slack: a warning |
+//! | `recovered` | `peer` `silent_ms` | that silence has ended |
+//! | `stalled` | `peer` `late_ms` | this process itself was stopped or starved; the peer got one more slack |
+//! | `clamped` | `peer` `asked_ms` `floor_ms` | the peer asked for less than `heartbeat-time-min` and got that |
+//! | `data` | `peer` `bytes` | a message arrived; only if asked for |
+//! | `down` | `peer` `reason` `detail` `silent_ms` `limit_ms` `heartbeat_time_ms` `slack_ms` `unsent_frames` `unsent_bytes` `up_ms` | the link ended; for `reason` see [`DownReason`](crate::link::DownReason) |
+//! | `refused` | `addr` `name` `reason` | a connection to us was refused; for `reason` see [`RefusedReason`](crate::node::RefusedReason) |
+//! | `dial-failed` | `peer` `addr` `reason` `detail` | for `reason` see [`DialFailedReason`](crate::node::DialFailedReason) |
+//! | `retry` | `peer` `in_ms` | the next dial begins after that |
+//! | `warning` | `peer` `detail` | something that a person should look at |
+//! | `stats` | `peer` and those below | the numbers of a peer, every 5 s unless set otherwise |
+//! | `lost` | `lines` | so many lines before this one could not be written |
+//! | `stopped` | | the node has stopped; the last line |
+//!
+//! `stats` counts over all links that a peer had: `messages_sent`, `bytes_sent`, `heartbeats_sent`,
+//! `heartbeats_suppressed`, `messages_received`, `bytes_received`, `heartbeats_received`,
+//! `connects`, `downs` (an object: each reason and how often), `dial_failures`, `refusals`,
+//! `own_late`, `stalls`. Of the link of now, null or 0 without one: `connected`, `up_ms`,
+//! `queued_messages`, `queued_bytes`, `heartbeat_time_ms`, `slack_ms`, `limit_ms`,
+//! `smallest_slack_ms`, `largest_silence_ms`, `longest_stall_ms`, `round_trip_last_ms`,
+//! `round_trip_min_ms`, and `own_lateness`, `peer_lateness` and `round_trip`, each an object with
+//! `count`, `p50_ms`, `p99_ms`, `p999_ms` and `max_ms`. `source` says where the heartbeat-time in
+//! force comes from, `configured_ms` and `received_ms` are what this side and the peer asked for,
+//! and `advice` is a list of sentences.
+
+mod handler;
+mod json;
+mod numbers;
+mod record;
+mod time;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use crate::node::{Event, Handler, Peer};
+use crate::protocol::Escaped;
+pub use handler::JournalHandler;
+
+/// Writes what happens, one JSON object a line. Clones write to the same place.
+#[derive(Clone)]
+pub struct Journal {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    node: String,
+    sink: Mutex<Sink>,
+}
+
+struct Sink {
+    writer: Box<dyn Write + Send>,
+    error: Option<io::Error>,
+    /// Lines that could not be written since the last that could.
+    lost: u64,
+    lost_ever: u64,
+}
+
+impl Journal {
+    /// A journal of the node of this name, into a writer; each line is written whole, and flushed.
+    pub fn to(writer: impl Write + Send + 'static, node: impl Into<String>) -> Self {
+        let sink = Sink { writer: Box::new(writer), error: None, lost: 0, lost_ever: 0 };
+        Self { shared: Arc::new(Shared { node: node.into(), sink: Mutex::new(sink) }) }
+    }
+
+    /// A handler that writes every event, and then calls yours.
+    pub fn around<H: Handler>(&self, handler: H) -> JournalHandler<H> {
+        JournalHandler::new(self.clone(), handler)
+    }
+
+    /// Writes an event; `peer` is the name of the one that it is about.
+    pub fn event(&self, peer: Option<&str>, event: &Event) {
+        self.write(|at, node| record::event(at, node, peer, event));
+    }
+
+    /// Writes that a message arrived.
+    pub fn data(&self, peer: &str, bytes: usize) {
+        self.write(|at, node| record::data(at, node, peer, bytes as u64));
+    }
+
+    /// Writes the numbers of a peer.
+    pub fn stats(&self, peer: &Peer) {
+        // Asked for before the writer is held: that takes the link's lock.
+        let numbers = numbers::Numbers::of(peer);
+        self.write(|at, node| numbers::record(at, node, peer.name(), &numbers));
+    }
+
+    /// How many lines could not be written, ever, and the last error if there was one since this
+    /// was last asked.
+    pub fn lost(&self) -> (u64, Option<io::Error>) {
+        let mut sink = self.lock();
+        (sink.lost_ever, sink.error.take())
+    }
+
+    /// Writes a line, made of the time and the node's name with the writer held, so that lines are
+    /// in the order of their times.
+    fn write(&self, line: impl FnOnce(&str, &str) -> String) {
+        let mut sink = self.lock();
+        let at = time::written(SystemTime::now());
+        let mut text = String::new();
+        if sink.lost > 0 {
+            text = record::lost(&at, &self.shared.node, sink.lost) + "\n";
+        }
+        text += &line(&at, &self.shared.node);
+        text.push('\n');
+        let written = sink.writer.write_all(text.as_bytes());
+        match written.and_then(|()| sink.writer.flush()) {
+            Ok(()) => sink.lost = 0,
+            Err(error) => {
+                sink.lost += 1;
+                sink.lost_ever += 1;
+                sink.error = Some(error);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sink> {
+        self.shared.sink.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("node", &self.shared.node).finish_non_exhaustive()
+    }
+}
