@@ -5,10 +5,14 @@
 
 #![allow(clippy::unwrap_used)] // also in the helpers of tests, which Clippy does not know as such
 
+#[path = "command/cable.rs"]
+mod cable;
 #[path = "command/check.rs"]
 mod check;
 #[path = "command/demo.rs"]
 mod demo;
+#[path = "command/ends.rs"]
+mod ends;
 #[path = "command/harness.rs"]
 mod harness;
 #[path = "command/json.rs"]

@@ -38,6 +38,10 @@ impl Folder {
         folder
     }
 
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
     /// Runs the command here to its end; `line` is cut at blanks.
     pub(crate) fn peerbeat(&self, line: &str) -> Ended {
         let mut command = self.command(line);
