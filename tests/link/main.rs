@@ -11,8 +11,6 @@
 mod alone;
 #[allow(dead_code, reason = "the tests of faults use the rest")]
 mod mock;
-#[path = "../common/narrow.rs"]
-mod narrow;
 mod pipe;
 mod rig;
 

@@ -10,7 +10,10 @@ use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
 use crate::mock::{LONG, Mock};
-use crate::narrow::{Door, Narrow};
+use narrow::{Door, Narrow};
+
+#[path = "../common/narrow.rs"]
+mod narrow;
 
 /// What a link told its handler.
 #[derive(Clone, Debug)]
