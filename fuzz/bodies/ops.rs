@@ -74,14 +74,17 @@ impl Bytes<'_> {
     }
 
     fn send(&mut self) -> Option<Send> {
-        Some(match self.byte()? % 7 {
+        Some(match self.byte()? % 10 {
             0 => Send::Pass(self.time()?),
             1 => Send::PassToDue(self.byte()? as i8),
             2 => Send::Bytes,
             3 => Send::Beat,
             4 => Send::Stale(self.value()?),
             5 => Send::Adopt(self.value()?),
-            _ => Send::Lower(self.time()?),
+            6 => Send::Lower(self.time()?),
+            7 => Send::Slack(self.time()?),
+            8 => Send::Pending,
+            _ => Send::Waited(self.time()?),
         })
     }
 
@@ -93,13 +96,13 @@ impl Bytes<'_> {
             3 => Hear::Heartbeat(self.value()?),
             4 => Hear::Held(self.time()?),
             5 => Hear::Waited(self.time()?),
-            6 => Hear::Lower(self.time()?, self.time()?),
+            6 => Hear::Lower(self.time()?),
             _ => Hear::Slack(self.time()?),
         })
     }
 
     fn host(&mut self) -> Option<Do> {
-        Some(match self.byte()? % 8 {
+        Some(match self.byte()? % 9 {
             0 => Do::Pass(self.time()?),
             1 => Do::PassToNext(self.byte()? as i8),
             2 => Do::Sent,
@@ -107,6 +110,7 @@ impl Bytes<'_> {
             4 => Do::Received,
             5 => Do::Heartbeat(self.value()?),
             6 => Do::Lower(self.time()?),
+            7 => Do::Pending,
             _ => Do::Slack(self.time()?),
         })
     }

@@ -60,6 +60,20 @@ pub unsafe extern "C" fn peerbeat_liveness_sent(
     })
 }
 
+/// Bytes of ours wait that the kernel did not take.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_liveness_pending(
+    liveness: *mut PeerbeatLiveness,
+    now_ns: u64,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header says.
+        let Some(rules) = (unsafe { rules(liveness) }) else { return Quiet(E_INVALID) };
+        rules.handle_pending(Time::from_nanos(now_ns));
+        Quiet(OK)
+    })
+}
+
 /// The kernel took a whole heartbeat of ours.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_liveness_heartbeat_sent(
@@ -129,6 +143,7 @@ pub unsafe extern "C" fn peerbeat_liveness_next(
             Action::Late { .. } => (NEXT_LATE, now_ns),
             Action::Silent { .. } => (NEXT_SILENT, now_ns),
             Action::Stalled { .. } => (NEXT_STALLED, now_ns),
+            Action::WriteStalled { .. } => (NEXT_WRITE_STALLED, now_ns),
         };
         if let (0, Some(value)) = (in_force, rules.pulse().in_force()) {
             in_force = u32::try_from(value.as_millis()).unwrap_or(u32::MAX);
@@ -171,6 +186,8 @@ pub const NEXT_LATE: c_int = 2;
 pub const NEXT_SILENT: c_int = 3;
 /// `PEERBEAT_NEXT_STALLED`.
 pub const NEXT_STALLED: c_int = 4;
+/// `PEERBEAT_NEXT_WRITE_STALLED`.
+pub const NEXT_WRITE_STALLED: c_int = 5;
 
 /// "peerbeat" in ASCII.
 const MARK: u64 = 0x7065_6572_6265_6174;

@@ -371,7 +371,7 @@ int peerbeat_link_free(peerbeat_link *link);
 /* Yours to allocate, and to copy like any struct: no thread, heap, lock or clock in it. All times
  * are nanoseconds on a monotonic clock of yours, such as CLOCK_MONOTONIC. */
 typedef struct peerbeat_liveness {
-    uint64_t opaque[64];
+    uint64_t opaque[96];
 } peerbeat_liveness;
 
 #define PEERBEAT_NEVER UINT64_MAX
@@ -381,13 +381,16 @@ typedef struct peerbeat_liveness {
 #define PEERBEAT_NEXT_LATE 2           /* the peer is late: for the log, once a silence */
 #define PEERBEAT_NEXT_SILENT 3         /* the peer is gone: close the connection at once */
 #define PEERBEAT_NEXT_STALLED 4        /* we were stopped; it got one more slack: for the log */
+#define PEERBEAT_NEXT_WRITE_STALLED 5  /* it has stopped reading: close the connection */
 
 /* The connection is established at now_ns. Of options, the times and the mode count. */
 int peerbeat_liveness_init(peerbeat_liveness *liveness, const peerbeat_options *options,
                            uint64_t now_ns);
 
-/* The kernel took bytes of ours; a whole heartbeat that carries value_ms. */
+/* The kernel took bytes of ours; a whole heartbeat that carries value_ms. Bytes wait that it did
+ * not take: after a write that took some or none, or never if you want no verdict on them. */
 int peerbeat_liveness_sent(peerbeat_liveness *liveness, uint64_t now_ns);
+int peerbeat_liveness_pending(peerbeat_liveness *liveness, uint64_t now_ns);
 int peerbeat_liveness_heartbeat_sent(peerbeat_liveness *liveness, uint32_t value_ms,
                                      uint64_t now_ns);
 

@@ -105,12 +105,12 @@ pub struct PeerbeatState {
 #[derive(Clone, Copy, Debug)]
 pub struct PeerbeatLiveness {
     /// Not for the host.
-    pub opaque: [u64; 64],
+    pub opaque: [u64; 96],
 }
 
 impl Default for PeerbeatLiveness {
     fn default() -> Self {
-        Self { opaque: [0; 64] }
+        Self { opaque: [0; 96] }
     }
 }
 

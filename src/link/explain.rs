@@ -23,8 +23,8 @@ pub struct Explanation {
     pub in_force: Option<Duration>,
     /// Where the value in force comes from.
     pub source: Source,
-    /// What the peer's silence is measured against: the value in force, but for the time after a
-    /// change for which the peer is still held to the old one, and for values that were given.
+    /// What the peer's silence is measured against: the value in force, unless this side lowered it
+    /// and the peer has not announced it yet, or the values were given.
     pub expected: Option<Duration>,
     /// The slack.
     pub slack: Duration,
@@ -113,14 +113,13 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let shared = self.shared();
         let settings = &shared.options.liveness;
         let state = shared.lock();
-        let now = shared.clock.now();
         let in_force = state.pulse.in_force();
-        let set = state.lowering.as_ref().map(|lowering| lowering.value);
+        let set = state.set;
         let configured = settings.given.map_or(settings.heartbeat_time, |given| given.send);
         let configured = configured.filter(|value| !value.is_zero());
         let expected = match settings.given {
             Some(given) => given.expect.filter(|value| !value.is_zero()),
-            None => state.judged_by(&shared.options, now),
+            None => state.pulse.promise(),
         };
         let millis = |value: Option<Duration>| value.map(|value| value.as_millis());
         let source = match in_force {
@@ -137,8 +136,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
             in_force,
             source,
             expected,
-            slack: state.slack,
-            limit: expected.map(|value| value.saturating_add(state.slack)),
+            slack: state.pulse.slack(),
+            limit: expected.map(|value| value.saturating_add(state.pulse.slack())),
             peer_lateness: stats.peer_lateness,
             own_lateness: stats.own_lateness,
             largest_silence: stats.largest_silence,

@@ -9,7 +9,6 @@
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use crate::liveness::Time;
 use crate::protocol::{Decoded, Frame, Framing};
 
 /// The buffer under way and how far it got.
@@ -24,14 +23,12 @@ pub(super) struct Flight {
     pub(super) messages: u64,
     /// Where the heartbeat inside ends, and the value it carries.
     pub(super) beat: Option<(usize, Duration)>,
-    /// Since when the kernel has accepted nothing of it.
-    pub(super) pending_since: Time,
 }
 
 impl Flight {
-    /// A buffer of `messages` encoded messages, none of it written at `now`.
-    pub(super) fn new(bytes: Vec<u8>, messages: u64, now: Time) -> Self {
-        Self { bytes, messages, pending_since: now, ..Self::default() }
+    /// A buffer of `messages` encoded messages, none of it written.
+    pub(super) fn new(bytes: Vec<u8>, messages: u64) -> Self {
+        Self { bytes, messages, ..Self::default() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -43,11 +40,10 @@ impl Flight {
         &self.bytes[self.written..]
     }
 
-    /// Records that the kernel accepted `count` bytes at `now`, and returns the value of the
-    /// heartbeat that is now out whole.
-    pub(super) fn handle_written(&mut self, count: usize, now: Time) -> Option<Duration> {
+    /// Records that the kernel accepted `count` bytes, and returns the value of the heartbeat that
+    /// is now out whole.
+    pub(super) fn handle_written(&mut self, count: usize) -> Option<Duration> {
         self.written += count;
-        self.pending_since = now;
         let beat = self.beat.take_if(|(end, _)| *end <= self.written);
         if self.is_empty() {
             self.bytes.clear();

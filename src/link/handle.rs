@@ -259,7 +259,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let now = shared.clock.now();
         let mut state = shared.lock();
         state.writing = false;
-        let mut flight = Flight::new(bytes, messages, now);
+        let mut flight = Flight::new(bytes, messages);
         let count = match written {
             Ok(count) => count,
             Err(e) if is_timeout(e.kind()) => 0,
@@ -286,7 +286,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         }
         if count > 0 {
             state.handle_data_sent(shared.options.liveness.mode, now);
-            flight.handle_written(count, now);
+            flight.handle_written(count);
         }
         // A heartbeat is due that data does not stand in for. A thread that never rests would write
         // again before the sender is awake: handed over empty, the stream is the sender's.
@@ -299,14 +299,14 @@ impl<S: Stream, F: Framing> Link<S, F> {
             state.scratch = flight.bytes;
         } else {
             state.in_flight = flight.rest().len();
+            (state.in_flight > 0).then(|| state.pulse.handle_pending(now));
             state.handover = Some(flight);
         }
         if state.handover.is_some() || (state.pending() > 0 && state.pace != Pace::Stream) {
             shared.wake_sender(&mut state);
         }
-        if state.room_waiters > 0 || state.reason.is_some() {
-            shared.notify_all();
-        }
+        let someone_waits = state.room_waiters > 0 || state.reason.is_some();
+        someone_waits.then(|| shared.notify_all());
         Ok(())
     }
 }

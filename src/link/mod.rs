@@ -32,6 +32,7 @@
 //! *Death*, from whichever thread: the first reason stays, both directions are shut, everybody is
 //! woken. No thread outlives its link, and nothing of an old link can touch a new one.
 
+mod change;
 mod clock;
 mod explain;
 mod faults;
@@ -39,7 +40,6 @@ mod flight;
 mod handle;
 mod histogram;
 mod inbox;
-mod lowering;
 mod options;
 mod reader;
 mod sender;
@@ -51,12 +51,12 @@ mod tcp;
 pub(crate) mod threads;
 
 pub use crate::connection::{Cause, Down, DownReason, Event, Level, SendError};
+pub use change::HeartbeatChange;
 pub use explain::{Advice, Explanation, Source};
 pub use faults::Faults;
 pub use handle::{Handler, Link};
 pub use histogram::{Histogram, Percentiles};
 pub use inbox::{Inbox, InboxStats, Message, RecvError};
-pub use lowering::HeartbeatChange;
 pub use options::Options;
 pub use reader::Reader;
 pub use state::LinkState;

@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::change::Lowered;
 use super::clock::micros;
 use super::handle::{Handler, Link};
 use super::sender::{LARGE, LOOK, QUIET};
@@ -126,7 +127,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         }
         self.deliver(handler);
         while !self.link.shared().is_ended() {
-            if let Some(event) = self.take_changes() {
+            for event in self.take_changes().into_iter().flatten().flatten() {
                 self.tell(handler, &event);
             }
             match self.watch.poll(self.now) {
@@ -165,8 +166,9 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let latest = until + self.timeout / 8;
         if let Some(late) = self.watch.handle_waited(latest, self.now) {
             self.stalled = true;
-            self.link.shared().lock().measures.add_stall(late);
-            self.tell(handler, &Event::Stalled { late });
+            if self.link.shared().lock().measures.add_stall(late, self.now) {
+                self.tell(handler, &Event::Stalled { late });
+            }
         }
         match read {
             Ok(0) => self.handle_end(),
@@ -225,22 +227,24 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         if let Some(silence) = self.watch.handle_received(self.now) {
             self.tell(handler, &Event::Recovered { silence });
         }
-        if let Some(event) = changed {
+        for event in changed.into_iter().flatten().flatten() {
             self.tell(handler, &event);
         }
         self.deliver(handler);
     }
 
-    /// Takes over what the program has set since the last look.
-    fn take_changes(&mut self) -> Option<Event> {
+    /// Takes over what was set since the last look, and returns what is to be reported of it.
+    fn take_changes(&mut self) -> Option<[Option<Event>; 2]> {
         let changes = self.link.shared().take_changes()?;
-        if let Some((greatest, last)) = changes.slack {
-            self.watch.set_slack(greatest);
-            self.watch.set_slack(last);
+        if let Some((greatest, last, at)) = changes.slack {
+            self.watch.set_slack(greatest, at);
+            self.watch.set_slack(last, at);
         }
-        let (to, from, until) = changes.lowered?;
-        self.watch.lower_from(to, until);
-        Some(Event::HeartbeatTime { from, to, cause: Cause::Local })
+        let lowered = changes.lowered.map(|Lowered { from, to, at }| {
+            self.watch.lower(to, at);
+            Event::HeartbeatTime { from, to, cause: Cause::Local }
+        });
+        Some([changes.stalled.map(|late| Event::Stalled { late }), lowered])
     }
 
     /// Measures the silence that ends now: a comparison where there was traffic, and the lock only
@@ -310,7 +314,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         if heartbeat.heartbeat_time_ms > 0 {
             state.received = Some(Duration::from_millis(heartbeat.heartbeat_time_ms.into()));
         }
-        if state.pulse.adopt(heartbeat.heartbeat_time_ms) {
+        if state.pulse.adopt(heartbeat.heartbeat_time_ms, self.now) {
             shared.wake_sender(&mut state);
         }
         drop(state);
@@ -320,14 +324,12 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     /// Takes over a value of the peer's for receiving (H2).
     fn adopt<H: Handler<S, F>>(&mut self, handler: &mut H, value_ms: u32) {
         let shared = self.link.shared();
-        let ours = shared.lock().lowering.as_ref().map(|lowering| lowering.value);
         let heard = self.watch.handle_heartbeat(value_ms, self.now);
         if let Some(asked) = heard.clamped {
             let floor = shared.options.liveness.heartbeat_time_min;
             self.tell(handler, &Event::Clamped { asked, floor });
         }
-        // The peer's answer to a value of the program's is no change of its own.
-        if let Some(change) = heard.adopted.filter(|change| ours != Some(change.to)) {
+        if let Some(change) = heard.adopted {
             let (from, to) = (change.from, change.to);
             self.tell(handler, &Event::HeartbeatTime { from, to, cause: Cause::Peer });
         }

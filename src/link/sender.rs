@@ -190,7 +190,6 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             if state.pace == Pace::Bursts && self.gathered >= STREAM {
                 state.pace = Pace::Stream;
             }
-            self.flight.pending_since = now;
             if self.flight.bytes.len() > LARGE {
                 state.last_large = now;
             }
@@ -200,9 +199,6 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             && let Some(beat) = state.pulse.poll(now)
             && (beat.even_busy || self.flight.is_empty())
         {
-            if self.flight.is_empty() {
-                self.flight.pending_since = now;
-            }
             if F::NUMBERED {
                 let State { queue, queued_messages, .. } = state;
                 self.flight.append(queue, queued_messages);
@@ -215,6 +211,9 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             }
         }
         state.in_flight = self.flight.rest().len();
+        if state.in_flight > 0 {
+            state.pulse.handle_pending(now);
+        }
     }
 
     fn holds_beats(&self) -> bool {
@@ -260,15 +259,17 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
 
     fn handle_written(&mut self, state: &mut State<S>, count: usize, now: Time) {
         state.stats.bytes_sent += count as u64;
-        if let Some(value) = self.flight.handle_written(count, now) {
+        if let Some(value) = self.flight.handle_written(count) {
             state.measure_beat(now);
             state.pulse.handle_beat_sent(value, now);
-            self.shared.handle_announced(state, value, now);
             state.stats.heartbeats_sent += 1;
         } else {
             state.handle_data_sent(self.shared.options.liveness.mode, now);
         }
         state.in_flight = self.flight.rest().len();
+        if state.in_flight > 0 {
+            state.pulse.handle_pending(now);
+        }
         self.sent_at_look = state.stats.bytes_sent;
         // The next wait tells us when the kernel stopped accepting: the shorter it is the better.
         self.set_patience(PATIENCE);
@@ -288,21 +289,17 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         now: Time,
     ) -> Guard<'a, S> {
         // A kernel finds some more room by and by, mostly at first.
-        let longer = now.since(self.flight.pending_since) / 16;
-        let longer = longer.clamp(PATIENCE, PATIENCE_MAX);
-        let Some(limit) = state.limit(&self.shared.options, now) else {
-            self.set_patience(longer);
-            return state;
-        };
-        if now.since(ends) > state.stall_tolerance(&self.shared.options) {
-            // We were stopped, not the peer: it gets one more slack.
-            let granted = now + state.slack_at(now) - limit;
-            self.flight.pending_since = self.flight.pending_since.max(granted);
+        let longer = (state.pulse.pending(now) / 16).clamp(PATIENCE, PATIENCE_MAX);
+        if let Some(late) = state.pulse.handle_write_waited(ends, now)
+            && state.measures.add_stall(late, now)
+        {
+            state.changes.stalled = Some(late);
+            self.shared.changed_by_program.store(true, Ordering::Release);
         }
-        let stalled_at = self.flight.pending_since + limit;
+        let stalled_at = state.pulse.stalled_at();
         if began >= stalled_at {
+            let pending = state.pulse.pending(now);
             drop(state);
-            let pending = now.since(self.flight.pending_since);
             self.shared.end(DownReason::WriteStalled { pending });
             return self.shared.lock();
         }
@@ -324,7 +321,9 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         self.deferred = silent_at;
         // We were stopped, and the reader grants the grace; or the program has set what the reader
         // has not taken over.
-        if now.since(silent_at) > tolerance || self.shared.untold.load(Ordering::Acquire) {
+        if now.since(silent_at) > tolerance
+            || self.shared.changed_by_program.load(Ordering::Acquire)
+        {
             return;
         }
         let readable = self.stream.is_readable().unwrap_or(true);
@@ -390,11 +389,10 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             let left = until.since(self.shared.clock.now());
             self.set_patience(left.min(PATIENCE));
             let written = self.shared.write(&*self.stream, self.flight.rest(), self.patience);
-            let now = self.shared.clock.now();
             match written {
                 Ok(1..) => {
                     let count = written.unwrap_or_default();
-                    self.flight.handle_written(count, now);
+                    self.flight.handle_written(count);
                     self.shared.lock().stats.bytes_sent += count as u64;
                 }
                 Err(e) if is_timeout(e.kind()) => {}

@@ -14,13 +14,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
 
+use super::change::Changes;
 use super::clock::Clock;
 use super::faults;
 use super::flight::{Flight, Unsent};
-use super::lowering::Lowering;
 use super::stats::Measures;
 use super::{Down, DownReason, Options, Stats, Stream};
-use crate::liveness::{HeartbeatTimer, Time};
+use crate::liveness::{HeartbeatTimer, Settings, Time};
 use crate::protocol::{Bye, Framing};
 
 /// All that the threads of a link share.
@@ -40,8 +40,8 @@ pub(super) struct Shared<S, F> {
     pub(super) silent_at: AtomicU64,
     /// The link has a reason to end: the reader's cheap look at `State::reason`.
     ended: AtomicBool,
-    /// The program set something that the reader has not taken over: its cheap look at the state.
-    pub(super) untold: AtomicBool,
+    /// `State::changes` holds something: the reader's cheap look at it.
+    pub(super) changed_by_program: AtomicBool,
     pub(super) reader: OnceLock<ThreadId>,
     pub(super) received: Received,
 }
@@ -59,14 +59,10 @@ pub(super) struct State<S> {
     /// Gone once the link has ended, so that the descriptor is not held by forgotten handles.
     pub(super) stream: Option<Arc<S>>,
     pub(super) pulse: HeartbeatTimer,
-    /// The last value that the program set on the living link.
-    pub(super) lowering: Option<Lowering>,
-    /// The slack that the program set last, or the configured one.
-    pub(super) slack: Duration,
-    /// A greater slack that was in force before, and until when it judges writes.
-    pub(super) old_slack: Option<(Duration, Time)>,
-    /// The greatest slack that was set since the reader took one over.
-    pub(super) untold_slack: Option<Duration>,
+    /// What the reader has not taken over yet.
+    pub(super) changes: Changes,
+    /// The heartbeat-time that the program set last, if it was smaller.
+    pub(super) set: Option<Duration>,
     /// Frames that wait, encoded, and how many of them are messages.
     pub(super) queue: Vec<u8>,
     pub(super) queued_messages: u64,
@@ -142,15 +138,13 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         let mut pulse = HeartbeatTimer::new(&options.liveness, now);
         let greeted = options.peer_heartbeat_time_ms.filter(|value| *value > 0);
         if let Some(value) = greeted {
-            pulse.adopt(value);
+            pulse.adopt(value, now);
         }
         let state = State {
             stream: Some(Arc::new(stream)),
             pulse,
-            lowering: None,
-            slack: options.liveness.slack,
-            old_slack: None,
-            untold_slack: None,
+            changes: Changes::default(),
+            set: None,
             queue: Vec::new(),
             queued_messages: 0,
             in_flight: 0,
@@ -190,7 +184,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             last_received: AtomicU64::new(now.as_nanos()),
             silent_at: AtomicU64::new(Time::NEVER.as_nanos()),
             ended: AtomicBool::new(false),
-            untold: AtomicBool::new(false),
+            changed_by_program: AtomicBool::new(false),
             reader: OnceLock::new(),
             received: Received::default(),
         }
@@ -343,6 +337,11 @@ impl<S> State<S> {
     /// Bytes that were accepted and are not written.
     pub(super) fn pending(&self) -> usize {
         self.queue.len() + self.in_flight
+    }
+
+    /// How late a wait of ours may end before it counts as a stall.
+    pub(super) fn stall_tolerance(&self, options: &Options) -> Duration {
+        Settings { slack: self.pulse.slack(), ..options.liveness }.stall_tolerance()
     }
 }
 

@@ -41,7 +41,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
             reason: state.reason.clone(),
             silence: now.since(received),
             heartbeat_time: state.pulse.in_force(),
-            slack: state.slack,
+            slack: state.pulse.slack(),
             last_sent_age: now.since(state.pulse.last_sent()),
             up: now.since(Time::ZERO),
         }

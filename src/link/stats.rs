@@ -76,6 +76,7 @@ pub(super) struct Measures {
     pub(super) largest_silence: Duration,
     pub(super) stalls: u64,
     pub(super) longest_stall: Duration,
+    stalled_until: Time,
 }
 
 impl Measures {
@@ -84,9 +85,16 @@ impl Measures {
         self.round_trip_min = Some(self.round_trip_min.map_or(time, |least| least.min(time)));
     }
 
-    pub(super) fn add_stall(&mut self, late: Duration) {
-        self.stalls += 1;
+    /// Counts a stall that ended at `now`, and returns whether it is a new one: both threads of a
+    /// link wake from the same.
+    pub(super) fn add_stall(&mut self, late: Duration, now: Time) -> bool {
+        let is_new = self.stalls == 0 || now - late >= self.stalled_until;
+        self.stalled_until = self.stalled_until.max(now);
+        if is_new {
+            self.stalls += 1;
+        }
         self.longest_stall = self.longest_stall.max(late);
+        is_new
     }
 
     /// Records that something went out `late` where a heartbeat was due.
@@ -101,7 +109,7 @@ impl<S> State<S> {
     pub(super) fn handle_data_sent(&mut self, mode: Mode, now: Time) {
         let late = self.pulse.lateness(now).filter(|late| !late.is_zero() && mode == Mode::Idle);
         if let Some(late) = late {
-            self.measures.add_own(late, self.slack);
+            self.measures.add_own(late, self.pulse.slack());
         }
         self.pulse.handle_sent(now);
     }
@@ -110,7 +118,7 @@ impl<S> State<S> {
     pub(super) fn measure_beat(&mut self, now: Time) {
         self.measures.suppressed += self.pulse.suppressed();
         if let Some(late) = self.pulse.lateness(now) {
-            self.measures.add_own(late, self.slack);
+            self.measures.add_own(late, self.pulse.slack());
         }
     }
 }

@@ -45,6 +45,7 @@ pub struct Liveness {
 
 /// What [`Liveness::poll`] asks of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Action {
     /// Nothing is due: poll again at `until` ([`Time::NEVER`] = no need), or when bytes came or
     /// went.
@@ -77,6 +78,13 @@ pub enum Action {
         /// The limit it reached.
         limit: Duration,
     },
+    /// The peer has stopped reading: the kernel took no byte of a pending write for the limit.
+    /// Close the connection as for [`Silent`](Self::Silent). Only for a host that reports
+    /// [`handle_pending`](Liveness::handle_pending).
+    WriteStalled {
+        /// For how long it took none.
+        pending: Duration,
+    },
 }
 
 impl Liveness {
@@ -86,7 +94,8 @@ impl Liveness {
         Self { pulse, watch, waits_until: Time::NEVER, asked: None }
     }
 
-    /// Records that the kernel accepted bytes of ours at `now`.
+    /// Records that the kernel accepted bytes of ours at `now`;
+    /// [`handle_pending`](Self::handle_pending) follows if it did not take all.
     pub fn handle_sent(&mut self, now: Time) {
         self.pulse.handle_sent(now);
         // One that only fills an idle line may have been dropped for these bytes: it will be asked
@@ -94,36 +103,38 @@ impl Liveness {
         self.asked = self.asked.filter(|beat| beat.even_busy);
     }
 
+    /// Records that bytes wait which the kernel did not take at `now`. If it takes none of them for
+    /// the limit, the peer has stopped reading, and [`poll`](Self::poll) says so: try to write
+    /// before asking. A host that does not report it gets no such verdict.
+    pub fn handle_pending(&mut self, now: Time) {
+        self.pulse.handle_pending(now);
+    }
+
     /// Records that the kernel accepted a whole heartbeat of ours, carrying `value_ms`, at `now`.
     pub fn handle_heartbeat_sent(&mut self, value_ms: u32, now: Time) {
         self.asked = None;
-        let value = Duration::from_millis(value_ms.into());
-        self.pulse.handle_beat_sent(value, now);
-        if self.watch.in_force().is_none_or(|expected| value < expected) {
-            // A value of our own choice has been announced: the peer has one old limit to hear of
-            // it, or one new one where there was none.
-            let first = value.saturating_add(self.watch.slack());
-            let limit = self.watch.limit().unwrap_or(first);
-            self.watch.lower_from(value, now + limit);
-        }
+        self.pulse.handle_beat_sent(Duration::from_millis(value_ms.into()), now);
     }
 
-    /// Lowers our own heartbeat-time while connected, and says whether it changed: a greater one,
-    /// and zero, wait for the next connection. It is in force for sending at once, and
-    /// [`poll`](Self::poll) asks for its announcement; the peer is held to it one old limit after
-    /// that was written.
-    pub fn lower(&mut self, value: Duration) -> bool {
-        self.pulse.lower(value)
-    }
-
-    /// Sets the slack while connected: a greater one holds at once, a smaller one from the next
-    /// byte that arrives. It is ours alone and never sent.
-    pub fn set_slack(&mut self, slack: Duration) {
+    /// Lowers our own heartbeat-time while connected, at `now`; returns whether it changed: a
+    /// greater one, and zero, wait for the next connection. It is in force for sending at once, and
+    /// [`poll`](Self::poll) asks for its announcement. The peer is held to it once it has announced
+    /// a value that is not greater; until then the old one holds, or 10 s if there was none.
+    pub fn lower(&mut self, value: Duration, now: Time) -> bool {
         self.waits_until = Time::NEVER;
-        self.watch.set_slack(slack);
+        self.watch.lower(value, now);
+        self.pulse.lower(value, now)
     }
 
-    /// Records that bytes of the peer's arrived at `now`; returns how long the silence was where it
+    /// Sets the slack while connected, at `now`: a greater one holds at once, a smaller one from
+    /// the next byte that arrives, or that the kernel takes. It is ours alone and never sent.
+    pub fn set_slack(&mut self, slack: Duration, now: Time) {
+        self.waits_until = Time::NEVER;
+        self.watch.set_slack(slack, now);
+        self.pulse.set_slack(slack, now);
+    }
+
+    /// Records that bytes from the peer arrived at `now`; returns how long the silence was if it
     /// had been reported as late.
     pub fn handle_received(&mut self, now: Time) -> Option<Duration> {
         self.waits_until = Time::NEVER;
@@ -133,29 +144,35 @@ impl Liveness {
     /// Records the value of a heartbeat that arrived at `now`, after
     /// [`handle_received`](Self::handle_received) for its bytes.
     pub fn handle_heartbeat(&mut self, received_ms: u32, now: Time) -> HeartbeatOutcome {
-        self.pulse.adopt(received_ms);
+        self.pulse.adopt(received_ms, now);
         self.watch.handle_heartbeat(received_ms, now)
     }
 
     /// Asks what is due at `now`. Call again after every answer but [`Action::Wait`].
     pub fn poll(&mut self, now: Time) -> Action {
         let waited_until = std::mem::replace(&mut self.waits_until, Time::NEVER);
-        if let Some(late) = self.watch.handle_waited(waited_until, now) {
+        let late = self.watch.handle_waited(waited_until, now);
+        let late_too = self.pulse.handle_write_waited(waited_until, now);
+        if let Some(late) = late.or(late_too) {
             return Action::Stalled { late };
         }
-        // The verdict first: a heartbeat that the kernel does not take hides nothing (lesson 20).
+        // The verdicts first: a heartbeat that the kernel does not take hides nothing (lesson 20).
         let next = match self.watch.poll(now) {
             Verdict::Late { silence } => return Action::Late { silence },
             Verdict::Silent { silence, limit } => return Action::Silent { silence, limit },
             Verdict::Wait { next } => next,
         };
-        if self.asked.is_some() {
-            self.waits_until = next;
-        } else if let Some(beat) = self.pulse.poll(now) {
-            self.asked = Some(beat);
-            return Action::SendHeartbeat { value_ms: beat.value_ms() };
-        } else {
-            self.waits_until = next.min(self.pulse.due());
+        if let Some(pending) = self.pulse.stalled(now) {
+            return Action::WriteStalled { pending };
+        }
+        self.waits_until = next.min(self.pulse.stalled_at());
+        if self.asked.is_none() {
+            if let Some(beat) = self.pulse.poll(now) {
+                self.waits_until = Time::NEVER;
+                self.asked = Some(beat);
+                return Action::SendHeartbeat { value_ms: beat.value_ms() };
+            }
+            self.waits_until = self.waits_until.min(self.pulse.due());
         }
         Action::Wait { until: self.waits_until }
     }

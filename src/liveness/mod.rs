@@ -14,6 +14,8 @@
 
 mod both;
 mod heartbeat_timer;
+mod limit;
+mod promise;
 mod silence_timer;
 mod time;
 
@@ -131,6 +133,11 @@ impl Settings {
     fn raised(&self, received_ms: u32) -> Option<Duration> {
         let received = Duration::from_millis(received_ms.into());
         (received_ms > 0 && self.negotiates()).then(|| received.max(self.floor()))
+    }
+
+    /// A value of our own as it travels; `None` if it is zero, or negotiation is off.
+    fn travels(&self, value: Duration) -> Option<Duration> {
+        whole_millis(value).filter(|_| self.negotiates())
     }
 
     /// The floor as it travels: raised to whole milliseconds, at least 1. With a fraction the value

@@ -140,9 +140,6 @@ pub struct Options {
     pub granularity: Duration,
     /// How long the program takes for a message; meanwhile nothing is read. Default zero.
     pub message_time: Duration,
-    /// The program has a loop of its own and asks [`Liveness`](crate::liveness::Liveness), instead
-    /// of a link with two threads; it cannot be held. Default false.
-    pub has_loop: bool,
     /// How long after the end of a connection that it dialled, or its own start, the host dials
     /// again; `None` (default) = that is for the handler to do.
     pub redial: Option<Duration>,
@@ -158,7 +155,6 @@ impl Default for Options {
             socket_bytes: 256 << 10,
             granularity: Duration::ZERO,
             message_time: Duration::ZERO,
-            has_loop: false,
             redial: None,
         }
     }

@@ -163,7 +163,6 @@ fn random_options(rng: &mut Rng, least: Duration) -> Options {
         granularity: rng.pick(&[Duration::ZERO, ms(1), ms(12), ms(200)]),
         socket_bytes: rng.pick(&[1024, 8192, 256 << 10]),
         queue_bytes: rng.pick(&[10_000, 8 << 20]),
-        has_loop: rng.one_in(4),
         message_time: rng.pick(&[Duration::ZERO, Duration::ZERO, ms(2), ms(700)]),
         ..Options::default()
     }

@@ -312,6 +312,7 @@ static void walk_liveness(void) {
     IS(peerbeat_liveness_next(&rules, 0, &deadline, &value), INVALID);
     IS(peerbeat_liveness_init(NULL, NULL, 0), INVALID);
     IS(peerbeat_liveness_sent(NULL, 0), INVALID);
+    IS(peerbeat_liveness_pending(NULL, 0), INVALID);
     IS(peerbeat_liveness_heartbeat_sent(NULL, 1, 0), INVALID);
     IS(peerbeat_liveness_received(NULL, 0), INVALID);
     IS(peerbeat_liveness_heartbeat_received(NULL, 1, 0), INVALID);
@@ -345,6 +346,16 @@ static void walk_liveness(void) {
     IS(peerbeat_liveness_next(&rules, 170 * ms, &deadline, &value), PEERBEAT_NEXT_NOTHING);
     MUST(value == 100 && deadline == 210 * ms);
     IS(peerbeat_liveness_next(&rules, 900 * ms, &deadline, &value), PEERBEAT_NEXT_STALLED);
+
+    /* Bytes wait from 10 ms on, of which the kernel takes none, while the peer is heard. */
+    IS(peerbeat_liveness_init(&rules, &options, 0), PEERBEAT_OK);
+    IS(peerbeat_liveness_heartbeat_sent(&rules, 100, 0), PEERBEAT_OK);
+    IS(peerbeat_liveness_pending(&rules, 10 * ms), PEERBEAT_OK);
+    IS(peerbeat_liveness_received(&rules, 100 * ms), PEERBEAT_OK);
+    IS(peerbeat_liveness_next(&rules, 150 * ms, &deadline, &value), PEERBEAT_NEXT_SEND_HEARTBEAT);
+    IS(peerbeat_liveness_next(&rules, 150 * ms, &deadline, &value), PEERBEAT_NEXT_NOTHING);
+    MUST(deadline == 160 * ms);
+    IS(peerbeat_liveness_next(&rules, 160 * ms, &deadline, &value), PEERBEAT_NEXT_WRITE_STALLED);
 
     options.heartbeat_time_ms = 0; /* no heartbeat-time: nothing is ever due */
     IS(peerbeat_liveness_init(&rules, &options, 5), PEERBEAT_OK);

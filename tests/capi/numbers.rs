@@ -87,6 +87,7 @@ pub(crate) const NUMBERS: &[(&str, i32)] = &[
     ("PEERBEAT_NEXT_LATE", 2),
     ("PEERBEAT_NEXT_SILENT", 3),
     ("PEERBEAT_NEXT_STALLED", 4),
+    ("PEERBEAT_NEXT_WRITE_STALLED", 5),
 ];
 
 /// Hands every struct of the header to a macro: its name, Rust's, its size, and each field with its
@@ -121,7 +122,7 @@ macro_rules! layouts {
               struct_size 0, state 4, reason 8, bye_code 12, silent_ms 16, limit_ms 24,
               heartbeat_time_ms 32, slack_ms 40, last_sent_age_ms 48, up_ms 56, unsent_frames 64,
               unsent_bytes 72, detail 80;
-            "peerbeat_liveness" PeerbeatLiveness 512:
+            "peerbeat_liveness" PeerbeatLiveness 768:
               opaque 0;
         }
     };

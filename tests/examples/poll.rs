@@ -172,6 +172,8 @@ impl Peer {
                 Action::Late { silence } => tell(Told::Late(silence)),
                 Action::Stalled { late } => tell(Told::Stalled(late)),
                 Action::Silent { silence, limit } => return Err(Why::Silent { silence, limit }),
+                Action::WriteStalled { .. } => return Err(ended("it does not read")),
+                _ => {}
             }
         }
     }
@@ -182,7 +184,10 @@ impl Peer {
         while !self.out.is_empty() {
             let count = match self.stream.write(&self.out) {
                 Ok(count) => count,
-                Err(e) if is_nothing(&e) => return Ok(()),
+                Err(e) if is_nothing(&e) => {
+                    self.liveness.handle_pending(now);
+                    return Ok(());
+                }
                 Err(e) => return Err(ended(e)),
             };
             self.out.drain(..count);

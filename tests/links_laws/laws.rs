@@ -259,7 +259,15 @@ impl Side<'_> {
     fn no_false_death(&self) -> Judged {
         let down = self.down();
         let value = down.heartbeat_time;
-        if down.limit != value.map(|value| value + down.slack)
+        // A value that this end lowered binds once the peer has announced it; before that the old
+        // one does, or 10 s.
+        let promise = down.limit.map(|limit| limit.saturating_sub(down.slack));
+        let first = Duration::from_secs(10);
+        let is_held = |promise: Duration| match self.end.lowered.is_empty() {
+            true => Some(promise) == value,
+            false => promise == first || self.allowed().contains(&promise),
+        };
+        if !promise.map_or(value.is_none(), |promise| Some(promise) >= value && is_held(promise))
             || down.slack != self.end.settings.slack
             || value.is_some_and(|value| !self.allowed().contains(&value))
         {

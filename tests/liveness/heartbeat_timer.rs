@@ -126,7 +126,7 @@ fn a_heartbeat_stays_due_until_bytes_were_accepted() {
 #[test]
 fn a_smaller_value_is_adopted_in_force_at_once_and_announced_at_once() {
     let mut pulse = announced(&settings(5000, 2000));
-    assert!(pulse.adopt(3000));
+    assert!(pulse.adopt(3000, Time::ZERO));
     assert_eq!(pulse.in_force(), Some(ms(3000)));
     pulse.handle_sent(at(10));
     assert_eq!(pulse.poll(at(10)), announces(ms(3000)));
@@ -139,7 +139,7 @@ fn a_smaller_value_is_adopted_in_force_at_once_and_announced_at_once() {
 fn larger_equal_and_zero_values_are_not_adopted() {
     let mut pulse = announced(&settings(5000, 2000));
     for value in [0, 5000, 5001, u32::MAX] {
-        assert!(!pulse.adopt(value), "{value}");
+        assert!(!pulse.adopt(value, Time::ZERO), "{value}");
         assert_eq!((pulse.in_force(), pulse.due()), (Some(ms(5000)), at(5000)));
     }
 }
@@ -147,9 +147,9 @@ fn larger_equal_and_zero_values_are_not_adopted() {
 #[test]
 fn an_undefined_side_takes_what_the_peer_says_and_answers_at_once() {
     let mut pulse = HeartbeatTimer::new(&settings(0, 2000), at(0));
-    assert!(!pulse.adopt(0));
+    assert!(!pulse.adopt(0, Time::ZERO));
     assert_eq!(pulse.due(), Time::NEVER);
-    assert!(pulse.adopt(7000));
+    assert!(pulse.adopt(7000, Time::ZERO));
     assert_eq!(pulse.poll(at(1)), announces(ms(7000)));
 }
 
@@ -159,7 +159,7 @@ fn every_value_of_the_peers_becomes_a_legal_one() {
     for received in EDGES {
         for configured in [0, 1, 50, 100, 5000, u64::from(u32::MAX)] {
             let mut pulse = HeartbeatTimer::new(&settings(configured, 2000), at(0));
-            let changed = pulse.adopt(received);
+            let changed = pulse.adopt(received, Time::ZERO);
             let raised = u64::from(received.max(100));
             let lowers = received > 0 && (configured == 0 || raised < configured);
             let expected = if lowers { raised } else { configured };
@@ -178,14 +178,14 @@ fn every_value_of_the_peers_becomes_a_legal_one() {
 #[test]
 fn after_a_change_the_next_announcement_waits_for_one_floor() {
     let mut pulse = announced(&settings(5000, 2000));
-    assert!(pulse.adopt(4000));
+    assert!(pulse.adopt(4000, Time::ZERO));
     pulse.handle_beat_sent(ms(4000), at(10));
-    assert!(pulse.adopt(3000));
+    assert!(pulse.adopt(3000, Time::ZERO));
     let allowed = at(110);
     assert_eq!(pulse.due(), allowed);
     assert_eq!(pulse.poll(allowed - NS), None);
     // The throttled news is the latest.
-    assert!(pulse.adopt(2000));
+    assert!(pulse.adopt(2000, Time::ZERO));
     assert_eq!(pulse.poll(allowed), announces(ms(2000)));
     pulse.handle_beat_sent(ms(2000), allowed);
     assert_eq!(pulse.due(), at(2110));
@@ -198,7 +198,7 @@ fn a_peer_that_lowers_its_value_with_every_heartbeat_gets_one_answer_a_floor() {
     let mut beats = 0;
     for step in 0..5000u32 {
         let now = at(step.into());
-        pulse.adopt(5000 - step);
+        pulse.adopt(5000 - step, Time::ZERO);
         if let Some(beat) = pulse.poll(now) {
             assert_eq!(beat.value, ms(u64::from(5000 - step).max(100)));
             pulse.handle_beat_sent(beat.value, now);
@@ -213,7 +213,7 @@ fn a_peer_that_lowers_its_value_with_every_heartbeat_gets_one_answer_a_floor() {
 fn a_heartbeat_that_carries_the_old_value_leaves_the_new_one_to_be_announced() {
     let mut pulse = announced(&settings(5000, 2000));
     let written = pulse.poll(at(5000)).expect("due");
-    assert!(pulse.adopt(1000));
+    assert!(pulse.adopt(1000, Time::ZERO));
     pulse.handle_beat_sent(written.value, at(5000));
     assert_eq!(pulse.poll(at(5000)), announces(ms(1000)));
 }
@@ -222,9 +222,9 @@ fn a_heartbeat_that_carries_the_old_value_leaves_the_new_one_to_be_announced() {
 fn a_heartbeat_for_an_idle_line_announces_as_well() {
     // 20 ms, below the floor of 100 ms that announcements wait for.
     let mut pulse = announced(&settings(20, 2000));
-    assert!(pulse.lower(ms(19)));
+    assert!(pulse.lower(ms(19), Time::ZERO));
     pulse.handle_beat_sent(ms(19), at(0));
-    assert!(pulse.lower(ms(10)));
+    assert!(pulse.lower(ms(10), Time::ZERO));
     assert_eq!(pulse.poll(at(10) - NS), None);
     assert_eq!(pulse.poll(at(10)), fills(ms(10)));
     pulse.handle_beat_sent(ms(10), at(10));
@@ -235,11 +235,11 @@ fn a_heartbeat_for_an_idle_line_announces_as_well() {
 #[test]
 fn lowering_our_own_value_is_in_force_for_sending_and_announced_at_once() {
     let mut pulse = announced(&settings(5000, 2000));
-    assert!(pulse.lower(ms(2000)));
+    assert!(pulse.lower(ms(2000), Time::ZERO));
     assert_eq!(pulse.in_force(), Some(ms(2000)));
     assert_eq!(pulse.poll(at(1)), announces(ms(2000)));
     for refused in [ms(2000), ms(2001), ms(5000), Duration::MAX] {
-        assert!(!pulse.lower(refused), "{refused:?}");
+        assert!(!pulse.lower(refused, Time::ZERO), "{refused:?}");
     }
     assert_eq!(pulse.in_force(), Some(ms(2000)));
 }
@@ -248,9 +248,9 @@ fn lowering_our_own_value_is_in_force_for_sending_and_announced_at_once() {
 #[test]
 fn lowering_to_nothing_is_refused_and_floods_nobody() {
     let mut pulse = announced(&settings(5000, 2000));
-    assert!(!pulse.lower(Duration::ZERO));
+    assert!(!pulse.lower(Duration::ZERO, Time::ZERO));
     assert_eq!(pulse.due(), at(5000));
-    assert!(pulse.lower(NS));
+    assert!(pulse.lower(NS, Time::ZERO));
     assert_eq!(pulse.in_force(), Some(ms(1)));
 }
 
@@ -274,7 +274,7 @@ fn values_are_kept_as_they_travel_in_whole_milliseconds() {
         let kept = kept.map(|kept| Duration::from_millis(kept.into()));
         assert_eq!(pulse.in_force(), kept, "configured {value:?}");
         let mut pulse = HeartbeatTimer::new(&settings(0, 2000), at(0));
-        assert_eq!(pulse.lower(value), kept.is_some());
+        assert_eq!(pulse.lower(value, Time::ZERO), kept.is_some());
         assert_eq!(pulse.in_force(), kept, "lowered to {value:?}");
     }
 }
@@ -293,7 +293,7 @@ fn the_floor_is_raised_to_what_can_travel() {
     for (floor, expected) in table {
         let floored = Settings { heartbeat_time_min: floor, ..settings(0, 2000) };
         let mut pulse = HeartbeatTimer::new(&floored, at(0));
-        assert!(pulse.adopt(1));
+        assert!(pulse.adopt(1, Time::ZERO));
         let beat = pulse.poll(at(0)).expect("announced");
         assert_eq!(beat.value_ms(), expected, "floor {floor:?}");
         assert_eq!(beat.value, Duration::from_millis(expected.into()));
@@ -303,9 +303,9 @@ fn the_floor_is_raised_to_what_can_travel() {
 #[test]
 fn a_floor_of_nothing_still_bounds_the_announcements() {
     let mut pulse = announced(&Settings { heartbeat_time_min: ms(0), ..settings(5000, 2000) });
-    pulse.adopt(4000);
+    pulse.adopt(4000, Time::ZERO);
     pulse.handle_beat_sent(ms(4000), at(0));
-    pulse.adopt(3000);
+    pulse.adopt(3000, Time::ZERO);
     assert_eq!(pulse.due(), at(1));
 }
 

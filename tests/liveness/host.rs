@@ -1,7 +1,7 @@
 //! Both halves in one value, as a host with a loop of its own sees them.
 
 use super::{EDGES, NS, always, at, ms, settings};
-use peerbeat::liveness::{Action, Liveness, Time};
+use peerbeat::liveness::{Action, HeartbeatTimer, Liveness, Time};
 
 /// A host whose announcement is out.
 fn announced(heartbeat_time: u64, slack: u64) -> Liveness {
@@ -237,32 +237,92 @@ fn a_quiet_peer_costs_no_more_than_three_wake_ups_an_interval() {
 
 // lesson 8
 #[test]
-fn a_smaller_value_of_our_own_holds_the_peer_one_old_limit_after_its_announcement() {
+fn a_smaller_value_of_our_own_is_announced_at_once_and_binds_the_peer_once_it_answers() {
     let mut host = announced(5000, 2000);
-    assert!(!host.lower(ms(5000)) && !host.lower(ms(0)));
-    assert!(host.lower(ms(1000)));
+    assert!(!host.lower(ms(5000), at(100)) && !host.lower(ms(0), at(100)));
+    assert!(host.lower(ms(1000), at(100)));
     assert_eq!(host.pulse().in_force(), Some(ms(1000)));
     assert_eq!(host.poll(at(500)), Action::SendHeartbeat { value_ms: 1000 });
-    assert_eq!(host.watch().in_force(), Some(ms(5000)), "not before it was written");
     host.handle_heartbeat_sent(1000, at(600));
-    host.handle_received(at(5500));
-    host.handle_sent(at(7599));
-    assert_eq!(host.poll(at(7600) - NS), wait(at(7600)));
-    assert_eq!(host.watch().limit(), Some(ms(7000)));
-    assert_eq!(host.poll(at(7600)), Action::Late { silence: ms(2100) });
-    assert_eq!(host.watch().limit(), Some(ms(3000)));
-    host.handle_sent(at(8499));
-    assert_eq!(host.poll(at(8500)), Action::Silent { silence: ms(3000), limit: ms(3000) });
+    assert_eq!((host.pulse().promise(), host.watch().limit()), (Some(ms(5000)), Some(ms(7000))));
+    host.handle_received(at(700));
+    host.handle_heartbeat(1000, at(700));
+    assert_eq!((host.pulse().promise(), host.watch().limit()), (Some(ms(1000)), Some(ms(3000))));
+    host.handle_sent(at(3699));
+    assert!(matches!(host.poll(at(3699)), Action::Late { .. }));
+    assert_eq!(host.poll(at(3700)), Action::Silent { silence: ms(3000), limit: ms(3000) });
 }
 
 // lesson 8
 #[test]
-fn a_first_value_of_our_own_gives_the_peer_its_whole_limit_to_answer() {
+fn a_first_value_of_our_own_gives_the_peer_10_s_and_the_slack_to_answer() {
     let mut host = Liveness::new(&settings(0, 2000), Time::ZERO);
     assert_eq!(host.poll(at(1_000_000)), wait(Time::NEVER));
-    assert!(host.lower(ms(1000)));
+    assert!(host.lower(ms(1000), at(1_000_000)));
     send_heartbeat(&mut host, at(1_000_000));
-    host.handle_sent(at(1_002_999));
-    assert_eq!(host.poll(at(1_003_000) - NS), wait(at(1_003_000)));
-    assert!(matches!(host.poll(at(1_003_000)), Action::Silent { .. }));
+    host.handle_sent(at(1_011_999));
+    assert!(matches!(host.poll(at(1_012_000) - NS), Action::Late { .. }));
+    assert!(matches!(host.poll(at(1_012_000)), Action::Silent { .. }));
+}
+
+#[test]
+fn a_write_of_which_the_kernel_takes_nothing_for_the_limit_is_write_stalled() {
+    let mut host = announced(5000, 2000);
+    host.handle_sent(at(1000));
+    host.handle_pending(at(1000));
+    host.handle_pending(at(1500));
+    for beat in 1..8 {
+        // The peer's heartbeats come all the while.
+        host.handle_received(at(beat * 1000));
+    }
+    assert_eq!(host.poll(at(7900)), Action::SendHeartbeat { value_ms: 5000 });
+    assert_eq!(host.poll(at(8000) - NS), wait(at(8000)));
+    assert_eq!(host.clone().poll(at(8000)), Action::WriteStalled { pending: ms(7000) });
+    // A byte that it takes in time begins the limit again; when nothing waits there is none.
+    host.handle_sent(at(8000) - NS);
+    host.handle_pending(at(8000) - NS);
+    host.handle_received(at(14_000));
+    assert!(!matches!(host.poll(at(14_900)), Action::WriteStalled { .. }));
+    host.handle_sent(at(14_950));
+    host.handle_received(at(20_000));
+    assert!(!matches!(host.poll(at(24_000)), Action::WriteStalled { .. }));
+}
+
+// lesson 8
+#[test]
+fn a_pending_write_is_never_judged_by_less_than_it_began_with() {
+    let mut host = announced(5000, 2000);
+    host.handle_pending(at(100));
+    for step in 0..100u64 {
+        // A peer that lowers again and again while it reads nothing.
+        let now = at(200 + step * 60);
+        host.handle_received(now);
+        host.handle_heartbeat(4000 - step as u32, now);
+    }
+    host.set_slack(ms(10), at(6000));
+    host.handle_received(at(7000));
+    assert_eq!(host.pulse().stalled_at(), at(7100));
+    // A greater one holds at once, counted from the last byte.
+    host.set_slack(ms(4000), at(7000));
+    assert_eq!(host.pulse().stalled_at(), at(100) + ms(3901 + 4000));
+    host.handle_sent(at(7500));
+    host.handle_pending(at(7500));
+    assert_eq!(host.pulse().stalled_at(), at(7500) + ms(3901 + 4000));
+}
+
+// lesson 33
+#[test]
+fn a_pending_write_has_one_grace_however_often_we_are_stopped() {
+    let mut pulse = HeartbeatTimer::new(&settings(5000, 2000), Time::ZERO);
+    pulse.handle_pending(at(0));
+    assert_eq!(pulse.handle_write_waited(at(6000), at(8000)), Some(ms(2000)));
+    assert_eq!(pulse.stalled_at(), at(10_000));
+    assert_eq!(pulse.handle_write_waited(at(8500), at(9900)), Some(ms(1400)), "still reported");
+    assert_eq!((pulse.stalled_at(), pulse.stalled(at(10_000) - NS)), (at(10_000), None));
+    assert_eq!(pulse.stalled(at(10_000)), Some(ms(10_000)));
+    // The next pending write has one of its own.
+    pulse.handle_sent(at(9999));
+    pulse.handle_pending(at(9999));
+    assert!(pulse.handle_write_waited(at(15_000), at(20_000)).is_some());
+    assert_eq!(pulse.stalled_at(), at(22_000));
 }

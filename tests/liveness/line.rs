@@ -95,7 +95,7 @@ impl Line {
     /// An end lowers its own heartbeat-time.
     pub(super) fn lower(&mut self, end: usize, value: Duration) {
         if self.is_awake(end) && self.ends[end].down.is_none() {
-            if self.ends[end].liveness.lower(value) {
+            if self.ends[end].liveness.lower(value, self.now) {
                 self.ends[end].lowered.push((self.now, value));
             }
             self.ask(end);

@@ -201,7 +201,7 @@ fn where_nothing_is_negotiated_nothing_is_adopted_announced_or_expected_anew() {
     assert_eq!(host.watch().received(), None);
     assert_eq!(host.poll(at(0)), Action::Wait { until: at(5000) });
     // Our own smaller value makes us send sooner; the peer does not hear of it.
-    assert!(host.lower(ms(1000)));
+    assert!(host.lower(ms(1000), at(0)));
     assert_eq!(host.poll(at(0)), Action::Wait { until: at(1000) });
     assert_eq!(host.poll(at(1000)), Action::SendHeartbeat { value_ms: 1000 });
     host.handle_heartbeat_sent(1000, at(1000));

@@ -52,6 +52,9 @@ fn some_send() -> impl Strategy<Value = Send> {
         1 => some_value().prop_map(Send::Stale),
         2 => some_value().prop_map(Send::Adopt),
         1 => (0u64..8_000_000).prop_map(|micros| Send::Lower(Duration::from_micros(micros))),
+        1 => (0u64..4000).prop_map(|slack| Send::Slack(ms(slack))),
+        4 => Just(Send::Pending),
+        1 => (0u64..6000).prop_map(|late| Send::Waited(ms(late))),
     ]
 }
 
@@ -63,9 +66,8 @@ fn some_hear() -> impl Strategy<Value = Hear> {
         2 => Just(Hear::Bytes),
         2 => some_value().prop_map(Hear::Heartbeat),
         1 => pause.clone().prop_map(Hear::Held),
-        2 => pause.clone().prop_map(Hear::Waited),
-        1 => ((0u64..8_000_000).prop_map(Duration::from_micros), pause)
-            .prop_map(|(value, wait)| Hear::Lower(value, wait)),
+        2 => pause.prop_map(Hear::Waited),
+        1 => (0u64..8_000_000).prop_map(|micros| Hear::Lower(Duration::from_micros(micros))),
         1 => (0u64..4000).prop_map(|slack| Hear::Slack(ms(slack))),
     ]
 }
@@ -80,6 +82,7 @@ fn some_do() -> impl Strategy<Value = Do> {
         2 => some_value().prop_map(Do::Heartbeat),
         1 => (0u64..8_000_000).prop_map(|micros| Do::Lower(Duration::from_micros(micros))),
         1 => (0u64..4000).prop_map(|slack| Do::Slack(ms(slack))),
+        3 => Just(Do::Pending),
     ]
 }
 

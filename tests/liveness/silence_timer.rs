@@ -262,76 +262,96 @@ fn a_handler_that_returns_at_once_buys_a_silent_peer_no_time() {
 
 // lesson 8
 #[test]
-fn our_own_smaller_limit_holds_from_its_instant_and_not_before() {
+fn a_value_of_our_own_binds_the_peer_once_it_has_announced_one_that_is_not_greater() {
     let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
-    watch.lower_from(ms(1000), at(7500));
-    assert_eq!(watch.poll(at(0)), wait(at(6000)));
+    assert!(watch.lower(ms(1000), at(100)));
+    assert_eq!(watch.in_force(), Some(ms(1000)));
+    assert_eq!((watch.promise(), watch.silent_at()), (Some(ms(5000)), at(7000)));
+    // The peer speaks, but has not heard of it.
     watch.handle_received(at(5000));
-    assert_eq!(watch.poll(at(7500) - NS), wait(at(7500)));
-    assert_eq!(watch.in_force(), Some(ms(5000)));
-    assert_eq!(watch.poll(at(7500)), Verdict::Late { silence: ms(2500) });
-    assert_eq!((watch.in_force(), watch.limit()), (Some(ms(1000)), Some(ms(3000))));
-    assert_eq!(watch.poll(at(8000) - NS), wait(at(8000)));
-    assert_eq!(watch.poll(at(8000)), silent(ms(3000), ms(3000)));
+    watch.handle_heartbeat(5000, at(5000));
+    assert_eq!((watch.limit(), watch.silent_at()), (Some(ms(7000)), at(12_000)));
+    // It has: the silence that begins with its answer is judged by it.
+    watch.handle_received(at(6000));
+    assert_eq!(watch.handle_heartbeat(1000, at(6000)).adopted, None, "no change of the peer's own");
+    assert_eq!((watch.promise(), watch.silent_at()), (Some(ms(1000)), at(9000)));
+    assert_eq!(watch.poll(at(9000) - NS), Verdict::Late { silence: ms(3000) - NS });
+    assert_eq!(watch.poll(at(9000) - NS), wait(at(9000)));
+    assert_eq!(watch.poll(at(9000)), silent(ms(3000), ms(3000)));
 }
 
 // lesson 8
 #[test]
-fn a_change_of_our_own_never_counts_time_that_the_peer_could_not_know_of() {
-    // The peer beats every 5 s, hears of 1 s at 5.3 s and beats every second from there.
+fn a_peer_whose_floor_is_higher_keeps_to_the_old_promise() {
     let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
-    watch.handle_received(at(5000));
-    watch.lower_from(ms(1000), at(5250) + ms(7000));
-    for beat in [5550, 6550, 7550, 8550, 9550, 10_550, 11_550, 12_550, 13_550, 14_550] {
-        assert!(!matches!(watch.poll(at(beat)), Verdict::Silent { .. }));
-        watch.handle_received(at(beat));
+    assert!(watch.lower(ms(1000), at(100)));
+    for beat in 1..4u64 {
+        watch.handle_received(at(beat * 2000));
+        watch.handle_heartbeat(2000, at(beat * 2000));
+        assert_eq!((watch.in_force(), watch.promise()), (Some(ms(1000)), Some(ms(5000))));
     }
-    assert_eq!(watch.silent_at(), at(17_550));
 }
 
 #[test]
-fn larger_equal_and_zero_limits_of_our_own_change_nothing() {
+fn larger_equal_and_zero_values_of_our_own_change_nothing() {
     for value in [ms(0), ms(5000), ms(5001), Duration::MAX] {
         let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
-        watch.lower_from(value, at(10));
-        watch.poll(at(10));
+        assert!(!watch.lower(value, at(10)));
         assert_eq!(watch.in_force(), Some(ms(5000)), "{value:?}");
     }
 }
 
 #[test]
-fn of_two_smaller_limits_that_wait_the_smaller_stays() {
-    // Also where the same one is asked for again.
-    let pairs = [((2000, 10), (1000, 20)), ((1000, 20), (2000, 10)), ((1000, 20), (1000, 30))];
-    for (first, second) in pairs {
-        let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
-        for (value, from) in [first, second] {
-            watch.lower_from(ms(value), at(from));
-        }
-        assert_eq!(watch.poll(at(20) - NS), wait(at(20)));
-        assert_eq!(watch.in_force(), Some(ms(5000)));
-        assert_eq!(watch.poll(at(20)), wait(at(2000)));
-        assert_eq!(watch.in_force(), Some(ms(1000)));
-        // A later one waits anew.
-        watch.lower_from(ms(500), at(30));
-        watch.poll(at(30));
-        assert_eq!(watch.in_force(), Some(ms(500)));
-    }
+fn of_several_values_of_our_own_the_first_is_confirmed_by_its_own_answer() {
+    let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
+    assert!(watch.lower(ms(3000), at(10)) && watch.lower(ms(1000), at(20)));
+    let mut hear = |value, at| {
+        watch.handle_received(at);
+        watch.handle_heartbeat(value, at);
+        watch.promise()
+    };
+    assert_eq!(hear(5000, at(30)), Some(ms(5000)));
+    assert_eq!(hear(3000, at(40)), Some(ms(3000)));
+    assert_eq!(hear(1000, at(50)), Some(ms(1000)));
+}
+
+// lesson 8
+#[test]
+fn a_first_value_of_our_own_holds_the_peer_to_10_s_from_then_until_it_answers() {
+    let mut watch = SilenceTimer::new(&settings(0, 2000), Time::ZERO);
+    assert_eq!(watch.poll(at(100_000)), wait(Time::NEVER));
+    assert!(watch.lower(Duration::from_micros(1_000_999), at(100_000)));
+    assert_eq!((watch.in_force(), watch.silent_at()), (Some(ms(1000)), at(112_000)));
+    // Setting it lower still does not start it again.
+    assert!(watch.lower(ms(500), at(105_000)));
+    assert_eq!(watch.silent_at(), at(112_000));
+    watch.handle_received(at(106_000));
+    watch.handle_heartbeat(500, at(106_000));
+    assert_eq!(watch.silent_at(), at(108_500));
 }
 
 #[test]
-fn a_limit_of_our_own_gives_one_to_a_link_that_had_none_and_yields_to_a_smaller_adopted_one() {
-    let mut watch = SilenceTimer::new(&settings(0, 2000), Time::ZERO);
-    watch.lower_from(Duration::from_micros(1_000_999), at(10));
-    assert_eq!(watch.poll(at(10) - NS), wait(at(10)));
-    assert_eq!(watch.poll(at(10)), wait(at(2000)));
-    assert_eq!(watch.in_force(), Some(ms(1000)));
-
+fn what_the_peer_has_announced_before_binds_it_at_once() {
+    // It asked for less than our floor of 0.1 s, and a value between the two is set.
     let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
-    watch.lower_from(ms(1000), at(10));
-    watch.handle_heartbeat(300, at(5));
-    watch.poll(at(10));
-    assert_eq!(watch.in_force(), Some(ms(300)));
+    watch.handle_received(at(10));
+    watch.handle_heartbeat(50, at(10));
+    assert_eq!(watch.in_force(), Some(ms(100)));
+    assert!(watch.lower(ms(70), at(20)));
+    // But not in the silence under way.
+    assert_eq!((watch.promise(), watch.silent_at()), (Some(ms(100)), at(2110)));
+    watch.handle_received(at(30));
+    assert_eq!((watch.promise(), watch.silent_at()), (Some(ms(70)), at(2100)));
+}
+
+// lesson 8
+#[test]
+fn a_slack_that_goes_down_and_up_again_does_not_put_off_the_verdict() {
+    let mut watch = SilenceTimer::new(&settings(1000, 3000), Time::ZERO);
+    for change in 1..100 {
+        watch.set_slack(ms(if change % 2 == 0 { 3000 } else { 1000 }), at(change * 30));
+        assert_eq!(watch.silent_at(), at(4000));
+    }
 }
 
 // lesson 7
@@ -390,7 +410,7 @@ fn a_floor_of_nothing_and_extremes_of_time_make_no_panic() {
                     watch.handle_received(start);
                     watch.handle_heartbeat(received, start);
                     watch.handle_waited(start, Time::NEVER);
-                    watch.lower_from(Duration::MAX, start);
+                    watch.lower(Duration::MAX, start);
                     watch.poll(start);
                 }
                 assert!(watch.limit().is_some_and(|limit| limit >= slack));

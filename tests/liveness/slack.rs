@@ -22,7 +22,7 @@ fn a_greater_slack_holds_at_once_also_in_the_last_nanosecond() {
     let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     let old = at(7000);
     assert_eq!(settled(&mut watch, old - NS), Verdict::Wait { next: old });
-    watch.set_slack(ms(3000));
+    watch.set_slack(ms(3000), old - NS);
     assert_eq!((watch.slack(), watch.silent_at()), (ms(3000), at(8000)));
     assert!(!is_silent(watch.poll(old)));
     assert!(!is_silent(watch.poll(at(8000) - NS)));
@@ -35,7 +35,7 @@ fn a_greater_slack_holds_at_once_also_in_the_last_nanosecond() {
 fn a_smaller_slack_spares_the_silence_under_way_and_holds_from_the_next_byte() {
     let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     assert!(!is_silent(settled(&mut watch, at(6500))));
-    watch.set_slack(ms(100));
+    watch.set_slack(ms(100), Time::ZERO);
     // By the new slack it would have been dead for 1.4 s.
     assert_eq!((watch.slack(), watch.silent_at()), (ms(2000), at(7000)));
     assert!(!is_silent(watch.poll(at(7000) - NS)));
@@ -52,15 +52,15 @@ fn a_smaller_slack_spares_the_silence_under_way_and_holds_from_the_next_byte() {
 fn of_several_in_one_silence_the_greatest_judges_it_and_the_last_one_the_next() {
     let mut watch = SilenceTimer::new(&settings(1000, 500), Time::ZERO);
     for slack in [2000, 100, 700] {
-        watch.set_slack(ms(slack));
+        watch.set_slack(ms(slack), Time::ZERO);
     }
     assert_eq!(watch.silent_at(), at(3000));
     watch.handle_received(at(10));
     assert_eq!(watch.silent_at(), at(1710));
 
     // Taken back before a byte came: nothing changes.
-    watch.set_slack(ms(1));
-    watch.set_slack(ms(700));
+    watch.set_slack(ms(1), Time::ZERO);
+    watch.set_slack(ms(700), Time::ZERO);
     watch.handle_received(at(20));
     assert_eq!(watch.silent_at(), at(1720));
 }
@@ -71,12 +71,12 @@ fn what_counts_as_our_own_stall_follows_the_slack() {
     let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     let late = ms(1001);
     assert_eq!(watch.clone().handle_waited(Time::ZERO, Time::ZERO + late), Some(late));
-    watch.set_slack(ms(4000));
+    watch.set_slack(ms(4000), Time::ZERO);
     assert_eq!(watch.handle_waited(Time::ZERO, Time::ZERO + late), None);
     let late = ms(2000) + NS;
     assert_eq!(watch.handle_waited(Time::ZERO, Time::ZERO + late), Some(late));
     // A smaller one: only from the next byte on.
-    watch.set_slack(ms(600));
+    watch.set_slack(ms(600), Time::ZERO);
     assert_eq!(watch.handle_waited(Time::ZERO, at(2000)), None);
     watch.handle_received(at(2000));
     assert_eq!(watch.handle_waited(at(2000), at(2300)), None);
@@ -87,7 +87,7 @@ fn what_counts_as_our_own_stall_follows_the_slack() {
 #[test]
 fn a_slack_set_before_there_is_a_value_waits_for_it() {
     let mut watch = SilenceTimer::new(&settings(0, 2000), Time::ZERO);
-    watch.set_slack(ms(3000));
+    watch.set_slack(ms(3000), Time::ZERO);
     assert_eq!((watch.limit(), watch.silent_at()), (None, Time::NEVER));
     watch.handle_received(at(1));
     watch.handle_heartbeat(1000, at(1));
@@ -98,7 +98,7 @@ fn a_slack_set_before_there_is_a_value_waits_for_it() {
 fn a_host_with_a_loop_of_its_own_is_asked_again_at_the_new_limit() {
     let mut liveness = Liveness::new(&settings(5000, 2000), Time::ZERO);
     liveness.handle_heartbeat_sent(5000, Time::ZERO);
-    liveness.set_slack(ms(2500));
+    liveness.set_slack(ms(2500), Time::ZERO);
     liveness.handle_sent(at(4900));
     assert!(matches!(liveness.poll(at(6250)), Action::Late { .. }));
     assert_eq!(liveness.poll(at(6250)), Action::Wait { until: at(7500) });

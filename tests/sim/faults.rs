@@ -76,16 +76,13 @@ fn a_stopped_process_is_dead_for_the_peer_and_blames_nobody() {
 #[test]
 fn after_a_stop_a_dead_peer_gets_one_more_slack() {
     // lesson 33
-    for has_loop in [false, true] {
-        let left = Options { has_loop, ..options(2.0, 1.0) };
-        let mut pair = Pair::new(1, left, options(2.0, 1.0));
-        pair.at(secs(10.5), Op::Stop { host: LEFT });
-        pair.at(secs(10.5), Op::Cut { a: LEFT, b: RIGHT });
-        pair.at(secs(30.0), Op::Resume { host: LEFT });
-        let pair = run(pair, 60.0);
-        assert_eq!(downs(&pair, LEFT), [(31.0, "silent")]);
-        assert!(pair.seen_by(LEFT).any(|seen| matches!(seen.what, What::Stalled { .. })));
-    }
+    let mut pair = pair();
+    pair.at(secs(10.5), Op::Stop { host: LEFT });
+    pair.at(secs(10.5), Op::Cut { a: LEFT, b: RIGHT });
+    pair.at(secs(30.0), Op::Resume { host: LEFT });
+    let pair = run(pair, 60.0);
+    assert_eq!(downs(&pair, LEFT), [(31.0, "silent")]);
+    assert!(pair.seen_by(LEFT).any(|seen| matches!(seen.what, What::Stalled { .. })));
 }
 
 #[test]

@@ -7,17 +7,14 @@
 //!
 //! Invariant: every end that was up goes down once, with the first reason it had.
 
-mod rules;
 mod sending;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use rules::Rules;
-
 use super::wire::{Path, Piece, Pipe};
 use super::{Down, DownReason, Host, LinkId, Options, Rng, Seen, What};
-use crate::liveness::{Action, Mode, Time, Verdict};
+use crate::liveness::{HeartbeatTimer, SilenceTimer, Time, Verdict};
 use crate::protocol::{ByeCode, Decoder, Frame, Native, ProtocolError};
 
 /// What an end may touch while it works.
@@ -90,16 +87,13 @@ pub(super) struct End {
     dials: bool,
     options: Options,
     decoder: Decoder<Native>,
-    rules: Rules,
+    pulse: HeartbeatTimer,
+    watch: SilenceTimer,
     up_at: Time,
     out: VecDeque<Outgoing>,
     /// Bytes of the front frame that the kernel has taken.
     written: usize,
     beat_waits: bool,
-    /// The value that the last heartbeat carried.
-    announced: Option<Duration>,
-    /// Since when the kernel has taken nothing of what waits.
-    pending_since: Time,
     /// The sender waits for room.
     stuck: bool,
     unsent: (u64, u64),
@@ -126,13 +120,12 @@ impl End {
             dials,
             options: *options,
             decoder: Decoder::new(Native::with_frame_max(options.frame_max)),
-            rules: Rules::new(options, now),
-            announced: None,
+            pulse: HeartbeatTimer::new(&options.liveness, now),
+            watch: SilenceTimer::new(&options.liveness, now),
             up_at: now,
             out: VecDeque::new(),
             written: 0,
             beat_waits: false,
-            pending_since: now,
             stuck: false,
             unsent: (0, 0),
             reader: Wait::NEVER,
@@ -183,7 +176,7 @@ impl End {
     /// The program holds the reader for `time`.
     pub(super) fn hold(&mut self, world: &mut World<'_>, time: Duration) {
         let until = world.now + time;
-        if self.phase != Phase::Up || time.is_zero() || self.options.has_loop {
+        if self.phase != Phase::Up || time.is_zero() {
             return;
         }
         match &mut self.held {
@@ -217,7 +210,7 @@ impl End {
                 return false;
             }
             self.held = None;
-            self.rules.handle_held(world.now.since(since));
+            self.watch.handle_held(world.now.since(since));
             self.reader = Wait::at_once(world.now);
             self.tell(world, What::Released);
         }
@@ -253,7 +246,8 @@ impl End {
                     rest = later;
                 }
                 if self.phase == Phase::Up {
-                    let (late, silence) = self.rules.handle_received(self.reader.until, world.now);
+                    let late = self.watch.handle_waited(self.reader.until, world.now);
+                    let silence = self.watch.handle_received(world.now);
                     self.reader = Wait::at_once(world.now);
                     if let Some(late) = late {
                         self.tell(world, What::Stalled { late });
@@ -272,40 +266,15 @@ impl End {
             return self.end(world, DownReason::TooSlow);
         }
         let waited = std::mem::replace(&mut self.reader, Wait::at_once(world.now));
-        let watch = match &mut self.rules {
-            Rules::Threads { watch, .. } => watch,
-            Rules::Loop(liveness) => {
-                let action = liveness.poll(world.now);
-                return self.act(world, action);
-            }
-        };
-        if let Some(late) = watch.handle_waited(waited.until, world.now) {
+        if let Some(late) = self.watch.handle_waited(waited.until, world.now) {
             return self.tell(world, What::Stalled { late });
         }
-        match watch.poll(world.now) {
+        match self.watch.poll(world.now) {
             Verdict::Late { silence } => self.tell(world, What::Late { silence }),
             Verdict::Silent { .. } => self.end(world, DownReason::Silent),
             Verdict::Wait { next } => {
                 let until = world.now + step(next.since(world.now), LONGEST_READ);
                 self.reader = self.wait(until, world.rng);
-            }
-        }
-    }
-
-    /// Does what a host with a loop of its own was asked for.
-    fn act(&mut self, world: &mut World<'_>, action: Action) {
-        match action {
-            Action::Stalled { late } => self.tell(world, What::Stalled { late }),
-            Action::Late { silence } => self.tell(world, What::Late { silence }),
-            Action::Silent { .. } => self.end(world, DownReason::Silent),
-            Action::Wait { until } => self.reader = self.wait(until, world.rng),
-            Action::SendHeartbeat { value_ms } => {
-                let value = Duration::from_millis(value_ms.into());
-                // Where data waits, a heartbeat without news is needless.
-                let always = self.options.liveness.mode == Mode::Always;
-                if always || self.out.is_empty() || self.announced != Some(value) {
-                    self.queue_beat(world, value);
-                }
             }
         }
     }
@@ -337,7 +306,8 @@ impl End {
         }
         self.phase = Phase::Up;
         self.up_at = world.now;
-        self.rules = Rules::new(&self.options, world.now);
+        self.pulse = HeartbeatTimer::new(&self.options.liveness, world.now);
+        self.watch = SilenceTimer::new(&self.options.liveness, world.now);
         self.reader = Wait::at_once(world.now);
         self.sender = Wait::at_once(world.now);
         self.tell(world, What::Up { peer: self.peer });
@@ -346,7 +316,8 @@ impl End {
     fn handle_heartbeat(&mut self, world: &mut World<'_>, value_ms: u32) {
         let value = Duration::from_millis(value_ms.into());
         self.tell(world, What::HeartbeatReceived { value });
-        let heard = self.rules.handle_heartbeat(value_ms, world.now);
+        self.pulse.adopt(value_ms, world.now);
+        let heard = self.watch.handle_heartbeat(value_ms, world.now);
         if let Some(asked) = heard.clamped {
             self.tell(world, What::Clamped { asked });
         }
@@ -402,11 +373,11 @@ impl End {
         let down = Down {
             peer: self.peer,
             reason,
-            silence: ended_at.since(self.rules.watch().last_received()),
-            limit: self.rules.watch().limit(),
-            heartbeat_time: self.rules.watch().in_force(),
+            silence: ended_at.since(self.watch.last_received()),
+            limit: self.watch.limit(),
+            heartbeat_time: self.watch.in_force(),
             slack: self.options.liveness.slack,
-            last_sent_age: ended_at.since(self.rules.pulse().last_sent()),
+            last_sent_age: ended_at.since(self.pulse.last_sent()),
             unsent_frames: self.unsent.0,
             unsent_bytes: self.unsent.1,
             up: ended_at.since(self.up_at),

@@ -5,9 +5,8 @@
 
 use std::time::Duration;
 
-use super::rules::Rules;
 use super::{End, Kind, Outgoing, Phase, Wait, World, step};
-use crate::liveness::Mode;
+use crate::liveness::{Mode, Time};
 use crate::protocol::{Bye, ByeCode, Framing, Heartbeat, Hello, Native, ProtocolError, Timing};
 use crate::sim::{DownReason, SendError, What};
 
@@ -48,8 +47,7 @@ impl End {
         }
         if self.phase == Phase::Up
             && !self.beat_waits
-            && let Rules::Threads { pulse, .. } = &self.rules
-            && let Some(beat) = pulse.poll(world.now)
+            && let Some(beat) = self.pulse.poll(world.now)
             && (beat.even_busy || self.out.is_empty())
         {
             self.queue_beat(world, beat.value);
@@ -57,9 +55,7 @@ impl End {
         let Some(front) = self.out.front() else {
             match self.phase {
                 Phase::Leaving { .. } => self.left(world),
-                Phase::Up if !self.options.has_loop => {
-                    self.sender = self.wait(self.rules.pulse().due(), world.rng);
-                }
+                Phase::Up => self.sender = self.wait(self.pulse.due(), world.rng),
                 _ => self.sender = Wait::NEVER,
             }
             return true;
@@ -74,52 +70,48 @@ impl End {
     fn handle_written(&mut self, world: &mut World<'_>, count: usize) {
         let now = world.now;
         self.tell(world, What::Wrote { bytes: count });
-        (self.pending_since, self.stuck) = (now, false);
+        self.stuck = false;
         self.sender = Wait::at_once(now);
         self.written += count;
-        self.rules.handle_sent(now);
-        if self.options.has_loop && self.phase == Phase::Up {
-            self.reader.fires = now;
-        }
+        self.pulse.handle_sent(now);
         let whole = self.out.front().is_some_and(|front| self.written == front.bytes.len());
         if whole && let Some(frame) = self.out.pop_front() {
             self.written = 0;
             if let Kind::Beat(value) = frame.kind {
                 self.beat_waits = false;
-                self.announced = Some(value);
-                self.rules.handle_heartbeat_sent(value, now);
+                self.pulse.handle_beat_sent(value, now);
                 self.tell(world, What::HeartbeatSent { value });
             }
+        }
+        if !self.out.is_empty() {
+            self.pulse.handle_pending(now);
         }
     }
 
     /// Decides about a write of which the kernel took nothing: wait longer, or `write-stalled`.
     fn handle_stuck(&mut self, world: &mut World<'_>) {
         let now = world.now;
-        let settings = self.options.liveness;
         let waited = std::mem::replace(&mut self.stuck, true);
-        let in_force = match self.phase {
+        match self.phase {
             Phase::Leaving { ended_at, .. } if now >= ended_at + LEAVE => return self.left(world),
             Phase::Leaving { ended_at, .. } => {
                 self.sender = self.wait(ended_at + LEAVE, world.rng);
                 return;
             }
-            _ => self.rules.pulse().in_force(),
-        };
-        let Some(in_force) = in_force else {
-            self.sender = Wait::NEVER;
-            return;
-        };
-        let limit = in_force.saturating_add(settings.slack);
-        if waited && now.since(self.sender.until) > settings.stall_tolerance() {
-            // We were stopped, not the peer: it gets one more slack.
-            self.pending_since = self.pending_since.max(now + settings.slack - limit);
+            _ => {}
         }
-        let stalled_at = self.pending_since + limit;
-        if now >= stalled_at {
-            let pending = now.since(self.pending_since);
+        if waited && let Some(late) = self.pulse.handle_write_waited(self.sender.until, now) {
+            self.tell(world, What::Stalled { late });
+        }
+        if let Some(pending) = self.pulse.stalled(now) {
             return self.end(world, DownReason::WriteStalled { pending });
         }
+        let stalled_at = self.pulse.stalled_at();
+        if stalled_at == Time::NEVER {
+            self.sender = Wait::NEVER;
+            return;
+        }
+        let limit = self.pulse.limit().unwrap_or_default();
         let longest = (limit / 8).clamp(SHORTEST_WRITE, LONGEST_WRITE);
         self.sender = self.wait(now + step(stalled_at.since(now), longest), world.rng);
     }
@@ -142,7 +134,7 @@ impl End {
         let heartbeat = if let Kind::Beat(value) = kind { Some(value) } else { None };
         self.tell(world, What::Queued { bytes: bytes.len(), heartbeat });
         if self.out.is_empty() {
-            self.pending_since = world.now;
+            self.pulse.handle_pending(world.now);
             self.sender = Wait { fires: world.now, ..self.sender };
         }
         self.out.insert(at, Outgoing { bytes, kind });

@@ -43,8 +43,11 @@ pub(super) struct Account {
     held_since: Option<Time>,
     wrote: u64,
     pending: u64,
-    /// When the kernel last took a byte, or what waits began to wait.
+    /// When the kernel last took a byte, or what waits began to wait, and the greatest limit since.
     moved: Time,
+    pending_limit: Option<Duration>,
+    /// From when on that limit counts, if there was none before.
+    limited: Time,
     last_wrote: Time,
     last_beat: Time,
     /// The value that the last heartbeat carried; how many carried a new one, and the last's time.
@@ -80,6 +83,8 @@ impl Account {
             wrote: 0,
             pending: 0,
             moved: Time::ZERO,
+            pending_limit: None,
+            limited: Time::ZERO,
             last_wrote: Time::ZERO,
             last_beat: Time::ZERO,
             announced: None,
@@ -127,14 +132,15 @@ impl Account {
                     self.judge_beat(at, *value)?;
                 }
                 if self.pending == 0 {
-                    self.moved = at;
+                    self.begin_to_wait(at);
                 }
                 self.pending += *bytes as u64;
             }
             What::Wrote { bytes } => {
                 (self.pending, self.wrote) =
                     (self.pending - *bytes as u64, self.wrote + *bytes as u64);
-                (self.moved, self.last_wrote) = (at, at);
+                self.begin_to_wait(at);
+                self.last_wrote = at;
             }
             What::HeartbeatSent { value } => {
                 (self.announced, self.last_beat) = (Some(*value), at);
@@ -149,6 +155,13 @@ impl Account {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What waits now is judged by what is in force now, or by more.
+    fn begin_to_wait(&mut self, at: Time) {
+        self.moved = at;
+        self.limited = Time::ZERO;
+        self.pending_limit = self.in_force.map(|value| value.saturating_add(self.settings.slack));
     }
 
     fn judge_change(&mut self, from: Option<Duration>, to: Duration) -> Judged {
@@ -182,7 +195,9 @@ impl Account {
             return broken(Law::DeathInTime, format!("silent past {dead_at:?} and alive"));
         }
         if self.pending > 0 {
-            let dead_at = (self.moved + limit).max(granted(self.moved)).max(self.changed) + late;
+            let limit = self.pending_limit.map_or(limit, |began| began.max(limit));
+            let since = self.moved.max(self.limited);
+            let dead_at = (since + limit).max(granted(self.moved)) + late;
             if now > dead_at {
                 return broken(Law::DeathInTime, format!("stuck past {dead_at:?} and alive"));
             }
@@ -273,6 +288,9 @@ impl Account {
     fn adopt(&mut self, at: Time, received: Duration) {
         let raised = received.max(self.floor());
         if !received.is_zero() && self.in_force.is_none_or(|held| raised < held) {
+            if self.in_force.is_none() {
+                self.limited = at;
+            }
             self.unreported = Some((self.in_force.replace(raised), raised));
             self.changed = at;
         }
@@ -339,6 +357,8 @@ impl Account {
         if !silent && self.pending == 0 {
             return broken(Law::NoFalseDeath, "stuck with nothing to write");
         }
+        let limit = self.pending_limit.filter(|_| !silent).map_or(limit, |began| began.max(limit));
+        let since = if silent { since } else { since.max(self.limited) };
         let dead_at = since + limit;
         if at < dead_at {
             return broken(Law::NoFalseDeath, format!("dead before {dead_at:?}"));

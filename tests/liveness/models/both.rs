@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::limit::Said;
 use super::receiver::Receiver;
 use super::sender::Sender;
 use super::{NS, floor, ms, raise, travels};
@@ -24,6 +25,7 @@ pub(crate) enum Do {
     Heartbeat(u32),
     Lower(Duration),
     Slack(Duration),
+    Pending,
 }
 
 struct Host {
@@ -54,9 +56,9 @@ pub(crate) fn run_both(settings: Settings, steps: Vec<Do>) {
         next = host.check_polls(&mut liveness, now);
         assert_eq!(liveness.pulse().in_force(), host.sender.in_force());
         assert_eq!(liveness.pulse().due(), host.sender.due());
-        assert_eq!(liveness.watch().in_force(), host.receiver.in_force(now));
-        assert_eq!(liveness.watch().silent_at(), host.receiver.silent_at(now));
-        if now >= host.receiver.silent_at(now) {
+        assert_eq!(liveness.watch().in_force(), host.receiver.values.in_force());
+        assert_eq!(liveness.watch().silent_at(), host.receiver.silent_at());
+        if now >= host.receiver.silent_at() || now >= host.sender.stalled_at() {
             break;
         }
     }
@@ -68,19 +70,18 @@ impl Host {
         match *step {
             Do::Sent => {
                 liveness.handle_sent(now);
-                self.sender.bytes.push(now);
+                self.sender.send_bytes(now);
                 self.asked = self.asked.filter(|beat| beat.even_busy);
             }
             Do::BeatSent => {
                 if let Some(beat) = self.asked.take() {
                     liveness.handle_heartbeat_sent(beat.value_ms(), now);
-                    self.sender.beats.push((now, beat.value));
-                    let expected = self.receiver.in_force(now);
-                    if expected.is_none_or(|expected| beat.value < expected) {
-                        let limit = expected.unwrap_or(beat.value) + self.receiver.slack();
-                        self.receiver.lower(beat.value, now, now + limit);
-                    }
+                    self.sender.send_beat(beat.value, now);
                 }
+            }
+            Do::Pending => {
+                liveness.handle_pending(now);
+                self.sender.wait(now);
             }
             Do::Received | Do::Heartbeat(_) => {
                 let silence = now.since(self.receiver.last_byte());
@@ -94,12 +95,16 @@ impl Host {
             }
             Do::Lower(value) => {
                 let before = self.sender.in_force();
-                self.sender.values.extend(travels(value));
-                assert_eq!(liveness.lower(value), self.sender.in_force() != before);
+                self.sender.say(travels(value).map(Said::Set), now);
+                self.receiver.lower(value, now);
+                assert_eq!(liveness.lower(value, now), self.sender.in_force() != before);
+                self.until = None;
             }
             Do::Slack(slack) => {
-                liveness.set_slack(slack);
-                self.receiver.slacks.push(slack);
+                liveness.set_slack(slack, now);
+                self.receiver.set_slack(slack, now);
+                self.sender.slack = slack;
+                self.sender.say(None, now);
                 self.until = None;
             }
             Do::Pass(_) | Do::PassToNext(_) => {}
@@ -109,7 +114,7 @@ impl Host {
 
     fn check_heartbeat(&mut self, liveness: &mut Liveness, value: u32, now: Time) {
         let settings = self.receiver.settings;
-        let held = self.receiver.in_force(now);
+        let held = self.receiver.values.in_force();
         let heard = liveness.handle_heartbeat(value, now);
         let raised = raise(&settings, value);
         let adopts = raised.filter(|raised| held.is_none_or(|held| *raised < held));
@@ -117,27 +122,38 @@ impl Host {
         if let Some(asked) = heard.clamped {
             assert!(asked == ms(value.into()) && asked < floor(&settings));
         }
-        self.receiver.values.extend(raised);
-        self.sender.values.extend(raised);
+        self.receiver.hear_value(value, now);
+        let said = raised.map(|raised| Said::Announced(ms(value.into()), raised));
+        self.sender.say(said, now);
     }
 
     /// Asks until there is nothing to do but to wait, and checks every answer.
     fn check_polls(&mut self, liveness: &mut Liveness, now: Time) -> Time {
         for _ in 0..5 {
             let action = liveness.poll(now);
-            let stalled = self.until.take().and_then(|until| self.receiver.wait_ended(until, now));
-            let (silent_at, late_at) = (self.receiver.silent_at(now), self.receiver.late_at(now));
+            let until = self.until.take();
+            let slack = self.receiver.slack;
+            let stalled =
+                until.and_then(|until| self.receiver.silence.wait_ended(until, now, slack));
+            let stalled_too = until.and_then(|until| self.sender.wait_ended(until, now));
+            let stalled = stalled.or(stalled_too);
+            let stuck_at = self.sender.stalled_at();
+            let (silent_at, late_at) = (self.receiver.silent_at(), self.receiver.late_at());
             let silence = now.since(self.receiver.last_byte());
             let due = self.sender.beat_at(now).filter(|_| self.asked.is_none());
             let expected = match (stalled, due) {
                 (Some(late), _) => Action::Stalled { late },
                 _ if now >= silent_at => {
-                    let value = self.receiver.in_force(now).unwrap_or_default();
-                    Action::Silent { silence, limit: value + self.receiver.slack() }
+                    let limit = self.receiver.silence.limit().unwrap_or_default();
+                    Action::Silent { silence, limit }
                 }
                 _ if now >= late_at && !self.receiver.is_late_said() => {
                     self.receiver.lates.push(now);
                     Action::Late { silence }
+                }
+                _ if now >= stuck_at => {
+                    let since = self.sender.pending.as_ref().map_or(now, |(since, _)| *since);
+                    Action::WriteStalled { pending: now.since(since) }
                 }
                 (None, Some(beat)) => {
                     self.asked = Some(beat);
@@ -146,7 +162,7 @@ impl Host {
                 (None, None) => return self.check_wait(liveness, action, now),
             };
             assert_eq!(action, expected, "at {now:?}");
-            if matches!(action, Action::Silent { .. }) {
+            if matches!(action, Action::Silent { .. } | Action::WriteStalled { .. }) {
                 return Time::NEVER;
             }
         }
@@ -156,10 +172,11 @@ impl Host {
     /// A wait is neither longer than until what comes next, nor does anything come before.
     fn check_wait(&mut self, liveness: &Liveness, action: Action, now: Time) -> Time {
         let Action::Wait { until } = action else { panic!("nothing is due, and told {action:?}") };
-        let silent_at = self.receiver.silent_at(now);
+        let silent_at = self.receiver.silent_at();
         let unsaid = !self.receiver.is_late_said();
-        let late_at = if unsaid { self.receiver.late_at(now) } else { Time::NEVER };
+        let late_at = if unsaid { self.receiver.late_at() } else { Time::NEVER };
         let due = if self.asked.is_none() { self.sender.due() } else { Time::NEVER };
+        let due = due.min(self.sender.stalled_at());
         assert!(until > now && until <= silent_at && until <= late_at && until <= due);
         if until < Time::NEVER {
             assert_eq!(liveness.clone().poll(until - NS), action, "something happens before");

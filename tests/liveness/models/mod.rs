@@ -5,6 +5,7 @@
 //! Nothing here asks the code that it judges.
 
 mod both;
+mod limit;
 mod receiver;
 mod sender;
 

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::limit::{Pending, Said, Values};
 use super::{NS, floor, ms, raise, travels};
 use peerbeat::liveness::{Settings, SilenceTimer, Time, Verdict};
 
@@ -20,8 +21,8 @@ pub(crate) enum Hear {
     Held(Duration),
     /// A wait that should have ended so long ago ended now.
     Waited(Duration),
-    /// A smaller limit of our own, in so long.
-    Lower(Duration, Duration),
+    /// A smaller value of our own.
+    Lower(Duration),
     Slack(Duration),
 }
 
@@ -29,17 +30,11 @@ pub(crate) enum Hear {
 pub(crate) struct Receiver {
     pub(crate) settings: Settings,
     pub(crate) bytes: Vec<Time>,
-    /// From when until when our handler held the reader.
-    pub(crate) held: Vec<(Time, Time)>,
-    /// Values in force: what was configured and what was raised from heartbeats.
-    pub(crate) values: Vec<Duration>,
+    pub(crate) values: Values,
+    /// The slack that was set last.
+    pub(crate) slack: Duration,
+    pub(crate) silence: Pending,
     pub(crate) beats: Vec<Time>,
-    /// Smaller limits of our own: when asked for, the value, from when on.
-    pub(crate) lowered: Vec<(Time, Duration, Time)>,
-    /// The slack that this silence began with, and those that were set in it.
-    pub(crate) slacks: Vec<Duration>,
-    /// When a stall ended, where the verdict stood then, and the slack.
-    pub(crate) stalls: Vec<(Time, Time, Duration)>,
     pub(crate) lates: Vec<Time>,
     pub(crate) clamps: usize,
     pub(crate) floods: usize,
@@ -48,92 +43,64 @@ pub(crate) struct Receiver {
 impl Receiver {
     pub(crate) fn new(settings: Settings) -> Self {
         let starts = settings.given.map_or(settings.heartbeat_time, |given| given.expect);
+        let configured = starts.and_then(travels);
+        let fixed = settings.given.map(|_| configured);
         Self {
             settings,
             bytes: vec![],
-            held: vec![],
-            values: starts.and_then(travels).into_iter().collect(),
+            values: Values { configured, said: vec![], fixed },
+            slack: settings.slack,
+            silence: Pending::new(Time::ZERO, configured, settings.slack),
             beats: vec![],
-            lowered: vec![],
-            slacks: vec![settings.slack],
-            stalls: vec![],
             lates: vec![],
             clamps: 0,
             floods: 0,
         }
     }
 
-    pub(crate) fn in_force(&self, now: Time) -> Option<Duration> {
-        let mut values = self.values.clone();
-        let mut waiting: Option<(Duration, Time)> = None;
-        for (asked, value, from) in &self.lowered {
-            if let Some((old, _)) = waiting.filter(|(_, from)| from <= asked) {
-                values.push(old);
-                waiting = None;
-            }
-            if waiting.is_none_or(|(old, _)| *value < old) {
-                waiting = Some((*value, *from));
-            }
-        }
-        values.extend(waiting.filter(|(_, from)| *from <= now).map(|(value, _)| value));
-        values.into_iter().min()
-    }
-
-    /// Never less than this silence began with.
-    pub(crate) fn slack(&self) -> Duration {
-        self.slacks.iter().copied().max().unwrap_or_default()
-    }
-
     pub(crate) fn last_byte(&self) -> Time {
         self.bytes.last().copied().unwrap_or(Time::ZERO)
     }
 
-    pub(crate) fn counted_from(&self) -> Time {
-        let in_silence = self.held.iter().filter(|(from, _)| *from >= self.last_byte());
-        let held: Duration = in_silence.map(|(from, until)| until.since(*from)).sum();
-        self.last_byte() + held
+    pub(crate) fn silent_at(&self) -> Time {
+        self.silence.reached_at()
     }
 
-    pub(crate) fn silent_at(&self, now: Time) -> Time {
-        let Some(in_force) = self.in_force(now) else { return Time::NEVER };
-        // Of the stalls of this silence, the first one that had something to grant.
-        let in_silence = self.stalls.iter().filter(|(at, ..)| *at >= self.last_byte());
-        let mut granted = in_silence.filter(|(at, verdict, slack)| *at + *slack > *verdict);
-        // What our handler holds after that is not the grace's time either.
-        let grace = granted.next().map_or(Time::ZERO, |(at, _, slack)| {
-            let after = self.held.iter().filter(|(from, _)| from >= at);
-            *at + *slack + after.map(|(from, until)| until.since(*from)).sum()
-        });
-        (self.counted_from() + in_force + self.slack()).max(grace)
-    }
-
-    pub(crate) fn late_at(&self, now: Time) -> Time {
-        let Some(in_force) = self.in_force(now) else { return Time::NEVER };
-        self.counted_from() + in_force + self.slack() / 2
+    pub(crate) fn late_at(&self) -> Time {
+        let Some((promise, slack)) = self.silence.judged_by() else { return Time::NEVER };
+        self.silence.from + promise + slack / 2
     }
 
     /// Bytes came.
     pub(crate) fn hear(&mut self, now: Time) {
         self.bytes.push(now);
-        // What belonged to the old silence is over, also where it ended this instant.
-        self.stalls.clear();
-        self.slacks.drain(..self.slacks.len() - 1);
-        self.held.clear();
+        self.silence = Pending::new(now, self.values.promise(), self.slack);
         self.lates.clear();
     }
 
-    /// How much too late a wait until `until` has ended at `now`, where that is a stall of ours;
-    /// what it grants is kept.
-    pub(crate) fn wait_ended(&mut self, until: Time, now: Time) -> Option<Duration> {
-        let tolerance = (self.slack() / 2).max(ms(250));
-        let late = Some(now.since(until)).filter(|late| *late > tolerance)?;
-        self.stalls.push((now, self.silent_at(now), self.slack()));
-        Some(late)
+    /// The heartbeat of the bytes that came last says so.
+    pub(crate) fn hear_value(&mut self, raw: u32, now: Time) {
+        let Some(raised) = raise(&self.settings, raw) else { return };
+        self.values.said.push(Said::Announced(ms(raw.into()), raised));
+        // Heard with its bytes: what is in force now judges the silence that they begin.
+        let had_none = self.silence.limits.is_empty();
+        self.silence.limits.clear();
+        self.silence.limits.extend(self.values.promise().map(|promise| (promise, self.slack)));
+        if had_none && !self.silence.limits.is_empty() {
+            self.silence.from = self.silence.from.max(now);
+        }
     }
 
-    pub(crate) fn lower(&mut self, value: Duration, now: Time, from: Time) {
-        let value = travels(value).filter(|_| self.settings.given.is_none());
-        self.lowered.extend(value.map(|value| (now, value, from)));
+    pub(crate) fn lower(&mut self, value: Duration, now: Time) {
+        if let Some(value) = travels(value).filter(|_| self.settings.given.is_none()) {
+            self.values.said.push(Said::Set(value));
+            self.silence.change(now, self.values.promise(), self.slack);
+        }
+    }
+
+    pub(crate) fn set_slack(&mut self, slack: Duration, now: Time) {
+        self.slack = slack;
+        self.silence.change(now, self.values.promise(), slack);
     }
 
     pub(crate) fn is_late_said(&self) -> bool {
@@ -145,34 +112,33 @@ impl Receiver {
 /// next change is neither early nor late.
 fn check_poll(watch: &mut SilenceTimer, model: &mut Receiver, now: Time) -> Time {
     let verdict = watch.poll(now);
-    assert_eq!(watch.in_force(), model.in_force(now));
-    assert_eq!(watch.silent_at(), model.silent_at(now));
+    assert_eq!(watch.in_force(), model.values.in_force());
+    assert_eq!(watch.silent_at(), model.silent_at());
     let silence = now.since(model.last_byte());
     match verdict {
         Verdict::Silent { silence: told, limit } => {
-            assert!(now >= model.silent_at(now), "{:?} is early", now);
-            assert!(silence >= limit, "dead before its limit");
-            assert_eq!(Some(limit), model.in_force(now).map(|v| v + model.slack()));
+            assert!(now >= model.silent_at(), "{:?} is early", now);
+            assert!(now.since(model.silence.from) >= limit, "dead before its limit");
+            assert_eq!(Some(limit), model.silence.limit());
             assert_eq!(told, silence);
             Time::NEVER
         }
         Verdict::Late { silence: told } => {
-            assert!(now >= model.late_at(now) && now < model.silent_at(now));
+            assert!(now >= model.late_at() && now < model.silent_at());
             assert!(!model.is_late_said(), "said twice");
             assert_eq!(told, silence);
             model.lates.push(now);
             check_poll(watch, model, now)
         }
         Verdict::Wait { next } => {
-            assert!(now < model.silent_at(now), "a death was missed");
-            assert!(now < model.late_at(now) || model.is_late_said(), "lateness was missed");
+            assert!(now < model.silent_at(), "a death was missed");
+            assert!(now < model.late_at() || model.is_late_said(), "lateness was missed");
             assert!(next > now, "told to wait for the past");
             let just_before = watch.clone().poll(next - NS);
             if next < Time::NEVER {
                 assert_eq!(just_before, verdict, "something happens before {:?}", next);
                 let mut then = watch.clone();
-                let changes = then.poll(next) != verdict || then.in_force() != watch.in_force();
-                assert!(changes, "nothing happens at {:?}", next);
+                assert!(then.poll(next) != verdict, "nothing happens at {:?}", next);
             }
             next
         }
@@ -180,7 +146,7 @@ fn check_poll(watch: &mut SilenceTimer, model: &mut Receiver, now: Time) -> Time
 }
 
 fn check_heartbeat(watch: &mut SilenceTimer, model: &mut Receiver, value: u32, now: Time) {
-    let held = model.in_force(now);
+    let held = model.values.in_force();
     let heard = watch.handle_heartbeat(value, now);
     let raised = raise(&model.settings, value);
     let adopts = raised.filter(|raised| held.is_none_or(|held| *raised < held));
@@ -188,7 +154,7 @@ fn check_heartbeat(watch: &mut SilenceTimer, model: &mut Receiver, value: u32, n
         heard.adopted.map(|adopted| (adopted.from, adopted.to)),
         adopts.map(|to| (held, to))
     );
-    model.values.extend(raised);
+    model.hear_value(value, now);
     if let Some(asked) = heard.clamped {
         assert_eq!(asked, ms(value.into()));
         assert!(asked < floor(&model.settings));
@@ -227,21 +193,22 @@ pub(crate) fn run_watch(settings: Settings, steps: Vec<Hear>) {
             Hear::Heartbeat(value) => check_heartbeat(&mut watch, &mut model, value, now),
             Hear::Held(time) => {
                 watch.handle_held(time);
-                model.held.push((now, now + time));
+                model.silence.from = model.silence.from + time;
+                model.silence.grace = model.silence.grace.map(|grace| grace + time);
                 now = now + time;
             }
             Hear::Waited(late) => {
                 let until = now - late;
-                let expected = model.wait_ended(until, now);
+                let expected = model.silence.wait_ended(until, now, model.slack);
                 assert_eq!(watch.handle_waited(until, now), expected);
             }
             Hear::Slack(slack) => {
-                watch.set_slack(slack);
-                model.slacks.push(slack);
+                watch.set_slack(slack, now);
+                model.set_slack(slack, now);
             }
-            Hear::Lower(value, wait) => {
-                watch.lower_from(value, now + wait);
-                model.lower(value, now, now + wait);
+            Hear::Lower(value) => {
+                watch.lower(value, now);
+                model.lower(value, now);
             }
         }
         next = check_poll(&mut watch, &mut model, now);

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::limit::{Pending, Said, Values};
 use super::{NS, floor, ms, raise, travels};
 use peerbeat::liveness::{DueHeartbeat, HeartbeatTimer, Mode, Settings, Time};
 
@@ -21,6 +22,11 @@ pub(crate) enum Send {
     Stale(u32),
     Adopt(u32),
     Lower(Duration),
+    Slack(Duration),
+    /// Bytes wait that the kernel does not take.
+    Pending,
+    /// A wait in a write that should have ended so long ago ended now.
+    Waited(Duration),
 }
 
 /// All that a sending side did.
@@ -28,18 +34,24 @@ pub(crate) struct Sender {
     pub(crate) settings: Settings,
     pub(crate) bytes: Vec<Time>,
     pub(crate) beats: Vec<(Time, Duration)>,
-    pub(crate) values: Vec<Duration>,
+    pub(crate) values: Values,
+    pub(crate) slack: Duration,
+    /// Since when bytes wait, and their limit.
+    pub(crate) pending: Option<(Time, Pending)>,
 }
 
 impl Sender {
     pub(crate) fn new(settings: Settings) -> Self {
         let starts = settings.given.map_or(settings.heartbeat_time, |given| given.send);
-        let values = starts.and_then(travels).into_iter().collect();
-        Self { settings, bytes: vec![], beats: vec![], values }
+        let configured = starts.and_then(travels);
+        let fixed = settings.given.map(|given| configured.max(given.expect.and_then(travels)));
+        let values = Values { configured, said: vec![], fixed };
+        let slack = settings.slack;
+        Self { settings, bytes: vec![], beats: vec![], values, slack, pending: None }
     }
 
     pub(crate) fn in_force(&self) -> Option<Duration> {
-        self.values.iter().copied().min()
+        self.values.in_force()
     }
 
     pub(crate) fn last_byte(&self) -> Time {
@@ -66,6 +78,41 @@ impl Sender {
         (from + in_force).min(self.announces_from().unwrap_or(Time::NEVER))
     }
 
+    pub(crate) fn send_bytes(&mut self, now: Time) {
+        self.bytes.push(now);
+        self.pending = None;
+    }
+
+    pub(crate) fn send_beat(&mut self, value: Duration, now: Time) {
+        self.beats.push((now, value));
+        self.pending = None;
+    }
+
+    pub(crate) fn wait(&mut self, now: Time) {
+        let limit = || Pending::new(now, self.values.promise(), self.slack);
+        self.pending = self.pending.take().or_else(|| Some((now, limit())));
+    }
+
+    /// A value was announced or set.
+    pub(crate) fn say(&mut self, said: Option<Said>, now: Time) {
+        self.values.said.extend(said);
+        let (promise, slack) = (self.values.promise(), self.slack);
+        if let Some((_, pending)) = &mut self.pending {
+            pending.change(now, promise, slack);
+        }
+    }
+
+    pub(crate) fn wait_ended(&mut self, until: Time, now: Time) -> Option<Duration> {
+        match &mut self.pending {
+            Some((_, pending)) => pending.wait_ended(until, now, self.slack),
+            None => None,
+        }
+    }
+
+    pub(crate) fn stalled_at(&self) -> Time {
+        self.pending.as_ref().map_or(Time::NEVER, |(_, pending)| pending.reached_at())
+    }
+
     pub(crate) fn beat_at(&self, now: Time) -> Option<DueHeartbeat> {
         let value = self.in_force().filter(|_| now >= self.due())?;
         let announces = self.announces_from().is_some_and(|from| now >= from);
@@ -90,30 +137,52 @@ pub(crate) fn run_pulse(settings: Settings, steps: Vec<Send>) {
             }
             Send::Bytes => {
                 pulse.handle_sent(now);
-                model.bytes.push(now);
+                model.send_bytes(now);
             }
             Send::Beat => {
                 if let Some(beat) = pulse.poll(now) {
                     pulse.handle_beat_sent(beat.value, now);
-                    model.beats.push((now, beat.value));
+                    model.send_beat(beat.value, now);
                 }
             }
             Send::Stale(value) => {
                 let value = ms(value.max(1).into());
                 pulse.handle_beat_sent(value, now);
-                model.beats.push((now, value));
+                model.send_beat(value, now);
             }
             Send::Adopt(value) => {
                 let before = model.in_force();
-                model.values.extend(raise(&settings, value));
-                assert_eq!(pulse.adopt(value), model.in_force() != before);
+                let raised = raise(&settings, value);
+                model.say(raised.map(|raised| Said::Announced(ms(value.into()), raised)), now);
+                assert_eq!(pulse.adopt(value, now), model.in_force() != before);
             }
             Send::Lower(value) => {
                 let before = model.in_force();
-                model.values.extend(travels(value));
-                assert_eq!(pulse.lower(value), model.in_force() != before);
+                model.say(travels(value).map(Said::Set), now);
+                assert_eq!(pulse.lower(value, now), model.in_force() != before);
+            }
+            Send::Slack(slack) => {
+                model.slack = slack;
+                model.say(None, now);
+                pulse.set_slack(slack, now);
+            }
+            Send::Pending => {
+                model.wait(now);
+                pulse.handle_pending(now);
+            }
+            Send::Waited(late) => {
+                let until = now - late;
+                // Of no meaning where nothing waits: a host asks only in a write.
+                if model.pending.is_some() {
+                    let expected = model.wait_ended(until, now);
+                    assert_eq!(pulse.handle_write_waited(until, now), expected);
+                }
             }
         }
+        assert_eq!(pulse.promise(), model.values.promise());
+        assert_eq!(pulse.stalled_at(), model.stalled_at());
+        let since = model.pending.as_ref().map(|(since, _)| now.since(*since));
+        assert_eq!(pulse.stalled(now), since.filter(|_| now >= model.stalled_at()));
         assert_eq!(pulse.in_force(), model.in_force());
         assert_eq!(pulse.last_sent(), model.last_byte());
         assert_eq!(pulse.due(), model.due());
