@@ -194,11 +194,9 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
                 state.last_large = now;
             }
         }
-        if !self.holds_beats()
-            && self.flight.beat.is_none()
-            && let Some(beat) = state.pulse.poll(now)
-            && (beat.even_busy || self.flight.is_empty())
-        {
+        let has_turn = !self.holds_beats() && self.flight.beat.is_none();
+        let beat = has_turn.then(|| state.pulse.poll(now)).flatten();
+        if let Some(beat) = beat.filter(|beat| beat.even_busy || self.flight.is_empty()) {
             if F::NUMBERED {
                 let State { queue, queued_messages, .. } = state;
                 self.flight.append(queue, queued_messages);

@@ -305,9 +305,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         state.sender_waits = false;
         state.leaving = state.farewell.is_some();
         self.ended.store(true, Ordering::Release);
-        if !state.leaving
-            && let Some(stream) = state.stream.clone()
-        {
+        if let Some(stream) = state.stream.clone().filter(|_| !state.leaving) {
             state.shutting = true;
             drop(state);
             shut(&*stream, std::net::Shutdown::Both);

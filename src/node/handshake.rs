@@ -148,9 +148,8 @@ pub fn dial(
     deadline: Instant,
 ) -> Result<Greeting, HandshakeError> {
     let answer = write_hello(stream, hello, deadline).and_then(|()| read_hello(stream, deadline));
-    if let Err(error) = &answer
-        && let Some(code) = error.bye_code()
-    {
+    let refusal = answer.as_ref().err().and_then(|error| Some((error, error.bye_code()?)));
+    if let Some((error, code)) = refusal {
         // Best effort: what went wrong is reported in any case.
         let _ = write_bye(stream, code, &error.to_string());
     }

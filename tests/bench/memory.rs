@@ -148,10 +148,11 @@ fn one_way(table: &mut Table, work: &str, size: usize, messages: u64, pace: Pace
         let until = arrived.load(Ordering::Relaxed) + count;
         for number in 0..count {
             links.0.send(&payload).expect("the peer reads on");
-            if let Pace::Bursts(burst) = pace
-                && number % burst == burst - 1
-            {
-                thread::sleep(Duration::from_millis(1));
+            match pace {
+                Pace::Bursts(burst) if number % burst == burst - 1 => {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                _ => {}
             }
         }
         while arrived.load(Ordering::Relaxed) < until {

@@ -76,9 +76,8 @@ pub(crate) fn drip(row: &mut Row) {
     }
     for (end, _mock) in ends {
         row.tried += 1;
-        if let Some(down) = end.judge(row, last, &["silent"], Duration::ZERO)
-            && down.up < ms(4000)
-        {
+        let down = end.judge(row, last, &["silent"], Duration::ZERO);
+        if let Some(down) = down.filter(|down| down.up < ms(4000)) {
             row.wrong.push(format!("died while the bytes came: {down:?}"));
         }
     }

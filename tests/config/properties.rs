@@ -186,7 +186,8 @@ proptest! {
         prop_assert_eq!(config.peers().len(), peers.len());
         for (read, written) in config.peers().iter().zip(&peers) {
             let clean = |text: &str| text.replace(['%', '$'], "_");
-            prop_assert_eq!(read.remote_name(), Some(&*clean(&written.name)));
+            let name = clean(&written.name);
+            prop_assert_eq!(read.remote_name(), Some(&*name));
             prop_assert_eq!(read.remote_label().unwrap_or_default(), clean(&written.label));
             prop_assert_eq!(read.remote_id().unwrap_or_default(), written.id);
             let addresses: Vec<Address> = written.addresses.iter().cloned()

@@ -43,9 +43,8 @@ impl Process {
         let (to, lines) = mpsc::channel();
         thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                if let Some((_, told)) = line.split_once(MARK)
-                    && to.send((Instant::now(), told.to_owned())).is_err()
-                {
+                let Some((_, told)) = line.split_once(MARK) else { continue };
+                if to.send((Instant::now(), told.to_owned())).is_err() {
                     return;
                 }
             }

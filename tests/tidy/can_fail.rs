@@ -273,3 +273,25 @@ fn comments_and_literals_are_no_code() {
         assert!(texts.iter().any(|text| text == expected), "{expected} in {texts:?}");
     }
 }
+
+#[test]
+fn a_chain_of_lets_is_seen() {
+    let wrong = [
+        "fn a() { if let Some(x) = y && z { b() } }",
+        "fn a() {\n    if y\n        && let Some(x) = z(1)\n    {\n        b()\n    }\n}",
+        "fn a() { while let A { b, .. } = c.d(|e| { e }) && f { g() } }",
+    ];
+    for text in wrong {
+        breaks(rules::let_chains, "src/x.rs", text);
+    }
+    let right = [
+        "fn a() { let x = y && z; }",
+        "fn a() { if let Some(x) = y.filter(|x| x && z) { if a && b {} } }",
+        "fn a() { if let Some(x) = &&y { b && c; } }",
+        "fn a() { let Some(x) = y else { return a && b }; }",
+        "// if let Some(x) = y && z {",
+    ];
+    for text in right {
+        passes(rules::let_chains, "src/x.rs", text);
+    }
+}

@@ -251,9 +251,42 @@ pub(super) fn heads(sources: &[Source]) -> Vec<String> {
     complaints
 }
 
-/// Git leaves out what builds put there.
-pub(super) fn top_level(names: Vec<String>) -> Vec<String> {
-    let fits = |name: &str| name.starts_with('.') || name == "target" || TOP_LEVEL.contains(&name);
+/// `if let PATTERN = VALUE && ...`, or a `let` behind `&&`: cargo refuses them with the declared
+/// rust-version.
+pub(super) fn let_chains(sources: &[Source]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for source in sources {
+        for at in words(&source.code, "let") {
+            let before = source.code[..at].trim_end();
+            let is_condition = before.ends_with("if") || before.ends_with("while");
+            if before.ends_with("&&") || is_condition && is_chained(&source.code[at..]) {
+                let what = "a chain of lets, which the declared rust-version does not know";
+                complaints.push(source.complain(source.line_of(at), what));
+            }
+        }
+    }
+    complaints
+}
+
+/// Whether `&&` follows the value of a `let` outside all brackets, before the block.
+fn is_chained(code: &str) -> bool {
+    let Some(equals) = code.find(" = ") else { return false };
+    let mut depth = 0usize;
+    for (at, c) in code[equals..].char_indices() {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            '{' | ';' if depth == 0 => return false,
+            '&' if depth == 0 && code[equals + at..].starts_with("&& ") => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
+pub(super) fn top_level(mut names: Vec<String>) -> Vec<String> {
+    names.dedup();
+    let fits = |name: &str| name.starts_with('.') || TOP_LEVEL.contains(&name);
     let strange = names.into_iter().filter(|name| !fits(name));
     strange.map(|name| format!("{name} does not belong at the top level")).collect()
 }

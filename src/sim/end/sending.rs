@@ -45,11 +45,9 @@ impl End {
         if !writes && self.sender.fires > world.now {
             return false;
         }
-        if self.phase == Phase::Up
-            && !self.beat_waits
-            && let Some(beat) = self.pulse.poll(world.now)
-            && (beat.even_busy || self.out.is_empty())
-        {
+        let has_turn = self.phase == Phase::Up && !self.beat_waits;
+        let beat = has_turn.then(|| self.pulse.poll(world.now)).flatten();
+        if let Some(beat) = beat.filter(|beat| beat.even_busy || self.out.is_empty()) {
             self.queue_beat(world, beat.value);
         }
         let Some(front) = self.out.front() else {
@@ -75,7 +73,7 @@ impl End {
         self.written += count;
         self.pulse.handle_sent(now);
         let whole = self.out.front().is_some_and(|front| self.written == front.bytes.len());
-        if whole && let Some(frame) = self.out.pop_front() {
+        if let Some(frame) = whole.then(|| self.out.pop_front()).flatten() {
             self.written = 0;
             if let Kind::Beat(value) = frame.kind {
                 self.beat_waits = false;

@@ -367,13 +367,10 @@ impl Account {
         let began = if silent { self.last_read } else { self.moved };
         let mut long =
             self.stops.iter().filter(|stop| stop.0 >= began && stop.1.since(stop.0) > tolerance);
-        if let Some((from, until)) = long.next()
-            && (self.held.is_zero() || !silent)
-            && self.stops.len() < STOPS
-            && *from <= dead_at
-            && *until > dead_at + tolerance + self.granularity
-            && at < *until + self.settings.slack
-        {
+        let Some((from, until)) = long.next() else { return Ok(()) };
+        let counts = (self.held.is_zero() || !silent) && self.stops.len() < STOPS;
+        let over_it = *from <= dead_at && *until > dead_at + tolerance + self.granularity;
+        if counts && over_it && at < *until + self.settings.slack {
             return broken(Law::NoFalseDeath, format!("dead after our own stop until {until:?}"));
         }
         Ok(())

@@ -303,17 +303,15 @@ impl<'h> Net<'h> {
                 _ => None,
             };
             let machine = &mut self.hosts[host.0];
-            if let (Some(peer), Some(pause)) = (over, machine.options.redial)
-                && machine.dials.contains(&peer)
-            {
+            let over = over.filter(|peer| machine.dials.contains(peer));
+            if let (Some(peer), Some(pause)) = (over, machine.options.redial) {
                 machine.alarms.push((self.now + pause, Alarm::Dial(peer)));
             }
             if seen.what.is_raw() {
                 continue;
             }
-            if machine.process == Process::Runs
-                && let Some(mut handler) = machine.handler.take()
-            {
+            let runs = machine.process == Process::Runs;
+            if let Some(mut handler) = machine.handler.take_if(|_| runs) {
                 let Seen { link, what, .. } = self.history[index].clone();
                 handler(&mut Side::new(self, host, link), &what);
                 self.hosts[host.0].handler.get_or_insert(handler);

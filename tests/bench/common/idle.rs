@@ -80,9 +80,11 @@ pub(crate) fn listen() -> TcpListener {
 /// The next connection to the far process; where its descriptors run out it waits.
 pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
     loop {
-        if let Ok((stream, _)) = listener.accept()
-            && stream.set_nodelay(true).is_ok()
-        {
+        let accepted = listener.accept().and_then(|(stream, _)| {
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        });
+        if let Ok(stream) = accepted {
             return stream;
         }
         thread::sleep(Duration::from_secs(1));

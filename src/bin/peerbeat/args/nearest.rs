@@ -12,9 +12,7 @@ pub(crate) fn nearest<'a>(word: &str, all: impl IntoIterator<Item = &'a str>) ->
     let bare = word.trim_start_matches('-').to_lowercase();
     let all: Vec<&str> = all.into_iter().collect();
     let begins = |near: &&&str| near.trim_start_matches('-').starts_with(&bare);
-    if bare.len() >= 2
-        && let Some(found) = all.iter().find(begins)
-    {
+    if let Some(found) = all.iter().find(begins).filter(|_| bare.len() >= 2) {
         return Some(found);
     }
     let slips = |near: &str| distance(&bare, near.trim_start_matches('-'));

@@ -133,9 +133,11 @@ impl Stage {
             }
             match self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(seen) => {
-                    if let What::Event(event) = &seen.what
-                        && let Some(line) = told(event)
-                    {
+                    let line = match &seen.what {
+                        What::Event(event) => told(event),
+                        _ => None,
+                    };
+                    if let Some(line) = line {
                         self.tell(seen.at, seen.side.name(), &line);
                     }
                     self.seen.push(seen);

@@ -162,9 +162,8 @@ impl Shared {
             // Several lines in one write where they have come together, whole ones only.
             let mut text = String::new();
             let mut count = 0;
-            while text.len() < WRITE_BYTES
-                && let Some(line) = state.lines.pop_front()
-            {
+            while text.len() < WRITE_BYTES {
+                let Some(line) = state.lines.pop_front() else { break };
                 state.bytes -= line.len();
                 text.push_str(&line);
                 count += 1;
