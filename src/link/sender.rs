@@ -288,9 +288,8 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     ) -> Guard<'a, S> {
         // A kernel finds some more room by and by, mostly at first.
         let longer = (state.pulse.pending(now) / 16).clamp(PATIENCE, PATIENCE_MAX);
-        if let Some(late) = state.pulse.handle_write_waited(ends, now)
-            && state.measures.add_stall(late, now)
-        {
+        let late = state.pulse.handle_write_waited(ends, now);
+        if let Some(late) = late.filter(|late| state.measures.add_stall(*late, now)) {
             state.changes.stalled = Some(late);
             self.shared.changed_by_program.store(true, Ordering::Release);
         }

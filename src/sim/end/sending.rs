@@ -98,7 +98,9 @@ impl End {
             }
             _ => {}
         }
-        if waited && let Some(late) = self.pulse.handle_write_waited(self.sender.until, now) {
+        let until = self.sender.until;
+        let late = waited.then(|| self.pulse.handle_write_waited(until, now)).flatten();
+        if let Some(late) = late {
             self.tell(world, What::Stalled { late });
         }
         if let Some(pending) = self.pulse.stalled(now) {
