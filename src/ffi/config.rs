@@ -200,7 +200,7 @@ fn finish(read: Result<Config, Errors>, out: Output<*mut PeerbeatConfig>) -> Res
         Err(errors) => errors.iter().map(|error| c_text(&error.to_string())).collect(),
     };
     let _ending = ERRORS.try_with(|kept| kept.replace(errors));
-    let config = read.map_err(|errors| Fault::new(E_CONFIG, errors))?;
+    let config = read.map_err(|errors| Fault::new(E_CONFIG, errors.to_string()))?;
     let texts = |peer: &PeerConfig| {
         let addresses: Vec<_> = peer.addresses().iter().map(ToString::to_string).collect();
         PeerTexts { name: c_text(peer.name()), addresses: c_text(&addresses.join(" ")) }

@@ -54,3 +54,8 @@ pub(super) fn bye_code(reason: &DownReason) -> c_int {
         _ => -1,
     }
 }
+
+/// A `timeout_ms` of the header; less than zero is no limit.
+pub(super) fn timeout(timeout_ms: c_int) -> Option<Duration> {
+    u64::try_from(timeout_ms).ok().map(Duration::from_millis)
+}

@@ -3,9 +3,10 @@
 //! The numbers are part of the ABI: never changed, never used again. Details are kept per thread,
 //! so that nobody reads somebody else's, and copied out, so that nothing has to be freed.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ffi::{CStr, c_int};
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io;
 
 use crate::link::{RecvError, SendError};
@@ -52,47 +53,79 @@ codes! {
     E_PANIC = -21 c"internal error in peerbeat",
 }
 
-/// Why a call failed: the code that it returns and the details for `peerbeat_last_error`.
+/// Why a call failed: the code that it returns, the details for `peerbeat_last_error`, and the
+/// system's number for `peerbeat_last_errno`, 0 if there is none.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) code: c_int,
-    pub(super) detail: String,
+    detail: Detail,
+    errno: c_int,
+}
+
+/// Details, put into words only when they are asked for: a full queue is reported very often.
+#[derive(Debug)]
+enum Detail {
+    /// The argument of this name was null.
+    Null(&'static str),
+    Text(Cow<'static, str>),
+    Send(SendError),
+    Recv(RecvError),
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null(name) => write!(f, "{name} is NULL"),
+            Self::Text(text) => f.write_str(text),
+            Self::Send(error) => error.fmt(f),
+            Self::Recv(error) => error.fmt(f),
+        }
+    }
 }
 
 impl Fault {
-    pub(super) fn new(code: c_int, detail: impl Display) -> Self {
-        Self { code, detail: detail.to_string() }
+    pub(super) fn new(code: c_int, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: Detail::Text(detail.into()), errno: 0 }
     }
 
-    pub(super) fn invalid(detail: impl Display) -> Self {
+    pub(super) fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(E_INVALID, detail)
     }
 
-    /// A failed call of the system's: `E_LIMIT` where a limit is behind it, which is named, else
+    pub(super) fn null(name: &'static str) -> Self {
+        Self { code: E_INVALID, detail: Detail::Null(name), errno: 0 }
+    }
+
+    /// A failed call of the system's: `E_LIMIT` if a limit is behind it, which is named, else
     /// `code`.
     pub(super) fn io(code: c_int, doing: impl Display, error: &io::Error) -> Self {
+        let errno = error.raw_os_error().unwrap_or(0);
         match limit(error) {
-            Some(limit) => Self::new(E_LIMIT, format!("{doing}: {error}; {limit}")),
-            None => Self::new(code, format!("{doing}: {error}")),
+            Some(limit) => {
+                let detail = format!("{doing}: {error}; {limit}");
+                Self { errno, ..Self::new(E_LIMIT, detail) }
+            }
+            None => Self { errno, ..Self::new(code, format!("{doing}: {error}")) },
         }
     }
 
     /// A thread that could not be made.
     pub(super) fn thread(error: &io::Error) -> Self {
-        Self::new(E_LIMIT, error)
+        let errno = error.raw_os_error().unwrap_or(0);
+        Self { errno, ..Self::new(E_LIMIT, error.to_string()) }
     }
 }
 
 impl From<SendError> for Fault {
     fn from(error: SendError) -> Self {
-        let code = match error {
+        let code = match &error {
             SendError::Full => E_FULL,
             SendError::TimedOut => E_TIMEOUT,
             SendError::Unfit(_) => E_TOO_LONG,
             SendError::Down(_) => E_DOWN,
             SendError::NotConnected => E_NOT_CONNECTED,
         };
-        Self::new(code, error)
+        Self { code, detail: Detail::Send(error), errno: 0 }
     }
 }
 
@@ -105,18 +138,18 @@ impl From<RecvError> for Fault {
             RecvError::Closed => return Self::new(E_DOWN, "the link is down: closed by this side"),
             RecvError::Down(_) => E_DOWN,
         };
-        Self::new(code, error)
+        Self { code, detail: Detail::Recv(error), errno: 0 }
     }
 }
 
 impl From<StartError> for Fault {
     fn from(error: StartError) -> Self {
-        let code = match &error {
-            StartError::Thread { .. } => E_LIMIT,
-            StartError::Listen { error, .. } if limit(error).is_some() => E_LIMIT,
-            StartError::Listen { .. } => E_LISTEN,
+        let (code, system) = match &error {
+            StartError::Thread { error, .. } => (E_LIMIT, error),
+            StartError::Listen { error, .. } if limit(error).is_some() => (E_LIMIT, error),
+            StartError::Listen { error, .. } => (E_LISTEN, error),
         };
-        Self::new(code, error)
+        Self { errno: system.raw_os_error().unwrap_or(0), ..Self::new(code, error.to_string()) }
     }
 }
 
@@ -134,15 +167,24 @@ fn limit(error: &io::Error) -> Option<&'static str> {
 }
 
 thread_local! {
-    static LAST: RefCell<String> = const { RefCell::new(String::new()) };
+    static LAST: RefCell<Option<Fault>> = const { RefCell::new(None) };
 }
 
-/// Keeps the details of a failure for the calling thread; drops them while the thread is ending.
-pub(super) fn keep(detail: String) {
-    let _ending = LAST.try_with(|last| last.replace(detail));
+/// Keeps a failure for the calling thread; drops it while the thread is ending.
+pub(super) fn keep(fault: Fault) {
+    let _ending = LAST.try_with(|last| last.replace(Some(fault)));
 }
 
 /// The details of the calling thread's last failure; empty while the thread is ending.
 pub(super) fn last() -> String {
-    LAST.try_with(|last| last.borrow().clone()).unwrap_or_default()
+    let words = |last: &RefCell<Option<Fault>>| {
+        last.borrow().as_ref().map(|fault| fault.detail.to_string())
+    };
+    LAST.try_with(words).ok().flatten().unwrap_or_default()
+}
+
+/// The system's error number of the calling thread's last failure; 0 if it had none.
+pub(super) fn last_errno() -> c_int {
+    let errno = |last: &RefCell<Option<Fault>>| last.borrow().as_ref().map(|fault| fault.errno);
+    LAST.try_with(errno).ok().flatten().unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! The guard around every function: a panic becomes a status.
+//! The guard around every function: a panic becomes a status, and cancellation is held back.
 //!
 //! A panic that reached C would abort the host. What was thrown is leaked, because dropping it
 //! could panic again. The panic hook is left alone: it tells of the mistake on stderr, as the host
@@ -8,10 +8,19 @@ use std::ffi::{c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null;
 
+use super::cancel::CancelHeld;
 use super::fault::{E_PANIC, Fault, OK, keep};
 
 /// Runs the body of a function and gives C its answer.
+#[inline]
 pub(super) fn guard<A: Answer>(body: impl FnOnce() -> A) -> A::C {
+    let _held = CancelHeld::begin();
+    light(body)
+}
+
+/// As [`guard`], for a body that waits for nothing: it may run in a signal's handler.
+#[inline]
+pub(super) fn light<A: Answer>(body: impl FnOnce() -> A) -> A::C {
     // What answers a failure is inside as well: it may use the heap.
     let answer = catch_unwind(AssertUnwindSafe(|| body().into_c()));
     answer.unwrap_or_else(|thrown| {
@@ -36,14 +45,16 @@ impl Answer for Result<(), Fault> {
         match self {
             Ok(()) => OK,
             Err(fault) => {
-                keep(fault.detail);
-                fault.code
+                let code = fault.code;
+                keep(fault);
+                code
             }
         }
     }
 
     fn panicked() -> c_int {
-        keep("a mistake in peerbeat: please report what it wrote to stderr".to_owned());
+        let detail = "a mistake in peerbeat: please report what it wrote to stderr";
+        keep(Fault::new(E_PANIC, detail));
         E_PANIC
     }
 }

@@ -4,17 +4,19 @@
 //! touches nothing. Freeing wakes the threads that are inside and waits until they have left.
 
 use std::ops::Deref;
-use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::fault::{E_FORKED, Fault};
+use super::fork;
 use super::pointer::is_null;
 
 /// A handle of the host's: a `T` with its home.
 #[derive(Debug)]
 pub(super) struct Handle<T> {
+    /// The process that made it, as [`fork::generation`] numbers them.
     process: u32,
     callers: AtomicUsize,
     inner: T,
@@ -26,7 +28,8 @@ pub(super) struct Call<'a, T>(&'a Handle<T>);
 
 impl<T> Handle<T> {
     pub(super) fn new(inner: T) -> Self {
-        Self { process: process::id(), callers: AtomicUsize::new(0), inner }
+        fork::begin();
+        Self { process: fork::generation(), callers: AtomicUsize::new(0), inner }
     }
 
     /// The handle as the host gets it.
@@ -41,19 +44,29 @@ impl<T> Handle<T> {
         Ok(Call(self))
     }
 
-    /// Waits until no call is under way.
-    pub(super) fn wait_alone(&self) {
+    /// Waits until no call is under way, or until `deadline`; returns whether none is.
+    pub(super) fn wait_alone(&self, deadline: Option<Instant>) -> bool {
         while self.callers.load(Ordering::Acquire) > 0 {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return false;
+            }
             thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+
+    #[inline]
+    pub(super) fn check_process(&self) -> Result<(), Fault> {
+        match self.is_of_parent() {
+            false => Ok(()),
+            true => Err(Fault::new(E_FORKED, "it was made before the fork")),
         }
     }
 
-    pub(super) fn check_process(&self) -> Result<(), Fault> {
-        if self.process == process::id() {
-            return Ok(());
-        }
-        let detail = format!("the handle belongs to process {}", self.process);
-        Err(Fault::new(E_FORKED, detail))
+    /// Whether this is a forked child of the process that made it.
+    #[inline]
+    pub(super) fn is_of_parent(&self) -> bool {
+        self.process != fork::generation()
     }
 
     /// The inside, without a call: for freeing, which waits for calls, and for what cannot change.
@@ -76,11 +89,16 @@ impl<T> Drop for Call<'_, T> {
     }
 }
 
+/// Locks; what a thread that panicked has left is whole between its steps.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A handle of the host's.
 ///
 /// # Safety
 /// `pointer` is null or a handle that was not freed, for as long as `'a`.
-pub(super) unsafe fn handle<'a, H>(pointer: *const H, name: &str) -> Result<&'a H, Fault> {
+pub(super) unsafe fn handle<'a, H>(pointer: *const H, name: &'static str) -> Result<&'a H, Fault> {
     // SAFETY: the caller's promise.
     unsafe { pointer.as_ref() }.ok_or_else(|| is_null(name))
 }

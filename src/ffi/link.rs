@@ -7,10 +7,10 @@ use std::ffi::{CString, c_char, c_int};
 use std::ptr::null;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::convert::{add_stats, bye_code, millis, reason_number, signed};
-use super::fault::{E_DOWN, E_NEXT_CONNECTION, E_OWN_THREAD, Fault};
+use super::convert::{add_stats, bye_code, millis, reason_number, signed, timeout};
+use super::fault::{E_DOWN, E_NEXT_CONNECTION, E_OWN_THREAD, E_TIMEOUT, Fault};
 use super::guard::guard;
 use super::handle::{Handle, handle, take};
 use super::pointer::{bytes, write_sized};
@@ -181,26 +181,56 @@ pub unsafe extern "C" fn peerbeat_link_shutdown(link: *mut PeerbeatLink) -> c_in
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_link_free(link: *mut PeerbeatLink) -> c_int {
     guard(|| {
-        if link.is_null() {
-            return Ok(());
-        }
         // SAFETY: as the header says.
-        let inside = unsafe { handle(link, "link") }?;
-        inside.handle.check_process()?;
-        let parts = inside.handle.inner();
-        let mut reader = parts.reader();
-        if reader.as_ref().is_some_and(|reader| reader.thread().id() == thread::current().id()) {
-            return Err(Fault::new(E_OWN_THREAD, "the link's own thread cannot wait for itself"));
-        }
-        parts.shutdown();
-        inside.handle.wait_alone();
-        // Joining the reader is enough: it joins the sender. Its panic was reported on stderr.
-        let _panicked = reader.take().map(JoinHandle::join);
-        drop(reader);
-        // SAFETY: it came from `open`, nobody is inside, and it is not used after this.
-        drop(unsafe { take(link) });
-        Ok(())
+        unsafe { free(link, None) }
     })
+}
+
+/// Frees as `peerbeat_link_free` does, if that takes no longer than this.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_link_free_timeout(
+    link: *mut PeerbeatLink,
+    timeout_ms: c_int,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header says.
+        unsafe { free(link, timeout(timeout_ms)) }
+    })
+}
+
+/// # Safety
+/// `link` is null or a handle that nobody uses after this has succeeded.
+unsafe fn free(link: *mut PeerbeatLink, limit: Option<Duration>) -> Result<(), Fault> {
+    if link.is_null() {
+        return Ok(());
+    }
+    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+    // SAFETY: the caller's promise.
+    let inside = unsafe { handle(link, "link") }?;
+    inside.handle.check_process()?;
+    let parts = inside.handle.inner();
+    let mut reader = parts.reader();
+    if reader.as_ref().is_some_and(|reader| reader.thread().id() == thread::current().id()) {
+        return Err(Fault::new(E_OWN_THREAD, "the link's own thread cannot wait for itself"));
+    }
+    parts.shutdown();
+    let mut is_over = inside.handle.wait_alone(deadline);
+    while let (Some(deadline), Some(reader), true) = (deadline, &*reader, is_over) {
+        if reader.is_finished() {
+            break;
+        }
+        is_over = Instant::now() < deadline;
+        thread::sleep(Duration::from_millis(1));
+    }
+    if !is_over {
+        return Err(Fault::new(E_TIMEOUT, "the link has not ended yet; it is not freed"));
+    }
+    // Joining the reader is enough: it joins the sender. Its panic was reported on stderr.
+    let _panicked = reader.take().map(JoinHandle::join);
+    drop(reader);
+    // SAFETY: it came from `open`, nobody is inside, and it is not used after this.
+    drop(unsafe { take(link) });
+    Ok(())
 }
 
 fn state_of(parts: &LinkParts) -> PeerbeatState {

@@ -1,22 +1,25 @@
-//! Listening for C: one connection at a time, with a limit on the wait.
+//! Listening for C: connections come in by asking, with a limit on the wait.
 //!
-//! std's listener waits for ever, so the wait is the system's `poll` on a listener that never
-//! blocks, in steps short enough that freeing it from another thread is seen.
+//! std's listener waits without a limit, so the wait is the system's `poll` on listeners that never
+//! block, and on what tells of handshakes that are done.
 
 use std::ffi::{c_char, c_int};
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::convert::timeout;
 use super::fault::{E_CLOSED, E_IO, E_LISTEN, E_TIMEOUT, Fault};
 use super::guard::guard;
 use super::handle::{Handle, handle, take};
-use super::link::PeerbeatLink;
+use super::handshakes::{Handshakes, Opened};
+use super::link::{PeerbeatLink, peerbeat_link_free};
 use super::open::open;
 use super::options::{Checked, Handshake, PeerbeatOptions};
 use super::pointer::{optional_text, output};
-use super::receive::timeout;
+use crate::node::listening_sockets;
 
 /// `peerbeat_listener`.
 #[derive(Debug)]
@@ -26,9 +29,11 @@ pub struct PeerbeatListener {
 
 #[derive(Debug)]
 struct Listening {
-    listener: TcpListener,
+    /// One, or one for IPv6 and one for IPv4.
+    sockets: Vec<TcpListener>,
     port: u16,
     closed: AtomicBool,
+    handshakes: Arc<Handshakes>,
 }
 
 impl From<Handle<Listening>> for PeerbeatListener {
@@ -49,22 +54,19 @@ pub unsafe extern "C" fn peerbeat_listener_open(
         let host = unsafe { optional_text(host, "host") }?;
         // SAFETY: as the header says.
         let out = unsafe { output(listener, "listener") }?;
-        let bound = match host {
-            Some(host) => TcpListener::bind((host, port)),
-            // Both protocols through one socket where the system does that, else the older one.
-            None => {
-                TcpListener::bind(("::", port)).or_else(|_| TcpListener::bind(("0.0.0.0", port)))
-            }
-        };
         let doing = || {
             let host = host.unwrap_or("every address").escape_debug();
-            format!("cannot listen on {host}, port {port}")
+            format!("{host}, port {port}")
         };
         let refused = |error: io::Error| Fault::io(E_LISTEN, doing(), &error);
-        let listener = bound.map_err(refused)?;
-        listener.set_nonblocking(true).map_err(refused)?;
-        let port = listener.local_addr().map_err(refused)?.port();
-        let listening = Listening { listener, port, closed: AtomicBool::new(false) };
+        let sockets = listening_sockets(host, port).map_err(refused)?;
+        for socket in &sockets {
+            socket.set_nonblocking(true).map_err(refused)?;
+        }
+        let first = sockets.first().ok_or_else(|| refused(io::ErrorKind::AddrNotAvailable.into()));
+        let port = first?.local_addr().map_err(refused)?.port();
+        let handshakes = Arc::new(Handshakes::new().map_err(refused)?);
+        let listening = Listening { sockets, port, closed: AtomicBool::new(false), handshakes };
         out.set(Handle::new(listening).into_raw());
         Ok(())
     })
@@ -85,7 +87,7 @@ pub unsafe extern "C" fn peerbeat_listener_port(
     })
 }
 
-/// Waits for a connection and shakes hands.
+/// Waits for the next connection whose handshake is done.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_listener_accept(
     listener: *mut PeerbeatListener,
@@ -100,13 +102,12 @@ pub unsafe extern "C" fn peerbeat_listener_accept(
         let options = unsafe { Checked::read(options) }?;
         // SAFETY: as the header says.
         let out = unsafe { output(link, "link") }?;
-        let stream = accept(&listener, timeout(timeout_ms))?;
-        out.set(open(stream, &options, Handshake::Accept)?);
+        out.set(accept(&listener, &options, timeout(timeout_ms))?.0);
         Ok(())
     })
 }
 
-/// Wakes who waits in accept, and frees.
+/// Wakes who waits in accept, ends handshakes that are under way, and frees.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_listener_free(listener: *mut PeerbeatListener) -> c_int {
     guard(|| {
@@ -116,34 +117,63 @@ pub unsafe extern "C" fn peerbeat_listener_free(listener: *mut PeerbeatListener)
         // SAFETY: as the header says.
         let inside = unsafe { handle(listener, "listener") }?;
         inside.handle.check_process()?;
-        inside.handle.inner().closed.store(true, Ordering::Release);
-        inside.handle.wait_alone();
+        let listening = inside.handle.inner();
+        listening.closed.store(true, Ordering::Release);
+        listening.handshakes.begin_end();
+        inside.handle.wait_alone(None);
+        for link in listening.handshakes.end() {
+            // SAFETY: a link that nobody has taken.
+            unsafe { peerbeat_link_free(link) };
+        }
         // SAFETY: it came from `open`, nobody is inside, and it is not used after this.
         drop(unsafe { take(listener) });
         Ok(())
     })
 }
 
-fn accept(listening: &Listening, timeout: Option<Duration>) -> Result<TcpStream, Fault> {
+fn accept(
+    listening: &Listening,
+    options: &Checked,
+    timeout: Option<Duration>,
+) -> Result<Opened, Fault> {
     let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     loop {
         if listening.closed.load(Ordering::Acquire) {
             return Err(Fault::new(E_CLOSED, "the listener is being freed"));
         }
-        match listening.listener.accept() {
-            Ok((stream, _)) => {
-                let blocking = stream.set_nonblocking(false);
-                blocking.map_err(|error| Fault::io(E_IO, "cannot accept", &error))?;
-                return Ok(stream);
+        if let Some(done) = listening.handshakes.take() {
+            return done;
+        }
+        let mut came = false;
+        for socket in &listening.sockets {
+            let Some(stream) = accept_one(socket)? else { continue };
+            came = true;
+            if options.handshake == Handshake::None {
+                return open(stream, options, Handshake::Accept).map(Opened);
             }
-            Err(error) if is_passing(error.kind()) => {}
-            Err(error) => return Err(Fault::io(E_IO, "cannot accept", &error)),
+            listening.handshakes.begin(stream, options.clone())?;
         }
         let left = until.map_or(STEP, |until| until.saturating_duration_since(Instant::now()));
+        if came {
+            continue;
+        }
         if left.is_zero() {
             return Err(Fault::new(E_TIMEOUT, "no connection came in time"));
         }
-        wait_readable(&listening.listener, left.min(STEP));
+        wait_readable(listening, left.min(STEP));
+    }
+}
+
+/// A connection that waits on a socket, if there is one.
+fn accept_one(socket: &TcpListener) -> Result<Option<TcpStream>, Fault> {
+    let refused = |error| Fault::io(E_IO, "cannot accept", &error);
+    match socket.accept() {
+        Ok((stream, _)) => {
+            stream.set_nonblocking(false).map_err(refused)?;
+            Ok(Some(stream))
+        }
+        Err(error) if is_passing(error.kind()) => Ok(None),
+        Err(error) => Err(refused(error)),
     }
 }
 
@@ -153,9 +183,9 @@ fn is_passing(kind: io::ErrorKind) -> bool {
     matches!(kind, WouldBlock | Interrupted | ConnectionAborted | ConnectionReset)
 }
 
-/// Waits until a connection is there, or for `time`; may come back early.
+/// Waits until a connection is there, or a handshake is done, or for `time`; may come back early.
 #[cfg(unix)]
-fn wait_readable(listener: &TcpListener, time: Duration) {
+fn wait_readable(listening: &Listening, time: Duration) {
     use std::os::fd::AsRawFd;
     /// `struct pollfd`, the same on every Unix.
     #[repr(C)]
@@ -172,18 +202,20 @@ fn wait_readable(listener: &TcpListener, time: Duration) {
         fn poll(fds: *mut PollFd, count: Count, timeout_ms: c_int) -> c_int;
     }
     const POLLIN: i16 = 1;
-    let mut fd = PollFd { fd: listener.as_raw_fd(), events: POLLIN, revents: 0 };
+    let sockets = listening.sockets.iter().map(AsRawFd::as_raw_fd);
+    let fds = sockets.chain([listening.handshakes.done.fd()]);
+    let mut fds: Vec<_> = fds.map(|fd| PollFd { fd, events: POLLIN, revents: 0 }).collect();
     // Rounded up: a wait of nothing would be a spin.
     let millis = c_int::try_from(time.as_micros().div_ceil(1000)).unwrap_or(c_int::MAX);
-    // SAFETY: one entry, as counted; it lives longer than the call.
-    unsafe { poll(&raw mut fd, 1, millis) };
+    // SAFETY: as many entries as counted; they live longer than the call.
+    unsafe { poll(fds.as_mut_ptr(), fds.len() as Count, millis) };
 }
 
 /// As above, for systems without `poll`.
 #[cfg(not(unix))]
-fn wait_readable(_listener: &TcpListener, time: Duration) {
+fn wait_readable(_listening: &Listening, time: Duration) {
     std::thread::sleep(time.min(Duration::from_millis(10)));
 }
 
-/// How long the wait goes on before it looks whether the listener is being freed.
+/// How long the wait goes on before it looks again, in case another thread took the news.
 const STEP: Duration = Duration::from_millis(50);

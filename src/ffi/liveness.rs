@@ -7,7 +7,7 @@
 use std::ffi::c_int;
 
 use super::fault::{E_INVALID, OK};
-use super::guard::{Quiet, guard};
+use super::guard::{self, Quiet};
 use super::options::{PeerbeatOptions, read_options, settings};
 use super::structs::PeerbeatLiveness;
 use crate::liveness::{Action, Liveness, Time};
@@ -31,7 +31,7 @@ pub unsafe extern "C" fn peerbeat_liveness_init(
     options: *const PeerbeatOptions,
     now_ns: u64,
 ) -> c_int {
-    guard(|| {
+    guard::light(|| {
         if liveness.is_null() {
             return Quiet(E_INVALID);
         }
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn peerbeat_liveness_sent(
     liveness: *mut PeerbeatLiveness,
     now_ns: u64,
 ) -> c_int {
-    guard(|| {
+    guard::light(|| {
         // SAFETY: as the header says.
         let Some(rules) = (unsafe { rules(liveness) }) else { return Quiet(E_INVALID) };
         rules.handle_sent(Time::from_nanos(now_ns));
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn peerbeat_liveness_pending(
     liveness: *mut PeerbeatLiveness,
     now_ns: u64,
 ) -> c_int {
-    guard(|| {
+    guard::light(|| {
         // SAFETY: as the header says.
         let Some(rules) = (unsafe { rules(liveness) }) else { return Quiet(E_INVALID) };
         rules.handle_pending(Time::from_nanos(now_ns));
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn peerbeat_liveness_heartbeat_sent(
     value_ms: u32,
     now_ns: u64,
 ) -> c_int {
-    guard(|| {
+    guard::light(|| {
         // SAFETY: as the header says.
         let Some(rules) = (unsafe { rules(liveness) }) else { return Quiet(E_INVALID) };
         rules.handle_heartbeat_sent(value_ms, Time::from_nanos(now_ns));
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn peerbeat_liveness_received(
     liveness: *mut PeerbeatLiveness,
     now_ns: u64,
 ) -> c_int {
-    guard(|| {
+    guard::light(|| {
         // SAFETY: as the header says.
         let Some(rules) = (unsafe { rules(liveness) }) else { return Quiet(E_INVALID) };
         rules.handle_received(Time::from_nanos(now_ns));
@@ -110,7 +110,7 @@ pub unsafe extern "C" fn peerbeat_liveness_heartbeat_received(
     value_ms: u32,
     now_ns: u64,
 ) -> c_int {
-    guard(|| {
+    guard::light(|| {
         // SAFETY: as the header says.
         let Some(rules) = (unsafe { rules(liveness) }) else { return Quiet(E_INVALID) };
         rules.handle_received(Time::from_nanos(now_ns));
@@ -127,7 +127,7 @@ pub unsafe extern "C" fn peerbeat_liveness_next(
     deadline_ns: *mut u64,
     value_ms: *mut u32,
 ) -> c_int {
-    guard(|| {
+    guard::light(|| {
         if deadline_ns.is_null() {
             return Quiet(E_INVALID);
         }

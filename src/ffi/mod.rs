@@ -17,27 +17,33 @@
 // The one contract of all functions stands above and in the header.
 #![allow(clippy::missing_safety_doc)]
 
+mod attach;
+mod cancel;
 mod config;
 mod convert;
 mod event;
 mod fault;
+mod fork;
 mod guard;
 mod handle;
+mod handshakes;
 mod link;
 mod listener;
 mod liveness;
 mod node;
+mod notify;
 mod open;
 mod options;
 mod pointer;
 mod receive;
+mod signals;
+mod stack;
 mod status;
 mod structs;
 
 use std::ffi::{CStr, c_char, c_int};
 
-use guard::guard;
-
+pub use attach::*;
 pub use config::*;
 pub use fault::*;
 pub use link::*;
@@ -53,13 +59,13 @@ pub use structs::*;
 /// The version of the library, such as `0.1.0`.
 #[unsafe(no_mangle)]
 pub extern "C" fn peerbeat_version() -> *const c_char {
-    guard(|| VERSION.as_ptr())
+    guard::light(|| VERSION.as_ptr())
 }
 
 /// The number that moves when programs must be compiled anew.
 #[unsafe(no_mangle)]
 pub extern "C" fn peerbeat_abi_version() -> c_int {
-    guard(|| ABI_VERSION)
+    guard::light(|| ABI_VERSION)
 }
 
 /// `PEERBEAT_ABI_VERSION`.

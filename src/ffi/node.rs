@@ -8,19 +8,23 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::null;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use super::cancel;
 use super::config::PeerbeatConfig;
-use super::convert::add_stats;
+use super::convert::{add_stats, timeout};
 use super::event::CEvent;
-use super::fault::{E_NOT_CONNECTED, E_NOT_FOUND, E_OWN_THREAD, Fault};
+use super::fault::{E_NOT_CONNECTED, E_NOT_FOUND, E_OWN_THREAD, E_TIMEOUT, Fault};
 use super::guard::guard;
-use super::handle::{Handle, handle, take};
+use super::handle::{Handle, handle, lock, take};
 use super::options::stack_size;
 use super::pointer::{
     SizedStruct, bytes, c_text, optional_text, output, read_sized, text, write_sized,
 };
+use super::signals::SignalsBlocked;
 use super::structs::{NONE, PeerbeatEvent, PeerbeatStats};
 use crate::config::Config;
 use crate::node::{Event, Handler, Node, Options, Peer};
@@ -38,6 +42,9 @@ struct NodeParts {
     names: HashMap<String, OnceLock<Peer>>,
     /// Set when it has started; dropping it ends the node.
     node: OnceLock<Node>,
+    /// Whether no callback comes any more; `ended` tells.
+    has_ended: Mutex<bool>,
+    ended: Condvar,
     /// A callback has asked to stop before the node was there.
     stopping: AtomicBool,
 }
@@ -115,6 +122,21 @@ impl NodeParts {
         }
     }
 
+    /// Waits until the last callback has returned, or until `deadline`; returns whether it has.
+    fn wait_ended(&self, deadline: Option<Instant>) -> bool {
+        let mut has_ended = lock(&self.has_ended);
+        while !*has_ended {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return false;
+            }
+            let wait = left.unwrap_or(Duration::from_secs(3600));
+            let woken = self.ended.wait_timeout(has_ended, wait);
+            has_ended = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
     fn shutdown(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         if let Some(node) = self.node.get() {
@@ -137,8 +159,9 @@ pub unsafe extern "C" fn peerbeat_node_start(
         let handler = unsafe { read_sized(handler) }.map_err(|unfit| unfit.named("handler"))?;
         // SAFETY: as the header says.
         let out = unsafe { output(node, "node") }?;
-        let stack_size = stack_size(handler.stack_size, "handler")?;
+        let stack_size = stack_size(handler.stack_size, CALLBACK_STACK, "handler")?;
         let options = Options { stack_size, ..Options::default() };
+        let _blocked = SignalsBlocked::begin();
         out.set(start(config, handler, options)?);
         Ok(())
     })
@@ -267,26 +290,47 @@ pub unsafe extern "C" fn peerbeat_node_shutdown(node: *mut PeerbeatNode) -> c_in
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_node_free(node: *mut PeerbeatNode) -> c_int {
     guard(|| {
-        if node.is_null() {
-            return Ok(());
-        }
         // SAFETY: as the header says.
-        let inside = unsafe { handle(node, "node") }?;
-        inside.handle.check_process()?;
-        if CALLBACK_OF.get() == node.cast_const() {
-            let detail = "a callback cannot free the node that calls it";
-            return Err(Fault::new(E_OWN_THREAD, detail));
-        }
-        let parts = inside.handle.inner();
-        parts.shutdown();
-        if parts.node.get().is_some_and(|node| !node.join()) {
-            return Err(Fault::new(E_OWN_THREAD, "the node's own thread cannot wait for itself"));
-        }
-        inside.handle.wait_alone();
-        // SAFETY: it came from `start`, nobody is inside, and it is not used after this.
-        drop(unsafe { take(node) });
-        Ok(())
+        unsafe { free(node, None) }
     })
+}
+
+/// Frees as `peerbeat_node_free` does, if that takes no longer than this.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_node_free_timeout(
+    node: *mut PeerbeatNode,
+    timeout_ms: c_int,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header says.
+        unsafe { free(node, timeout(timeout_ms)) }
+    })
+}
+
+/// # Safety
+/// `node` is null or a handle that nobody uses after this has succeeded.
+unsafe fn free(node: *mut PeerbeatNode, limit: Option<Duration>) -> Result<(), Fault> {
+    if node.is_null() {
+        return Ok(());
+    }
+    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+    // SAFETY: the caller's promise.
+    let inside = unsafe { handle(node, "node") }?;
+    inside.handle.check_process()?;
+    if CALLBACK_OF.get() == node.cast_const() {
+        return Err(Fault::new(E_OWN_THREAD, "a callback cannot free the node that calls it"));
+    }
+    let parts = inside.handle.inner();
+    parts.shutdown();
+    if !parts.wait_ended(deadline) || !inside.handle.wait_alone(deadline) {
+        return Err(Fault::new(E_TIMEOUT, "a callback or a call still runs; it is not freed"));
+    }
+    if parts.node.get().is_some_and(|node| !node.join()) {
+        return Err(Fault::new(E_OWN_THREAD, "the node's own thread cannot wait for itself"));
+    }
+    // SAFETY: it came from `start`, nobody is inside, and it is not used after this.
+    drop(unsafe { take(node) });
+    Ok(())
 }
 
 /// The host's callbacks.
@@ -331,6 +375,18 @@ impl Handler for Callbacks {
     }
 }
 
+/// The node drops its handler when the last callback has returned.
+impl Drop for Callbacks {
+    fn drop(&mut self) {
+        // SAFETY: as in `meet`.
+        let parts = unsafe { &*self.node }.handle.inner();
+        // Under the lock: the handle may be freed as soon as it is unlocked.
+        let mut has_ended = lock(&parts.has_ended);
+        *has_ended = true;
+        parts.ended.notify_all();
+    }
+}
+
 impl Callbacks {
     fn text(&self, peer: &Peer) -> &CStr {
         self.texts.get(peer.name()).map_or(c"", CString::as_c_str)
@@ -347,7 +403,19 @@ impl Callbacks {
 
     fn call(&self, call: impl FnOnce()) {
         let before = CALLBACK_OF.replace(self.node);
+        if before.is_null() {
+            cancel::never_here();
+        }
         call();
         CALLBACK_OF.set(before);
+        // SAFETY: as in `meet`.
+        while unsafe { &*self.node }.handle.is_of_parent() {
+            // The host has forked in the callback and returned from it in the child: what goes on
+            // from here would read the parent's connection.
+            thread::park();
+        }
     }
 }
+
+/// The stack of a thread that runs callbacks: a host's code expects more than ours needs.
+const CALLBACK_STACK: usize = 1 << 20;

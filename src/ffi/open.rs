@@ -1,13 +1,13 @@
-//! How a link begins: connect, or take over a socket; shake hands; start its threads.
+//! How a link begins: connect, shake hands, start its threads.
 //!
-//! A socket that was handed in stays the host's until the link lives: we work on a duplicate, and
-//! close the original only then. The reader's thread is ours to join.
+//! The reader's thread is ours to join, and made first: whatever fails after that leaves nothing
+//! behind and has not touched the socket.
 
 use std::ffi::{c_char, c_int};
 use std::io;
-use std::mem::ManuallyDrop;
 use std::net::{TcpStream, ToSocketAddrs};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Instant;
 
 use super::fault::{E_CONNECT, E_HANDSHAKE, E_IO, E_LIMIT, E_REFUSED, Fault};
@@ -16,7 +16,8 @@ use super::handle::Handle;
 use super::link::{LinkParts, PeerbeatLink};
 use super::options::{Checked, Handshake, PeerbeatOptions};
 use super::pointer::{c_text, output, text};
-use crate::link::{Handler, Inbox, Link, Options, Reader, threads};
+use super::signals::SignalsBlocked;
+use crate::link::{Handler, Inbox, Link, Reader, threads};
 use crate::node::handshake::{self, Greeting, HandshakeError};
 
 /// Connects and shakes hands.
@@ -34,33 +35,37 @@ pub unsafe extern "C" fn peerbeat_link_connect(
         let options = unsafe { Checked::read(options) }?;
         // SAFETY: as the header says.
         let out = unsafe { output(link, "link") }?;
-        let stream = connect(host, port, &options)?;
-        out.set(open(stream, &options, Handshake::Dial)?);
+        out.set(connect(host, port, &options)?);
         Ok(())
     })
 }
 
-/// Makes a link of a connected socket.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn peerbeat_link_attach_fd(
-    fd: c_int,
-    options: *const PeerbeatOptions,
-    link: *mut *mut PeerbeatLink,
-) -> c_int {
-    guard(|| {
-        // SAFETY: as the header says.
-        let options = unsafe { Checked::read(options) }?;
-        // SAFETY: as the header says.
-        let out = unsafe { output(link, "link") }?;
-        // SAFETY: as the header says.
-        let original = unsafe { look_at_socket(fd) }?;
-        let refused = |error| Fault::io(E_IO, format!("cannot take over descriptor {fd}"), &error);
-        let copy = original.try_clone().map_err(refused)?;
-        copy.set_nonblocking(false).map_err(refused)?;
-        out.set(open(copy, &options, Handshake::Dial)?);
-        drop(ManuallyDrop::into_inner(original));
-        Ok(())
-    })
+/// Tries the host's addresses in turn until one of them gives a link; a handshake that fails counts
+/// as an address that does.
+fn connect(host: &str, port: u16, options: &Checked) -> Result<*mut PeerbeatLink, Fault> {
+    let place = || format!("{}:{port}", host.escape_debug());
+    let unresolved = |error| Fault::io(E_CONNECT, format!("{} has no address", place()), &error);
+    let mut last = None;
+    for address in (host, port).to_socket_addrs().map_err(unresolved)? {
+        let stream = match TcpStream::connect_timeout(&address, options.connect_timeout) {
+            Ok(stream) => stream,
+            Err(error) => {
+                last = Some(Fault::io(E_CONNECT, format!("{} at {address}", place()), &error));
+                continue;
+            }
+        };
+        // Without a listener, TCP may connect a port of the ephemeral range with itself.
+        if stream.local_addr().is_ok_and(|local| local == address) {
+            let what = format!("{} at {address}: nothing listens there", place());
+            last = Some(Fault::new(E_CONNECT, what));
+            continue;
+        }
+        match open(stream, options, Handshake::Dial) {
+            Ok(link) => return Ok(link),
+            Err(fault) => last = Some(fault),
+        }
+    }
+    Err(last.unwrap_or_else(|| Fault::new(E_CONNECT, format!("{} has no address", place()))))
 }
 
 /// Shakes hands on an established connection and starts a link on it.
@@ -69,66 +74,18 @@ pub(super) fn open(
     options: &Checked,
     default: Handshake,
 ) -> Result<*mut PeerbeatLink, Fault> {
+    let greeting = greet(&stream, options, default)?;
+    start(stream, &greeting, options, || None)
+}
+
+/// Shakes hands, as the options say, or as `default` does.
+pub(super) fn greet(
+    stream: &TcpStream,
+    options: &Checked,
+    default: Handshake,
+) -> Result<Greeting, Fault> {
     // Not every stream socket knows it, and it only saves time.
     let _unknown = stream.set_nodelay(options.tcp_nodelay);
-    let greeting = greet(&stream, options, default)?;
-    let mut link_options = options.link.clone();
-    link_options.name = options.thread_name.clone().unwrap_or_else(|| greeting.name.clone());
-    link_options.peer_heartbeat_time_ms = greeting.heartbeat_time_ms;
-    let established = Link::establish(stream, options.framing, &greeting.received, &link_options);
-    let (link, reader) = established.map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => Fault::new(E_LIMIT, error),
-        _ => Fault::io(E_IO, "cannot start the link", &error),
-    })?;
-    let inbox = Inbox::new(options.inbox_bytes);
-    let reader = read(&link_options, reader, &link, &inbox);
-    let reader = reader.map_err(|error| Fault::thread(&error))?;
-    let parts = LinkParts::new(link, inbox, reader, c_text(&greeting.name));
-    Ok(Handle::new(parts).into_raw())
-}
-
-/// Runs the reader on a thread of ours, so that it can be joined.
-fn read(
-    options: &Options,
-    reader: Reader,
-    link: &Link,
-    inbox: &Inbox,
-) -> io::Result<JoinHandle<()>> {
-    let (link, mut inbox, mut reader) = (link.clone(), inbox.clone(), Box::new(reader));
-    threads::spawn(&format!("pb-r:{}", options.name), options.stack_size, move || {
-        let _closes = CloseOnPanic(inbox.clone());
-        reader.run_and_tell(&mut inbox, |inbox, down| inbox.on_down(&link, down));
-    })
-}
-
-/// Wakes those who wait for messages also where a mistake of ours ends the reader.
-struct CloseOnPanic(Inbox);
-
-impl Drop for CloseOnPanic {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.close();
-        }
-    }
-}
-
-fn connect(host: &str, port: u16, options: &Checked) -> Result<TcpStream, Fault> {
-    let place = || format!("{}:{port}", host.escape_debug());
-    let addresses = (host, port).to_socket_addrs();
-    let addresses = addresses
-        .map_err(|error| Fault::io(E_CONNECT, format!("cannot resolve {}", place()), &error))?;
-    let mut last = None;
-    for address in addresses {
-        match TcpStream::connect_timeout(&address, options.connect_timeout) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = Some(error),
-        }
-    }
-    let error = last.unwrap_or_else(|| io::ErrorKind::NotFound.into());
-    Err(Fault::io(E_CONNECT, format!("cannot connect to {}", place()), &error))
-}
-
-fn greet(stream: &TcpStream, options: &Checked, default: Handshake) -> Result<Greeting, Fault> {
     let handshake = match options.handshake {
         Handshake::Default => default,
         other => other,
@@ -147,64 +104,79 @@ fn greet(stream: &TcpStream, options: &Checked, default: Handshake) -> Result<Gr
         Handshake::Dial | Handshake::Default => handshake::dial(stream, &options.hello(), deadline),
     };
     greeting.map_err(|error| match error {
-        HandshakeError::Io(error) => Fault::io(E_IO, "the handshake failed", &error),
-        HandshakeError::Refused { .. } => Fault::new(E_REFUSED, format!("refused: {error}")),
-        _ => Fault::new(E_HANDSHAKE, format!("the handshake failed: {error}")),
+        HandshakeError::Io(error) => Fault::io(E_IO, "HELLO", &error),
+        HandshakeError::Refused { .. } => Fault::new(E_REFUSED, error.to_string()),
+        _ => Fault::new(E_HANDSHAKE, error.to_string()),
     })
 }
 
-/// Looks at a socket of the host's without taking it over.
-///
-/// # Safety
-/// `fd` is a descriptor that the host may hand over, or none.
-#[cfg(unix)]
-unsafe fn look_at_socket(fd: c_int) -> Result<ManuallyDrop<TcpStream>, Fault> {
-    use std::os::fd::FromRawFd;
-    if fd < 0 {
-        return Err(Fault::invalid(format!("fd is {fd}")));
-    }
-    // SAFETY: the caller's promise; it is not closed with what we make of it here.
-    let stream = ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(fd) });
-    match stream.peer_addr() {
-        // Without a number it is not the system's error but std's: connected, but no TCP.
-        Err(error) if error.raw_os_error().is_some() => {
-            return Err(Fault::invalid(format!("descriptor {fd} is no connected socket: {error}")));
+/// Starts a link's threads. If that fails, the stream is closed and no more; if it does not, what
+/// `keep` gives is closed when the link has ended.
+pub(super) fn start(
+    stream: TcpStream,
+    greeting: &Greeting,
+    options: &Checked,
+    keep: impl FnOnce() -> Option<TcpStream>,
+) -> Result<*mut PeerbeatLink, Fault> {
+    let _blocked = SignalsBlocked::begin();
+    let mut link_options = options.link.clone();
+    link_options.name = options.thread_name.clone().unwrap_or_else(|| greeting.name.clone());
+    link_options.peer_heartbeat_time_ms = greeting.heartbeat_time_ms;
+    let (give, take) = mpsc::channel::<Box<Reading>>();
+    let name = format!("pb-r:{}", link_options.name);
+    let thread = threads::spawn(&name, link_options.stack_size, move || {
+        if let Ok(reading) = take.recv() {
+            reading.run();
         }
-        _ => {}
+    });
+    let thread = thread.map_err(|error| Fault::thread(&error))?;
+    let established = Link::establish(stream, options.framing, &greeting.received, &link_options);
+    let (link, reader) = match established {
+        Ok(established) => established,
+        Err(error) => {
+            drop(give);
+            let _nothing_ran = thread.join();
+            return Err(match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => Fault::thread(&error),
+                _ => Fault::io(E_IO, "the link", &error),
+            });
+        }
+    };
+    let inbox = Inbox::new(options.inbox_bytes);
+    let reading = Reading { reader, link: link.clone(), inbox: inbox.clone(), _number: keep() };
+    if give.send(Box::new(reading)).is_err() {
+        return Err(Fault::new(E_LIMIT, "the reader's thread has ended"));
     }
-    #[cfg(target_vendor = "apple")]
-    silence_sigpipe(fd);
-    Ok(stream)
+    let parts = LinkParts::new(link, inbox, thread, c_text(&greeting.name));
+    Ok(Handle::new(parts).into_raw())
 }
 
-/// As above; a `SOCKET` of Windows fits an int.
-#[cfg(windows)]
-unsafe fn look_at_socket(fd: c_int) -> Result<ManuallyDrop<TcpStream>, Fault> {
-    use std::os::windows::io::{FromRawSocket, RawSocket};
-    let socket = RawSocket::try_from(fd).map_err(|_| Fault::invalid(format!("fd is {fd}")))?;
-    // SAFETY: the caller's promise; it is not closed with what we make of it here.
-    let stream = ManuallyDrop::new(unsafe { TcpStream::from_raw_socket(socket) });
-    match stream.peer_addr() {
-        Ok(_) => Ok(stream),
-        Err(error) => Err(Fault::invalid(format!("{fd} is no connected socket: {error}"))),
+/// What the reader's thread needs.
+struct Reading {
+    reader: Reader,
+    link: Link,
+    inbox: Inbox,
+    /// The host's number for the socket.
+    _number: Option<TcpStream>,
+}
+
+impl Reading {
+    /// Boxed, so that no frame of the thread holds it: an idle reader gets by with two pages of
+    /// stack.
+    fn run(mut self: Box<Self>) {
+        let _closes = CloseOnPanic(self.inbox.clone());
+        let Self { reader, link, inbox, .. } = &mut *self;
+        reader.run_and_tell(inbox, |inbox, down| inbox.on_down(link, down));
     }
 }
 
-/// Sets `SO_NOSIGPIPE`, as std does for sockets that it makes: there is no flag for a single write.
-#[cfg(target_vendor = "apple")]
-fn silence_sigpipe(fd: c_int) {
-    const SOL_SOCKET: c_int = 0xffff;
-    const SO_NOSIGPIPE: c_int = 0x1022;
-    unsafe extern "C" {
-        fn setsockopt(
-            fd: c_int,
-            level: c_int,
-            name: c_int,
-            value: *const c_int,
-            length: u32,
-        ) -> c_int;
+/// Wakes those who wait for messages even if a mistake of ours ends the reader.
+struct CloseOnPanic(Inbox);
+
+impl Drop for CloseOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.close();
+        }
     }
-    let on: c_int = 1;
-    // SAFETY: the option's value is an int.
-    unsafe { setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &raw const on, 4) };
 }

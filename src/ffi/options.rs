@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::fault::Fault;
 use super::guard::guard;
 use super::pointer::{SizedStruct, Unfit, check_size, is_null, optional_text, read_sized};
+use super::stack;
 use crate::link;
 use crate::liveness::{Mode, Settings};
 use crate::protocol::{FRAME_MAX, Hello, Native, ProtocolError};
@@ -96,7 +97,11 @@ impl Checked {
                 queue_bytes: size(raw.queue_bytes),
                 send_timeout: millis(raw.send_timeout_ms),
                 close_timeout: millis(raw.close_timeout_ms),
-                stack_size: stack_size(raw.stack_size, "options")?,
+                stack_size: stack_size(
+                    raw.stack_size,
+                    link::Options::default().stack_size,
+                    "options",
+                )?,
                 ..link::Options::default()
             },
             framing: Native::with_frame_max(frame_max(raw.frame_max)?),
@@ -160,13 +165,18 @@ pub(super) fn settings(raw: &PeerbeatOptions) -> Option<Settings> {
     })
 }
 
-/// A stack that our own code fits on, and that a system could have.
-pub(super) fn stack_size(bytes: u64, of: &str) -> Result<usize, Fault> {
-    match usize::try_from(bytes) {
-        Ok(0) => Ok(link::Options::default().stack_size),
-        Ok(bytes) if bytes <= STACK_MAX => Ok(bytes.max(STACK_MIN)),
-        _ => Err(Fault::invalid(format!("{of}->stack_size is {bytes}, allowed: to {STACK_MAX}"))),
-    }
+/// A stack that our own code fits on, and that a system could have, beside the host's thread-local
+/// variables; `default` stands for 0.
+pub(super) fn stack_size(bytes: u64, default: usize, of: &str) -> Result<usize, Fault> {
+    let bytes = match usize::try_from(bytes) {
+        Ok(0) => default,
+        Ok(bytes) if bytes <= STACK_MAX => bytes.max(STACK_MIN),
+        _ => {
+            let detail = format!("{of}->stack_size is {bytes}, allowed: to {STACK_MAX}");
+            return Err(Fault::invalid(detail));
+        }
+    };
+    Ok(stack::with_thread_locals(bytes))
 }
 
 pub(super) fn defaults() -> PeerbeatOptions {

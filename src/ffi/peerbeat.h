@@ -87,6 +87,9 @@ const char *peerbeat_strerror(int code); /* static; never NULL */
  * their whole length. buf may be NULL where cap is 0. */
 size_t peerbeat_last_error(char *buf, size_t cap);
 
+/* The system's number (errno) of this thread's last failure; 0 if it had none. */
+int peerbeat_last_errno(void);
+
 /* Options -------------------------------------------------------------------------------------- */
 
 #define PEERBEAT_MODE_IDLE 0   /* heartbeats where nothing else was sent */
@@ -272,7 +275,7 @@ typedef struct peerbeat_handler {
                        size_t len);
     void (*on_event)(void *user_data, peerbeat_node *node, const peerbeat_event *event);
     void *user_data;
-    uint64_t stack_size; /* of each thread, callbacks included; 0 = 256 KiB */
+    uint64_t stack_size; /* of each thread, callbacks included; 0 = 1 MiB */
 } peerbeat_handler;
 
 /* Starts the links of a configuration, which it copies; calls back until peerbeat_node_free(). */
@@ -293,6 +296,10 @@ int peerbeat_node_shutdown(peerbeat_node *node);
 /* Shuts down, waits for the last callback, which is of PEERBEAT_EVENT_STOPPED, and frees. In a
  * callback: PEERBEAT_E_OWN_THREAD, nothing done. */
 int peerbeat_node_free(peerbeat_node *node);
+
+/* Frees if that takes no longer than this, else PEERBEAT_E_TIMEOUT: it is shut down, and may be
+ * freed later. */
+int peerbeat_node_free_timeout(peerbeat_node *node, int timeout_ms);
 
 /* Links ---------------------------------------------------------------------------------------- */
 
@@ -323,15 +330,17 @@ typedef struct peerbeat_state {
 int peerbeat_link_connect(const char *host, uint16_t port, const peerbeat_options *options,
                           peerbeat_link **link);
 
-/* Makes a link of a connected stream socket. Only on success it is no longer yours; else it is
- * still open, but may have been written to. It becomes blocking. */
+/* Makes a link of a connected stream socket. On success the link closes it when it has ended; until
+ * then take it out of your poll set, and do not read, write or close it. Else it is yours and as it
+ * was, but for what the handshake has read and written. */
 int peerbeat_link_attach_fd(int fd, const peerbeat_options *options, peerbeat_link **link);
 
 /* host NULL = everywhere; port 0 = any free one. */
 int peerbeat_listener_open(const char *host, uint16_t port, peerbeat_listener **listener);
 int peerbeat_listener_port(peerbeat_listener *listener, uint16_t *port);
 
-/* Waits for a connection and shakes hands, which takes up to handshake_timeout_ms more. */
+/* Waits for the next connection whose handshake is done, or has failed. Handshakes run side by
+ * side, up to 64, with the options of the call that began them; another may return their links. */
 int peerbeat_listener_accept(peerbeat_listener *listener, const peerbeat_options *options,
                              int timeout_ms, peerbeat_link **link);
 int peerbeat_listener_free(peerbeat_listener *listener);
@@ -365,6 +374,7 @@ int peerbeat_link_shutdown(peerbeat_link *link);
 
 /* Shuts down, waits for the link's threads, and frees: close_timeout_ms and some 100 ms. */
 int peerbeat_link_free(peerbeat_link *link);
+int peerbeat_link_free_timeout(peerbeat_link *link, int timeout_ms); /* as of a node */
 
 /* Liveness ------------------------------------------------------------------------------------- */
 

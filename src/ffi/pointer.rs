@@ -34,7 +34,7 @@ impl<T> Output<T> {
 ///
 /// # Safety
 /// `pointer` is null or valid for writes of a `T` during the call that it came with.
-pub(super) unsafe fn output<T>(pointer: *mut T, name: &str) -> Result<Output<T>, Fault> {
+pub(super) unsafe fn output<T>(pointer: *mut T, name: &'static str) -> Result<Output<T>, Fault> {
     NonNull::new(pointer).map(Output).ok_or_else(|| is_null(name))
 }
 
@@ -42,7 +42,10 @@ pub(super) unsafe fn output<T>(pointer: *mut T, name: &str) -> Result<Output<T>,
 ///
 /// # Safety
 /// `pointer` is null or a text with a zero byte at its end, for as long as `'a`.
-pub(super) unsafe fn text<'a>(pointer: *const c_char, name: &str) -> Result<&'a str, Fault> {
+pub(super) unsafe fn text<'a>(
+    pointer: *const c_char,
+    name: &'static str,
+) -> Result<&'a str, Fault> {
     // SAFETY: passed on.
     unsafe { optional_text(pointer, name) }?.ok_or_else(|| is_null(name))
 }
@@ -53,7 +56,7 @@ pub(super) unsafe fn text<'a>(pointer: *const c_char, name: &str) -> Result<&'a 
 /// As [`text`].
 pub(super) unsafe fn optional_text<'a>(
     pointer: *const c_char,
-    name: &str,
+    name: &'static str,
 ) -> Result<Option<&'a str>, Fault> {
     if pointer.is_null() {
         return Ok(None);
@@ -73,7 +76,7 @@ pub(super) unsafe fn optional_text<'a>(
 pub(super) unsafe fn bytes<'a>(
     pointer: *const u8,
     len: usize,
-    name: &str,
+    name: &'static str,
 ) -> Result<&'a [u8], Fault> {
     if len == 0 {
         return Ok(&[]);
@@ -94,7 +97,7 @@ pub(super) unsafe fn bytes<'a>(
 pub(super) unsafe fn buffer<'a>(
     pointer: *mut u8,
     len: usize,
-    name: &str,
+    name: &'static str,
 ) -> Result<&'a mut [u8], Fault> {
     if len == 0 {
         return Ok(&mut []);
@@ -138,7 +141,7 @@ pub(super) enum Unfit {
 }
 
 impl Unfit {
-    pub(super) fn named(self, name: &str) -> Fault {
+    pub(super) fn named(self, name: &'static str) -> Fault {
         match self {
             Self::Null => is_null(name),
             Self::Size { size, first } => Fault::invalid(format!(
@@ -186,7 +189,7 @@ pub(super) unsafe fn read_sized<T: SizedStruct>(pointer: *const T) -> Result<T, 
 pub(super) unsafe fn write_sized<T: SizedStruct>(
     pointer: *mut T,
     value: &T,
-    name: &str,
+    name: &'static str,
 ) -> Result<(), Fault> {
     if pointer.is_null() {
         return Err(is_null(name));
@@ -210,8 +213,8 @@ pub(super) fn c_text(text: &str) -> CString {
     CString::new(text).unwrap_or_default()
 }
 
-pub(super) fn is_null(name: &str) -> Fault {
-    Fault::invalid(format!("{name} is NULL"))
+pub(super) fn is_null(name: &'static str) -> Fault {
+    Fault::null(name)
 }
 
 unsafe fn declared_size<T>(pointer: *const T) -> usize {
@@ -226,7 +229,7 @@ pub(super) fn check_size<T: SizedStruct>(size: usize) -> Result<(), Unfit> {
     }
 }
 
-fn check_length(len: usize, name: &str) -> Result<(), Fault> {
+fn check_length(len: usize, name: &'static str) -> Result<(), Fault> {
     if len <= isize::MAX as usize {
         return Ok(());
     }

@@ -4,8 +4,8 @@
 //! wait for theirs, and the borrower's own thread is told instead of waiting for itself.
 
 use std::ffi::{c_int, c_void};
-use std::time::Duration;
 
+use super::convert::timeout;
 use super::fault::Fault;
 use super::guard::guard;
 use super::handle::handle;
@@ -78,9 +78,4 @@ pub unsafe extern "C" fn peerbeat_link_release(link: *mut PeerbeatLink) -> c_int
         drop(message);
         Ok(())
     })
-}
-
-/// Less than zero is for ever.
-pub(super) fn timeout(timeout_ms: c_int) -> Option<Duration> {
-    u64::try_from(timeout_ms).ok().map(Duration::from_millis)
 }

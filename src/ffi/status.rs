@@ -5,14 +5,14 @@
 
 use std::ffi::{c_char, c_int};
 
-use super::fault::{last, words};
-use super::guard::guard;
+use super::fault::{last, last_errno, words};
+use super::guard::{self, guard};
 use super::pointer::copy_text;
 
 /// The words for a status code; static, never null.
 #[unsafe(no_mangle)]
 pub extern "C" fn peerbeat_strerror(code: c_int) -> *const c_char {
-    guard(|| words(code).as_ptr())
+    guard::light(|| words(code).as_ptr())
 }
 
 /// Copies the details of this thread's last failure and returns their whole length.
@@ -24,4 +24,10 @@ pub unsafe extern "C" fn peerbeat_last_error(buf: *mut c_char, cap: usize) -> us
         unsafe { copy_text(&detail, buf, cap) };
         detail.len()
     })
+}
+
+/// The system's error number of this thread's last failure.
+#[unsafe(no_mangle)]
+pub extern "C" fn peerbeat_last_errno() -> c_int {
+    guard(last_errno)
 }

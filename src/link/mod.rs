@@ -37,6 +37,7 @@ mod clock;
 mod explain;
 mod faults;
 mod flight;
+pub(crate) mod forked;
 mod handle;
 mod histogram;
 mod inbox;

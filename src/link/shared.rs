@@ -18,6 +18,7 @@ use super::change::Changes;
 use super::clock::Clock;
 use super::faults;
 use super::flight::{Flight, Unsent};
+use super::forked::Process;
 use super::stats::Measures;
 use super::{Down, DownReason, Options, Stats, Stream};
 use crate::liveness::{HeartbeatTimer, Settings, Time};
@@ -29,7 +30,7 @@ pub(super) struct Shared<S, F> {
     pub(super) framing: Arc<F>,
     pub(super) options: Options,
     /// The process that made the link: a forked child must neither join nor shut.
-    process: u32,
+    process: Process,
     state: Mutex<State<S>>,
     changed: Condvar,
     gone: Condvar,
@@ -177,7 +178,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             clock,
             framing,
             options,
-            process: std::process::id(),
+            process: Process::current(),
             state: Mutex::new(state),
             changed: Condvar::new(),
             gone: Condvar::new(),
@@ -269,7 +270,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     }
 
     pub(super) fn is_forked_child(&self) -> bool {
-        std::process::id() != self.process
+        self.process.is_parent()
     }
 
     /// Ends the link abruptly (H5): marks the reason, shuts both directions, wakes everybody.

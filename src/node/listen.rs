@@ -81,6 +81,19 @@ pub(super) fn listen(config: &Config, limits: &SystemLimits) -> Result<Vec<Liste
     Ok(listeners)
 }
 
+#[cfg(feature = "capi")]
+/// The sockets that take connections to a host, or without one to every interface.
+///
+/// # Errors
+/// The system's, if none of the host's addresses can be listened on.
+pub(crate) fn listening_sockets(host: Option<&str>, port: u16) -> io::Result<Vec<TcpListener>> {
+    let listeners = match host {
+        Some(host) => bind_host(host, port, &[])?,
+        None => bind_all(port)?,
+    };
+    Ok(listeners.into_iter().map(|listener| listener.socket).collect())
+}
+
 /// Binds every interface at once.
 fn bind_all(port: u16) -> io::Result<Vec<Listener>> {
     let first = match bind((Ipv6Addr::UNSPECIFIED, port).into()) {

@@ -106,6 +106,8 @@ use crate::link::{Faults, Link, SendError};
 use crate::protocol::FRAME_MAX;
 pub use error::{ReloadError, StartError};
 pub use event::{DialFailedReason, Direction, Event, RefusedReason};
+#[cfg(feature = "capi")]
+pub(crate) use listen::listening_sockets;
 pub use numbers::{DownCounts, NodeStats, PeerStats, Totals};
 pub use reload::{PeerOutcome, Reload};
 use runtime::PeerRuntime;

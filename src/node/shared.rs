@@ -9,6 +9,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::io;
 use std::mem;
 use std::net::{SocketAddr, TcpStream};
 use std::panic::{self, AssertUnwindSafe};
@@ -16,12 +17,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use std::{io, process};
 
 use super::limits::SystemLimits;
 use super::runtime::PeerRuntime;
 use super::{Event, Handler, Options, Peer};
 use crate::config::Config;
+use crate::link::forked::Process;
 use crate::link::threads;
 
 /// What the threads of a node share.
@@ -29,7 +30,7 @@ pub(super) struct Shared {
     /// Different for every node of the process.
     number: u64,
     /// The process that started it: a forked child has the handles, but none of the threads.
-    creator: u32,
+    creator: Process,
     pub(super) options: Options,
     pub(super) limits: SystemLimits,
     pub(super) local_addrs: Vec<SocketAddr>,
@@ -98,7 +99,7 @@ impl Shared {
         };
         Self {
             number: NODES.fetch_add(1, Ordering::Relaxed),
-            creator: process::id(),
+            creator: Process::current(),
             limits,
             options,
             local_addrs,
@@ -172,7 +173,7 @@ impl Shared {
     /// Whether this is a forked child of the process that started the node: it may only drop its
     /// copies. Locks may be held by threads that do not exist here.
     pub(super) fn is_forked(&self) -> bool {
-        process::id() != self.creator
+        self.creator.is_parent()
     }
 
     pub(super) fn phase(&self) -> Phase {

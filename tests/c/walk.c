@@ -23,6 +23,7 @@ static void walk_texts(void) {
     MUST(peerbeat_last_error(text, 1) == 12 && text[0] == '\0' && text[1] == '?');
     MUST(peerbeat_last_error(text, 5) == 12 && strcmp(text, "link") == 0 && text[5] == '?');
     MUST(peerbeat_last_error(NULL, 100) == 12);
+    MUST(peerbeat_last_errno() == 0);
 }
 
 static void walk_options(void) {
@@ -174,6 +175,7 @@ static void walk_node(void) {
         IS(peerbeat_node_send(node, "a", "x", 1), PEERBEAT_E_NOT_CONNECTED);
     }
     IS(peerbeat_node_free(NULL), PEERBEAT_OK);
+    IS(peerbeat_node_free_timeout(NULL, 0), PEERBEAT_OK);
     IS(peerbeat_node_free(node), PEERBEAT_OK);
 }
 
@@ -260,6 +262,7 @@ static void walk_link(void) {
     IS(peerbeat_link_set_heartbeat_time(NULL, 1), INVALID);
     IS(peerbeat_link_shutdown(NULL), INVALID);
     IS(peerbeat_link_free(NULL), PEERBEAT_OK);
+    IS(peerbeat_link_free_timeout(NULL, 0), PEERBEAT_OK);
     MUST(len == 77 && data == MARK && buf[0] == '?');
 
     IS(peerbeat_link_send(far, NULL, 0), PEERBEAT_OK);
@@ -285,11 +288,12 @@ static void walk_link(void) {
     IS(peerbeat_link_stats(link, &stats), INVALID);
     walk_ended(link, far);
 
-    int fds[2]; /* on success the descriptor is not ours any more */
+    int fds[2]; /* the number stays until the link has ended */
     MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
     IS(peerbeat_link_attach_fd(fds[0], &options, &link), PEERBEAT_OK);
-    MUST(fcntl(fds[0], F_GETFD) == -1);
+    MUST(fcntl(fds[0], F_GETFD) >= 0);
     IS(peerbeat_link_free(link), PEERBEAT_OK);
+    MUST(fcntl(fds[0], F_GETFD) == -1);
     close(fds[1]);
 
     link_pair(&link, &far, &options); /* freed with a message borrowed, and never shut down */

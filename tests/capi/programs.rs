@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
+
+use crate::skip::say_skipped;
 
 use super::tools::{ROOT, build, cc, header, run, tool};
 
@@ -80,6 +83,27 @@ fn eight_threads_survive_a_shutdown_in_their_midst() {
 fn eight_threads_survive_five_thousand_shutdowns_in_their_midst() {
     let Some(told) = run_c("storm.c", &["5000"]) else { return };
     assert!(told.starts_with("5000 rounds"), "{told}");
+}
+
+// lessons 61, 62, 66, 71
+#[test]
+fn a_host_that_cancels_signals_and_locks_comes_to_no_harm() {
+    run_c("unhurt.c", &[]);
+}
+
+// lesson 71
+#[test]
+#[cfg(target_os = "linux")]
+fn a_child_with_the_same_process_id_is_no_part_of_its_parent() {
+    let Some(cc) = cc() else { return };
+    let source = Path::new(ROOT).join("tests/c/namespace.c");
+    let program = build(&cc, &source, &["-std=gnu11", "-Wpedantic"]);
+    let output = Command::new(program).output().unwrap();
+    if output.status.code() == Some(77) {
+        say_skipped("forks into namespaces", "the system does not let this user make one");
+        return;
+    }
+    assert!(output.status.success(), "{output:?}");
 }
 
 // lessons 50, 51
