@@ -28,8 +28,8 @@
 //! let (theirs, _) = listener.accept()?;
 //!
 //! let print = |_: &Link, message: &[u8]| println!("{} bytes", message.len());
-//! let there = Link::start(theirs, Native::default(), &[], &Options::default(), print)?;
-//! let here = Link::start(ours, Native::default(), &[], &Options::default(), print)?;
+//! let there = Link::start_with(theirs, Native::default(), &Options::default(), print)?;
+//! let here = Link::start_with(ours, Native::default(), &Options::default(), print)?;
 //! here.send(b"tick")?;
 //!
 //! here.close();
@@ -62,6 +62,9 @@
 //!   shut its connections; it must not send.
 
 #![cfg_attr(not(feature = "capi"), forbid(unsafe_code))]
+
+#[macro_use]
+mod setters;
 
 pub mod cable;
 pub mod config;

@@ -80,7 +80,8 @@ impl Plan<'_> {
             accepted: vec![],
             in_force: self.options().liveness.heartbeat_time,
         };
-        let (_link, reader) = Link::establish(feed, self.framing, self.received, &self.options())
+        let options = Options { received: self.received.to_vec(), ..self.options() };
+        let (_link, reader) = Link::establish(feed, self.framing, &options)
             .expect("a stream in memory refuses nothing");
         let down = reader.run(&mut program);
         let Program { messages, accepted, .. } = program;

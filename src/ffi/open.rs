@@ -17,8 +17,8 @@ use super::link::{LinkParts, PeerbeatLink};
 use super::options::{Checked, Handshake, PeerbeatOptions};
 use super::pointer::{c_text, output, text};
 use super::signals::SignalsBlocked;
-use crate::link::{Handler, Inbox, Link, Reader, threads};
-use crate::node::handshake::{self, Greeting, HandshakeError};
+use crate::link::handshake::{self, Greeting, HandshakeError};
+use crate::link::{self, Handler, Inbox, Link, Reader, threads};
 
 /// Connects and shakes hands.
 #[unsafe(no_mangle)]
@@ -47,19 +47,13 @@ fn connect(host: &str, port: u16, options: &Checked) -> Result<*mut PeerbeatLink
     let unresolved = |error| Fault::io(E_CONNECT, format!("{} has no address", place()), &error);
     let mut last = None;
     for address in (host, port).to_socket_addrs().map_err(unresolved)? {
-        let stream = match TcpStream::connect_timeout(&address, options.connect_timeout) {
+        let stream = match link::dial(address, options.connect_timeout) {
             Ok(stream) => stream,
             Err(error) => {
                 last = Some(Fault::io(E_CONNECT, format!("{} at {address}", place()), &error));
                 continue;
             }
         };
-        // Without a listener, TCP may connect a port of the ephemeral range with itself.
-        if stream.local_addr().is_ok_and(|local| local == address) {
-            let what = format!("{} at {address}: nothing listens there", place());
-            last = Some(Fault::new(E_CONNECT, what));
-            continue;
-        }
         match open(stream, options, Handshake::Dial) {
             Ok(link) => return Ok(link),
             Err(fault) => last = Some(fault),
@@ -120,8 +114,8 @@ pub(super) fn start(
 ) -> Result<*mut PeerbeatLink, Fault> {
     let _blocked = SignalsBlocked::begin();
     let mut link_options = options.link.clone();
-    link_options.name = options.thread_name.clone().unwrap_or_else(|| greeting.name.clone());
-    link_options.peer_heartbeat_time_ms = greeting.heartbeat_time_ms;
+    link_options.name = options.thread_name.clone().unwrap_or_default();
+    let link_options = link_options.greeted(greeting.clone());
     let (give, take) = mpsc::channel::<Box<Reading>>();
     let name = format!("pb-r:{}", link_options.name);
     let thread = threads::spawn(&name, link_options.stack_size, move || {
@@ -130,7 +124,7 @@ pub(super) fn start(
         }
     });
     let thread = thread.map_err(|error| Fault::thread(&error))?;
-    let established = Link::establish(stream, options.framing, &greeting.received, &link_options);
+    let established = Link::establish(stream, options.framing, &link_options);
     let (link, reader) = match established {
         Ok(established) => established,
         Err(error) => {

@@ -43,13 +43,13 @@ use std::time::Duration;
 /// };
 /// let options = Options { liveness, ..Options::default() };
 /// let (tell, told) = channel();
-/// let _link = Link::start(here, Native::default(), &[], &options, Program(tell))?;
+/// let _link = Link::start_with(here, Native::default(), &options, Program(tell))?;
 ///
 /// // The peer is a link of this process too, and falls silent when told.
 /// let faults = Faults::default();
 /// let of_peer = Options { faults: Some(faults.clone()), ..options };
 /// let ignore = |_: &Link, _: &[u8]| {};
-/// let _peer = Link::start(there, Native::default(), &[], &of_peer, ignore)?;
+/// let _peer = Link::start_with(there, Native::default(), &of_peer, ignore)?;
 /// assert!(told.recv_timeout(Duration::from_millis(500)).is_err(), "all is well");
 /// faults.hold_heartbeats(true);
 /// assert_eq!(told.recv().unwrap().reason, DownReason::Silent);

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::flight::Flight;
+use super::handshake::Greeting;
 use super::sender::{DIRECT_RUN, LARGE, PATIENCE};
 use super::shared::{Pace, Shared, State};
 use super::stream::is_timeout;
@@ -39,7 +40,7 @@ pub trait Handler<S: Stream = TcpStream, F: Framing = Native> {
     /// Something happened on the living link.
     fn on_event(&mut self, _link: &Link<S, F>, _event: &Event) {}
 
-    /// The link has ended; the last call. Made for a link that was [started](Link::start).
+    /// The link has ended; the last call. Made for a link that was [started](Link::start_with).
     fn on_down(&mut self, _link: &Link<S, F>, _down: &Down) {}
 }
 
@@ -50,42 +51,50 @@ impl<S: Stream, F: Framing, T: FnMut(&Link<S, F>, &[u8])> Handler<S, F> for T {
     }
 }
 
-impl<S: Stream, F: Framing> Link<S, F> {
-    /// Makes a link of an established stream and returns it with its reading side, which somebody
-    /// must [run](Reader::run). The sender thread starts at once; the peer's silence counts from
-    /// the reader's start. `received` holds bytes that were read off the stream after the
-    /// handshake.
+impl<S: Stream> Link<S> {
+    /// Starts a link of the native protocol on an established stream, with the default options: a
+    /// short form of [`start_with`](Self::start_with). No HELLO is exchanged.
     ///
     /// # Errors
-    /// Where the sender thread cannot be made, naming the limit that is reached, or the stream
-    /// refuses its options; the stream is then dropped.
-    pub fn establish(
-        stream: S,
-        framing: F,
-        received: &[u8],
-        options: &Options,
-    ) -> io::Result<(Self, Reader<S, F>)> {
+    /// As `start_with`.
+    pub fn start(stream: S, handler: impl Handler<S> + Send + 'static) -> io::Result<Self> {
+        Self::start_with(stream, Native::default(), &Options::default(), handler)
+    }
+}
+
+impl<S: Stream, F: Framing> Link<S, F> {
+    /// Makes a link of an established stream and returns it with its reading side, which must be
+    /// [run](Reader::run). The sender thread starts at once; the peer's silence counts from the
+    /// reader's start. The stream is made blocking.
+    ///
+    /// # Errors
+    /// An [`io::Error`] of kind `WouldBlock` or `OutOfMemory` if the sender thread cannot be made,
+    /// naming the limit that is reached; any other if the stream refuses its options. The stream is
+    /// then dropped.
+    pub fn establish(stream: S, framing: F, options: &Options) -> io::Result<(Self, Reader<S, F>)> {
+        stream.set_blocking()?;
         stream.set_write_timeout(PATIENCE)?;
-        let shared = Arc::new(Shared::new(stream, Arc::new(framing), options.clone()));
+        let mut own = options.clone();
+        let received = std::mem::take(&mut own.received);
+        let shared = Arc::new(Shared::new(stream, Arc::new(framing), own));
         let sending = Arc::clone(&shared);
         let sender = spawn(options, 's', move || sender::run(&*sending))?;
         let link = Self { shared };
-        Ok((link.clone(), Reader::new(link, sender, received)))
+        Ok((link.clone(), Reader::new(link, sender, &received)))
     }
 
     /// Makes a link as [`establish`](Self::establish) does and runs its reader on a thread of its
     /// own, which ends with the link.
     ///
     /// # Errors
-    /// As `establish`, and where the reader's thread cannot be made.
-    pub fn start<H: Handler<S, F> + Send + 'static>(
+    /// As `establish`, and if the reader's thread cannot be made.
+    pub fn start_with<H: Handler<S, F> + Send + 'static>(
         stream: S,
         framing: F,
-        received: &[u8],
         options: &Options,
         mut handler: H,
     ) -> io::Result<Self> {
-        let (link, reader) = Self::establish(stream, framing, received, options)?;
+        let (link, reader) = Self::establish(stream, framing, options)?;
         let of_reader = link.clone();
         // Boxed, because every frame of the new thread that passed it on would hold a copy: an idle
         // reader gets by with two pages of stack.
@@ -182,6 +191,11 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let own = shared.reader.get() == Some(&thread::current().id());
         let until = shared.clock.now() + if own { Duration::ZERO } else { timeout };
         shared.wait_down(until)
+    }
+
+    /// What the peer said in its HELLO, if a handshake was made.
+    pub fn greeting(&self) -> Option<&Greeting> {
+        self.shared.options.greeting.as_ref()
     }
 
     /// The heartbeat-time in force for sending; the peer's promise to us converges to the same.

@@ -36,10 +36,10 @@ use crate::protocol::Framing;
 /// let ours = TcpStream::connect(listener.local_addr()?)?;
 /// let (theirs, _) = listener.accept()?;
 /// let options = Options::default();
-/// let peer = Link::start(theirs, Native::default(), b"", &options, |_: &Link, _: &[u8]| ())?;
+/// let peer = Link::start_with(theirs, Native::default(), &options, |_: &Link, _: &[u8]| ())?;
 ///
 /// let inbox = Inbox::default();
-/// let link = Link::start(ours, Native::default(), b"", &options, inbox.clone())?;
+/// let link = Link::start_with(ours, Native::default(), &options, inbox.clone())?;
 /// peer.send(b"tick")?;
 /// assert_eq!(inbox.recv(Some(Duration::from_secs(5)))?, b"tick");
 ///

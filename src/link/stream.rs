@@ -82,8 +82,8 @@ use std::time::Duration;
 /// # let receive = move |_: &Link<Masked>, bytes: &[u8]| tell.send(bytes.to_vec()).unwrap();
 /// # let nothing = |_: &Link<Masked>, _: &[u8]| {};
 /// # let options = Options::default();
-/// # let _there = Link::start(masked(there), Native::default(), &[], &options, receive)?;
-/// let link = Link::start(masked(here), Native::default(), &[], &options, nothing)?;
+/// # let _there = Link::start_with(masked(there), Native::default(), &options, receive)?;
+/// let link = Link::start_with(masked(here), Native::default(), &options, nothing)?;
 /// link.send(b"tick").unwrap();
 /// # assert_eq!(told.recv().unwrap(), b"tick");
 /// # Ok::<(), io::Error>(())
@@ -115,6 +115,14 @@ pub trait Stream: Send + Sync + 'static {
     /// As `write`.
     fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
         self.write(bytes)
+    }
+
+    /// Makes the stream block, within its timeouts: called once, before a link starts on it.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    fn set_blocking(&self) -> io::Result<()> {
+        Ok(())
     }
 
     /// Limits the reads that begin from now on; never zero.
@@ -163,6 +171,10 @@ impl Stream for UnixStream {
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         Write::write(&mut &*self, bytes)
+    }
+
+    fn set_blocking(&self) -> io::Result<()> {
+        self.set_nonblocking(false)
     }
 
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {

@@ -9,12 +9,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::handshake::{self, Greeting, HandshakeError};
 use super::ownership::{ClaimRefused, ClaimRules, Lease};
 use super::runtime::PeerRuntime;
 use super::session::{Session, hello_to};
 use super::shared::{Handshake, NoHandshake, Phase, Shared};
 use super::{Direction, Event, RefusedReason};
+use crate::link::handshake::{self, Greeting, HandshakeError};
 use crate::liveness::Settings;
 
 /// Accepts connections until the node stops.

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::backoff::{self, Backoff};
-use super::handshake::{self, HandshakeError};
 use super::limits::is_out_of_descriptors;
 use super::ownership::{HelloEnd, HelloStart, Next};
 use super::runtime::PeerRuntime;
@@ -21,6 +20,8 @@ use super::session::{Session, hello_to};
 use super::shared::{Phase, Shared};
 use super::{DialFailedReason, Direction, Event};
 use crate::config::{Address, PeerConfig};
+use crate::link;
+use crate::link::handshake::{self, HandshakeError};
 use crate::protocol::ByeCode;
 
 /// Keeps the peer connected until the node stops.
@@ -120,15 +121,10 @@ impl Dialler<'_> {
     fn dial(&self, addr: SocketAddr) -> Dialled {
         let timeout = self.peer.connect_timeout();
         let deadline = Instant::now() + timeout;
-        let connected = self.blocked(|| TcpStream::connect_timeout(&addr, timeout));
+        let connected = self.blocked(|| link::dial(addr, timeout));
         match connected {
             None => Dialled::Stop,
             Some(Err(error)) => self.not_connected(&error),
-            // Without a listener, TCP may connect a port of the ephemeral range with itself.
-            Some(Ok(stream)) if stream.local_addr().is_ok_and(|local| local == addr) => {
-                let detail = "nothing listens there".to_owned();
-                Dialled::Failed { reason: DialFailedReason::Connect, detail }
-            }
             Some(Ok(stream)) => self.greet(Arc::new(stream), addr, deadline),
         }
     }

@@ -85,7 +85,6 @@ mod backoff;
 mod dial;
 mod error;
 mod event;
-pub mod handshake;
 mod limits;
 mod listen;
 mod numbers;

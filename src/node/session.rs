@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backoff;
-use super::handshake::Greeting;
 use super::ownership::Lease;
 use super::runtime::PeerRuntime;
 use super::shared::{Shared, guarded};
 use super::{Direction, Event, Handler, Peer};
 use crate::config::PeerConfig;
+use crate::link::handshake::Greeting;
 use crate::link::{self, Down, DownReason, Link, Reader};
 use crate::liveness::{Mode, Settings};
 use crate::protocol::{Bye, ByeCode, Hello, Native};
@@ -40,8 +40,7 @@ impl Session<'_> {
     pub(super) fn run(mut self, stream: TcpStream) -> io::Result<()> {
         let options = self.link_options();
         let framing = Native::with_frame_max(self.shared.options.frame_max);
-        let received = &self.greeting.received;
-        let (link, reader) = Link::establish(stream, framing, received, &options)?;
+        let (link, reader) = Link::establish(stream, framing, &options)?;
         let began = Instant::now();
         if !self.lease.go_up(link.clone()) {
             link.close();
@@ -57,16 +56,17 @@ impl Session<'_> {
 
     fn link_options(&self) -> link::Options {
         let (peer, options) = (self.runtime.config(), &self.shared.options);
-        link::Options {
+        let link_options = link::Options {
             liveness: self.settings,
             queue_bytes: peer.send_queue_bytes(),
             send_timeout: options.send_timeout,
             close_timeout: options.close_timeout,
             stack_size: options.stack_size,
             name: peer.name().to_owned(),
-            peer_heartbeat_time_ms: self.greeting.heartbeat_time_ms,
             faults: options.faults.clone(),
-        }
+            ..link::Options::default()
+        };
+        link_options.greeted(self.greeting.clone())
     }
 
     fn report_up(&self, link: &Link) {

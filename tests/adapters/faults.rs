@@ -33,7 +33,7 @@ fn pair_with(heartbeat_ms: u64, slack_of_broken: u64, slack_of_whole: u64) -> Pa
         let queue_bytes = 1 << 20;
         let options = Options { liveness, queue_bytes, send_timeout, faults, ..Options::default() };
         let (recorder, seens) = recorder();
-        (Link::start(stream, Native::default(), &[], &options, recorder).unwrap(), seens)
+        (Link::start_with(stream, Native::default(), &options, recorder).unwrap(), seens)
     };
     let broken = start(here, slack_of_broken, Some(faults.clone()));
     Pair { broken, whole: start(there, slack_of_whole, None), faults }

@@ -104,7 +104,8 @@ fn start_with(addr: SocketAddr, options: &Options) -> (FixLink, Seens) {
     assert_eq!(answer, 30);
     let (recorder, seens) = recorder();
     let handler = Recorded(Session(|_, _| {}), recorder);
-    (Link::start(stream, fix, &received, options, handler).unwrap(), seens)
+    let options = Options { received, ..options.clone() };
+    (Link::start_with(stream, fix, &options, handler).unwrap(), seens)
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn a_value_that_is_lowered_later_changes_our_sending_alone() {
     let (recorder, seens) = recorder();
     let stream = TcpStream::connect(addr).unwrap();
     let liveness = given(Some(60_000), Some(60_000));
-    let link = Link::start(stream, Bytes::default(), &[], &options(liveness), recorder).unwrap();
+    let link = Link::start_with(stream, Bytes::default(), &options(liveness), recorder).unwrap();
     assert_eq!(link.set_heartbeat_time(ms(50)), Ok(HeartbeatChange::InForce));
     assert_eq!(seens.message(), b"x", "our beats come, and its silence of 700 ms is allowed");
     link.close();
@@ -165,7 +165,8 @@ fn a_link_without_negotiation_announces_and_adopts_nothing() {
     let stream = TcpStream::connect(addr).unwrap();
     let (recorder, seens) = recorder();
     let began = Instant::now();
-    let link = Link::start(stream, Bytes::default(), b".", &options(liveness), recorder).unwrap();
+    let options = Options { received: b".".to_vec(), ..options(liveness) };
+    let link = Link::start_with(stream, Bytes::default(), &options, recorder).unwrap();
     assert!(other.join().unwrap() - began >= ms(300), "no heartbeat before the first is due");
     let down = seens.down();
     assert_eq!(down.heartbeat_time, Some(ms(300)), "given in both directions");
@@ -180,7 +181,7 @@ fn a_framing_with_nothing_to_send_is_asked_once_an_interval() {
     let stream = TcpStream::connect(addr).unwrap();
     let liveness = given(Some(50), None);
     let began = Instant::now();
-    let link = Link::start(stream, framing, &[], &options(liveness), |_: &_, _: &[u8]| {}).unwrap();
+    let link = Link::start_with(stream, framing, &options(liveness), |_: &_, _: &[u8]| {}).unwrap();
     thread::sleep(ms(500));
     while asked.load(Ordering::Relaxed) == 0 {
         assert!(began.elapsed() < PATIENCE, "never asked");
@@ -204,7 +205,7 @@ fn a_framing_that_takes_nothing_or_too_much_ends_the_link() {
         let stream = TcpStream::connect(addr).unwrap();
         let (recorder, seens) = recorder();
         let _link =
-            Link::start(stream, framing, &[], &options(given(None, None)), recorder).unwrap();
+            Link::start_with(stream, framing, &options(given(None, None)), recorder).unwrap();
         assert_eq!(seens.message(), b"a");
         let DownReason::Protocol(error) = seens.down().reason else { panic!("protocol") };
         assert!(error.to_string().starts_with("the framing called"), "{error}");
@@ -235,7 +236,7 @@ fn assert_stalls_after_770_ms(liveness: Settings) {
     let options = Options { faults: Some(faults), ..options(liveness) };
     let (recorder, seens) = recorder();
     let stream = TcpStream::connect(addr).unwrap();
-    let link = Link::start(stream, Bytes::default(), &[], &options, recorder).unwrap();
+    let link = Link::start_with(stream, Bytes::default(), &options, recorder).unwrap();
     link.send(b"x").unwrap();
     let down = seens.down();
     let DownReason::WriteStalled { pending } = down.reason else { panic!("{down:?}") };

@@ -31,7 +31,7 @@ fn client(host: SocketAddr) -> Client {
         Settings { heartbeat_time: None, slack: Duration::from_secs(10), ..Settings::default() };
     let options = Options { liveness, faults: Some(faults.clone()), ..Options::default() };
     let (recorder, seens) = recorder();
-    let link = Link::start(stream, Native::default(), &[], &options, recorder).unwrap();
+    let link = Link::start_with(stream, Native::default(), &options, recorder).unwrap();
     Client { link, seens, faults, addr }
 }
 

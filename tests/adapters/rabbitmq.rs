@@ -51,7 +51,8 @@ fn start(session: Greeted<FixedIntervals>, faults: Option<Faults>) -> (StompLink
     options.liveness.given = Some(session.answer);
     options.liveness.slack = SLACK;
     let Greeted { stream, received, .. } = session;
-    let link = Link::start(stream, Stomp, &received, &options, Recorder(tell)).unwrap();
+    options.received = received;
+    let link = Link::start_with(stream, Stomp, &options, Recorder(tell)).unwrap();
     (link, told)
 }
 

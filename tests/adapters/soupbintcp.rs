@@ -42,7 +42,8 @@ fn messages_are_numbered_from_where_the_login_says() {
         let told = Arc::clone(&told);
         move |number, message: &[u8]| told.lock().unwrap().push((number, message.to_vec()))
     };
-    let link = Link::start(stream, Soup, &received, &options(), Sequence { next, take }).unwrap();
+    let options = Options { received, ..options() };
+    let link = Link::start_with(stream, Soup, &options, Sequence { next, take }).unwrap();
     link.send(b"buy!").unwrap();
     let down = link.wait_down(PATIENCE).unwrap();
     let text = "end of session".to_owned();
@@ -81,7 +82,8 @@ fn heartbeats_go_out_every_second_and_silence_lasts_fifteen() {
     });
     let Greeted { stream, received, .. } = log_in(addr);
     let (recorder, seens) = recorder();
-    let _link = Link::start(stream, Soup, &received, &options(), recorder).unwrap();
+    let _link =
+        Link::start_with(stream, Soup, &Options { received, ..options() }, recorder).unwrap();
     let down = seens.down();
     assert_eq!((&down.reason, down.limit), (&DownReason::Silent, Some(15 * SECOND)));
     assert!(down.silence >= 15 * SECOND, "{down:?}");
@@ -98,7 +100,8 @@ fn an_orderly_close_logs_out() {
     });
     let Greeted { stream, received, .. } = log_in(addr);
     let (recorder, seens) = recorder();
-    let link = Link::start(stream, Soup, &received, &options(), recorder).unwrap();
+    let link =
+        Link::start_with(stream, Soup, &Options { received, ..options() }, recorder).unwrap();
     link.send(b"x").unwrap();
     assert!(link.send(&[0; 65_535]).is_err(), "too long for a packet");
     link.close();

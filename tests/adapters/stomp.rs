@@ -33,9 +33,9 @@ fn start(addr: SocketAddr, heart_beat: (u64, u64), slack: u64) -> (Link<TcpStrea
     let heart_beat = (ms(heart_beat.0), ms(heart_beat.1));
     let Greeted { stream, received, answer } = connect(addr, heart_beat, PATIENCE).unwrap();
     let liveness = Settings { given: Some(answer), slack: ms(slack), ..Settings::default() };
-    let options = Options { liveness, ..Options::default() };
+    let options = Options { liveness, received, ..Options::default() };
     let (recorder, seens) = recorder();
-    (Link::start(stream, Stomp, &received, &options, recorder).unwrap(), seens)
+    (Link::start_with(stream, Stomp, &options, recorder).unwrap(), seens)
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn start(
     let liveness = Settings { heartbeat_time, slack: ms(2000), ..Settings::default() };
     let options = Options { liveness, faults: Some(faults.clone()), ..Options::default() };
     let (recorder, seens) = recorder();
-    (Link::start(stream, Native::default(), &[], &options, recorder).unwrap(), seens)
+    (Link::start_with(stream, Native::default(), &options, recorder).unwrap(), seens)
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn measure(args: &Args, spinning: usize, every: Duration) -> (Vec<f64>, Vec<f64>
         for _ in 0..links {
             let (near, far) = pair();
             let ignore = |_: &Link, _: &[u8]| {};
-            let link = Link::start(near, Native::default(), &[], &options, ignore);
+            let link = Link::start_with(near, Native::default(), &options, ignore);
             held.push(link.expect("a link starts"));
             readers.push(read_beats(far, every));
             // Spread over the interval, as links that were not all made at once are.

@@ -124,7 +124,7 @@ fn near(args: &Args) {
             bare(stream);
             continue;
         }
-        match Link::start(stream, Native::default(), &[], &options, Quiet) {
+        match Link::start_with(stream, Native::default(), &options, Quiet) {
             Ok(link) => links.push(link),
             Err(error) => {
                 println!("link {made} was refused: {error}");
@@ -177,7 +177,7 @@ fn far(args: &Args) {
             "bare" => bare(stream),
             _ => {
                 let options = ours::every_second();
-                let link = Link::start(stream, Native::default(), &[], &options, Quiet);
+                let link = Link::start_with(stream, Native::default(), &options, Quiet);
                 links.push(link.expect("a link starts"));
             }
         }

@@ -38,7 +38,7 @@ fn main() {
     let options = ours::options(Duration::from_secs(1), Duration::from_secs(1));
     let start = |which: usize, stream: TcpStream| {
         let reporter = Reporter { which, told: told.clone() };
-        Link::start(stream, Native::default(), &[], &options, reporter).expect("a link starts")
+        Link::start_with(stream, Native::default(), &options, reporter).expect("a link starts")
     };
     let mut others = Vec::new();
     let mut peers = Vec::new();

@@ -106,7 +106,7 @@ fn measure(
             let (stream, mut peer) = pair();
             let which = last_bytes.len();
             let reporter = Reporter { which, last_message: Instant::now(), told: told.clone() };
-            let link = Link::start(stream, Native::default(), &[], options, reporter);
+            let link = Link::start_with(stream, Native::default(), options, reporter);
             let link = link.expect("a link starts");
             last_bytes.push(end_of_life(&link, &mut peer));
             peers.push(peer);
@@ -207,7 +207,7 @@ fn dropped(args: &Args) {
         let (stream, peer) = pair();
         let reporter = Reporter { which, last_message: Instant::now(), told: told.clone() };
         let options = &limits[which % limits.len()];
-        Link::start(stream, Native::default(), &[], options, reporter).expect("a link starts");
+        Link::start_with(stream, Native::default(), options, reporter).expect("a link starts");
         peers.push(peer);
     }
     let ended = Arc::new(AtomicBool::new(false));

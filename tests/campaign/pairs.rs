@@ -88,7 +88,7 @@ impl End {
         let tally = Arc::new(Tally::default());
         let (to, downs) = mpsc::channel();
         let handler = Counting { tally: Arc::clone(&tally), handling: used.handling, to };
-        let link = Link::start(stream, Native::default(), &[], options, handler).unwrap();
+        let link = Link::start_with(stream, Native::default(), options, handler).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let sender = (used.size > 0).then(|| {
             let (link, stop) = (link.clone(), Arc::clone(&stop));

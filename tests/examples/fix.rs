@@ -185,9 +185,10 @@ fn main() -> io::Result<()> {
     let word = |at, default: &str| std::env::args().nth(at).unwrap_or_else(|| default.to_owned());
     let fix = Arc::new(Fix::new(&word(2, "BUYSIDE"), &word(3, "SELLSIDE")));
     let Greeted { stream, received, answer } = logon(&word(1, "127.0.0.1:9878"), &fix, 30)?;
-    let options = Options { liveness: settings(Duration::from_secs(answer)), ..Options::default() };
+    let liveness = settings(Duration::from_secs(answer));
+    let options = Options { liveness, received, ..Options::default() };
     let print = Session(|_: &FixLink, body: &[u8]| println!("{}", body.escape_ascii()));
-    let link = Link::start(stream, fix, &received, &options, print)?;
+    let link = Link::start_with(stream, fix, &options, print)?;
     link.wait_down(Duration::from_secs(word(4, "60").parse().unwrap_or(60)));
     link.close();
     println!("{:?}", link.wait_down(Duration::from_secs(1)));

@@ -156,11 +156,12 @@ fn main() -> io::Result<()> {
     let greeted = login(addr, &who, Duration::from_secs(10))?;
     let Greeted { stream, received, answer: (session, next) } = greeted;
     println!("session {session} from message {next}");
-    let options = Options { liveness: settings(Duration::from_secs(1)), ..Options::default() };
+    let liveness = settings(Duration::from_secs(1));
+    let options = Options { liveness, received, ..Options::default() };
     let take = |number: Option<u64>, message: &[u8]| {
         println!("{number:?} {}", message.escape_ascii());
     };
-    let link = Link::start(stream, Soup, &received, &options, Sequence { next, take })?;
+    let link = Link::start_with(stream, Soup, &options, Sequence { next, take })?;
     link.wait_down(Duration::from_secs(seconds));
     link.close();
     link.wait_down(Duration::from_secs(1));

@@ -138,9 +138,9 @@ fn main() -> io::Result<()> {
     let time = Duration::from_secs(5);
     let Greeted { stream, received, answer: given } = connect(&addr, (time, time), time)?;
     println!("connected, {given:?}");
-    let mut options = Options::default();
+    let mut options = Options { received, ..Options::default() };
     options.liveness.given = Some(given);
-    let link = Link::start(stream, Stomp, &received, &options, Printer)?;
+    let link = Link::start_with(stream, Stomp, &options, Printer)?;
     let topic = [("id", "0"), ("destination", "/topic/prices")];
     link.send(&frame("SUBSCRIBE", &topic, b"")).map_err(io::Error::other)?;
     link.wait_down(Duration::from_secs(seconds));

@@ -63,10 +63,9 @@ fn busy_cores_kill_no_link_whose_peer_beats() {
                         let (stream, mock) = Mock::pair();
                         let (notes, _log) = notes(|_, _| {});
                         let began = Instant::now();
-                        let link = peerbeat::link::Link::start(
+                        let link = peerbeat::link::Link::start_with(
                             stream,
                             peerbeat::protocol::Native::default(),
-                            &[],
                             &options(100, 400),
                             notes,
                         );

@@ -136,7 +136,7 @@ fn links(address: &str, count: usize, heartbeat_ms: u64, slack_ms: u64) {
                 }
                 _ => {}
             });
-            Link::start(stream, Native::default(), &[], &options, notes).unwrap()
+            Link::start_with(stream, Native::default(), &options, notes).unwrap()
         })
         .collect();
     say("ready");

@@ -16,7 +16,7 @@ fn link(stream: TcpStream, heartbeat_ms: u64, slack_ms: u64) -> (Link, Log, u16)
     let port = stream.local_addr().unwrap().port();
     let (notes, log) = notes(|_, _| {});
     let options = options(heartbeat_ms, slack_ms);
-    (Link::start(stream, Native::default(), &[], &options, notes).unwrap(), log, port)
+    (Link::start_with(stream, Native::default(), &options, notes).unwrap(), log, port)
 }
 
 /// Asserts a death by silence that was not early, and soon after the drop.

@@ -54,7 +54,7 @@ fn frozen_peer(heartbeat_ms: u64, slack_ms: u64) -> (Process, Link, Log) {
     let stream = TcpStream::connect(process.line().1).unwrap();
     let (notes, log) = notes(|_, _| {});
     let options = options(heartbeat_ms, slack_ms);
-    let link = Link::start(stream, Native::default(), &[], &options, notes).unwrap();
+    let link = Link::start_with(stream, Native::default(), &options, notes).unwrap();
     thread::sleep(ms(200));
     assert!(link.stats().heartbeats_received > 0);
     (process, link, log)

@@ -41,7 +41,7 @@ fn link(stream: TcpStream, limit_ms: u64) -> (Link, Log) {
     let (notes, log) = notes(|_, _| {});
     let slack = limit_ms / 3;
     let options = Options { queue_bytes: 1 << 20, ..options(limit_ms - slack, slack) };
-    (Link::start(stream, Native::default(), &[], &options, notes).unwrap(), log)
+    (Link::start_with(stream, Native::default(), &options, notes).unwrap(), log)
 }
 
 /// Waits for the end and says how long after `last` it came, or after the last byte that was read.

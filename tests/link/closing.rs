@@ -63,7 +63,7 @@ fn close_from_both_ends_at_once_is_clean_on_both() {
         let options = options(100, 5000);
         let links = [one, two].map(|stream| {
             let (notes, log) = notes(|_, _| {});
-            (Link::start(stream, Native::default(), &[], &options, notes).unwrap(), log)
+            (Link::start_with(stream, Native::default(), &options, notes).unwrap(), log)
         });
         thread::scope(|scope| {
             for (link, _) in &links {
@@ -115,7 +115,7 @@ fn a_goodbye_is_written_also_where_the_sender_comes_to_it_late() {
     let (ours, theirs) = pipe(1000);
     ours.slow_writes(ms(120));
     let (notes, log) = notes(|_: &Link<_>, _| {});
-    let link = Link::start(ours, Native::default(), &[], &options(60_000, 100), notes).unwrap();
+    let link = Link::start_with(ours, Native::default(), &options(60_000, 100), notes).unwrap();
     thread::sleep(ms(40));
     link.end(DownReason::Replaced, Some(&Bye { code: ByeCode::ALREADY_CONNECTED, text: "new" }));
     let all = theirs.read_all();
@@ -213,7 +213,7 @@ fn switches() -> u64 {
 fn a_reader_dropped_without_a_run_ends_the_link() {
     let (stream, mut mock) = crate::mock::Mock::pair();
     let options = options(50, 100);
-    let (link, reader) = Link::establish(stream, Native::default(), &[], &options).unwrap();
+    let (link, reader) = Link::establish(stream, Native::default(), &options).unwrap();
     mock.say(&heartbeat(50));
     mock.frame();
     drop(reader);
@@ -231,8 +231,8 @@ fn bytes_read_with_the_handshake_are_the_first_that_are_told() {
     let mut first = frame(DATA, b"one");
     first.extend_from_slice(&frame(DATA, b"two")[..4]);
     let (notes, log) = notes(|_, _| {});
-    let _link =
-        Link::start(stream, Native::default(), &first, &options(60_000, 5000), notes).unwrap();
+    let options = Options { received: first, ..options(60_000, 5000) };
+    let _link = Link::start_with(stream, Native::default(), &options, notes).unwrap();
     assert_eq!(log.message(), b"one");
     mock.say(&frame(DATA, b"two")[4..]);
     assert_eq!(log.message(), b"two");
@@ -265,7 +265,7 @@ fn no_end_has_to_wait_for_a_stuck_write() {
         let (ours, _theirs) = pipe(10);
         let (notes, log) = notes(|_: &Link<_>, _| {});
         let options = options(heartbeat_ms, 10_000);
-        let link = Link::start(ours, Native::default(), &[], &options, notes).unwrap();
+        let link = Link::start_with(ours, Native::default(), &options, notes).unwrap();
         link.try_send(&[0; 100]).unwrap();
         thread::sleep(ms(500));
         link.close();

@@ -140,7 +140,7 @@ fn a_bye_is_found_behind_a_write_that_failed() {
             thread::sleep(ms(20));
         }
     });
-    let _link = Link::start(ours, Native::default(), &[], &options(0, 5000), notes).unwrap();
+    let _link = Link::start_with(ours, Native::default(), &options(0, 5000), notes).unwrap();
     Stream::write(&theirs, &bye(0, b"so long")).unwrap();
     let down = log.down().1;
     assert_eq!(word(&down), "closed", "{down}");
@@ -151,7 +151,7 @@ fn a_write_that_fails_with_nothing_to_explain_it_is_io() {
     let (ours, _theirs) = pipe(1000);
     ours.break_writes();
     let (notes, log) = notes(|_: &Link<_>, _| {});
-    let link = Link::start(ours, Native::default(), &[], &options(0, 5000), notes).unwrap();
+    let link = Link::start_with(ours, Native::default(), &options(0, 5000), notes).unwrap();
     let began = Instant::now();
     let Err(SendError::Down(reason)) = link.send(b"lost") else { panic!("accepted") };
     assert_eq!(reason.as_str(), "io");
@@ -167,7 +167,7 @@ fn a_tcp_bye_wins_over_the_reset_that_follows_it() {
     for round in 0..20 {
         let (stream, mock) = Mock::pair();
         let (notes, log) = notes(|_, _| {});
-        let link = Link::start(stream, Native::default(), &[], &options(0, 5000), notes).unwrap();
+        let link = Link::start_with(stream, Native::default(), &options(0, 5000), notes).unwrap();
         let sender = link.clone();
         let sends = thread::spawn(move || while sender.send(b"unread").is_ok() {});
         mock.stream.peek(&mut [0]).unwrap();
@@ -210,7 +210,7 @@ fn a_reset_is_io_also_when_a_write_of_ours_meets_it_first() {
     for round in 0..30 {
         let (stream, mock) = Mock::pair();
         let (notes, log) = notes(|_, _| {});
-        let link = Link::start(stream, Native::default(), &[], &options(0, 5000), notes).unwrap();
+        let link = Link::start_with(stream, Native::default(), &options(0, 5000), notes).unwrap();
         let sender = link.clone();
         let sends = thread::spawn(move || while sender.send(&[0; 50_000]).is_ok() {});
         mock.stream.peek(&mut [0]).unwrap();

@@ -79,7 +79,7 @@ fn the_process_that_is_stopped() {
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let (notes, _log) = notes(|_, _| {});
     let options = options(HEARTBEAT_TIME, SLACK);
-    let link = Link::start(stream, Native::default(), &[], &options, notes).unwrap();
+    let link = Link::start_with(stream, Native::default(), &options, notes).unwrap();
     let down = link.wait_down(LONG * 6).expect("the test ends the link");
     println!("down {} after {} stalls", down.reason.as_str(), link.stats().stalls);
 }

@@ -52,7 +52,7 @@ fn start_with(stream: TcpStream, heartbeat_time: Option<u64>, slack: Duration) -
     };
     let options = Options { liveness, ..Options::default() };
     let (teller, events) = mpsc::channel();
-    let link = Link::start(stream, Native::default(), b"", &options, Teller(teller)).unwrap();
+    let link = Link::start_with(stream, Native::default(), &options, Teller(teller)).unwrap();
     (link, events)
 }
 
@@ -177,7 +177,7 @@ fn where_the_protocol_gives_the_values_only_our_sending_follows() {
     let liveness = Settings { slack: SLACK, given: Some(given), ..Settings::default() };
     let options = Options { liveness, ..Options::default() };
     let (teller, events) = mpsc::channel();
-    let link = Link::start(near, Native::default(), b"", &options, Teller(teller)).unwrap();
+    let link = Link::start_with(near, Native::default(), &options, Teller(teller)).unwrap();
     assert_eq!(link.set_heartbeat_time(millis(50)), Ok(HeartbeatChange::InForce));
     for _ in 0..10 {
         assert_eq!(read_beat(&mut far), 50);

@@ -202,9 +202,9 @@ fn a_busy_sender_keeps_a_silent_receiver_that_has_no_value() {
     // PROTOCOL H1: without the announcement the receiver would never send, and die of it
     let (one, two) = tcp_pair();
     let (busy_notes, busy_log) = notes(|_, _| {});
-    let busy = Link::start(one, Native::default(), &[], &options(100, 3000), busy_notes).unwrap();
+    let busy = Link::start_with(one, Native::default(), &options(100, 3000), busy_notes).unwrap();
     let (quiet_notes, _log) = notes(|_, _| {});
-    let quiet = Link::start(two, Native::default(), &[], &options(0, 3000), quiet_notes).unwrap();
+    let quiet = Link::start_with(two, Native::default(), &options(0, 3000), quiet_notes).unwrap();
     let began = Instant::now();
     while began.elapsed() < ms(3400) {
         busy.send(&[7; 100]).unwrap();
@@ -246,7 +246,7 @@ fn an_announcement_goes_out_at_the_next_edge_of_a_batch_under_way() {
     let (notes, log) = notes(|_, _| {});
     let mut options = options(60_000, 60_000);
     options.close_timeout = Duration::from_secs(5);
-    let link = Link::start(ours, Native::default(), &[], &options, notes).unwrap();
+    let link = Link::start_with(ours, Native::default(), &options, notes).unwrap();
     for place in 0..200u8 {
         link.try_send(&[place; 100]).unwrap();
     }
@@ -275,7 +275,7 @@ fn an_announcement_goes_out_at_the_next_edge_of_a_batch_under_way() {
 fn an_announcement_gets_between_the_writes_of_a_thread_that_never_rests() {
     let (ours, theirs) = pipe(1 << 20);
     ours.slow_writes(ms(2));
-    let link = Link::start(ours, Native::default(), &[], &options(0, 500), |_: &_, _: &_| ());
+    let link = Link::start_with(ours, Native::default(), &options(0, 500), |_: &_, _: &_| ());
     let link = link.unwrap();
     let receives = thread::spawn(move || theirs.read_all());
     let sending = link.clone();
@@ -320,7 +320,7 @@ fn an_announcement_has_its_turn_between_direct_writes() {
         ours.slow_writes(ms(4));
         let (notes, _log) = notes(|_, _| {});
         let options = Options { queue_bytes: 50_000, ..options(60_000, 60_000) };
-        let link = Link::start(ours, Native::default(), &[], &options, notes).unwrap();
+        let link = Link::start_with(ours, Native::default(), &options, notes).unwrap();
         read_beat(&theirs, 60_000);
         thread::sleep(ms(30));
         let sender = link.clone();

@@ -37,7 +37,7 @@ fn a_thousand_idle_links_wake_up_six_times_an_interval_and_do_nothing_else() {
         .map(|_| {
             let (near, far) = tcp_pair();
             let (notes, _log) = notes(|_, _| {});
-            (Link::start(near, Native::default(), &[], &idle, notes).unwrap(), far)
+            (Link::start_with(near, Native::default(), &idle, notes).unwrap(), far)
         })
         .unzip();
     thread::sleep(ms(500));

@@ -21,7 +21,7 @@ fn streams() -> (TcpStream, TcpStream) {
 }
 
 fn start(stream: TcpStream, options: &Options, inbox: &Inbox) -> Link {
-    Link::start(stream, Native::default(), b"", options, inbox.clone()).unwrap()
+    Link::start_with(stream, Native::default(), options, inbox.clone()).unwrap()
 }
 
 /// A link whose messages come into the inbox, and its peer's end.

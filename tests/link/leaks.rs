@@ -32,7 +32,7 @@ fn shutdown_while_8_threads_send_and_one_reads_leaves_nothing() {
         let (stream, mock) = Mock::pair();
         let peer = Arc::new(mock);
         let (notes, log) = notes(|_, _| {});
-        let link = Link::start(stream, Native::default(), &[], &options(50, 5000), notes).unwrap();
+        let link = Link::start_with(stream, Native::default(), &options(50, 5000), notes).unwrap();
         thread::scope(|scope| {
             for name in 0..8u8 {
                 let link = link.clone();
@@ -66,7 +66,7 @@ fn a_forgotten_handle_holds_no_socket_and_no_thread() {
     for _ in 0..50 {
         let (stream, mock) = Mock::pair();
         let (notes, log) = notes(|_, _| {});
-        let link = Link::start(stream, Native::default(), &[], &options(50, 50), notes).unwrap();
+        let link = Link::start_with(stream, Native::default(), &options(50, 50), notes).unwrap();
         handles.push(link);
         drop(mock);
         log.down();
@@ -86,7 +86,7 @@ fn a_verdict_leaves_nothing_though_the_peer_still_holds_its_end() {
     for _ in 0..8 {
         let (stream, mock) = Mock::pair();
         let (notes, log) = notes(|_, _| {});
-        let link = Link::start(stream, Native::default(), &[], &options(50, 150), notes).unwrap();
+        let link = Link::start_with(stream, Native::default(), &options(50, 150), notes).unwrap();
         while link.try_send(&[0; 100_000]).is_ok() {}
         let word = log.down().1.reason.as_str();
         assert!(["silent", "write-stalled"].contains(&word), "{word}");
@@ -105,8 +105,7 @@ fn an_unrun_reader_leaves_nothing() {
     let before = held();
     for _ in 0..50 {
         let (one, two) = tcp_pair();
-        let (link, reader) =
-            Link::establish(one, Native::default(), &[], &options(50, 50)).unwrap();
+        let (link, reader) = Link::establish(one, Native::default(), &options(50, 50)).unwrap();
         assert!(link.is_up());
         drop((two, reader));
         // The sender thread is joined and its socket closed when the drop is done.
@@ -124,7 +123,7 @@ fn when_run_returns_thread_and_socket_are_gone() {
     for round in 0..50 {
         let (stream, mock) = Mock::pair();
         let (link, reader) =
-            Link::establish(stream, Native::default(), &[], &options(50, 5000)).unwrap();
+            Link::establish(stream, Native::default(), &options(50, 5000)).unwrap();
         let ends = link.clone();
         thread::scope(|scope| {
             scope.spawn(move || {
@@ -177,7 +176,7 @@ fn memory_of_a_burst_is_given_back_after_quiet() {
     for _ in 0..8 {
         let (stream, mut mock) = Mock::pair();
         let (notes, _log) = notes(|_, _| {});
-        let link = Link::start(stream, Native::default(), &[], &options(1000, 60_000), notes);
+        let link = Link::start_with(stream, Native::default(), &options(1000, 60_000), notes);
         let link = link.unwrap();
         mock.say(&crate::mock::frame(3, &[1; 4 << 20]));
         let sent = crate::rig::fill(&link, 500_000);

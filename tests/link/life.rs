@@ -166,7 +166,7 @@ fn a_reader_that_is_run_late_does_not_blame_the_peer_or_itself() {
     let (stream, mut mock) = crate::mock::Mock::pair();
     let options = options(100, 200);
     let (link, reader) =
-        peerbeat::link::Link::establish(stream, Native::default(), &[], &options).unwrap();
+        peerbeat::link::Link::establish(stream, Native::default(), &options).unwrap();
     thread::sleep(ms(900));
     mock.say(&frame(3, b"after all"));
     let (mut handler, log) = crate::rig::notes(|_, _| {});

@@ -25,6 +25,7 @@ mod leaks;
 mod life;
 mod numbers;
 mod odd;
+mod opening;
 mod order;
 mod pressure;
 mod reasons;

@@ -29,7 +29,7 @@ fn start_with(stream: TcpStream, time: Option<u64>, slack: u64, faults: Option<F
         ..Settings::default()
     };
     let options = Options { liveness, faults, ..Options::default() };
-    Link::start(stream, Native::default(), b"", &options, |_: &Link, _: &[u8]| ()).unwrap()
+    Link::start_with(stream, Native::default(), &options, |_: &Link, _: &[u8]| ()).unwrap()
 }
 
 fn start(stream: TcpStream, time: Option<u64>, slack: u64) -> Link {

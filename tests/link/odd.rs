@@ -63,7 +63,7 @@ fn a_stream_that_panics_in_a_write_ends_the_link_and_holds_nobody() {
         let options = options(heartbeat_ms, 60_000);
         let ignore = |_: &Link<Panicking>, _: &[u8]| {};
         let stream = Panicking(stream);
-        let link = Link::start(stream, Native::default(), &[], &options, ignore).unwrap();
+        let link = Link::start_with(stream, Native::default(), &options, ignore).unwrap();
         let program = link.clone();
         let _panics_there = thread::spawn(move || program.send(b"x")).join();
         let down = link.wait_down(LONG).expect("it ends");
@@ -75,7 +75,7 @@ fn a_stream_that_panics_in_a_write_ends_the_link_and_holds_nobody() {
 fn a_framing_that_panics_in_the_sender_ends_the_link() {
     let (stream, _mock) = Mock::pair();
     let ignore = |_: &Link<TcpStream, NoHeartbeats>, _: &[u8]| {};
-    let link = Link::start(stream, NoHeartbeats, &[], &options(100, 60_000), ignore).unwrap();
+    let link = Link::start_with(stream, NoHeartbeats, &options(100, 60_000), ignore).unwrap();
     let down = link.wait_down(LONG).expect("it ends");
     let DownReason::Local { detail } = &down.reason else { panic!("{down}") };
     assert_eq!(detail, "the framing panicked");
@@ -135,7 +135,7 @@ fn what_arrived_while_the_reader_was_away_is_seen_by_the_sender() {
     let peer = mock.stream.try_clone().unwrap();
     let stream = Away { socket, peer, asked: Default::default() };
     let (notes, log) = notes(|_, _| {});
-    let link = Link::start(stream, Native::default(), &[], &options(100, 300), notes).unwrap();
+    let link = Link::start_with(stream, Native::default(), &options(100, 300), notes).unwrap();
     assert_eq!(log.message(), b"tick");
     assert!(link.is_up());
 }
@@ -199,7 +199,7 @@ fn bent(options: &Options, bend: Bend) -> Bent {
     let noted = Arc::<Mutex<Noted>>::default();
     let (notes, log) = notes(|_, _| {});
     let stream = Odd { stream, bend, noted: Arc::clone(&noted) };
-    let link = Link::start(stream, Native::default(), &[], options, notes).unwrap();
+    let link = Link::start_with(stream, Native::default(), options, notes).unwrap();
     Bent { link, mock, log, noted }
 }
 
@@ -254,7 +254,7 @@ fn only_what_the_kernel_takes_moves_the_sending_clock() {
     // The pipe takes ten bytes of the announcement; the rest is tried again and again.
     let (ours, theirs) = pipe(10);
     let (notes, _log) = notes(|_, _| {});
-    let link = Link::start(ours, Native::default(), &[], &options(60_000, 60_000), notes).unwrap();
+    let link = Link::start_with(ours, Native::default(), &options(60_000, 60_000), notes).unwrap();
     wait_for("the first bytes", || link.stats().bytes_sent == 10);
     let taken = Instant::now();
     for _ in 0..30 {

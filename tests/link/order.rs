@@ -107,7 +107,7 @@ fn through_a_pipe(capacity: usize, piece: usize, spoil: impl Fn(&Pipe)) -> Vec<u
     options.queue_bytes = 3000;
     options.close_timeout = LONG;
     let (notes, _log) = notes(|_, _| {});
-    let link = Link::start(ours, Native::default(), &[], &options, notes).unwrap();
+    let link = Link::start_with(ours, Native::default(), &options, notes).unwrap();
     let reads = thread::spawn(move || {
         let (mut all, mut buffer) = (Vec::new(), vec![0; piece]);
         loop {
@@ -213,7 +213,7 @@ fn run_once(
 ) -> Result<(), TestCaseError> {
     let (stream, mut mock) = Mock::pair();
     let (notes, _log) = notes(|_, _| {});
-    let link = Arc::new(Link::start(stream, Native::default(), &[], options, notes).unwrap());
+    let link = Arc::new(Link::start_with(stream, Native::default(), options, notes).unwrap());
     let frames = thread::scope(|scope| {
         let reads = scope.spawn(move || {
             if reads_late {

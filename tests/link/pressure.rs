@@ -144,7 +144,7 @@ fn an_echo_storm_with_tiny_buffers_finishes() {
             }
         }
     });
-    let echo = Link::start(one, Native::default(), &[], &options, echo_notes).unwrap();
+    let echo = Link::start_with(one, Native::default(), &options, echo_notes).unwrap();
     let later = echo.clone();
     let sends_later = thread::spawn(move || {
         while let Some(bytes) = overflow.recv().ok().filter(|bytes| !bytes.is_empty()) {
@@ -152,7 +152,7 @@ fn an_echo_storm_with_tiny_buffers_finishes() {
         }
     });
     let (notes, log) = notes(|_, _| {});
-    let storm = Link::start(two, Native::default(), &[], &options, notes).unwrap();
+    let storm = Link::start_with(two, Native::default(), &options, notes).unwrap();
     thread::scope(|scope| {
         for name in 0..4u8 {
             let storm = &storm;

@@ -165,7 +165,7 @@ impl Rig {
         let (stream, mock) = Mock::pair();
         let (notes, log) = notes(act);
         let before = Instant::now();
-        let link = Link::start(stream, framing, &[], options, notes).unwrap();
+        let link = Link::start_with(stream, framing, options, notes).unwrap();
         Self { before, link, mock, log }
     }
 }
@@ -177,7 +177,7 @@ impl Rig<Narrow> {
         let (stream, door) = Narrow::new(stream, PASSES);
         let (notes, log) = notes(|_, _| {});
         let before = Instant::now();
-        let link = Link::start(stream, Native::default(), &[], options, notes).unwrap();
+        let link = Link::start_with(stream, Native::default(), options, notes).unwrap();
         (Self { before, link, mock, log }, door)
     }
 }

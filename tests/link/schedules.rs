@@ -20,7 +20,7 @@ fn pair(capacity: usize) -> [(Link<Pipe>, Inbox); 2] {
         let inbox = Inbox::default();
         // Miri's clock takes this for a slow machine.
         let options = Options { close_timeout: LONG, ..options(5_000, 60_000) };
-        (Link::start(end, Native::default(), &[], &options, inbox.clone()).unwrap(), inbox)
+        (Link::start_with(end, Native::default(), &options, inbox.clone()).unwrap(), inbox)
     })
 }
 
@@ -81,7 +81,7 @@ fn both_ends_are_ended_at_once_from_many_threads_and_each_has_one_account() {
 fn reader_and_sender_pass_the_verdict_on_silence_once_and_never_early() {
     let (ours, _theirs) = pipe(1000);
     let (notes, log) = notes(|_, _| {});
-    let _link = Link::start(ours, Native::default(), &[], &options(300, 200), notes).unwrap();
+    let _link = Link::start_with(ours, Native::default(), &options(300, 200), notes).unwrap();
     let (_, down) = log.until_down();
     assert_eq!(down.reason, DownReason::Silent);
     assert!(down.silence >= ms(500), "{down:?}");
@@ -92,7 +92,7 @@ fn reader_and_sender_pass_the_verdict_on_silence_once_and_never_early() {
 fn a_write_that_is_stuck_and_an_end_meet() {
     let (ours, _theirs) = pipe(3);
     let (notes, log) = notes(|_, _| {});
-    let link = Link::start(ours, Native::default(), &[], &options(0, 60_000), notes).unwrap();
+    let link = Link::start_with(ours, Native::default(), &options(0, 60_000), notes).unwrap();
     thread::scope(|scope| {
         scope.spawn(|| link.send(b"more than fits"));
         scope.spawn(|| link.send(b"and again"));

@@ -160,7 +160,7 @@ fn bytes_that_came_in_time_count_where_the_reader_lost_the_processor() {
     // The first wait ends before the peer is late, at 192 ms; the limit is 240 ms.
     ours.lose_processor(&frame(DATA, b"tick"), ms(100));
     let (notes, log) = notes(|_, _| {});
-    let _link = Link::start(ours, Native::default(), &[], &options(200, 40), notes).unwrap();
+    let _link = Link::start_with(ours, Native::default(), &options(200, 40), notes).unwrap();
     assert_eq!(log.message(), b"tick");
 }
 
@@ -168,8 +168,7 @@ fn bytes_that_came_in_time_count_where_the_reader_lost_the_processor() {
 #[test]
 fn the_time_before_the_reader_runs_is_not_a_stall_and_not_the_peers() {
     let (stream, _mock) = Mock::pair();
-    let (_link, reader) =
-        Link::establish(stream, Native::default(), &[], &options(100, 1000)).unwrap();
+    let (_link, reader) = Link::establish(stream, Native::default(), &options(100, 1000)).unwrap();
     thread::sleep(ms(1500));
     let (mut notes, log) = notes(|_, _| {});
     let before = Instant::now();

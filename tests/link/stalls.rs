@@ -20,7 +20,7 @@ fn faulty(
     let (ours, theirs) = pipe(capacity);
     ours.fail(faults);
     let (notes, log) = notes(act);
-    let link = Link::start(ours, Native::default(), &[], options, notes).unwrap();
+    let link = Link::start_with(ours, Native::default(), options, notes).unwrap();
     (link, theirs, log)
 }
 

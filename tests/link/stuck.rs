@@ -78,7 +78,7 @@ fn what_was_accepted_and_not_sent_is_counted_to_the_byte() {
         options.liveness.mode = mode;
         options.queue_bytes = 2000;
         let (notes, log) = notes(|_, _| {});
-        let link = Link::start(ours, Native::default(), &[], &options, notes).unwrap();
+        let link = Link::start_with(ours, Native::default(), &options, notes).unwrap();
         let sent = fill(&link, 100);
         let beats = thread::spawn(move || {
             while peerbeat::link::Stream::write(&theirs, &heartbeat(50)).is_ok() {
@@ -147,7 +147,7 @@ fn a_few_bytes_taken_start_the_limit_anew() {
     let (ours, theirs) = pipe(10);
     let options = options(100, 1400);
     let (notes, log) = notes(|_, _| {});
-    let link = Link::start(ours, Native::default(), &[], &options, notes).unwrap();
+    let link = Link::start_with(ours, Native::default(), &options, notes).unwrap();
     let beats = |span: Duration| {
         let until = Instant::now() + span;
         while Instant::now() < until && link.is_up() {

@@ -149,7 +149,7 @@ impl Actor {
         let options =
             Options { liveness: settings, faults: Some(faults.clone()), ..Options::default() };
         let before = Instant::now();
-        let link = Link::start(socket, Native::default(), &[], &options, book.clone()).unwrap();
+        let link = Link::start_with(socket, Native::default(), &options, book.clone()).unwrap();
         let end = End {
             settings,
             origin: (before, Instant::now()),

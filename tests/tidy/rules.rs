@@ -7,6 +7,7 @@ use super::source::{Source, block_length, words};
 /// two ends without threads.
 const ROOMS: &[(&str, &[&str])] = &[
     ("text", &[]),
+    ("setters", &[]),
     ("protocol", &[]),
     ("liveness", &["protocol"]),
     ("config", &["liveness"]),
@@ -49,7 +50,7 @@ const LONG_HEADS: &[(&str, &str)] = &[
     ("src/sim/mod.rs", "the guide for those who test with it, with its examples"),
     ("src/journal/mod.rs", "the schema of the journal whole"),
     ("src/cable/mod.rs", "the table of faults, for its users, with an example"),
-    ("src/node/handshake.rs", "the page of those who make single links, with its example"),
+    ("src/link/handshake.rs", "the page of those who make single links, with its example"),
 ];
 
 /// The one file of the command with `unsafe`: the handler of its signals.

@@ -36,7 +36,7 @@ pub(crate) fn start<H>(stream: TcpStream, options: &Options, handler: H) -> Link
 where
     H: FnMut(&Link, &[u8]) + Send + 'static,
 {
-    Link::start(stream, Native::default(), &[], options, handler).expect("a link starts")
+    Link::start_with(stream, Native::default(), options, handler).expect("a link starts")
 }
 
 /// Closes both and waits until their threads are gone.

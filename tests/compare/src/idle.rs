@@ -34,7 +34,7 @@ impl Handler for Quiet {
 
 fn link(stream: TcpStream) -> Link {
     let options = ours::every_second();
-    Link::start(stream, Native::default(), &[], &options, Quiet).expect("a link starts")
+    Link::start_with(stream, Native::default(), &options, Quiet).expect("a link starts")
 }
 
 pub(crate) fn far(args: &Args) {

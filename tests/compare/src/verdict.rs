@@ -75,7 +75,7 @@ pub(crate) fn peerbeat(limit: Duration, links: usize) -> Lateness {
     for which in 0..links {
         let (near, mut peer) = pair();
         let reporter = Reporter { which, told: ends.told.clone() };
-        Link::start(near, Native::default(), &[], &options, reporter).expect("a link starts");
+        Link::start_with(near, Native::default(), &options, reporter).expect("a link starts");
         let before = Instant::now();
         peer.write_all(b"\x00\x00\x00\x01\x03").expect("a fresh socket takes a few bytes");
         ends.last.push((before, Instant::now()));

@@ -1,20 +1,20 @@
 //! Who is speaking: HELLO out, HELLO in, before the link is established.
 //!
-//! A node does this by itself. It is public for programs that open a single
-//! [`Link`](crate::link::Link) over a socket of their own: [`dial`] on the side that connected,
-//! [`accept`] on the other, then `Link::establish` with what the greeting says was
-//! [`received`](Greeting::received) beyond HELLO.
+//! [`connect`](super::connect) and [`accept`](super::accept) do this by themselves. It is public
+//! for programs that look at a HELLO before they answer it, or that open a link over a socket of
+//! their own: [`dial`] on the side that connected, [`accept`] on the other, then
+//! [`Link::establish`](crate::link::Link::establish) with
+//! [`Options::greeted`](crate::link::Options::greeted).
 //!
 //! Every wait is computed from one absolute deadline, so that a stranger who drips is cut off at
-//! the same instant as one who says nothing. A stranger gets 1 KiB of stack, and memory only
-//! once the HELLO is whole and sound.
+//! the same instant as one who says nothing. A stranger gets 1 KiB of stack, and memory only once
+//! the HELLO is whole and sound.
 //!
 //! ```
 //! use std::net::{TcpListener, TcpStream};
 //! use std::time::{Duration, Instant};
 //!
-//! use peerbeat::link::{Link, Options};
-//! use peerbeat::node::handshake;
+//! use peerbeat::link::{Link, Options, handshake};
 //! use peerbeat::protocol::{Hello, Native};
 //!
 //! fn hello(name: &str) -> Hello<'_> {
@@ -32,10 +32,8 @@
 //! let (stream, _) = listener.accept()?;
 //! let greeting = handshake::accept(&stream, &hello("right"), deadline)?;
 //! assert_eq!(greeting.name, "left");
-//! let options =
-//!     Options { peer_heartbeat_time_ms: greeting.heartbeat_time_ms, ..Options::default() };
-//! let (link, reader) =
-//!     Link::establish(stream, Native::default(), &greeting.received, &options)?;
+//! let options = Options::default().greeted(greeting);
+//! let (link, reader) = Link::establish(stream, Native::default(), &options)?;
 //! assert_eq!(dialling.join().expect("it did not panic")?, "right");
 //! // The other side has dropped its stream.
 //! let down = reader.run(&mut |_: &Link, message: &[u8]| println!("{message:?}"));
@@ -50,7 +48,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::link::{is_timeout, step};
+use super::stream::{self, is_timeout, step};
 use crate::protocol::{
     Bye, ByeCode, CONTROL_MAX, Decoded, Frame, Framing, Hello, Native, ProtocolError,
 };
@@ -67,7 +65,6 @@ pub struct Greeting {
     /// Whether it sends heartbeats even while data flows.
     pub always: bool,
     /// Its configured heartbeat-time in milliseconds; 0 = it has none, `None` = it did not say.
-    /// Goes into [`Options::peer_heartbeat_time_ms`](crate::link::Options::peer_heartbeat_time_ms).
     pub heartbeat_time_ms: Option<u32>,
     /// The bytes that were read behind its HELLO: they belong to the link.
     pub received: Vec<u8>,
@@ -136,17 +133,22 @@ impl From<io::Error> for HandshakeError {
     }
 }
 
-/// Shakes hands on the side that connected: says who we are and waits for the welcome.
+/// Shakes hands on the side that connected: sends our HELLO and waits for the other side's. The
+/// stream is made blocking.
 ///
-/// Where the answer breaks the protocol or comes too late, the other side is told with a BYE.
+/// If the answer breaks the protocol or comes too late, a BYE is sent.
 ///
 /// # Errors
-/// Why there is no link; the stream is of no more use then.
+/// [`HandshakeError::TimedOut`] at the deadline; [`HandshakeError::Eof`] and
+/// [`HandshakeError::Refused`] if the other side closed the connection, without or with a BYE;
+/// [`HandshakeError::Protocol`] if either HELLO cannot be; [`HandshakeError::Io`] if the socket
+/// failed. The stream must then be dropped.
 pub fn dial(
     stream: &TcpStream,
     hello: &Hello<'_>,
     deadline: Instant,
 ) -> Result<Greeting, HandshakeError> {
+    stream.set_nonblocking(false)?;
     let answer = write_hello(stream, hello, deadline).and_then(|()| read_hello(stream, deadline));
     let refusal = answer.as_ref().err().and_then(|error| Some((error, error.bye_code()?)));
     if let Some((error, code)) = refusal {
@@ -156,13 +158,16 @@ pub fn dial(
     answer
 }
 
-/// Shakes hands on the side that accepted: waits for HELLO and answers with ours.
+/// Shakes hands on the side that accepted: waits for HELLO and answers with ours. The stream is
+/// made blocking.
 ///
-/// Whoever wants to look at the HELLO before it is answered calls [`receive`], and then [`welcome`]
-/// or [`refuse`].
+/// To look at the HELLO before it is answered, call [`receive`], and then [`welcome`] or
+/// [`refuse`].
 ///
 /// # Errors
-/// Why there is no link; the other side has been told where the protocol has words for it.
+/// [`HandshakeError::TimedOut`] at the deadline; [`HandshakeError::Eof`] if the other side closed
+/// the connection; [`HandshakeError::Protocol`] if either HELLO cannot be; [`HandshakeError::Io`]
+/// if the socket failed. A BYE has been sent if one fits. The stream must then be dropped.
 pub fn accept(
     stream: &TcpStream,
     hello: &Hello<'_>,
@@ -177,11 +182,13 @@ pub fn accept(
     Ok(greeting)
 }
 
-/// Waits for the HELLO of a connection that was accepted. Sends nothing.
+/// Waits for the HELLO of a connection that was accepted. Sends nothing. The stream is made
+/// blocking.
 ///
 /// # Errors
-/// [`HandshakeError`], but never `Refused`: a BYE is no way to begin, so it is a protocol error.
+/// As [`accept`]: a BYE instead of a HELLO is a [`HandshakeError::Protocol`].
 pub fn receive(stream: &TcpStream, deadline: Instant) -> Result<Greeting, HandshakeError> {
+    stream.set_nonblocking(false)?;
     read_hello(stream, deadline).map_err(|error| match error {
         HandshakeError::Refused { .. } => unexpected("BYE"),
         other => other,
@@ -191,7 +198,9 @@ pub fn receive(stream: &TcpStream, deadline: Instant) -> Result<Greeting, Handsh
 /// Answers a HELLO that was received with ours: from here on the link is established.
 ///
 /// # Errors
-/// Where the socket does not take it before the deadline, or our HELLO cannot be made.
+/// [`HandshakeError::TimedOut`] if the socket does not take it before the deadline;
+/// [`HandshakeError::Protocol`] if our HELLO cannot be; [`HandshakeError::Io`] if the socket
+/// failed.
 pub fn welcome(
     stream: &TcpStream,
     hello: &Hello<'_>,
@@ -221,7 +230,7 @@ pub fn refuse(stream: &TcpStream, code: ByeCode, text: &str) {
 }
 
 /// Says goodbye without waiting for anything: for the thread that accepts, which serves everybody.
-pub(super) fn refuse_at_once(stream: &TcpStream, code: ByeCode, text: &str) {
+pub(crate) fn refuse_at_once(stream: &TcpStream, code: ByeCode, text: &str) {
     if stream.set_nonblocking(true).is_err() {
         return;
     }
@@ -239,7 +248,7 @@ pub(super) fn refuse_at_once(stream: &TcpStream, code: ByeCode, text: &str) {
 }
 
 /// Whether the other side has already closed a connection on which nothing is unread.
-pub(super) fn is_abandoned(stream: &TcpStream) -> bool {
+pub(crate) fn is_abandoned(stream: &TcpStream) -> bool {
     if stream.set_nonblocking(true).is_err() {
         return true;
     }
@@ -252,7 +261,7 @@ pub(super) fn is_abandoned(stream: &TcpStream) -> bool {
 }
 
 /// Writes a BYE within [`LINGER`].
-pub(super) fn write_bye(stream: &TcpStream, code: ByeCode, text: &str) -> io::Result<()> {
+pub(crate) fn write_bye(stream: &TcpStream, code: ByeCode, text: &str) -> io::Result<()> {
     let mut bytes = Vec::new();
     Bye { code, text }.encode(&mut bytes);
     match write_whole(stream, &bytes, Instant::now() + LINGER) {
@@ -342,7 +351,7 @@ fn write_whole(
     while !bytes.is_empty() {
         stream.set_write_timeout(Some(wait_until(deadline)))?;
         // The link's own write: what it reports as a timeout has accepted nothing, on every system.
-        match crate::link::Stream::write(stream, bytes) {
+        match stream::Stream::write(stream, bytes) {
             Ok(0) => return Err(HandshakeError::Io(io::ErrorKind::WriteZero.into())),
             Ok(count) => bytes = &bytes[count..],
             Err(e) if is_timeout(e.kind()) && Instant::now() >= deadline => {

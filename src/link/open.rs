@@ -1,0 +1,229 @@
+//! How a link of the native protocol begins: connect or accept, shake hands, start the threads.
+//!
+//! HELLO, timeouts and sizes come from [`Options`]; what arrives waits in an [`Inbox`]. A link over
+//! a foreign protocol, or one with a handler, is [started](Link::start) instead. Invariant: nothing
+//! is left behind by a link that could not be opened.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::handle::{Handler, Link};
+use super::handshake::{self, Greeting, HandshakeError};
+use super::inbox::Inbox;
+use super::options::Options;
+use super::threads;
+use crate::protocol::Native;
+
+/// Connects to the first address that answers, shakes hands and starts a link.
+///
+/// Blocks up to [`Options::connect_timeout`] for each address and then up to
+/// [`Options::handshake_timeout`], and in the system's resolver if the address is a name.
+///
+/// ```
+/// use peerbeat::link::{self, Options, RecvError};
+/// use std::net::TcpListener;
+/// use std::thread;
+/// use std::time::Duration;
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let addr = listener.local_addr()?;
+/// let hub = thread::spawn(move || {
+///     let (stream, _) = listener.accept().expect("a connection");
+///     let (link, inbox) = link::accept(stream, &Options::default()).expect("a greeting");
+///     let message = inbox.recv(Some(Duration::from_secs(10))).expect("a message");
+///     link.send(&message).expect("room");
+///     link.close();
+///     link.wait_down(Duration::from_secs(10));
+/// });
+///
+/// let (link, inbox) = link::connect(addr, &Options::default())?;
+/// link.send(b"tick")?;
+/// assert_eq!(inbox.recv(Some(Duration::from_secs(10)))?, b"tick");
+/// let Err(RecvError::Down(down)) = inbox.recv(None) else { panic!("the hub has closed") };
+/// assert!(down.reason.is_orderly());
+/// # hub.join().expect("the hub did not panic");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`OpenError::Resolve`] if the address has none that can be dialled, [`OpenError::Connect`] if
+/// none of them answers, [`OpenError::Handshake`] and [`OpenError::Start`].
+#[doc(alias = "dial")]
+pub fn connect(addr: impl ToSocketAddrs, options: &Options) -> Result<(Link, Inbox), OpenError> {
+    open(dial_any(addr, options.connect_timeout)?, Role::Dial, options)
+}
+
+/// Waits for the HELLO on a connection that was accepted, answers it and starts a link.
+///
+/// Blocks up to [`Options::handshake_timeout`].
+///
+/// # Errors
+/// [`OpenError::Handshake`] and [`OpenError::Start`].
+pub fn accept(stream: TcpStream, options: &Options) -> Result<(Link, Inbox), OpenError> {
+    open(stream, Role::Accept, options)
+}
+
+/// Shakes hands on a connected stream and starts a link on it. The stream is made blocking.
+///
+/// Blocks up to [`Options::handshake_timeout`].
+///
+/// # Errors
+/// [`OpenError::Handshake`] and [`OpenError::Start`].
+pub fn open(stream: TcpStream, role: Role, options: &Options) -> Result<(Link, Inbox), OpenError> {
+    let Opened { link, inbox, reader } = open_joined(stream, role, options)?;
+    // It ends with the link.
+    drop(reader);
+    Ok((link, inbox))
+}
+
+/// Which side of the handshake we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// We say HELLO first.
+    Dial,
+    /// We answer the other side's HELLO.
+    Accept,
+    /// There is no handshake: both sides know each other already.
+    NoHandshake,
+}
+
+/// Why a link was not opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The name has no address, or could not be resolved.
+    Resolve(io::Error),
+    /// No address answered in time.
+    Connect {
+        /// The last one that was tried.
+        addr: SocketAddr,
+        /// Why it could not be reached.
+        error: io::Error,
+    },
+    /// The other side does not want us or does not speak our protocol.
+    Handshake(HandshakeError),
+    /// A thread could not be made, or the socket refused its options. The text names the system's
+    /// limit that is in the way.
+    Start(io::Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolve(error) => write!(f, "cannot resolve the address: {error}"),
+            Self::Connect { addr, error } => write!(f, "cannot connect to {addr}: {error}"),
+            Self::Handshake(error) => write!(f, "the handshake failed: {error}"),
+            Self::Start(error) => write!(f, "cannot start the link: {error}"),
+        }
+    }
+}
+
+impl Error for OpenError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(match self {
+            Self::Resolve(error) | Self::Connect { error, .. } | Self::Start(error) => error,
+            Self::Handshake(error) => error,
+        })
+    }
+}
+
+/// An open link whose reader can be joined.
+pub(crate) struct Opened {
+    pub(crate) link: Link,
+    pub(crate) inbox: Inbox,
+    pub(crate) reader: JoinHandle<()>,
+}
+
+/// Opens as [`open`] does, and returns the reader's thread as well.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_joined(
+    stream: TcpStream,
+    role: Role,
+    options: &Options,
+) -> Result<Opened, OpenError> {
+    // Not every stream socket knows it, and it only saves time.
+    let _unknown = stream.set_nodelay(options.tcp_nodelay);
+    let options = match greet(&stream, role, options).map_err(OpenError::Handshake)? {
+        Some(greeting) => options.clone().greeted(greeting),
+        None => options.clone(),
+    };
+    start(stream, &options).map_err(OpenError::Start)
+}
+
+fn greet(
+    stream: &TcpStream,
+    role: Role,
+    options: &Options,
+) -> Result<Option<Greeting>, HandshakeError> {
+    let deadline = Instant::now() + options.handshake_timeout;
+    match role {
+        Role::Dial => handshake::dial(stream, &options.hello(), deadline).map(Some),
+        Role::Accept => handshake::accept(stream, &options.hello(), deadline).map(Some),
+        Role::NoHandshake => Ok(None),
+    }
+}
+
+fn start(stream: TcpStream, options: &Options) -> io::Result<Opened> {
+    let framing = Native::with_frame_max(options.frame_max);
+    let (link, reader) = Link::establish(stream, framing, options)?;
+    let inbox = Inbox::new(options.inbox_bytes);
+    let (of_reader, mut filled, mut reader) = (link.clone(), inbox.clone(), Box::new(reader));
+    let name = format!("pb-r:{}", options.name);
+    let reader = threads::spawn(&name, options.stack_size, move || {
+        let _closes = CloseOnPanic(filled.clone());
+        reader.run_and_tell(&mut filled, |inbox, down| inbox.on_down(&of_reader, down));
+    })?;
+    Ok(Opened { link, inbox, reader })
+}
+
+/// Wakes those who wait for messages even if a mistake of ours ends the reader.
+struct CloseOnPanic(Inbox);
+
+impl Drop for CloseOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.close();
+        }
+    }
+}
+
+/// Connects to the first of the addresses that answers, each within `timeout`.
+///
+/// # Errors
+/// [`OpenError::Resolve`] and [`OpenError::Connect`].
+pub(crate) fn dial_any(
+    addrs: impl ToSocketAddrs,
+    timeout: Duration,
+) -> Result<TcpStream, OpenError> {
+    let mut last = None;
+    for addr in addrs.to_socket_addrs().map_err(OpenError::Resolve)? {
+        match dial(addr, timeout) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Some(OpenError::Connect { addr, error }),
+        }
+    }
+    let no_address = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    Err(last.unwrap_or_else(|| OpenError::Resolve(no_address())))
+}
+
+/// Connects to one address. Every dial of the library is made here.
+///
+/// Without a listener, TCP may connect a port of the ephemeral range with itself, even by way of an
+/// unspecified address (`0.0.0.0`): a connection whose two ends are one is refused.
+///
+/// # Errors
+/// Why there is no connection.
+pub(crate) fn dial(addr: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&addr, timeout)?;
+    if stream.local_addr()? == stream.peer_addr()? {
+        let refused = io::ErrorKind::ConnectionRefused;
+        return Err(io::Error::new(refused, "nothing listens there"));
+    }
+    Ok(stream)
+}
