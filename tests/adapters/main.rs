@@ -17,6 +17,7 @@ mod polling;
 mod rabbitmq;
 mod soupbintcp;
 mod stomp;
+#[cfg(unix)]
 mod streams;
 
 /// The examples, as their users would take them.

@@ -7,11 +7,10 @@
 
 #![allow(unsafe_code, reason = "std has no poll: it is declared here, and called in one place")]
 
-use std::ffi::{c_int, c_short, c_ulong};
+use std::ffi::{c_int, c_short};
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use peerbeat::liveness::{Action, Liveness, Settings, Time};
@@ -90,16 +89,16 @@ impl Host {
     /// Waits until a socket is ready or the clock shows `until`, and says which can be read, the
     /// listener first.
     fn wait(&mut self, until: Time) -> io::Result<Vec<bool>> {
-        let entry = |fd: &dyn AsRawFd, events| PollFd { fd: fd.as_raw_fd(), events, revents: 0 };
-        let mut fds = vec![entry(&self.listener, POLLIN)];
+        let entry = |fd, events| PollFd { fd, events, revents: 0 };
+        let mut fds = vec![entry(raw(&self.listener), POLLIN)];
         fds.extend(self.peers.iter().map(|peer| {
-            entry(&peer.stream, if peer.out.is_empty() { POLLIN } else { POLLIN | POLLOUT })
+            entry(raw(&peer.stream), if peer.out.is_empty() { POLLIN } else { POLLIN | POLLOUT })
         }));
         // Rounded up: rounded down, the loop would spin through the last millisecond.
         let millis = until.since(self.now()).as_nanos().div_ceil(1_000_000);
         let timeout = c_int::try_from(millis).unwrap_or(c_int::MAX);
         // SAFETY: `fds` is an array of as many `struct pollfd` as we say, and outlives the call.
-        let count = unsafe { poll(fds.as_mut_ptr(), fds.len() as c_ulong, timeout) };
+        let count = unsafe { poll(fds.as_mut_ptr(), fds.len() as Count, timeout) };
         self.wakeups += 1;
         match io::Error::last_os_error() {
             error if count < 0 && error.kind() != ErrorKind::Interrupted => Err(error),
@@ -219,20 +218,66 @@ fn main() -> io::Result<()> {
     }
 }
 
-/// `struct pollfd`.
+/// `struct pollfd`, on Windows `WSAPOLLFD`.
 #[repr(C)]
 struct PollFd {
-    fd: c_int,
+    fd: Raw,
     events: c_short,
     revents: c_short,
 }
 
-// SAFETY: the declaration of poll(2) in Linux's <poll.h>.
-unsafe extern "C" {
-    fn poll(fds: *mut PollFd, count: c_ulong, timeout_ms: c_int) -> c_int;
+#[cfg(unix)]
+use unix::{Count, POLLIN, POLLOUT, Raw, poll, raw};
+#[cfg(windows)]
+use windows::{Count, POLLIN, POLLOUT, Raw, WSAPoll as poll, raw};
+
+#[cfg(unix)]
+mod unix {
+    use super::PollFd;
+    use std::ffi::{c_int, c_short};
+    use std::os::fd::AsRawFd;
+
+    pub(super) type Raw = c_int;
+    #[cfg(target_os = "linux")]
+    pub(super) type Count = std::ffi::c_ulong;
+    #[cfg(not(target_os = "linux"))]
+    pub(super) type Count = std::ffi::c_uint;
+
+    // SAFETY: the declaration of poll(2) in <poll.h>.
+    unsafe extern "C" {
+        pub(super) fn poll(fds: *mut PollFd, count: Count, timeout_ms: c_int) -> c_int;
+    }
+
+    pub(super) fn raw(socket: &impl AsRawFd) -> Raw {
+        socket.as_raw_fd()
+    }
+
+    pub(super) const POLLIN: c_short = 0x1;
+    pub(super) const POLLOUT: c_short = 0x4;
 }
 
-const POLLIN: c_short = 0x1;
-const POLLOUT: c_short = 0x4;
+#[cfg(windows)]
+mod windows {
+    use super::PollFd;
+    use std::ffi::{c_int, c_short, c_ulong};
+    use std::os::windows::io::AsRawSocket;
+
+    pub(super) type Raw = std::os::windows::io::RawSocket;
+    pub(super) type Count = c_ulong;
+
+    // SAFETY: the declaration in <winsock2.h>.
+    #[link(name = "ws2_32")]
+    unsafe extern "system" {
+        pub(super) fn WSAPoll(fds: *mut PollFd, count: Count, timeout_ms: c_int) -> c_int;
+    }
+
+    pub(super) fn raw(socket: &impl AsRawSocket) -> Raw {
+        socket.as_raw_socket()
+    }
+
+    pub(super) const POLLIN: c_short = 0x300;
+    pub(super) const POLLOUT: c_short = 0x10;
+}
+
 /// What a peer may leave unread.
 const OUT_MAX: usize = 1 << 20;
