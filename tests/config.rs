@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerbeat::config::{
-    Config, Environment, MemoryFiles, Options, Origin, PeerConfig, Port, Setting,
+    Config, Environment, MemoryFiles, Options, Origin, Os, PeerConfig, Port, Setting,
 };
 use peerbeat::liveness::Mode;
 
@@ -32,12 +32,14 @@ mod warnings;
 fn options() -> Options {
     let variables = BTreeMap::from([("A".to_owned(), "1".to_owned())]);
     Options {
-        app_name: "app".to_owned(),
+        app_name: Some("app".to_owned()),
+        app_root: Some("/opt/app".to_owned()),
         environment: Environment {
             variables: Some(variables),
             host_name: Some("myhost".to_owned()),
             home_dir: Some("/home/me".to_owned()),
-            root: Some("/opt/app".to_owned()),
+            working_dir: None,
+            os: Some(Os::Linux),
         },
         files: Arc::new(MemoryFiles::default()),
         ..Options::default()
@@ -100,6 +102,7 @@ fn summary_of_peer(config: &Config, peer: &PeerConfig) -> String {
     let other_name = peer.remote_name().filter(|name| *name != peer.name());
     say(other_name.map(|name| format!("name {name}")));
     say(peer.remote_label().map(|label| format!("label {label}")));
+    say(peer.label().map(|label| format!("old-label {label}")));
     say(peer.remote_id().map(|id| format!("id {id}")));
     say((peer.local_name() != config.name()).then(|| format!("as {}", peer.local_name())));
     let label = format!("as-label {}", peer.local_label());
@@ -121,7 +124,8 @@ fn summary_of_peer(config: &Config, peer: &PeerConfig) -> String {
 fn set<T: Shown>(name: &str, setting: &Setting<T>) -> Option<String> {
     match &setting.origin {
         Origin::Default => None,
-        Origin::At(place) => Some(format!("{name} {}@{}", setting.value.shown(), place.line)),
+        Origin::Given => Some(format!("{name} {} given", setting.value.shown())),
+        Origin::At(at) => Some(format!("{name} {}@{}", setting.value.shown(), at.line)),
     }
 }
 

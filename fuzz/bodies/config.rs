@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerbeat::config::{Config, Environment, MemoryFiles, Options, limits};
+use peerbeat::config::{Address, Config, Environment, MemoryFiles, Options, Os, limits};
 
 /// Runs one input; what breaks a promise panics.
 pub(crate) fn run(data: &[u8]) {
@@ -22,13 +22,15 @@ pub(crate) fn run(data: &[u8]) {
     let files = parts.enumerate().map(|(index, part)| (name(index), part.to_vec()));
     let files = files.chain([(WHOLE.to_owned(), main.clone().into_bytes())]);
     let options = Options {
-        app_name: "app".to_owned(),
+        app_name: Some("app".to_owned()),
+        app_root: Some("/root".to_owned()),
         defines: vec![("GIVEN".to_owned(), "given".to_owned())],
         environment: Environment {
             variables: Some(BTreeMap::from([("A".to_owned(), "/f1".to_owned())])),
             host_name: Some("myhost".to_owned()),
             home_dir: Some("/home".to_owned()),
-            root: Some("/root".to_owned()),
+            working_dir: None,
+            os: Some(Os::Linux),
         },
         files: Arc::new(MemoryFiles::new(files)),
     };
@@ -80,7 +82,7 @@ fn values(config: &Config) -> String {
             peer.slack().value,
             peer.heartbeat_time_min().value,
             (peer.reconnect_time_min(), peer.reconnect_time_max()),
-            peer.addresses().iter().map(|at| (&at.host, at.port)).collect::<Vec<_>>(),
+            peer.addresses(),
         );
     }
     text
@@ -132,7 +134,8 @@ fn check(config: &Config) {
         assert!(peer.heartbeat_time_min().value > Duration::ZERO);
         assert!(peer.reconnect_time_min() <= peer.reconnect_time_max());
         assert!(peer.addresses().len() <= limits::MAX_ADDRESSES);
-        assert!(peer.addresses().iter().all(|at| at.port > 0 && !at.host.is_empty()));
+        let is_whole = |at: &Address| at.port() != Some(0) && !at.to_string().starts_with(':');
+        assert!(peer.addresses().iter().all(is_whole));
     }
 }
 

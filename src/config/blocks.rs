@@ -2,9 +2,9 @@
 //!
 //! One stack for all files of a chain of includes; a file sees only what it opened itself, so
 //! whatever opens in a file closes in it. An `if` and a group never overlap: what was opened later
-//! closes first. Where a file breaks that, what was left open is reported and closed.
+//! closes first.
 
-use super::place::Place;
+use super::shown::cut;
 
 /// Something that is open.
 #[derive(Debug)]
@@ -13,46 +13,75 @@ pub(super) struct Block {
     pub(super) line: u32,
     /// Whether the lines in it count.
     pub(super) live: bool,
+    /// Its end was reported as wrong: once is enough.
+    pub(super) is_told: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum BlockKind {
-    /// An `if`: whether it counts itself, its `else` may come, and the lines after that count.
-    If { counts: bool, may_else: bool, else_live: bool },
+    /// An `if` whose conditions decide: whether a branch was taken, and whether `else` has come.
+    If { taken: bool, had_else: bool },
+    /// An `if` in what does not count.
+    DeadIf,
     /// The `add-peer` that we read.
     Peer,
-    /// A group of others; the part of its name after `add-`.
-    Group(String),
+    /// A group of others: what opened it, and its name.
+    Group { opener: String, name: String },
+    /// What is nearly `add-peer`, and ends at what is nearly `end-peer`.
+    PeerLike { opener: String },
     /// The body of a `defmacro`.
     Macro,
 }
 
 impl BlockKind {
-    pub(super) fn opener(&self) -> String {
+    pub(super) fn opener(&self) -> &str {
         match self {
-            BlockKind::If { .. } => "if".to_owned(),
-            BlockKind::Peer => "add-peer".to_owned(),
-            BlockKind::Group(name) => format!("add-{name}"),
-            BlockKind::Macro => "defmacro".to_owned(),
+            BlockKind::If { .. } | BlockKind::DeadIf => "if",
+            BlockKind::Peer => "add-peer",
+            BlockKind::Group { opener, .. } | BlockKind::PeerLike { opener } => opener,
+            BlockKind::Macro => "defmacro",
         }
     }
 
     pub(super) fn closer(&self) -> String {
         match self {
-            BlockKind::If { .. } => "endif".to_owned(),
-            BlockKind::Peer => "end-peer".to_owned(),
-            BlockKind::Group(name) => format!("end-{name}"),
+            BlockKind::If { .. } | BlockKind::DeadIf => "endif".to_owned(),
+            BlockKind::Peer | BlockKind::PeerLike { .. } => "end-peer".to_owned(),
+            BlockKind::Group { name, .. } => format!("end-{name}"),
             BlockKind::Macro => "endmacro".to_owned(),
         }
     }
 
-    fn is_group(&self, name: &str) -> bool {
+    pub(super) fn is_if(&self) -> bool {
+        matches!(self, BlockKind::If { .. } | BlockKind::DeadIf)
+    }
+
+    /// Returns true if `end-NAME` closes it.
+    fn ends_by(&self, name: &str) -> bool {
         match self {
-            BlockKind::Peer => name == "peer",
-            BlockKind::Group(own) => name == own,
+            BlockKind::Peer | BlockKind::PeerLike { .. } => name == "peer",
+            BlockKind::Group { name: own, .. } => name == own,
             _ => false,
         }
     }
+}
+
+/// Whose items lines are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    Global,
+    Peer,
+    Others,
+}
+
+/// The group that an end belongs to.
+pub(super) enum Ended {
+    /// This many blocks are open inside it.
+    Inside(usize),
+    /// It was opened before the `if` that is open.
+    BeforeIf { opener: String, opened: u32, branch: u32 },
+    /// None is open in this file.
+    No,
 }
 
 /// The stack of what is open.
@@ -64,18 +93,6 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    pub(super) fn len(&self) -> usize {
-        self.open.len()
-    }
-
-    pub(super) fn push(&mut self, block: Block) {
-        self.open.push(block);
-    }
-
-    pub(super) fn pop(&mut self) -> Option<Block> {
-        if self.open.len() > self.floor { self.open.pop() } else { None }
-    }
-
     /// Begins a file; returns what [`leave`](Blocks::leave) wants back.
     pub(super) fn enter(&mut self) -> usize {
         std::mem::replace(&mut self.floor, self.open.len())
@@ -86,8 +103,34 @@ impl Blocks {
         self.floor = floor;
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(super) fn push(&mut self, block: Block) {
+        self.open.push(block);
+    }
+
+    /// Returns true if lines count here.
+    pub(super) fn is_live(&self) -> bool {
+        self.open.last().is_none_or(|block| block.live)
+    }
+
+    /// Whose items these are: by the innermost group, of whatever file.
+    pub(super) fn owner(&self) -> Owner {
+        match self.open.iter().rev().map(|block| &block.kind).find(|kind| !kind.is_if()) {
+            None => Owner::Global,
+            Some(BlockKind::Peer) => Owner::Peer,
+            Some(_) => Owner::Others,
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Block> {
+        if self.open.len() > self.floor { self.open.pop() } else { None }
+    }
+
     /// What the current file opened, the outermost first.
-    pub(super) fn left_open(&self) -> &[Block] {
+    pub(super) fn own(&self) -> &[Block] {
         &self.open[self.floor..]
     }
 
@@ -96,36 +139,31 @@ impl Blocks {
         self.open[self.floor..].last_mut()
     }
 
-    /// Whether lines count here.
-    pub(super) fn is_live(&self) -> bool {
-        self.open.last().is_none_or(|block| block.live)
-    }
-
-    /// The innermost group, of whatever file: whose items are these?
-    pub(super) fn group(&self) -> Option<&BlockKind> {
-        let kinds = self.open.iter().rev().map(|block| &block.kind);
-        kinds.into_iter().find(|kind| !matches!(kind, BlockKind::If { .. }))
-    }
-
-    /// How many blocks the current file left open inside its innermost `if`; `None` without one.
+    /// How many blocks are open inside the innermost `if` of the current file.
     pub(super) fn above_if(&self) -> Option<usize> {
-        self.above(|kind| matches!(kind, BlockKind::If { .. }))
+        self.own().iter().rev().position(|block| block.kind.is_if())
     }
 
-    /// How many blocks the current file left open inside its innermost group of that name.
-    pub(super) fn above_group(&self, name: &str) -> Option<usize> {
-        self.above(|kind| kind.is_group(name))
+    /// Notes that the end of the group, and of the `if` around what closes it, were reported.
+    pub(super) fn tell(&mut self, opened: u32, branch: u32) {
+        for block in &mut self.open[self.floor..] {
+            block.is_told |= block.line == opened || block.line == branch;
+        }
     }
 
-    fn above(&self, wanted: impl Fn(&BlockKind) -> bool) -> Option<usize> {
-        self.left_open().iter().rev().position(|block| wanted(&block.kind))
-    }
-
-    /// The innermost of what the current file opened, as an error names it.
-    pub(super) fn describe_top(&self, place: &Place) -> Option<(String, Place)> {
-        let block = self.left_open().last()?;
-        let mut opened = place.clone();
-        opened.line = block.line;
-        Some((block.kind.opener(), opened))
+    pub(super) fn ended_by(&self, name: &str) -> Ended {
+        let own = self.own();
+        let Some(inside) = own.iter().rev().position(|block| block.kind.ends_by(name)) else {
+            return Ended::No;
+        };
+        let branch = own.iter().rev().take(inside).find(|block| block.kind.is_if());
+        match branch {
+            None => Ended::Inside(inside),
+            Some(branch) => {
+                let group = &own[own.len() - 1 - inside];
+                let opener = cut(group.kind.opener());
+                Ended::BeforeIf { opener, opened: group.line, branch: branch.line }
+            }
+        }
     }
 }

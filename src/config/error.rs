@@ -1,41 +1,48 @@
 //! What is wrong with a configuration.
 //!
-//! Every error reads `PLACE: ITEM: found X, allowed: Y`, so that people and scripts find the same
-//! part at the same spot. What a file says is quoted, escaped and cut before it is shown. A run
-//! reports all its errors, up to a limit.
+//! Every error reads `LOCATION: ITEM: found X, allowed: Y`, so that people and scripts find the
+//! same part at the same spot. What a file says is quoted, escaped and cut before it is shown. A
+//! run reports all its errors, up to a limit, and the warnings beside them.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::limits::MAX_REPORTED;
-use super::place::Place;
+use super::limits::{MAX_INCLUDE_DEPTH, MAX_REPORTED};
+use super::location::Location;
+use super::shown::{Quoted, Seconds, cut};
+use super::warning::Warning;
+use crate::protocol::Escaped;
 
-/// All errors of one configuration, in the order they were met. Never empty.
+/// All errors of one configuration, in the order they were met, and the warnings beside them.
+/// Never empty.
 ///
 /// Displays one error a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Errors(Vec<ConfigError>);
+pub struct Errors {
+    errors: Vec<ConfigError>,
+    warnings: Vec<Warning>,
+}
 
 #[allow(clippy::len_without_is_empty)] // never empty: it exists because something is wrong
 impl Errors {
-    /// `errors` holds the first [`MAX_REPORTED`] of them, `omitted` counts the others.
-    pub(super) fn new(mut errors: Vec<ConfigError>, omitted: usize) -> Errors {
+    pub(super) fn new(errors: Vec<ConfigError>, warnings: Vec<Warning>) -> Errors {
         debug_assert!(!errors.is_empty());
-        if let (1.., Some(last)) = (omitted, errors.last()) {
-            let place = last.place.clone();
-            errors.push(ConfigError::new(place, ErrorKind::Omitted { count: omitted }));
-        }
-        Errors(errors)
+        Errors { errors, warnings }
     }
 
     /// The errors, in the order they were met.
     pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
-        self.0.iter()
+        self.errors.iter()
     }
 
-    /// How many there are; at least 1.
+    /// How many errors there are; at least 1.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.errors.len()
+    }
+
+    /// The warnings that were met beside the errors.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 }
 
@@ -65,18 +72,18 @@ impl std::error::Error for Errors {}
 /// One thing that is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    place: Place,
-    kind: ErrorKind,
+    location: Location,
+    pub(super) kind: ErrorKind,
 }
 
 impl ConfigError {
-    pub(super) fn new(place: Place, kind: ErrorKind) -> ConfigError {
-        ConfigError { place, kind }
+    pub(super) fn new(location: Location, kind: ErrorKind) -> ConfigError {
+        ConfigError { location, kind }
     }
 
     /// Where it is.
-    pub fn place(&self) -> &Place {
-        &self.place
+    pub fn location(&self) -> &Location {
+        &self.location
     }
 
     /// What it is.
@@ -87,7 +94,7 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.kind)
+        write!(f, "{}: {}", self.location, self.kind)
     }
 }
 
@@ -101,17 +108,49 @@ pub enum ErrorKind {
     BadValue {
         /// The item.
         item: String,
-        /// What stands there, as it was after variables were expanded; `None` where nothing does.
+        /// What it has, after variables were expanded; `None` if nothing.
         found: Option<String>,
-        /// What may stand there.
+        /// What it may have.
         allowed: &'static str,
+    },
+    /// A host is in one of the historic forms of an IPv4 address, which people and the C library
+    /// read differently.
+    HostForm {
+        /// `addr` or `datasrc-interface`.
+        item: String,
+        /// The host as it was found.
+        found: String,
+        /// Its parts read as decimal numbers.
+        decimal: String,
+        /// What the C library makes of it, if that differs.
+        dialled: Option<String>,
+    },
+    /// Bytes that are not UTF-8 in a value of ours.
+    NotUtf8 {
+        /// The item.
+        item: String,
+        /// The value, read as Latin-1.
+        found: String,
+    },
+    /// A no-break space, which nobody sees, in front of, in or behind an item of ours.
+    NoBreakSpace {
+        /// The item.
+        item: String,
+    },
+    /// A word of other grammars.
+    OtherWord {
+        /// The word.
+        item: String,
+        /// The word of this grammar that is meant.
+        meant: &'static str,
     },
     /// A group, an `if` or a `defmacro` ends too late or never.
     Unclosed {
         /// The item that opened it.
         opener: String,
-        /// The item that was met before the closing one; `None` is the end of the file.
-        found: Option<String>,
+        /// The item that was met before the closing one, and its line; `None` is the end of the
+        /// file.
+        found: Option<(String, Location)>,
         /// The item that closes it.
         closer: String,
     },
@@ -120,32 +159,43 @@ pub enum ErrorKind {
         /// The item.
         item: String,
         /// What is open here instead, and where it was opened.
-        open: Option<(String, Place)>,
+        open: Option<(String, Location)>,
         /// What would have to be open.
         needs: String,
+    },
+    /// A group that was open before an `if` is closed inside one of its branches.
+    ClosedInBranch {
+        /// The item that closes it.
+        item: String,
+        /// The item that opened it.
+        opener: String,
+        /// Where.
+        opened: Location,
+        /// The `if`.
+        branch: Location,
     },
     /// One peer too many.
     TooManyPeers {
         /// The most there may be.
         max: usize,
     },
-    /// The shortest wait between dials is longer than the longest.
+    /// The ceiling of the first wait between dials is above that of the last.
     ReconnectOrder {
         /// `reconnect-time-min` in force.
         min: Duration,
         /// `reconnect-time-max` in force.
         max: Duration,
     },
-    /// A file or a folder cannot be used.
+    /// A file cannot be used.
     File {
-        /// `include-file`, `include-dir`, or `file` for the one the user named.
+        /// `include-file`, or `file` for the one the user named.
         item: &'static str,
-        /// The file or folder.
+        /// The file.
         path: String,
         /// Why not.
         problem: FileProblem,
         /// The includes that lead to it, from the file the user named; empty for that file.
-        chain: Vec<Place>,
+        chain: Vec<Location>,
     },
     /// One of the [limits](super::limits) was passed. Reading ended there, except after too many
     /// addresses of one item.
@@ -164,22 +214,29 @@ pub enum ErrorKind {
     },
 }
 
-/// Why a file or a folder cannot be used.
+/// Why a file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileProblem {
-    /// It does not exist.
-    Missing,
-    /// A folder stands where a file is needed.
+    /// It does not exist in any place where it was looked for.
+    Missing {
+        /// The places; empty for the file the user named.
+        tried: Vec<String>,
+        /// The variables in its path that were empty.
+        empty: Vec<String>,
+        /// How many errors are not shown because they follow from this one.
+        folded: usize,
+    },
+    /// It is a folder.
     Folder,
-    /// Something else stands where a folder is needed.
-    NotAFolder,
     /// It is in the chain of includes already.
     Cycle,
     /// The chain of includes is too long.
     TooDeep,
-    /// It is not UTF-8 text; the line is that of the place.
+    /// It holds a zero byte; the line is that of the location.
     NotText,
+    /// It is the XML of old Java adapters.
+    Xml,
     /// The system refuses it, for this reason.
     Unreadable(String),
 }
@@ -198,17 +255,29 @@ impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ErrorKind::BadValue { item, found: Some(found), allowed } => {
-                write!(f, "{}: found {}, allowed: {allowed}", Plain(item), Quoted(found))
+                write!(f, "{}: found {}, allowed: {allowed}", Escaped(item), Quoted(found))
             }
             ErrorKind::BadValue { item, found: None, allowed } => {
-                write!(f, "{}: found nothing, allowed: {allowed}", Plain(item))
+                write!(f, "{}: found nothing, allowed: {allowed}", Escaped(item))
             }
-            ErrorKind::Unclosed { opener, found, closer } => {
-                let found = found.as_deref().unwrap_or("the end of the file");
-                write!(f, "{}: found {}, ", Plain(opener), Plain(found))?;
-                write!(f, "allowed: {} before it", Plain(closer))
+            ErrorKind::HostForm { item, found, decimal, dialled } => {
+                write!(f, "{item}: found {}, which reads as {decimal}", Quoted(found))?;
+                if let Some(dialled) = dialled {
+                    write!(f, " but would be dialled as {dialled}")?;
+                }
+                f.write_str(", allowed: four numbers from 0 to 255 without leading zeros")
             }
-            ErrorKind::Stray { item, open, needs } => write_stray(f, item, open.as_ref(), needs),
+            ErrorKind::NotUtf8 { item, found } => {
+                let item = Escaped(item);
+                write!(f, "{item}: found {} with bytes that are not UTF-8, ", Quoted(found))?;
+                f.write_str("allowed: UTF-8 text")
+            }
+            ErrorKind::NoBreakSpace { item } => {
+                write!(f, "{}: found a no-break space, allowed: blanks and tabs", Escaped(item))
+            }
+            ErrorKind::OtherWord { item, meant } => {
+                write!(f, "{item}: found a word of other grammars, allowed: {meant}")
+            }
             ErrorKind::TooManyPeers { max } => {
                 write!(f, "add-peer: found more than {max} peers, allowed: at most {max}")
             }
@@ -218,8 +287,7 @@ impl fmt::Display for ErrorKind {
                 write!(f, "allowed: at most reconnect-time-max, which is {max}")
             }
             ErrorKind::File { item, path, problem, chain } => {
-                write!(f, "{item}: found {}, ", Quoted(path))?;
-                write!(f, "{problem}")?;
+                write!(f, "{item}: found {}, {problem}", Quoted(path))?;
                 write_chain(f, path, chain)
             }
             ErrorKind::Limit { item, unit, max } => {
@@ -228,6 +296,40 @@ impl fmt::Display for ErrorKind {
             ErrorKind::Omitted { count } => {
                 write!(f, "errors: found {count} more, allowed: {MAX_REPORTED} are shown")
             }
+            structural => structural.fmt_structural(f),
+        }
+    }
+}
+
+impl ErrorKind {
+    /// The kinds about what opens and closes.
+    fn fmt_structural(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ErrorKind::Unclosed { opener, found, closer } => {
+                write!(f, "{}: found ", Escaped(opener))?;
+                match found {
+                    Some((found, at)) => write!(f, "{} at {at}", Escaped(found))?,
+                    None => f.write_str("the end of the file")?,
+                }
+                write!(f, ", allowed: {} before it", Escaped(closer))
+            }
+            ErrorKind::Stray { item, open, needs } => {
+                write!(f, "{}: found ", Escaped(item))?;
+                match open {
+                    Some((opener, at)) => write!(f, "inside {} of {at}", Escaped(opener))?,
+                    None => f.write_str("with nothing open in this file")?,
+                }
+                write!(f, ", allowed: only after {}", Escaped(needs))
+            }
+            ErrorKind::ClosedInBranch { item, opener, opened, branch } => {
+                let (item, opener) = (Escaped(item), Escaped(opener));
+                write!(
+                    f,
+                    "{item}: found inside if of {branch}, but {opener} of {opened} was open "
+                )?;
+                f.write_str("before it, allowed: only after its endif")
+            }
+            _ => Ok(()), // unreachable: `fmt` shows the others itself
         }
     }
 }
@@ -235,19 +337,36 @@ impl fmt::Display for ErrorKind {
 impl fmt::Display for FileProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FileProblem::Missing => f.write_str("which does not exist, allowed: one that does"),
+            FileProblem::Missing { tried, empty, folded } => {
+                f.write_str("which does not exist")?;
+                for (index, place) in tried.iter().enumerate() {
+                    let word = if index == 0 { "as" } else { "or" };
+                    write!(f, " {word} {}", Escaped(place))?;
+                }
+                for name in empty {
+                    write!(f, "; ${{{}}} is empty", Escaped(name))?;
+                }
+                match folded {
+                    0 => {}
+                    1 => f.write_str(" (1 more error follows from it)")?,
+                    more => write!(f, " ({more} more errors follow from it)")?,
+                }
+                f.write_str(", allowed: a file that exists")
+            }
             FileProblem::Folder => f.write_str("which is a folder, allowed: a file"),
-            FileProblem::NotAFolder => f.write_str("which is not a folder, allowed: a folder"),
             FileProblem::Cycle => {
                 f.write_str("which is being read already, allowed: a file outside this chain")
             }
             FileProblem::TooDeep => {
-                let max = super::limits::MAX_INCLUDE_DEPTH;
+                let max = MAX_INCLUDE_DEPTH;
                 write!(f, "a deeper include than {max}, allowed: at most {max}")
             }
             FileProblem::NotText => {
-                f.write_str("which is not text at this line, allowed: UTF-8 text")
+                f.write_str("which holds a zero byte at this line, allowed: text")
             }
+            FileProblem::Xml => f.write_str(
+                "which is the XML of old Java adapters, allowed: the same written with add-peer",
+            ),
             FileProblem::Unreadable(reason) => {
                 write!(f, "which cannot be read ({reason}), allowed: what can be read")
             }
@@ -255,74 +374,13 @@ impl fmt::Display for FileProblem {
     }
 }
 
-fn write_stray(
-    f: &mut fmt::Formatter<'_>,
-    item: &str,
-    open: Option<&(String, Place)>,
-    needs: &str,
-) -> fmt::Result {
-    write!(f, "{}: found ", Plain(item))?;
-    match open {
-        Some((opener, place)) => write!(f, "inside {} of {place}", Plain(opener))?,
-        None => f.write_str("with nothing open in this file")?,
-    }
-    write!(f, ", allowed: only after {}", Plain(needs))
-}
-
-fn write_chain(f: &mut fmt::Formatter<'_>, path: &str, chain: &[Place]) -> fmt::Result {
+fn write_chain(f: &mut fmt::Formatter<'_>, path: &str, chain: &[Location]) -> fmt::Result {
     if chain.is_empty() {
         return Ok(());
     }
     f.write_str(" (chain: ")?;
-    for place in chain {
-        write!(f, "{place} > ")?;
+    for location in chain {
+        write!(f, "{location} > ")?;
     }
-    write!(f, "{})", Plain(path))
+    write!(f, "{})", Escaped(path))
 }
-
-/// Text of a file between quotes, escaped.
-pub(super) struct Quoted<'a>(pub(super) &'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", Plain(&self.0.replace('"', "\\\"")))
-    }
-}
-
-/// Text of a file without quotes: control characters escaped, so that it cannot move a terminal's
-/// cursor or begin a line of its own.
-pub(super) struct Plain<'a>(pub(super) &'a str);
-
-impl fmt::Display for Plain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                    write!(f, "{}", c.escape_unicode())?;
-                }
-                c if c.is_control() => write!(f, "{}", c.escape_debug())?,
-                c => write!(f, "{c}")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A duration in seconds, as files write it.
-pub(super) struct Seconds(pub(super) Duration);
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} s", self.0.as_secs_f64())
-    }
-}
-
-/// The part of a text that an error keeps: a line can be 64 KiB, and there can be 1000 errors.
-pub(super) fn cut(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_CHARS) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}...", &text[..end]),
-    }
-}
-
-const SHOWN_CHARS: usize = 100;

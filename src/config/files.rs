@@ -8,29 +8,25 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-/// A source of files. Paths it is asked to read are absolute.
+/// A source of files. Paths it is asked for are absolute, but may hold `..`.
 pub trait Files: fmt::Debug + Send + Sync {
     /// The content of a regular file, but at most `max` bytes of it.
     ///
     /// # Errors
     ///
-    /// `NotFound` where nothing is there, `IsADirectory` where a folder is, others as they come.
+    /// `NotFound` or `NotADirectory` if nothing is there, `IsADirectory` if a folder is, others as
+    /// they come.
     fn read(&self, path: &Path, max: usize) -> io::Result<Vec<u8>>;
 
-    /// The regular files right inside a folder, in any order.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` where nothing is there, `NotADirectory` where no folder is, others as they come.
-    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Returns true if the path is a folder.
+    fn is_folder(&self, path: &Path) -> bool;
 
     /// The path from the root. A relative one begins at the current folder, as the empty one does.
     fn absolute(&self, path: &Path) -> PathBuf;
 
-    /// One path for all ways to name a file, by which cycles of includes are found.
-    fn identity(&self, path: &Path) -> PathBuf {
-        clean(path)
-    }
+    /// One text for all ways to name a file or folder, by which cycles of includes are found;
+    /// `None` if nothing is there.
+    fn identity(&self, path: &Path) -> Option<String>;
 }
 
 /// The files of this computer.
@@ -39,7 +35,13 @@ pub struct DiskFiles;
 
 impl Files for DiskFiles {
     fn read(&self, path: &Path, max: usize) -> io::Result<Vec<u8>> {
-        let kind = fs::metadata(path)?;
+        let kind = match fs::metadata(path) {
+            Ok(kind) => kind,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
+                return Err(io::Error::other("a link to nothing"));
+            }
+            Err(error) => return Err(error),
+        };
         if kind.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
@@ -51,26 +53,29 @@ impl Files for DiskFiles {
         Ok(content)
     }
 
-    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.is_file() {
-                files.push(path);
-            }
-        }
-        Ok(files)
+    fn is_folder(&self, path: &Path) -> bool {
+        path.is_dir()
     }
 
     fn absolute(&self, path: &Path) -> PathBuf {
         match std::env::current_dir() {
+            Ok(folder) if path.as_os_str().is_empty() => folder,
             Ok(folder) => folder.join(path),
             Err(_) => path.to_owned(),
         }
     }
 
-    fn identity(&self, path: &Path) -> PathBuf {
-        fs::canonicalize(path).unwrap_or_else(|_| clean(path))
+    /// By device and inode, so that neither links nor hard links hide a cycle.
+    #[cfg(unix)]
+    fn identity(&self, path: &Path) -> Option<String> {
+        use std::os::unix::fs::MetadataExt;
+        let found = fs::metadata(path).ok()?;
+        Some(format!("{}:{}", found.dev(), found.ino()))
+    }
+
+    #[cfg(not(unix))]
+    fn identity(&self, path: &Path) -> Option<String> {
+        Some(fs::canonicalize(path).ok()?.to_string_lossy().into_owned())
     }
 }
 
@@ -98,39 +103,33 @@ impl MemoryFiles {
         P: AsRef<Path>,
         C: Into<Vec<u8>>,
     {
-        let place = |(path, content): (P, C)| (clean(&rooted(path.as_ref())), content.into());
-        MemoryFiles { files: files.into_iter().map(place).collect() }
-    }
-
-    fn is_folder(&self, path: &Path) -> bool {
-        self.files.keys().any(|file| file != path && file.starts_with(path))
+        let put = |(path, content): (P, C)| (clean(&rooted(path.as_ref())), content.into());
+        MemoryFiles { files: files.into_iter().map(put).collect() }
     }
 }
 
 impl Files for MemoryFiles {
     fn read(&self, path: &Path, max: usize) -> io::Result<Vec<u8>> {
-        let path = clean(path);
-        match self.files.get(&path) {
+        match self.files.get(&clean(path)) {
             Some(content) => Ok(content[..content.len().min(max)].to_vec()),
-            None if self.is_folder(&path) => Err(io::ErrorKind::IsADirectory.into()),
+            None if self.is_folder(path) => Err(io::ErrorKind::IsADirectory.into()),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
-    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
-        let folder = clean(folder);
-        if self.files.contains_key(&folder) {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
-        if !self.is_folder(&folder) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let inside = |path: &&PathBuf| path.parent() == Some(&folder);
-        Ok(self.files.keys().filter(inside).cloned().collect())
+    fn is_folder(&self, path: &Path) -> bool {
+        let path = clean(path);
+        self.files.keys().any(|file| *file != path && file.starts_with(&path))
     }
 
     fn absolute(&self, path: &Path) -> PathBuf {
         rooted(path)
+    }
+
+    fn identity(&self, path: &Path) -> Option<String> {
+        let path = clean(path);
+        let is_there = self.files.contains_key(&path) || self.is_folder(&path);
+        is_there.then(|| path.to_string_lossy().into_owned())
     }
 }
 
@@ -140,8 +139,8 @@ fn rooted(path: &Path) -> PathBuf {
 
 /// A path without `.`, and without `x/..`: how people would write it.
 ///
-/// Only for showing, and for files that have no links: on disk `x/..` is elsewhere where `x` is a
-/// link to a folder.
+/// Only for files in memory, which have no links, and to show a path that was seen to mean the same
+/// file: on disk `x/..` is elsewhere if `x` is a link to a folder.
 pub(super) fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in path.components() {

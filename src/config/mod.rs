@@ -1,46 +1,53 @@
 //! The configuration file.
 //!
-//! peerbeat reads DataSource configuration files as they are: includes, variables and conditionals
+//! peerbeat reads DataSource configuration files as they are, includes, variables and conditions
 //! and all. [`Config::load`] gives the checked [`Config`], or every error of the run at once; after
 //! a `Config` exists its values cannot be wrong. Items that are not about peers and heartbeats
-//! belong to somebody else and are skipped, whole groups too.
+//! belong to somebody else and are skipped, whole groups too. [`moving`](crate::moving) says what
+//! that means for an estate that moves from DataSource.
 //!
 //! # Grammar
 //!
 //! - One item a line: a name, then values separated by blanks or tabs. `#` where an item could
 //!   begin starts a comment; inside a value it is part of the value. After `else`, `endif`, a
 //!   condition, `add-X` and `end-X`, where no value can be, it starts a comment as well.
-//! - Values with blanks stand in double quotes, with `\\` and `\"` inside. Other backslashes stay.
-//! - A group runs from `add-X` to `end-X`. An `add-X` with values on its line (`add-field Bid 1`)
-//!   is an item and not a group. A line is cut into values before variables are expanded, but a
-//!   list takes a value with blanks as several.
-//! - A boolean is true by presence, or `TRUE` or `FALSE`. A list is one line or several.
-//!   Where another item repeats, the last one holds.
+//! - Values with blanks are in double quotes, with `\\` and `\"` inside. Other backslashes stay.
+//! - `${NAME}` is replaced before a line is cut into values; in quotes, in a comparison and as the
+//!   value of a `define` it stays one value whatever it holds.
+//! - A group runs from `add-X` or `start-X` to `end-X`. An `add-X` with values on its line
+//!   (`add-field Bid 1`) is an item and not a group. `add-peer` is ours. Others are skipped, but
+//!   `define`, `if` and `include-file` act inside them too, without a word about what is wrong.
+//! - A boolean is true by presence, or `TRUE` or `FALSE`. A list is one line or several. If another
+//!   item repeats, the last one holds: in one file or group with a warning.
 //! - `define NAME value`, `undefine NAME`, `${NAME}`, `${HOST${LEG}}`, `${ENV:NAME}`, `${ccd}` (the
-//!   folder of the current file), `${APP_NAME}`, `${HOST_NAME}`, `${HOME_DIR}`; `%a`, `%h`, `%r`
-//!   (application name, host name, application root). Inserted text is not expanded again.
-//!   Undefined is empty, with a warning; only in conditions `${ENV:NAME}` may be undefined.
-//!   `defmacro` up to `endmacro` is skipped with a warning.
-//! - `if "x" == "y"`, `!=`, `else`, `endif`; they nest, and may stand inside a group. What a file
-//!   or a group opens it closes. In the part that does not count nothing is expanded, checked or
-//!   included.
-//! - `include-file path` and `include-dir path`, relative to the including file. Variables defined
-//!   in an included file hold after it too. In the groups of others nothing is included.
+//!   folder of the current file), `${APP_NAME}`, `${HOST_NAME}`, `${HOME_DIR}`. Inserted text is
+//!   not expanded again. Undefined is empty, with a warning where it arrives in a value of ours or
+//!   in the path of an include. `defmacro` up to `endmacro` is skipped with a warning.
+//! - `%a` (application name), `%h` (host name), `%r` (application root), `%u` (home) and `%%` in
+//!   our texts and in the paths of includes. `application-name` and `application-root` set the
+//!   first and the third; in our texts they count wherever they are.
+//! - `if C`, `elseif C`, `else`, `endif`; they nest, and may be inside a group. `C` is
+//!   `"x" == "y"`, `!=`, `os NAME` ([`Os`]), or several of them joined by `and`. What a branch, a
+//!   file or a group opens it closes. In a branch that does not count nothing is expanded, checked
+//!   or included.
+//! - `include-file path`: absolute, or beside the including file, in a folder that `include-dir`
+//!   has named, or from the application root; the first that has it is read. Variables defined in
+//!   an included file hold after it too.
+//! - Bytes that are not UTF-8 are read as Latin-1, but not in values of ours.
 //!
-//! Globals are the defaults of peers, also of those that stand before them. The [`limits`] keep a
-//! broken or hostile file from costing more than a moment.
+//! Globals are the defaults of peers, even of those before them. What is nearly ours, as
+//! `datasrc-hearbeat-time`, is a warning. The [`limits`] keep a broken or hostile file from costing
+//! more than a moment.
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-use globals::Globals;
+use globals::{Globals, Timing};
 use reader::Reader;
-use report::Report;
-use timing::Timing;
 
-mod advice;
 mod blocks;
+mod define;
 mod error;
 mod expand;
 mod files;
@@ -48,22 +55,23 @@ mod globals;
 mod include;
 mod items;
 mod lexer;
-pub mod limits;
+mod lint;
+mod location;
 mod options;
 mod peer;
-mod place;
 mod reader;
 mod report;
+mod shown;
 mod structure;
-mod timing;
 mod value;
 mod warning;
 
 pub use error::{ConfigError, ErrorKind, Errors, FileProblem};
 pub use files::{DiskFiles, Files, MemoryFiles};
-pub use options::{Environment, Options};
-pub use peer::{Address, PeerConfig};
-pub use place::{Origin, Place, Setting};
+pub use location::{Location, Origin, Override, Setting};
+pub use options::{Environment, Options, Os, limits};
+pub use peer::{Address, PeerConfig, RecognisedBy};
+pub use reader::OsCondition;
 pub use value::Port;
 pub use warning::{Warning, WarningKind};
 
@@ -72,9 +80,14 @@ use crate::liveness::Mode;
 /// A checked configuration: who we are, where we listen, and our peers.
 #[derive(Clone, Debug)]
 pub struct Config {
+    application_name: Setting<String>,
+    application_root: Setting<String>,
     globals: Globals,
     peers: Vec<PeerConfig>,
     warnings: Vec<Warning>,
+    overrides: Vec<Override>,
+    os_conditions: Vec<OsCondition>,
+    is_part: bool,
 }
 
 impl Config {
@@ -82,15 +95,16 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with them, the file itself included.
+    /// Everything that is wrong with them, the file itself included, as [`Errors`].
     pub fn load(path: impl AsRef<Path>, options: &Options) -> Result<Config, Errors> {
-        let mut reader = Reader::new(options);
+        let stem = path.as_ref().file_stem().map(|stem| stem.to_string_lossy());
+        let mut reader = Reader::new(options, stem.as_deref().unwrap_or(APP_NAME));
         reader.load(path.as_ref());
         Config::resolve(reader, &path.as_ref().to_string_lossy())
     }
 
-    /// Reads a configuration from a text, which places call `<text>`. Includes are relative to the
-    /// current folder. Without includes nothing is read from the disk.
+    /// Reads a configuration from a text, which locations call `<text>`. Includes are relative to
+    /// the current folder. Without includes nothing is read from the disk.
     ///
     /// # Errors
     ///
@@ -122,36 +136,51 @@ impl Config {
     /// # Ok::<(), peerbeat::config::Errors>(())
     /// ```
     pub fn parse(text: &str, options: &Options) -> Result<Config, Errors> {
-        let mut reader = Reader::new(options);
+        let mut reader = Reader::new(options, APP_NAME);
         reader.load_text(TEXT, text);
         Config::resolve(reader, TEXT)
     }
 
     /// Puts everything in force, once all lines are read.
     fn resolve(reader: Reader<'_>, file: &str) -> Result<Config, Errors> {
-        let Reader { options, mut report, globals, peers, .. } = reader;
-        let host_name = options.environment.host_name();
-        let name = format!("{}-{host_name}", options.app_name);
-        if !globals.has_name() && !value::is_name(&name) {
-            let place = Place::new(file.into(), 0, None);
-            report.error(&place, ErrorKind::bad_value("datasrc-name", &name, value::NAME));
-        }
-        let globals = globals.resolve(name);
-        check_reconnect_times(&globals.timing, &Timing::default(), &mut report);
+        let Reader { variables, mut report, globals, peers, overrides, os_conditions, .. } = reader;
+        let percents = variables.percents();
+        let is_part = !globals.name_an_application();
+        let whole = Location::new(file.into(), 0, None);
+        let globals = globals.resolve(&percents, &whole, &mut report);
+        globals.timing.check_reconnect_times(&Timing::default(), &mut report);
         let mut taken = HashSet::new();
         let mut resolved = Vec::with_capacity(peers.len());
         for peer in peers {
-            if peer.has_only_hosts() {
-                report.warn(&peer.origin, WarningKind::AddrWithoutPort);
-            }
-            let peer = peer.resolve(&globals, &mut taken);
-            check_reconnect_times(peer.timing(), &globals.timing, &mut report);
+            let peer = peer.resolve(&globals, &percents, &mut taken, &mut report);
+            peer.timing.check_reconnect_times(&globals.timing, &mut report);
             resolved.push(peer);
         }
         if !report.has_errors() {
-            advice::advise(&globals, &resolved, &mut report);
+            lint::lint(&globals, &resolved, is_part, &mut report);
         }
-        Ok(Config { globals, peers: resolved, warnings: report.finish()? })
+        Ok(Config {
+            application_name: variables.app_name,
+            application_root: variables.root,
+            globals,
+            peers: resolved,
+            warnings: report.finish()?,
+            overrides,
+            os_conditions,
+            is_part,
+        })
+    }
+
+    /// What the application is called (`application-name`, `%a`): [`Options::app_name`], else what
+    /// the files say, else by default the stem of the file that was loaded.
+    pub fn application_name(&self) -> &Setting<String> {
+        &self.application_name
+    }
+
+    /// The root folder of the application (`application-root`, `%r`), absolute; by default the
+    /// current folder.
+    pub fn application_root(&self) -> &Setting<String> {
+        &self.application_root
     }
 
     /// Our name in HELLO (`datasrc-name`, default `%a-%h`).
@@ -196,6 +225,11 @@ impl Config {
         self.globals.accept_wait
     }
 
+    /// How many bytes may wait in all links together (`node-queue-bytes`, default 64 MiB).
+    pub fn node_queue_bytes(&self) -> &Setting<usize> {
+        &self.globals.node_queue_bytes
+    }
+
     /// The peers, in the order of their `add-peer` groups; at most [`limits::MAX_PEERS`].
     pub fn peers(&self) -> &[PeerConfig] {
         &self.peers
@@ -204,6 +238,24 @@ impl Config {
     /// What is worth knowing about these files.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// The items that one file sets although another file had set them before.
+    pub fn overrides(&self) -> &[Override] {
+        &self.overrides
+    }
+
+    /// The `os NAME`s that conditions asked about, in the order they were read.
+    pub fn os_conditions(&self) -> &[OsCondition] {
+        &self.os_conditions
+    }
+
+    /// Returns true if the files say nothing about who they are: no `application-name`,
+    /// `datasrc-name`, `datasrc-local-label`, `datasrc-id`, `datasrc-interface` or `datasrc-port`.
+    /// Then it is most likely a part that
+    /// another file includes, and warnings that only the whole can answer are left out.
+    pub fn is_part(&self) -> bool {
+        self.is_part
     }
 
     /// The heartbeat-time of peers without one (`datasrc-heartbeat-time`, default 5 s); `None` is
@@ -228,18 +280,7 @@ impl Config {
     }
 }
 
-/// Reports that the shortest delay between dials is longer than the longest, unless `below`, the
-/// level that these values stand over, has exactly that fault already.
-fn check_reconnect_times(timing: &Timing, below: &Timing, report: &mut Report) {
-    let (min, max) = (&timing.reconnect_time_min, &timing.reconnect_time_max);
-    let is_own_min = min.origin != below.reconnect_time_min.origin;
-    let is_own_max = max.origin != below.reconnect_time_max.origin;
-    let own = if is_own_min { &min.origin } else { &max.origin };
-    let place = own.place().filter(|_| is_own_min || is_own_max);
-    if let Some(place) = place.filter(|_| min.value > max.value) {
-        report.error(place, ErrorKind::ReconnectOrder { min: min.value, max: max.value });
-    }
-}
-
-/// What places call a text that no file holds.
+/// What locations call a text that no file holds.
 const TEXT: &str = "<text>";
+/// What the application of such a text is called.
+const APP_NAME: &str = "peerbeat";

@@ -3,75 +3,169 @@
 //! A peer with addresses is dialled; one without is expected to dial us. Values that the group
 //! does not set are the globals', resolved when everything was read.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::ErrorKind;
-use super::globals::Globals;
+use super::expand::Percents;
+use super::globals::{Globals, Taken, Timing, TimingItems};
 use super::limits::MAX_ADDRESSES;
-use super::place::{Place, Setting};
-use super::timing::{Timing, TimingItems};
-use super::value::Item;
+use super::location::{Location, Setting};
+use super::report::Report;
+use super::value::{Item, Target, Text, fill_host};
+use super::warning::WarningKind;
 use crate::liveness::Mode;
 
-/// Where a peer can be dialled. Displays as `host:port`, an IPv6 address in brackets.
+/// Where a peer can be dialled. Displays as `host:port`, an IPv6 address in brackets, or as
+/// `unix:/path`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Address {
-    /// A host's name or address, without brackets.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
+#[non_exhaustive]
+pub enum Address {
+    /// A TCP port of a host.
+    Tcp {
+        /// The host's name or address, without brackets.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// A Unix socket, by its absolute path.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// The port of a TCP address.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Address::Tcp { port, .. } => Some(*port),
+            Address::Unix(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
+        match self {
+            Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Address::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
         }
+    }
+}
+
+/// By what a peer that dials us was recognised, the strongest way first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RecognisedBy {
+    /// Its label is `remote-label`.
+    RemoteLabel,
+    /// Its id is `remote-id`.
+    RemoteId,
+    /// Its label is `label`, the old name of `remote-label`.
+    Label,
+    /// Its name is `remote-name`.
+    RemoteName,
+}
+
+impl RecognisedBy {
+    /// The item of `add-peer`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RecognisedBy::RemoteLabel => "remote-label",
+            RecognisedBy::RemoteId => "remote-id",
+            RecognisedBy::Label => "label",
+            RecognisedBy::RemoteName => "remote-name",
+        }
+    }
+}
+
+/// Who the other side is, as `add-peer` says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) name: Option<String>,
+    pub(super) label: Option<String>,
+    /// `label`, the old name of `remote-label`, which is the weaker one.
+    pub(super) old_label: Option<String>,
+    pub(super) id: Option<u32>,
+}
+
+impl Identity {
+    /// How it can be recognised, the strongest way first.
+    pub(super) fn ways(&self) -> Vec<(RecognisedBy, String)> {
+        if let Some(label) = &self.label {
+            return vec![(RecognisedBy::RemoteLabel, label.clone())];
+        }
+        let id = self.id.map(|id| (RecognisedBy::RemoteId, id.to_string()));
+        let label = self.old_label.clone().map(|label| (RecognisedBy::Label, label));
+        let name = self.name.clone().filter(|_| self.id.is_none());
+        let name = name.map(|name| (RecognisedBy::RemoteName, name));
+        [id, label, name].into_iter().flatten().collect()
+    }
+
+    /// The way by which a HELLO with these values is this peer's, if it is.
+    pub(super) fn recognise(&self, name: &str, label: &str, id: u32) -> Option<RecognisedBy> {
+        if let Some(own) = &self.label {
+            return (own == label).then_some(RecognisedBy::RemoteLabel);
+        }
+        if self.id.is_some_and(|own| own == id) {
+            return Some(RecognisedBy::RemoteId);
+        }
+        if self.old_label.as_ref().is_some_and(|own| own == label) {
+            return Some(RecognisedBy::Label);
+        }
+        let is_name = self.id.is_none() && self.name.as_ref().is_some_and(|own| own == name);
+        is_name.then_some(RecognisedBy::RemoteName)
+    }
+
+    /// The way by which this peer recognises what `other` says about itself.
+    pub(super) fn recognise_other(&self, other: &Identity) -> Option<RecognisedBy> {
+        let label = other.label.as_deref().or(other.old_label.as_deref()).unwrap_or_default();
+        self.recognise(other.name.as_deref().unwrap_or_default(), label, other.id.unwrap_or(0))
     }
 }
 
 /// A peer of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerConfig {
-    name: String,
-    remote_name: Option<String>,
-    remote_label: Option<String>,
-    remote_id: Option<u32>,
-    local_name: String,
-    local_label: String,
-    local_id: u32,
-    addresses: Vec<Address>,
-    connect_timeout: Duration,
-    timing: Timing,
-    origin: Place,
+    pub(super) name: String,
+    pub(super) identity: Identity,
+    pub(super) local_name: String,
+    pub(super) local_label: String,
+    pub(super) local_id: u32,
+    pub(super) addresses: Vec<Address>,
+    pub(super) connect_timeout: Duration,
+    pub(super) timing: Timing,
+    pub(super) origin: Location,
 }
 
 impl PeerConfig {
     /// The name users see, different for every peer.
     ///
-    /// It is the first that is set of remote-name, remote-label, `id-N` of the remote-id, and the
-    /// first address; `unnamed` without any. Where an earlier peer has that name already, it is
-    /// the remote-label if that is free, else the name with `#2`, `#3` and so on.
+    /// It is the first that is set of remote-name, remote-label, label, `id-N` of the remote-id,
+    /// and the first address; `unnamed` without any. If an earlier peer has that name already, it
+    /// is the label if that is free, else the name with `#2`, `#3` and so on.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The name the peer gives itself (`remote-name`).
+    /// The name the peer gives itself (`remote-name`); never empty.
     pub fn remote_name(&self) -> Option<&str> {
-        self.remote_name.as_deref()
+        self.identity.name.as_deref()
     }
 
     /// The label the peer gives itself (`remote-label`); never empty.
     pub fn remote_label(&self) -> Option<&str> {
-        self.remote_label.as_deref()
+        self.identity.label.as_deref()
+    }
+
+    /// The label the peer gives itself, by the old name of the item (`label`); never empty.
+    pub fn label(&self) -> Option<&str> {
+        self.identity.old_label.as_deref()
     }
 
     /// The id the peer gives itself (`remote-id`); never 0.
     pub fn remote_id(&self) -> Option<u32> {
-        self.remote_id
+        self.identity.id
     }
 
     /// The name we give ourselves to this peer (`local-name`, else `datasrc-name`).
@@ -92,8 +186,9 @@ impl PeerConfig {
 
     /// Where to dial, in order of preference (`addr` and `port`). Empty: the peer dials us.
     ///
-    /// Hosts and ports are paired by position. Where one list is shorter its last entry serves
-    /// the rest of the other, and without `addr` the host is `localhost`.
+    /// Hosts and ports are paired by position. If one list is shorter its last entry serves the
+    /// rest of the other, and without `addr` the host is `localhost`. A `unix:` address takes no
+    /// port and is left out of the pairing.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
@@ -103,7 +198,7 @@ impl PeerConfig {
         &self.timing.heartbeat_time
     }
 
-    /// How long after the heartbeat-time silence is forgiven.
+    /// How much longer than the heartbeat-time silence may last.
     pub fn slack(&self) -> &Setting<Duration> {
         &self.timing.slack
     }
@@ -123,168 +218,236 @@ impl PeerConfig {
         self.connect_timeout
     }
 
-    /// How many bytes may wait to be sent to this peer.
+    /// How many bytes may wait to be sent to this peer; at most what may wait in all links.
     pub fn send_queue_bytes(&self) -> usize {
         self.timing.send_queue_bytes.value
     }
 
-    /// The delay between dials to begin with.
+    /// The ceiling of the first delay between dials.
     pub fn reconnect_time_min(&self) -> Duration {
         self.timing.reconnect_time_min.value
     }
 
-    /// The delay between dials at the most; never under the least.
+    /// The ceiling of every delay between dials; never under the first.
     pub fn reconnect_time_max(&self) -> Duration {
         self.timing.reconnect_time_max.value
     }
 
-    /// Whether somebody who dials us and says this in HELLO is this peer.
+    /// How a peer that dials us can be recognised as this one: the items that count, the strongest
+    /// first, and their values. Empty if it cannot be.
     ///
-    /// By the label if the peer has one, else by the id, else by the name. An adapter's name
-    /// often carries its host, so the label is what stays the same.
+    /// A `remote-label` counts alone. Else a `remote-id` comes before `label`, the old name of
+    /// `remote-label`; `remote-name` counts if there is no id.
+    pub fn ways(&self) -> Vec<(RecognisedBy, String)> {
+        self.identity.ways()
+    }
+
+    /// The way by which a peer that dials us and says this in its HELLO is this one, if it is.
+    pub fn recognise(&self, name: &str, label: &str, id: u32) -> Option<RecognisedBy> {
+        self.identity.recognise(name, label, id)
+    }
+
+    /// Returns true if a peer that dials us and says this in its HELLO can be this one.
     pub fn matches(&self, name: &str, label: &str, id: u32) -> bool {
-        match (&self.remote_label, self.remote_id, &self.remote_name) {
-            (Some(own), _, _) => own == label,
-            (None, Some(own), _) => own == id,
-            (None, None, Some(own)) => own == name,
-            (None, None, None) => false,
-        }
+        self.recognise(name, label, id).is_some()
     }
 
-    /// Where its `add-peer` stands.
-    pub fn origin(&self) -> &Place {
+    /// Where its `add-peer` is.
+    pub fn origin(&self) -> &Location {
         &self.origin
-    }
-
-    pub(super) fn timing(&self) -> &Timing {
-        &self.timing
-    }
-
-    /// What [`matches`](PeerConfig::matches) compares, in words; `None` where it never does.
-    pub(super) fn known_by(&self) -> Option<String> {
-        match (&self.remote_label, self.remote_id, &self.remote_name) {
-            (Some(label), _, _) => Some(format!("remote-label {label}")),
-            (None, Some(id), _) => Some(format!("remote-id {id}")),
-            (None, None, Some(name)) => Some(format!("remote-name {name}")),
-            (None, None, None) => None,
-        }
     }
 }
 
 /// An `add-peer` group as it is read.
 #[derive(Debug)]
 pub(super) struct PeerItems {
-    pub(super) origin: Place,
-    remote_name: Option<String>,
-    remote_label: Option<String>,
+    pub(super) origin: Location,
+    remote_name: Option<Text>,
+    remote_label: Option<Text>,
+    label: Option<Text>,
     remote_id: Option<u32>,
-    local_name: Option<String>,
-    local_label: Option<String>,
+    local_name: Option<Text>,
+    local_label: Option<Text>,
     local_id: Option<u32>,
-    hosts: Vec<String>,
+    targets: Vec<Target>,
     ports: Vec<u16>,
     connect_timeout: Option<Duration>,
-    pub(super) timing: TimingItems,
+    timing: TimingItems,
+    /// Where each item was set last.
+    pub(super) set_at: HashMap<String, Location>,
 }
 
 impl PeerItems {
-    pub(super) fn new(origin: Place) -> PeerItems {
+    pub(super) fn new(origin: Location) -> PeerItems {
         PeerItems {
             origin,
             remote_name: None,
             remote_label: None,
+            label: None,
             remote_id: None,
             local_name: None,
             local_label: None,
             local_id: None,
-            hosts: Vec::new(),
+            targets: Vec::new(),
             ports: Vec::new(),
             connect_timeout: None,
             timing: TimingItems::default(),
+            set_at: HashMap::new(),
         }
     }
 
-    pub(super) fn set(&mut self, item: &Item<'_>) -> Result<(), ErrorKind> {
-        match item.name {
-            "addr" => self.hosts.extend(item.hosts()?),
-            "port" => self.ports.extend(item.ports()?),
-            "remote-name" => self.remote_name = Some(item.name()?),
-            "remote-label" => {
-                self.remote_label = Some(item.label()?).filter(|label| !label.is_empty());
+    pub(super) fn set(&mut self, item: &Item<'_>) -> Taken {
+        let is_nobody = match item.name {
+            "addr" => self.add(item.hosts()?, Vec::new())?,
+            "port" => self.add(Vec::new(), item.ports()?)?,
+            "remote-name" => set_unless_empty(&mut self.remote_name, item.label()?),
+            "remote-label" => set_unless_empty(&mut self.remote_label, item.label()?),
+            "label" => set_unless_empty(&mut self.label, item.label()?),
+            "remote-id" => {
+                self.remote_id = Some(item.id()?).filter(|id| *id != 0);
+                self.remote_id.is_none()
             }
-            "remote-id" => self.remote_id = Some(item.id()?).filter(|id| *id != 0),
-            "local-name" => self.local_name = Some(item.name()?),
-            "local-label" => self.local_label = Some(item.label()?),
-            "local-id" => self.local_id = Some(item.id()?),
-            "connect-timeout" => self.connect_timeout = Some(item.seconds()?),
-            name => self.timing.set(name, item)?,
-        }
-        if self.hosts.len().max(self.ports.len()) > MAX_ADDRESSES {
-            self.hosts.truncate(MAX_ADDRESSES);
+            "local-name" => set_and_pass(&mut self.local_name, item.name()?),
+            "local-label" => set_and_pass(&mut self.local_label, item.label()?),
+            "local-id" => set_and_pass(&mut self.local_id, item.id()?),
+            "connect-timeout" => set_and_pass(&mut self.connect_timeout, item.seconds()?),
+            name => return self.timing.set(name, item),
+        };
+        let kind = || WarningKind::MatchesNobody { item: item.name.to_owned() };
+        Ok(is_nobody.then(kind))
+    }
+
+    fn add(&mut self, targets: Vec<Target>, ports: Vec<u16>) -> Result<bool, ErrorKind> {
+        self.targets.extend(targets);
+        self.ports.extend(ports);
+        if self.targets.len().max(self.ports.len()) > MAX_ADDRESSES {
+            self.targets.truncate(MAX_ADDRESSES);
             self.ports.truncate(MAX_ADDRESSES);
             let unit = "addresses of one peer";
             return Err(ErrorKind::Limit { item: "add-peer", unit, max: MAX_ADDRESSES });
         }
-        Ok(())
-    }
-
-    /// Whether it says where, but not that we dial.
-    pub(super) fn has_only_hosts(&self) -> bool {
-        self.ports.is_empty() && !self.hosts.is_empty()
+        Ok(false)
     }
 
     /// The peer with everything in force. `taken` are the names of the peers before it.
-    pub(super) fn resolve(self, globals: &Globals, taken: &mut HashSet<String>) -> PeerConfig {
-        let addresses = pair(self.hosts, &self.ports);
-        let wished = self
-            .remote_name
-            .clone()
-            .or_else(|| self.remote_label.clone())
-            .or_else(|| self.remote_id.map(|id| format!("id-{id}")))
-            .or_else(|| addresses.first().map(Address::to_string))
-            .unwrap_or_else(|| "unnamed".to_owned());
-        let name = free_name(wished, self.remote_label.as_deref(), taken);
+    pub(super) fn resolve(
+        mut self,
+        globals: &Globals,
+        percents: &Percents,
+        taken: &mut HashSet<String>,
+        report: &mut Report,
+    ) -> PeerConfig {
+        let addresses = self.addresses(percents, report);
+        let mut fill = |text: Option<Text>| {
+            let text = text?;
+            text.fill(percents).map_err(|kind| report.error(&text.location, kind)).ok()
+        };
+        let identity = Identity {
+            name: fill(self.remote_name).filter(|name| !name.is_empty()),
+            label: fill(self.remote_label).filter(|label| !label.is_empty()),
+            old_label: fill(self.label).filter(|label| !label.is_empty()),
+            id: self.remote_id,
+        };
+        let (local_name, local_label) = (fill(self.local_name), fill(self.local_label));
+        let name = free_name(&identity, addresses.first(), taken);
         taken.insert(name.clone());
+        let mut timing = self.timing.over(&globals.timing);
+        cap(&mut timing.send_queue_bytes, &globals.node_queue_bytes, report);
         PeerConfig {
             name,
-            remote_name: self.remote_name,
-            remote_label: self.remote_label,
-            remote_id: self.remote_id,
-            local_name: self.local_name.unwrap_or_else(|| globals.name.clone()),
-            local_label: self.local_label.unwrap_or_else(|| globals.label.clone()),
+            identity,
+            local_name: local_name.unwrap_or_else(|| globals.name.clone()),
+            local_label: local_label.unwrap_or_else(|| globals.label.clone()),
             local_id: self.local_id.unwrap_or(globals.id),
             addresses,
             connect_timeout: self.connect_timeout.unwrap_or(DEFAULT_CONNECT_TIMEOUT),
-            timing: self.timing.over(&globals.timing),
+            timing,
             origin: self.origin,
         }
     }
+
+    /// Hosts and ports by position; the last of the shorter list serves the rest of the longer.
+    fn addresses(&mut self, percents: &Percents, report: &mut Report) -> Vec<Address> {
+        let is_host = |target: &&Target| matches!(target, Target::Host(_));
+        let hosts = self.targets.iter().filter(is_host).count();
+        match (hosts, self.targets.len() - hosts, self.ports.len()) {
+            (0, 0, 1..) => {
+                let host = Target::Host("localhost".to_owned());
+                self.targets = vec![host; self.ports.len()];
+            }
+            (0, 1.., 1..) => report.warn(&self.origin, WarningKind::PortWithoutAddr),
+            (1.., _, 0) => report.warn(&self.origin, WarningKind::AddrWithoutPort),
+            _ => {}
+        }
+        let last = self.targets.iter().rfind(is_host).cloned();
+        let missing = self.ports.len().saturating_sub(hosts.max(1));
+        if let Some(last) = last.filter(|_| hosts > 0) {
+            self.targets.extend(vec![last; missing]);
+        }
+        let mut ports = self.ports.iter();
+        let mut addresses = Vec::with_capacity(self.targets.len());
+        for target in &self.targets {
+            match target {
+                Target::Unix(path) => {
+                    addresses.push(Address::Unix(Path::new(&percents.fill(path)).to_owned()));
+                }
+                Target::Host(host) => {
+                    let Some(port) = ports.next().or(self.ports.last()) else { continue };
+                    let host = fill_host(host, percents).unwrap_or_else(|kind| {
+                        report.error(self.set_at.get("addr").unwrap_or(&self.origin), kind);
+                        host.clone()
+                    });
+                    addresses.push(Address::Tcp { host, port: *port });
+                }
+            }
+        }
+        addresses
+    }
 }
 
-fn free_name(wished: String, label: Option<&str>, taken: &HashSet<String>) -> String {
+/// What may wait for a peer is no more than what may wait in all links.
+fn cap(bytes: &mut Setting<usize>, max: &Setting<usize>, report: &mut Report) {
+    if bytes.value > max.value {
+        let location = bytes.origin.location().or(max.origin.location());
+        if let Some(location) = location {
+            let kind = WarningKind::QueueCapped { bytes: bytes.value, max: max.value };
+            report.warn(location, kind);
+        }
+        bytes.value = max.value;
+    }
+}
+
+/// Returns true if the text is empty, and so no identity.
+fn set_unless_empty(target: &mut Option<Text>, text: Text) -> bool {
+    let is_empty = text.raw.is_empty();
+    *target = Some(text).filter(|_| !is_empty);
+    is_empty
+}
+
+fn set_and_pass<T>(target: &mut Option<T>, value: T) -> bool {
+    *target = Some(value);
+    false
+}
+
+/// A name that no earlier peer has.
+fn free_name(identity: &Identity, first: Option<&Address>, taken: &HashSet<String>) -> String {
+    let label = identity.label.as_ref().or(identity.old_label.as_ref());
+    let wished = identity
+        .name
+        .clone()
+        .or_else(|| label.cloned())
+        .or_else(|| identity.id.map(|id| format!("id-{id}")))
+        .or_else(|| first.map(Address::to_string))
+        .unwrap_or_else(|| "unnamed".to_owned());
     if !taken.contains(&wished) {
         return wished;
     }
     if let Some(label) = label.filter(|label| !taken.contains(*label)) {
-        return label.to_owned();
+        return label.clone();
     }
     let numbered = (2..).map(|number: u32| format!("{wished}#{number}"));
     let mut free = numbered.filter(|name| !taken.contains(name));
     free.next().unwrap_or(wished)
-}
-
-/// Hosts and ports by position; the last of the shorter list serves the rest of the longer.
-fn pair(mut hosts: Vec<String>, ports: &[u16]) -> Vec<Address> {
-    let Some(last_port) = ports.last() else { return Vec::new() };
-    if hosts.is_empty() {
-        hosts.push("localhost".to_owned());
-    }
-    let count = hosts.len().max(ports.len());
-    let address = |index: usize| Address {
-        host: hosts[index.min(hosts.len() - 1)].clone(),
-        port: *ports.get(index).unwrap_or(last_port),
-    };
-    (0..count).map(address).collect()
 }
 
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -2,24 +2,28 @@
 //!
 //! The reader never stops at an error, only at a limit, so that a run reports everything that is
 //! wrong. Structure (`if`, groups) is in [`structure`](super::structure), files are in
-//! [`include`](super::include); this file owns the state and the items.
+//! [`include`](super::include), variables in [`define`](super::define); this file owns the state
+//! and the items.
 
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::blocks::{BlockKind, Blocks};
+use super::blocks::{Blocks, Owner};
 use super::error::ErrorKind;
-use super::expand::{ENVIRONMENT, ExpandError, Variables};
+use super::expand::Variables;
 use super::globals::GlobalItems;
-use super::items::{self, PeerItem};
+use super::items::{self, NearMiss, PeerItem};
 use super::lexer;
-use super::limits::{MAX_LINE_BYTES, MAX_VARIABLES};
+use super::limits::MAX_LINE_BYTES;
+use super::location::{Location, Override};
 use super::options::Options;
 use super::peer::PeerItems;
-use super::place::Place;
 use super::report::Report;
+use super::shown::{cut, is_invisible_blank, is_marked};
 use super::value::Item;
-use super::warning::WarningKind;
+use super::warning::{Warning, WarningKind};
 
 /// All that was read so far.
 pub(super) struct Reader<'o> {
@@ -31,12 +35,41 @@ pub(super) struct Reader<'o> {
     pub(super) peer: Option<PeerItems>,
     pub(super) blocks: Blocks,
     pub(super) variables: Variables<'o>,
-    /// The files that are being read, the outermost first.
-    pub(super) chain: Vec<PathBuf>,
+    pub(super) overrides: Vec<Override>,
+    pub(super) os_conditions: Vec<OsCondition>,
+    /// The identities of the files that are being read, the outermost first.
+    pub(super) chain: Vec<String>,
+    /// What `include-dir` has named.
+    pub(super) include_dirs: Vec<IncludeDir>,
+    /// The identities of the folders in which files were read.
+    pub(super) read_folders: HashSet<String>,
+    /// Includes so far, those that found nothing too.
     pub(super) files: usize,
     pub(super) bytes: usize,
     /// A limit was passed: read no more.
     pub(super) stopped: bool,
+    /// Global items that are nothing to us.
+    passed: HashSet<String>,
+}
+
+/// A folder that `include-dir` names.
+pub(super) struct IncludeDir {
+    pub(super) path: PathBuf,
+    pub(super) shown: String,
+    pub(super) location: Location,
+    /// A file of it was read.
+    pub(super) is_used: bool,
+}
+
+/// An `os NAME` that a condition asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OsCondition {
+    /// Where.
+    pub location: Location,
+    /// The name, as it was written.
+    pub name: String,
+    /// Whether it is the system that the files were read for.
+    pub held: bool,
 }
 
 /// The file that is being read.
@@ -45,7 +78,7 @@ pub(super) struct Source {
     pub(super) shown: Arc<str>,
     /// Its folder, absolute: `${ccd}`.
     pub(super) folder: PathBuf,
-    pub(super) included_from: Option<Arc<Place>>,
+    pub(super) included_from: Option<Arc<Location>>,
 }
 
 /// The line that is being read.
@@ -56,22 +89,15 @@ pub(super) struct Line<'a> {
 }
 
 impl Line<'_> {
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn location(&self) -> Location {
         let source = self.source;
-        Place::new(source.shown.clone(), self.number, source.included_from.clone())
+        Location::new(source.shown.clone(), self.number, source.included_from.clone())
     }
 }
 
-/// Whose items these are.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Owner {
-    Global,
-    Peer,
-    Others,
-}
-
 impl<'o> Reader<'o> {
-    pub(super) fn new(options: &'o Options) -> Reader<'o> {
+    /// `app_name` is the application's name if nothing sets it.
+    pub(super) fn new(options: &'o Options, app_name: &str) -> Reader<'o> {
         Reader {
             options,
             report: Report::default(),
@@ -79,19 +105,32 @@ impl<'o> Reader<'o> {
             peers: Vec::new(),
             peer: None,
             blocks: Blocks::default(),
-            variables: Variables::new(options),
+            variables: Variables::new(options, app_name),
+            overrides: Vec::new(),
+            os_conditions: Vec::new(),
             chain: Vec::new(),
+            include_dirs: Vec::new(),
+            read_folders: HashSet::new(),
             files: 0,
             bytes: 0,
             stopped: false,
+            passed: HashSet::new(),
         }
     }
 
     /// Reads all lines of a file.
     pub(super) fn read_text(&mut self, source: &Source, text: &str) {
         let floor = self.blocks.enter();
+        // The first byte of every marked one.
+        let mut is_utf8 = !text.as_bytes().contains(&0xf4);
         for (text, number) in text.split('\n').zip(1..) {
-            self.read_line(Line { source, number }, text.strip_suffix('\r').unwrap_or(text));
+            let line = Line { source, number };
+            let errors = self.report.error_count();
+            self.read_line(line, text.strip_suffix('\r').unwrap_or(text));
+            if !is_utf8 && errors == self.report.error_count() && text.contains(is_marked) {
+                is_utf8 = true; // for all that is still to be said
+                self.report.warn(&line.location(), WarningKind::NotUtf8);
+            }
             if self.stopped {
                 break;
             }
@@ -101,7 +140,8 @@ impl<'o> Reader<'o> {
     }
 
     fn read_line(&mut self, line: Line<'_>, text: &str) {
-        let Some((name, rest)) = lexer::item(text) else { return };
+        let text = self.without_invisible_blanks(line, text);
+        let Some((name, rest)) = lexer::item(&text) else { return };
         if !self.blocks.is_live() {
             return self.read_dead(line, name, rest);
         }
@@ -111,176 +151,225 @@ impl<'o> Reader<'o> {
         if !name.contains("${") {
             return self.read_live(line, name, rest);
         }
-        if let Some(name) = self.expand(line, "text", name, false) {
-            self.read_live(line, &name, rest);
+        if let Some(text) = self.expand_name(line, name, rest) {
+            if let Some((name, rest)) = lexer::item(&text) {
+                self.read_live(line, name, rest);
+            }
         }
     }
 
+    /// A no-break space in front of, in or behind an item or value of ours is an error, and then
+    /// taken for a blank; elsewhere it is nothing.
+    fn without_invisible_blanks<'t>(&mut self, line: Line<'_>, text: &'t str) -> Cow<'t, str> {
+        if text.is_ascii()
+            || !text.contains(is_invisible_blank)
+            || text.trim_start().starts_with('#')
+        {
+            return Cow::Borrowed(text);
+        }
+        let visible = text.replace(is_invisible_blank, " ");
+        let Some((name, _)) = lexer::item(&visible) else { return Cow::Borrowed(text) };
+        let is_ours = match self.blocks.owner() {
+            _ if items::is_grammar(name) => is_if(name) || self.blocks.is_live(),
+            _ if !self.blocks.is_live() => false,
+            Owner::Global => items::is_global(name),
+            Owner::Peer => items::peer_item(name) == PeerItem::Ours,
+            Owner::Others => false,
+        };
+        let name_as_written = lexer::item(text).map(|(name, _)| name);
+        // In the values of a `define` it is nothing until it arrives in ours.
+        if !is_ours || (name_as_written == Some(name) && items::is_grammar(name)) {
+            return Cow::Borrowed(text);
+        }
+        let kind = ErrorKind::NoBreakSpace { item: cut(name) };
+        self.error(line, kind);
+        Cow::Owned(visible)
+    }
+
     fn read_live(&mut self, line: Line<'_>, name: &str, rest: &str) {
+        if self.ends_peer_like(name) {
+            return self.close_top();
+        }
         match name {
             "" => {}
-            "if" => self.open_if(line, rest),
-            "else" => self.divide_if(line, rest),
-            "elif" | "elseif" | "elsif" => self.reject_else_if(line, name),
-            "endif" => self.close_if(line, rest),
+            "if" | "elseif" | "else" | "endif" => self.read_if(line, name, rest),
+            "elif" | "elsif" | "end-if" | "fi" => self.read_other_word(line, name, rest),
             "define" => self.define(line, rest),
             "undefine" => self.undefine(line, rest),
             "defmacro" => self.open_macro(line, rest),
             "include-file" => self.include_file(line, rest),
             "include-dir" => self.include_dir(line, rest),
+            "add-peer" => self.open_group(line, name, rest),
+            name if lexer::is_comment(rest) && self.is_like_add_peer(name) => {
+                self.open_peer_like(line, name);
+            }
             name => match name.split_once('-') {
-                Some(("add", group)) if name == "add-peer" || lexer::is_comment(rest) => {
-                    self.open_group(line, group, rest);
+                Some(("add" | "start", _)) if lexer::is_comment(rest) => {
+                    self.open_group(line, name, rest);
                 }
                 Some(("end", group)) if self.closes_group(group, rest) => {
-                    self.close_group(line, group, rest);
+                    self.close_group(line, name, rest);
                 }
                 _ => self.read_item(line, name, rest),
             },
         }
     }
 
+    fn is_like_add_peer(&self, name: &str) -> bool {
+        self.blocks.owner() == Owner::Global && items::is_like(name, "add-peer")
+    }
+
     fn read_item(&mut self, line: Line<'_>, name: &str, rest: &str) {
-        match self.owner() {
-            Owner::Global if items::is_global(name) => {
-                if let Some(item) = self.item(line, name, rest) {
-                    let result = self.globals.set(&item);
-                    self.note(&item.place, result);
+        match self.blocks.owner() {
+            Owner::Others => {}
+            Owner::Peer => self.read_peer_item(line, name, rest),
+            Owner::Global if !items::is_global(name) => self.pass_item(line, name),
+            // What a value cannot be: somebody has another grammar in mind.
+            Owner::Global if rest.starts_with('=') => {
+                let nearest = items::near_miss(&format!("{name}="));
+                if let Some(NearMiss::Nearest(nearest)) = nearest {
+                    let item = format!("{name} =");
+                    self.warn(line, WarningKind::NearMiss { item, nearest });
                 }
             }
-            Owner::Peer => self.read_peer_item(line, name, rest),
-            Owner::Global | Owner::Others => {}
+            Owner::Global => self.read_global_item(line, name, rest),
+        }
+    }
+
+    /// An item of others, unless it is nearly ours.
+    fn pass_item(&mut self, line: Line<'_>, name: &str) {
+        if self.passed.contains(name) {
+            return;
+        }
+        let item = || cut(name);
+        let (kind, family) = match items::near_miss(name) {
+            None => {
+                if self.passed.len() < PASSED_MAX {
+                    self.passed.insert(name.to_owned());
+                }
+                return;
+            }
+            Some(NearMiss::Nearest(nearest)) => {
+                return self.warn(line, WarningKind::NearMiss { item: item(), nearest });
+            }
+            Some(NearMiss::OutsidePeer) => {
+                return self.warn(line, WarningKind::OutsidePeer { item: item() });
+            }
+            Some(NearMiss::WebSocketPort) => (WarningKind::WebSocketPort, name),
+            Some(NearMiss::Discovery) => {
+                let family = name.split('-').next().unwrap_or_default();
+                (WarningKind::Discovery { item: item() }, family)
+            }
+        };
+        // One is enough for all items of the kind.
+        self.report.warn_once(family, Warning::new(line.location(), kind));
+    }
+
+    fn read_global_item(&mut self, line: Line<'_>, name: &str, rest: &str) {
+        let Some(item) = self.item(line, name, rest) else { return };
+        let taken = match name {
+            "application-name" => item.name().map(|name| {
+                let late = self.variables.set_app_name(name.raw, &item.location);
+                late.then_some(WarningKind::ApplicationLate { item: "application-name" })
+            }),
+            "application-root" => item.path().map(|root| {
+                let root = self.variables.percents().fill(root);
+                let late = self.variables.set_root(&root, &item.location);
+                late.then_some(WarningKind::ApplicationLate { item: "application-root" })
+            }),
+            _ => self.globals.set(&item),
+        };
+        if self.note(&item, taken) && name != "datasrc-interface" {
+            note_repeat(&mut self.globals.set_at, &item, &mut self.report, &mut self.overrides);
+        } else {
+            self.globals.set_at.insert(name.to_owned(), item.location);
         }
     }
 
     fn read_peer_item(&mut self, line: Line<'_>, name: &str, rest: &str) {
-        let place = || line.place();
         match items::peer_item(name) {
             PeerItem::Ours => {
                 let Some(item) = self.item(line, name, rest) else { return };
                 let Some(peer) = &mut self.peer else { return };
-                let result = peer.set(&item);
-                self.note(&item.place, result);
+                let taken = peer.set(&item);
+                if self.note(&item, taken) && !["addr", "port"].contains(&name) {
+                    let Some(peer) = &mut self.peer else { return };
+                    note_repeat(&mut peer.set_at, &item, &mut self.report, &mut self.overrides);
+                } else if let Some(peer) = &mut self.peer {
+                    peer.set_at.insert(name.to_owned(), item.location);
+                }
             }
             PeerItem::Skipped => {}
-            PeerItem::QueueSize => self.report.warn(&place(), WarningKind::QueueSize),
+            PeerItem::QueueSize => self.warn(line, WarningKind::QueueSize),
             PeerItem::BeyondTcp => {
                 let Some(item) = self.item(line, name, rest) else { return };
                 if !item.values.first().is_some_and(|value| value.eq_ignore_ascii_case("false")) {
-                    let kind = WarningKind::PlainTcp { item: name.to_owned() };
-                    self.report.warn(&item.place, kind);
+                    self.warn(line, WarningKind::PlainTcp { item: name.to_owned() });
                 }
             }
             PeerItem::Unknown => {
-                let nearest = items::nearest(name);
-                let item = super::error::cut(name);
-                self.report.warn(&place(), WarningKind::UnknownItem { item, nearest });
+                let nearest = items::nearest_peer_item(name);
+                self.warn(line, WarningKind::UnknownItem { item: cut(name), nearest });
             }
         }
     }
 
-    fn owner(&self) -> Owner {
-        match self.blocks.group() {
-            None => Owner::Global,
-            Some(BlockKind::Peer) => Owner::Peer,
-            Some(_) => Owner::Others,
-        }
-    }
-
-    /// Whether items here belong to a group of others, which is skipped whole.
-    pub(super) fn is_skipping(&self) -> bool {
-        self.owner() == Owner::Others
-    }
-
-    /// The item with its values expanded; `None` where that failed and was reported.
-    pub(super) fn item<'n>(
-        &mut self,
-        line: Line<'_>,
-        name: &'n str,
-        rest: &str,
-    ) -> Option<Item<'n>> {
-        let place = line.place();
-        let words = match lexer::values(rest) {
-            Ok(words) => words,
-            Err(allowed) => {
-                self.report.error(&place, ErrorKind::bad_value(name, rest, allowed));
-                return None;
-            }
+    /// The item of ours with its values expanded; `None` if that failed and was reported.
+    fn item<'n>(&mut self, line: Line<'_>, name: &'n str, rest: &str) -> Option<Item<'n>> {
+        let (values, marks) = self.expand_values(line, name, rest)?;
+        self.warn_undefined(line, &marks);
+        let item = Item {
+            name,
+            values,
+            location: line.location(),
+            is_written: !rest.is_empty(),
+            undefined: marks.undefined,
         };
-        let mut values = Vec::with_capacity(words.len());
-        for word in &words {
-            values.push(self.expand(line, name, word, false)?);
+        match item.check_text() {
+            Ok(()) => Some(item),
+            Err(kind) => {
+                self.report.error(&item.location, kind);
+                None
+            }
         }
-        Some(Item { name, values, place })
     }
 
-    /// Expands a text of the item `name`; `None` where that failed and was reported.
-    ///
-    /// In a condition an undefined variable of the environment is no reason for a warning:
-    /// `if "${ENV:X}x" != "x"` is how files ask whether there is one.
-    pub(super) fn expand(
-        &mut self,
-        line: Line<'_>,
-        name: &str,
-        text: &str,
-        in_condition: bool,
-    ) -> Option<String> {
-        if !text.contains(['$', '%']) {
-            return Some(text.to_owned());
-        }
-        match self.variables.expand(text, &line.source.folder.to_string_lossy()) {
-            Ok(expanded) => {
-                for variable in expanded.undefined {
-                    if !(in_condition && variable.starts_with(ENVIRONMENT)) {
-                        let name = super::error::cut(&variable);
-                        self.report.warn(&line.place(), WarningKind::Undefined { name });
-                    }
+    /// Reports what came of an item of ours. Returns true if it was taken.
+    fn note(&mut self, item: &Item<'_>, taken: Result<Option<WarningKind>, ErrorKind>) -> bool {
+        match taken {
+            Ok(warning) => {
+                if let Some(kind) = warning {
+                    self.report.warn(&item.location, kind);
                 }
-                Some(expanded.text)
+                true
             }
-            Err(ExpandError::Unclosed) => {
-                let kind = ErrorKind::bad_value(name, text, "a } for every ${");
-                self.report.error(&line.place(), kind);
-                None
-            }
-            Err(ExpandError::Limit(kind)) => {
-                self.report.error(&line.place(), kind);
-                self.stopped = true;
-                None
+            Err(kind) => {
+                match item.undefined.is_empty() {
+                    true => self.report.error(&item.location, kind),
+                    false => self.report.follow_up(&item.location, kind),
+                }
+                false
             }
         }
     }
 
-    fn define(&mut self, line: Line<'_>, rest: &str) {
-        let Some(item) = self.item(line, "define", rest) else { return };
-        let (name, value) = match &*item.values {
-            [name] => (name, String::new()),
-            [name, value] => (name, value.clone()),
-            _ => return self.report.error(&item.place, item.bad(DEFINE)),
-        };
-        if !is_variable(name) {
-            return self.report.error(&item.place, item.bad(DEFINE));
-        }
-        if let Some(before) = self.variables.define(name, value, &item.place) {
-            let name = super::error::cut(name);
-            self.report.warn(&item.place, WarningKind::Redefined { name, before });
-        }
-        if self.variables.are_too_many() {
-            self.stop(line, "define", "variables", MAX_VARIABLES);
+    pub(super) fn note_os(&mut self, condition: OsCondition) {
+        if self.os_conditions.len() < OS_CONDITIONS_MAX {
+            self.os_conditions.push(condition);
         }
     }
 
-    fn undefine(&mut self, line: Line<'_>, rest: &str) {
-        let Some(item) = self.item(line, "undefine", rest) else { return };
-        match &*item.values {
-            [name] if is_variable(name) => self.variables.undefine(name),
-            _ => self.report.error(&item.place, item.bad(UNDEFINE)),
+    /// Reports an error, but not inside a group of others.
+    pub(super) fn error(&mut self, line: Line<'_>, kind: ErrorKind) {
+        if self.blocks.owner() != Owner::Others {
+            self.report.error(&line.location(), kind);
         }
     }
 
-    fn note(&mut self, place: &Place, result: Result<(), ErrorKind>) {
-        if let Err(kind) = result {
-            self.report.error(place, kind);
+    /// Warns, but not inside a group of others.
+    pub(super) fn warn(&mut self, line: Line<'_>, kind: WarningKind) {
+        if self.blocks.owner() != Owner::Others {
+            self.report.warn(&line.location(), kind);
         }
     }
 
@@ -292,14 +381,14 @@ impl<'o> Reader<'o> {
         unit: &'static str,
         max: usize,
     ) {
-        self.report.error(&line.place(), ErrorKind::Limit { item, unit, max });
+        self.report.error(&line.location(), ErrorKind::Limit { item, unit, max });
         self.stopped = true;
     }
 }
 
 impl Source {
     /// The file at `path`, which is absolute.
-    pub(super) fn new(shown: &str, path: &Path, included_from: Option<Arc<Place>>) -> Source {
+    pub(super) fn new(shown: &str, path: &Path, included_from: Option<Arc<Location>>) -> Source {
         let folder = path.parent().unwrap_or(path).to_owned();
         Source { shown: shown.into(), folder, included_from }
     }
@@ -309,11 +398,34 @@ impl Source {
     }
 }
 
-/// Upstream allows letters, digits, `_` and `.`; a `-` does no harm. Not those of `ENV:`, which
-/// nobody can set.
-fn is_variable(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_.-".contains(c))
+/// Remembers where an item was set. Set before in the same file it is a warning; from another file
+/// it overrides on purpose.
+fn note_repeat(
+    set_at: &mut HashMap<String, Location>,
+    item: &Item<'_>,
+    report: &mut Report,
+    overrides: &mut Vec<Override>,
+) {
+    let now = item.location.clone();
+    let Some(before) = set_at.insert(item.name.to_owned(), now.clone()) else { return };
+    match before.file == now.file {
+        true if before.line == now.line => {} // the file was included twice
+        true => {
+            let kind = WarningKind::Doubled { item: item.name.to_owned(), before };
+            report.warn(&now, kind);
+        }
+        false if overrides.len() < OVERRIDES_MAX => {
+            overrides.push(Override { item: item.name.to_owned(), before, now });
+        }
+        false => {}
+    }
 }
 
-const DEFINE: &str = "a name of letters, digits, _ and . with one value";
-const UNDEFINE: &str = "one name of letters, digits, _ and .";
+fn is_if(name: &str) -> bool {
+    matches!(name, "if" | "elseif" | "else" | "endif")
+}
+
+/// Names of others that are remembered, so that they are compared with ours once.
+const PASSED_MAX: usize = 4096;
+const OS_CONDITIONS_MAX: usize = 1000;
+const OVERRIDES_MAX: usize = 1000;

@@ -1,13 +1,14 @@
 //! The errors and warnings of a run as they gather.
 //!
 //! Bounded: a broken file of 16 MiB must not become a report of gigabytes. The same warning from
-//! the same line is given once, so that a file included twice does not complain twice.
+//! the same line is given once, so that a file included twice does not complain twice, and what
+//! follows from a missing include is counted there.
 
 use std::collections::HashSet;
 
-use super::error::{ConfigError, ErrorKind, Errors};
+use super::error::{ConfigError, ErrorKind, Errors, FileProblem};
 use super::limits::MAX_REPORTED;
-use super::place::Place;
+use super::location::Location;
 use super::warning::{Warning, WarningKind};
 
 /// Errors and warnings, in the order they were met.
@@ -15,27 +16,53 @@ use super::warning::{Warning, WarningKind};
 pub(super) struct Report {
     errors: Vec<ConfigError>,
     errors_omitted: usize,
+    /// The first include that found nothing, among `errors`.
+    missing: Option<usize>,
     warnings: Vec<Warning>,
     warnings_omitted: usize,
     warned: HashSet<String>,
 }
 
 impl Report {
-    pub(super) fn error(&mut self, place: &Place, kind: ErrorKind) {
+    pub(super) fn error(&mut self, location: &Location, kind: ErrorKind) {
         if self.errors.len() < MAX_REPORTED {
-            self.errors.push(ConfigError::new(place.clone(), kind));
+            let is_missing =
+                matches!(&kind, ErrorKind::File { problem: FileProblem::Missing { .. }, .. });
+            if is_missing {
+                self.missing.get_or_insert(self.errors.len());
+            }
+            self.errors.push(ConfigError::new(location.clone(), kind));
         } else {
             self.errors_omitted += 1;
         }
     }
 
-    pub(super) fn warn(&mut self, place: &Place, kind: WarningKind) {
+    /// An error of an item in which a variable was not defined: if an include is missing, that is
+    /// why.
+    pub(super) fn follow_up(&mut self, location: &Location, kind: ErrorKind) {
+        let missing = self.missing.and_then(|at| self.errors.get_mut(at));
+        match missing.map(|error| &mut error.kind) {
+            Some(ErrorKind::File { problem: FileProblem::Missing { folded, .. }, .. }) => {
+                *folded += 1;
+            }
+            _ => self.error(location, kind),
+        }
+    }
+
+    pub(super) fn warn(&mut self, location: &Location, kind: WarningKind) {
         if self.warnings.len() >= MAX_REPORTED {
-            self.warnings_omitted += 1;
+            self.warnings_omitted += 1; // without the cost of showing it
             return;
         }
-        let warning = Warning::new(place.clone(), kind);
-        if self.warned.insert(warning.to_string()) {
+        let warning = Warning::new(location.clone(), kind);
+        self.warn_once(&warning.to_string(), warning);
+    }
+
+    /// Warns, unless it was done with the same `key` before.
+    pub(super) fn warn_once(&mut self, key: &str, warning: Warning) {
+        if self.warnings.len() >= MAX_REPORTED {
+            self.warnings_omitted += 1;
+        } else if self.warned.insert(key.to_owned()) {
             self.warnings.push(warning);
         }
     }
@@ -44,16 +71,33 @@ impl Report {
         !self.errors.is_empty()
     }
 
-    /// The warnings, or the errors if there are any.
+    pub(super) fn error_count(&self) -> usize {
+        self.errors.len() + self.errors_omitted
+    }
+
+    pub(super) fn is_missing_include(&self) -> bool {
+        self.missing.is_some()
+    }
+
+    pub(super) fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// The warnings, or the errors with the warnings if there are any.
     pub(super) fn finish(mut self) -> Result<Vec<Warning>, Errors> {
-        if self.has_errors() {
-            return Err(Errors::new(self.errors, self.errors_omitted));
-        }
         if let (1.., Some(last)) = (self.warnings_omitted, self.warnings.last()) {
             let kind = WarningKind::Omitted { count: self.warnings_omitted };
-            let place = last.place().clone();
-            self.warnings.push(Warning::new(place, kind));
+            let location = last.location().clone();
+            self.warnings.push(Warning::new(location, kind));
         }
-        Ok(self.warnings)
+        if let (1.., Some(last)) = (self.errors_omitted, self.errors.last()) {
+            let kind = ErrorKind::Omitted { count: self.errors_omitted };
+            let location = last.location().clone();
+            self.errors.push(ConfigError::new(location, kind));
+        }
+        match self.errors.is_empty() {
+            true => Ok(self.warnings),
+            false => Err(Errors::new(self.errors, self.warnings)),
+        }
     }
 }

@@ -3,12 +3,14 @@
 //! One function a type of value. Numbers are read by hand, digit by digit: what the standard
 //! library would also take (`1e99`, `NaN`, `inf`, `+5`) is not in the grammar.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::error::ErrorKind;
+use super::expand::Percents;
 use super::limits::MAX_NAME_BYTES;
-use super::place::Place;
+use super::location::Location;
+use super::shown::{cut, is_invisible_blank, is_marked};
 use crate::liveness::Mode;
 
 /// An item with its values expanded.
@@ -16,7 +18,30 @@ use crate::liveness::Mode;
 pub(super) struct Item<'a> {
     pub(super) name: &'a str,
     pub(super) values: Vec<String>,
-    pub(super) place: Place,
+    pub(super) location: Location,
+    /// Whether a value was written, even if it came to nothing.
+    pub(super) is_written: bool,
+    /// The variables in it that were not defined.
+    pub(super) undefined: Vec<String>,
+}
+
+/// A text of ours, in which percents may still have to be filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Text {
+    item: String,
+    /// As it was read.
+    pub(super) raw: String,
+    pub(super) location: Location,
+    kind: TextKind,
+}
+
+/// What a text may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TextKind {
+    /// 1 to 255 bytes.
+    Name,
+    /// 0 to 255 bytes.
+    Label,
 }
 
 /// The port we listen on.
@@ -29,7 +54,7 @@ pub enum Port {
 }
 
 impl Item<'_> {
-    /// The error that names what stands here.
+    /// The error that names what is here.
     pub(super) fn bad(&self, allowed: &'static str) -> ErrorKind {
         match self.values.is_empty() {
             true => ErrorKind::no_value(self.name, allowed),
@@ -45,43 +70,78 @@ impl Item<'_> {
         }
     }
 
-    /// One or more values. A value that a variable gave may be a list itself.
-    pub(super) fn list(&self, allowed: &'static str) -> Result<Vec<&str>, ErrorKind> {
-        let mut list = Vec::new();
+    /// One or more values, none of them empty.
+    pub(super) fn list(&self, allowed: &'static str) -> Result<&[String], ErrorKind> {
+        let is_good = !self.values.is_empty() && self.values.iter().all(|value| !value.is_empty());
+        if is_good { Ok(&self.values) } else { Err(self.bad(allowed)) }
+    }
+
+    /// A path.
+    pub(super) fn path(&self) -> Result<&str, ErrorKind> {
+        match self.one(PATH)? {
+            path if path.is_empty() || path.contains('\0') => Err(self.bad(PATH)),
+            path => Ok(path),
+        }
+    }
+
+    /// Nothing in a value of ours may be invisible or a guess.
+    pub(super) fn check_text(&self) -> Result<(), ErrorKind> {
         for value in &self.values {
-            let before = list.len();
-            list.extend(value.split_ascii_whitespace());
-            if list.len() == before {
-                return Err(self.bad(allowed));
+            if value.contains(is_marked) {
+                return Err(ErrorKind::NotUtf8 { item: cut(self.name), found: cut(value) });
+            }
+            if value.contains(is_invisible_blank) {
+                return Err(ErrorKind::NoBreakSpace { item: cut(self.name) });
             }
         }
-        if list.is_empty() { Err(self.bad(allowed)) } else { Ok(list) }
+        Ok(())
     }
 
     /// Seconds from 0.01 to a day.
     pub(super) fn seconds(&self) -> Result<Duration, ErrorKind> {
-        let value = decimal_seconds(self.one(SECONDS)?);
-        value.filter(is_usual).ok_or_else(|| self.bad(SECONDS))
+        match decimal_seconds(self.one(SECONDS)?) {
+            Some(Seconds::Usual(value)) => Ok(value),
+            _ => Err(self.bad(SECONDS)),
+        }
     }
 
-    /// Seconds from 0.01 to a day, or 0 for none.
+    /// Seconds from 0.01 to a day; 0 is taken as the least, and `true` says so.
+    pub(super) fn slack(&self) -> Result<(Duration, bool), ErrorKind> {
+        match decimal_seconds(self.one(SECONDS)?) {
+            Some(Seconds::Usual(value)) => Ok((value, false)),
+            Some(Seconds::Zero) => Ok((MIN_SECONDS, true)),
+            _ => Err(self.bad(SECONDS)),
+        }
+    }
+
+    /// Seconds from 0.01 to a day, or 0: none.
     pub(super) fn seconds_or_none(&self) -> Result<Option<Duration>, ErrorKind> {
         match decimal_seconds(self.one(SECONDS_OR_0)?) {
-            Some(Duration::ZERO) => Ok(None),
-            Some(value) if is_usual(&value) => Ok(Some(value)),
+            Some(Seconds::Zero) => Ok(None),
+            Some(Seconds::Usual(value)) => Ok(Some(value)),
             _ => Err(self.bad(SECONDS_OR_0)),
         }
     }
 
     /// An id; 0 means none.
     pub(super) fn id(&self) -> Result<u32, ErrorKind> {
-        whole(self.one(ID)?).ok_or_else(|| self.bad(ID))
+        let id = whole(self.one(ID)?).and_then(|id| u32::try_from(id).ok());
+        id.ok_or_else(|| self.bad(ID))
     }
 
     /// Bytes of a queue.
     pub(super) fn queue_bytes(&self) -> Result<usize, ErrorKind> {
-        let value = whole(self.one(QUEUE_BYTES)?).and_then(|value| usize::try_from(value).ok());
-        value.filter(|value| QUEUE_RANGE.contains(value)).ok_or_else(|| self.bad(QUEUE_BYTES))
+        self.bytes(1 << 30, QUEUE_BYTES)
+    }
+
+    /// Bytes of all queues of a node.
+    pub(super) fn node_queue_bytes(&self) -> Result<usize, ErrorKind> {
+        self.bytes(1 << 40, NODE_QUEUE_BYTES)
+    }
+
+    fn bytes(&self, max: u64, allowed: &'static str) -> Result<usize, ErrorKind> {
+        let value = whole(self.one(allowed)?).filter(|value| (1024..=max).contains(value));
+        value.and_then(|value| usize::try_from(value).ok()).ok_or_else(|| self.bad(allowed))
     }
 
     /// The port to listen on; `None` for 0.
@@ -99,15 +159,40 @@ impl Item<'_> {
 
     /// Ports to dial.
     pub(super) fn ports(&self) -> Result<Vec<u16>, ErrorKind> {
-        let port = |text: &&str| whole(text).and_then(|port| u16::try_from(port).ok());
+        let port = |text: &String| whole(text).and_then(|port| u16::try_from(port).ok());
         let ports: Option<Vec<u16>> = self.list(PORTS)?.iter().map(port).collect();
         ports.filter(|ports| !ports.contains(&0)).ok_or_else(|| self.bad(PORTS))
     }
 
-    /// Hosts, by name or address.
-    pub(super) fn hosts(&self) -> Result<Vec<String>, ErrorKind> {
-        let hosts: Option<Vec<String>> = self.list(HOSTS)?.into_iter().map(host).collect();
-        hosts.ok_or_else(|| self.bad(HOSTS))
+    /// Hosts to listen on, by name or address; `*` is all.
+    pub(super) fn interfaces(&self) -> Result<Vec<String>, ErrorKind> {
+        let host = |text: &String| match &**text {
+            "*" => Ok(text.clone()),
+            text => self.host(text, INTERFACES),
+        };
+        self.list(INTERFACES)?.iter().map(host).collect()
+    }
+
+    /// Where to dial: hosts by name or address, or `unix:` and a path.
+    pub(super) fn hosts(&self) -> Result<Vec<Target>, ErrorKind> {
+        let target = |text: &String| match text.strip_prefix("unix:") {
+            Some(path) if is_socket_path(path) => Ok(Target::Unix(path.to_owned())),
+            Some(_) => Err(self.bad(UNIX)),
+            None => Ok(Target::Host(self.host(text, HOSTS)?)),
+        };
+        self.list(HOSTS)?.iter().map(target).collect()
+    }
+
+    fn host(&self, text: &str, allowed: &'static str) -> Result<String, ErrorKind> {
+        if let Some(historic) = HistoricIpv4::of(text) {
+            return Err(ErrorKind::HostForm {
+                item: cut(self.name),
+                found: cut(text),
+                decimal: historic.decimal,
+                dialled: historic.dialled,
+            });
+        }
+        host(text).ok_or_else(|| self.bad(allowed))
     }
 
     /// True by presence alone.
@@ -130,44 +215,192 @@ impl Item<'_> {
     }
 
     /// A name, as HELLO carries it.
-    pub(super) fn name(&self) -> Result<String, ErrorKind> {
-        let value = self.one(NAME)?;
-        if is_name(value) { Ok(value.to_owned()) } else { Err(self.bad(NAME)) }
+    pub(super) fn name(&self) -> Result<Text, ErrorKind> {
+        self.text(self.one(NAME)?, TextKind::Name)
     }
 
-    /// A label, as HELLO carries it; it may be empty.
-    pub(super) fn label(&self) -> Result<String, ErrorKind> {
-        let value = self.one(LABEL)?;
-        let good = value.is_empty() || is_name(value);
-        if good { Ok(value.to_owned()) } else { Err(self.bad(LABEL)) }
+    /// A label, as HELLO carries it; it may be empty, and nothing at all if that is what a variable
+    /// came to.
+    pub(super) fn label(&self) -> Result<Text, ErrorKind> {
+        match self.values.is_empty() && self.is_written {
+            true => self.text("", TextKind::Label),
+            false => self.text(self.one(LABEL)?, TextKind::Label),
+        }
+    }
+
+    fn text(&self, raw: &str, kind: TextKind) -> Result<Text, ErrorKind> {
+        let text = Text {
+            item: self.name.to_owned(),
+            raw: raw.to_owned(),
+            location: self.location.clone(),
+            kind,
+        };
+        match raw.contains('%') || kind.allows(raw) {
+            true => Ok(text),
+            false => Err(self.bad(kind.allowed())),
+        }
     }
 }
 
-/// Whether HELLO can carry this as a name: 1 to 255 bytes without control characters.
+impl Text {
+    /// Our name if no file sets it.
+    pub(super) fn default_name(whole: &Location) -> Text {
+        let (item, raw) = ("datasrc-name".to_owned(), "%a-%h".to_owned());
+        Text { item, raw, location: whole.clone(), kind: TextKind::Name }
+    }
+
+    /// The text with its percents filled in.
+    pub(super) fn fill(&self, percents: &Percents) -> Result<String, ErrorKind> {
+        if !self.raw.contains('%') {
+            return Ok(self.raw.clone());
+        }
+        let filled = percents.fill(&self.raw);
+        match self.kind.allows(&filled) {
+            true => Ok(filled),
+            false => Err(ErrorKind::bad_value(&self.item, &filled, self.kind.allowed())),
+        }
+    }
+}
+
+impl TextKind {
+    fn allows(self, text: &str) -> bool {
+        (self == TextKind::Label && text.is_empty()) || is_name(text)
+    }
+
+    fn allowed(self) -> &'static str {
+        match self {
+            TextKind::Name => NAME,
+            TextKind::Label => LABEL,
+        }
+    }
+}
+
+/// Where to dial, before ports are added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Host(String),
+    Unix(String),
+}
+
+/// Returns true if HELLO can carry this as a name: 1 to 255 bytes without control characters.
 pub(super) fn is_name(text: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&text.len()) && !text.contains(char::is_control)
 }
 
-/// Digits, and perhaps a point and digits. More than nine digits after the point are dropped.
-fn decimal_seconds(text: &str) -> Option<Duration> {
+/// What a number of seconds is.
+enum Seconds {
+    /// Exactly 0.
+    Zero,
+    /// From 0.01 to a day.
+    Usual(Duration),
+    /// Too small or too large.
+    Unusual,
+}
+
+/// Digits, and perhaps a point and digits. Those after the ninth of a fraction only decide whether
+/// the number is in the range.
+fn decimal_seconds(text: &str) -> Option<Seconds> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(whole) || !digits(fraction) || whole.len() + fraction.len() == 0 {
         return None;
     }
-    let seconds = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    if !text.contains(|c: char| ('1'..='9').contains(&c)) {
+        return Some(Seconds::Zero);
+    }
+    let significant = whole.trim_start_matches('0');
+    let Ok(seconds) = (if significant.is_empty() { "0" } else { significant }).parse() else {
+        return Some(Seconds::Unusual);
+    };
     let nanos = fraction.bytes().chain(std::iter::repeat(b'0')).take(9);
-    Some(Duration::new(seconds, nanos.fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))))
+    let nanos = nanos.fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+    let value = Duration::new(seconds, nanos);
+    let is_more = fraction.bytes().skip(9).any(|digit| digit != b'0');
+    let is_usual = (MIN_SECONDS..=MAX_SECONDS).contains(&value);
+    Some(match is_usual && !(is_more && value == MAX_SECONDS) {
+        true => Seconds::Usual(value),
+        false => Seconds::Unusual,
+    })
 }
 
 /// Digits and nothing else.
-fn whole(text: &str) -> Option<u32> {
+fn whole(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     if digits { text.parse().ok() } else { None }
 }
 
-fn is_usual(value: &Duration) -> bool {
-    (MIN_SECONDS..=MAX_SECONDS).contains(value)
+fn is_socket_path(path: &str) -> bool {
+    // The root and the home are absolute.
+    let is_absolute = ["/", "%r/", "%u/"].iter().any(|begin| path.starts_with(begin));
+    is_absolute && path.len() <= SOCKET_PATH_MAX && !path.contains(char::is_control)
+}
+
+/// One of the forms of an IPv4 address that the C library takes besides four decimal numbers: fewer
+/// parts, octal numbers with a leading zero, hexadecimal ones with `0x`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct HistoricIpv4 {
+    /// Its parts read as decimal numbers, which is what most people mean.
+    pub(crate) decimal: String,
+    /// What the C library dials, if it dials anything and that differs.
+    pub(crate) dialled: Option<String>,
+}
+
+impl HistoricIpv4 {
+    /// `None` if the host is a strict address, or not made of numbers.
+    pub(crate) fn of(host: &str) -> Option<HistoricIpv4> {
+        let parts: Vec<&str> = host.split('.').collect();
+        let hexadecimal = |part: &str| {
+            let digits = part.strip_prefix("0x").or_else(|| part.strip_prefix("0X"))?;
+            let is_good = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit());
+            is_good.then(|| digits.to_owned())
+        };
+        let is_decimal = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let is_number = |part: &&str| is_decimal(part) || hexadecimal(part).is_some();
+        if parts.len() > 4 || !parts.iter().all(is_number) {
+            return None;
+        }
+        if host.parse::<Ipv4Addr>().is_ok() {
+            return None;
+        }
+        let read = |part: &&str| match hexadecimal(part) {
+            Some(digits) => u64::from_str_radix(&digits, 16).ok().map(|n| n.to_string()),
+            None => {
+                let digits = part.trim_start_matches('0');
+                Some(if digits.is_empty() { "0".to_owned() } else { digits.to_owned() })
+            }
+        };
+        let decimal: Option<Vec<String>> = parts.iter().map(read).collect();
+        let decimal = cut(&decimal.map_or_else(|| host.to_owned(), |parts| parts.join(".")));
+        let dialled = inet_aton(&parts).map(|address| address.to_string());
+        Some(HistoricIpv4 { dialled: dialled.filter(|dialled| *dialled != decimal), decimal })
+    }
+}
+
+/// What the C library makes of numbers with points between them: the last one fills the rest.
+fn inet_aton(parts: &[&str]) -> Option<Ipv4Addr> {
+    let number = |part: &&str| match part.as_bytes() {
+        [b'0', b'x' | b'X', ..] => u32::from_str_radix(&part[2..], 16).ok(),
+        [b'0', _, ..] => u32::from_str_radix(part, 8).ok(),
+        _ => part.parse().ok(),
+    };
+    let numbers: Option<Vec<u32>> = parts.iter().map(number).collect();
+    let numbers = numbers?;
+    let (last, first) = numbers.split_last()?;
+    let rest_bits = 32 - 8 * u32::try_from(first.len()).ok()?;
+    if first.iter().any(|number| *number > 255) || u64::from(*last) >> rest_bits != 0 {
+        return None;
+    }
+    let high = first.iter().fold(0, |high: u64, number| high << 8 | u64::from(*number));
+    u32::try_from(high << rest_bits | u64::from(*last)).ok().map(Into::into)
+}
+
+/// A host with its percents filled in; a `%` in an IPv6 address begins its scope.
+pub(super) fn fill_host(text: &str, percents: &Percents) -> Result<String, ErrorKind> {
+    if text.contains(':') || !text.contains('%') {
+        return Ok(text.to_owned());
+    }
+    let filled = percents.fill(text);
+    host(&filled).ok_or_else(|| ErrorKind::bad_value("addr", &filled, HOSTS))
 }
 
 /// A host without the brackets of an IPv6 address. `host:port` is not a host.
@@ -177,7 +410,7 @@ fn host(text: &str) -> Option<String> {
     let good = match text.contains(':') {
         true => address.parse::<Ipv6Addr>().is_ok(),
         false => {
-            !text.contains(|c: char| c.is_control() || c.is_whitespace() || "#/\"[]".contains(c))
+            !text.contains(|c: char| c.is_control() || c.is_whitespace() || "#/\"[]\\".contains(c))
         }
     };
     (good && is_name(text)).then(|| text.to_owned())
@@ -185,16 +418,53 @@ fn host(text: &str) -> Option<String> {
 
 const MIN_SECONDS: Duration = Duration::from_millis(10);
 const MAX_SECONDS: Duration = Duration::from_secs(86400);
-const QUEUE_RANGE: std::ops::RangeInclusive<usize> = 1024..=1 << 30;
+/// What a socket's address holds on every system.
+const SOCKET_PATH_MAX: usize = 103;
 
 const SECONDS: &str = "seconds from 0.01 to 86400";
 const SECONDS_OR_0: &str = "seconds from 0.01 to 86400, or 0 for none";
 const ID: &str = "a whole number from 0 to 4294967295";
 const QUEUE_BYTES: &str = "a whole number from 1024 to 1073741824";
+const NODE_QUEUE_BYTES: &str = "a whole number from 1024 to 1099511627776";
 const LISTENING_PORT: &str = "a port from 1 to 65535, 0 or auto";
 const PORTS: &str = "ports from 1 to 65535";
 const HOSTS: &str = "host names or addresses, without port";
+const INTERFACES: &str = "host names or addresses, or * for all";
+const UNIX: &str = "unix: and an absolute path of at most 103 bytes";
+const PATH: &str = "one path";
 const BOOLEAN: &str = "TRUE, FALSE or nothing";
 const MODE: &str = "idle or always";
-pub(super) const NAME: &str = "one value of 1 to 255 bytes without control characters";
+const NAME: &str = "one value of 1 to 255 bytes without control characters";
 const LABEL: &str = "one value of 0 to 255 bytes without control characters";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn historic_forms_of_addresses_are_read_as_people_and_as_the_c_library_do() {
+        let form = |host: &str| {
+            HistoricIpv4::of(host).map(|form| (form.decimal, form.dialled.unwrap_or_default()))
+        };
+        let cases = [
+            ("192.168.001.010", "192.168.1.10", "192.168.1.8"),
+            ("010.000.000.001", "10.0.0.1", "8.0.0.1"),
+            ("127.1", "127.1", "127.0.0.1"),
+            ("0x7f.1", "127.1", "127.0.0.1"),
+            ("2130706433", "2130706433", "127.0.0.1"),
+            ("0", "0", "0.0.0.0"),
+            ("300.1.1.1", "300.1.1.1", ""),
+            ("127.0.0.09", "127.0.0.9", ""),
+            ("127.000.000.001", "127.0.0.1", ""),
+            ("1.2.3.256", "1.2.3.256", ""),
+            ("0X7F.0.0.1", "127.0.0.1", ""),
+            ("4294967296", "4294967296", ""),
+        ];
+        for (host, decimal, dialled) in cases {
+            assert_eq!(form(host), Some((decimal.to_owned(), dialled.to_owned())), "{host}");
+        }
+        for host in ["127.0.0.1", "1.2.3.4.5", "1.2.3.4.", "0x", "host1", "1e3", "::1", "a.1", ""] {
+            assert_eq!(form(host), None, "{host}");
+        }
+    }
+}

@@ -189,7 +189,7 @@ unsafe fn options(app_name: *const c_char) -> Result<Options, Fault> {
     let mut options = Options::default();
     // SAFETY: passed on.
     if let Some(app_name) = unsafe { optional_text(app_name, "app_name") }? {
-        options.app_name = app_name.to_owned();
+        options.app_name = Some(app_name.to_owned());
     }
     Ok(options)
 }

@@ -145,6 +145,7 @@ impl From<RecvError> for Fault {
 impl From<StartError> for Fault {
     fn from(error: StartError) -> Self {
         let (code, system) = match &error {
+            StartError::Address { .. } => return Self::new(E_CONFIG, error.to_string()),
             StartError::Thread { error, .. } => (E_LIMIT, error),
             StartError::Listen { error, .. } if limit(error).is_some() => (E_LIMIT, error),
             StartError::Listen { error, .. } => (E_LISTEN, error),

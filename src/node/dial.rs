@@ -19,7 +19,7 @@ use super::runtime::PeerRuntime;
 use super::session::{Session, hello_to};
 use super::shared::{Phase, Shared};
 use super::{DialFailedReason, Direction, Event};
-use crate::config::{Address, PeerConfig};
+use crate::config::{Address, Config, PeerConfig};
 use crate::link;
 use crate::link::handshake::{self, HandshakeError};
 use crate::protocol::ByeCode;
@@ -205,8 +205,20 @@ impl Dialler<'_> {
     }
 }
 
+/// The first peer with an address that is not dialled over TCP, and the address.
+pub(super) fn not_tcp(config: &Config) -> Option<(String, String)> {
+    let is_other = |address: &&Address| !matches!(address, Address::Tcp { .. });
+    config.peers().iter().find_map(|peer| {
+        let address = peer.addresses().iter().find(is_other)?;
+        Some((peer.name().to_owned(), address.to_string()))
+    })
+}
+
 fn resolve(address: &Address) -> io::Result<Vec<SocketAddr>> {
-    let resolved: Vec<_> = (address.host.as_str(), address.port).to_socket_addrs()?.collect();
+    let Address::Tcp { host, port } = address else {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "not a TCP address"));
+    };
+    let resolved: Vec<_> = (host.as_str(), *port).to_socket_addrs()?.collect();
     match resolved.is_empty() {
         true => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
         false => Ok(resolved),

@@ -7,6 +7,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::protocol::Escaped;
+
 /// Why a node did not start: nothing of it runs.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -19,6 +21,13 @@ pub enum StartError {
         error: io::Error,
         /// The limit of the system behind it and what to do, in words.
         advice: String,
+    },
+    /// An address that cannot be dialled over TCP.
+    Address {
+        /// The peer that has it.
+        peer: String,
+        /// The address, as `unix:/path`.
+        addr: String,
     },
     /// A thread could not be made.
     Thread {
@@ -33,6 +42,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen { addr, advice, .. } => write!(f, "cannot listen on {addr}: {advice}"),
+            Self::Address { peer, addr } => write!(f, "cannot start: {}", not_tcp(peer, addr)),
             Self::Thread { advice, .. } => write!(f, "cannot start: {advice}"),
         }
     }
@@ -42,6 +52,7 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Listen { error, .. } | Self::Thread { error, .. } => Some(error),
+            Self::Address { .. } => None,
         }
     }
 }
@@ -59,6 +70,13 @@ pub enum ReloadError {
         running: String,
         /// What was asked for.
         asked: String,
+    },
+    /// An address that cannot be dialled over TCP.
+    Address {
+        /// The peer that has it.
+        peer: String,
+        /// The address, as `unix:/path`.
+        addr: String,
     },
     /// A thread could not be made.
     Thread {
@@ -79,6 +97,9 @@ impl fmt::Display for ReloadError {
                 "{item}: found {asked}, allowed: {running}, which the running node listens with; \
                  nothing was changed; stop the node and start another"
             ),
+            Self::Address { peer, addr } => {
+                write!(f, "nothing was changed: {}", not_tcp(peer, addr))
+            }
             Self::Thread { advice, .. } => write!(f, "nothing was changed: {advice}"),
             Self::NotRunning => f.write_str("the node does not run"),
         }
@@ -92,4 +113,9 @@ impl Error for ReloadError {
             _ => None,
         }
     }
+}
+
+fn not_tcp(peer: &str, addr: &str) -> String {
+    let (peer, addr) = (Escaped(peer), Escaped(addr));
+    format!("peer \"{peer}\" has the address {addr}, and this node dials TCP only; remove it")
 }

@@ -201,6 +201,9 @@ impl Node {
         handler: impl Handler,
         options: Options,
     ) -> Result<Self, StartError> {
+        if let Some((peer, addr)) = dial::not_tcp(&config) {
+            return Err(StartError::Address { peer, addr });
+        }
         let limits = limits::SystemLimits::read();
         let listeners = listen::listen(&config, &limits)?;
         let local_addrs = listeners.iter().map(|listener| listener.addr).collect();

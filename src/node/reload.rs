@@ -12,6 +12,7 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 
 use super::Node;
+use super::dial;
 use super::error::ReloadError;
 use super::runtime::PeerRuntime;
 use super::shared::{Dialling, Peers, Shared, join_all};
@@ -68,6 +69,9 @@ impl Node {
         }
         let before = shared.config();
         refuse_other_sockets(&before, &config)?;
+        if let Some((peer, addr)) = dial::not_tcp(&config) {
+            return Err(ReloadError::Address { peer, addr });
+        }
         let old = shared.peers();
         let plan = Plan::new(&old, &config);
         let threads = plan

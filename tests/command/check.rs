@@ -37,6 +37,7 @@ end-peer
 const ADAPTER_TEXT: &str = "\
 adapter.conf
   node              \"PricingAdapter1-myhost\", label \"PricingAdapter1\"
+  application       adapter (name by default)
   listens           no (datasrc-port is not set)
 
   peer \"transformer1\" (adapter.conf:4)
@@ -55,8 +56,9 @@ adapter.conf
     slack           2 s (default)
     limit           none until it announces a heartbeat-time, then that and 2 s
     floor           a peer's heartbeat-time counts as 0.1 s at least (default)
-    note            heartbeat-time 0 asks for nothing: the link has no limit until the peer \
-announces one; if it has 0 too, its loss is never noticed
+    note            heartbeat-time 0 asks for nothing: the link has no limit
+                    until the peer announces one; if it has 0 too, its loss is
+                    never noticed
 ";
 
 const ADAPTER_WARNINGS: &str = "
@@ -70,11 +72,12 @@ death, take more
 const SERVER_TEXT: &str = "
 server.conf
   node              \"transformer1\"
+  application       server (name by default)
   listens           on port 25001, all addresses of this machine
 
   peer \"PricingAdapter1\" (server.conf:3)
-    link            waits for \"PricingAdapter1\" to dial port 25001, recognised by remote-label \
-\"PricingAdapter1\"
+    link            waits for \"PricingAdapter1\" to dial port 25001
+                    recognised by remote-label PricingAdapter1
     heartbeat-time  5 s (default)
     slack           2 s (default)
     limit           down after 7 s of silence, late warning after 6 s
@@ -87,6 +90,10 @@ links between these files
 \"PricingAdapter1\"
     in force        adapter.conf: heartbeat-time 1 s, down after 1.04 s of silence
                     server.conf: heartbeat-time 1 s, down after 3 s of silence
+
+peers that none of these files meets
+
+  adapter.conf peer \"rates\" dials localhost:25002, where none of these files listens
 ";
 
 fn folder() -> Folder {
@@ -176,7 +183,7 @@ fn json_of_one_file_has_node_peers_and_warnings() {
 fn json_of_several_files_has_their_links() {
     let ended = folder().peerbeat("check --json adapter.conf server.conf");
     let object = Value::parse(ended.stdout.strip_suffix('\n').unwrap());
-    assert_eq!(object.keys(), ["files", "links", "warnings"]);
+    assert_eq!(object.keys(), ["files", "links", "unmet", "parts", "warnings"]);
     assert_eq!(object.array("files").len(), 2);
     let [link] = object.array("links") else { panic!("{object:?}") };
     assert_eq!(link.str("addr"), "127.0.0.1:25001");

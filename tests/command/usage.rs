@@ -24,7 +24,7 @@ fn wrong_usage_ends_with_2_and_a_complaint() {
         ),
         ("run a.conf --define", "peerbeat run: --define: missing value: expected NAME=VALUE"),
         ("run a.conf --echo=no", "peerbeat run: --echo: found \"no\", expected no value"),
-        ("check", "peerbeat check: missing FILE: expected one or more"),
+        ("check", "peerbeat check: missing FILE or DIR: expected one or more"),
         ("demo now", "peerbeat demo: unexpected \"now\": expected no operand"),
         ("cable 127.0.0.1 x:1", "peerbeat cable: found \"127.0.0.1\", expected HOST:PORT"),
         ("cable 0 x", "peerbeat cable: found \"x\", expected HOST:PORT"),

@@ -22,16 +22,15 @@ fn load_errors(path: &str, options: &Options) -> String {
 }
 
 #[test]
-fn includes_are_relative_to_the_including_file() {
+fn includes_are_looked_for_beside_the_file_then_in_folders_then_from_the_root() {
     let options = with_files([
         ("/a/main.conf", "include-file b/one.conf\ndatasrc-port ${P}"),
         ("/a/b/one.conf", "include-file two.conf\ninclude-file ${ccd}/../../three.conf"),
         ("/a/b/two.conf", "datasrc-id 2\ndefine P 3\ndatasrc-local-label ${ccd}"),
-        ("/three.conf", "include-dir /a/d"),
-        ("/a/d/20.conf", "datasrc-name ${N}"),
+        ("/three.conf", "include-dir /a/d\ninclude-file 10.conf\ninclude-file root/20.conf"),
+        ("/opt/app/root/20.conf", "datasrc-name ${N}"),
         ("/a/d/10.conf", "define N ten"),
-        ("/a/d/.05.conf", "nonsense \"\nend-x"),
-        ("/a/d/e/30.conf", "datasrc-name deeper"),
+        ("/a/d/30.conf", "nonsense \"\nend-peer"),
     ]);
     let config = Config::load("a/main.conf", &options).expect("good");
     assert_eq!(summary(&config), "ten label /a/b id 2 port 3");
@@ -92,37 +91,30 @@ fn what_a_file_opens_it_closes() {
 fn files_that_are_none_are_errors_and_the_rest_is_still_read() {
     let long = "\n".repeat(limits::MAX_FILE_BYTES + 1);
     let files: [(&str, &[u8]); 6] = [
-        ("/binary.conf", b"datasrc-id 1\n\xff\xfe"),
+        ("/binary.conf", b"datasrc-id 1\ndatasrc-name \xff\xfe"),
         ("/zero.conf", b"datasrc-id 1\n\ndatasrc-id \0"),
         ("/d/x.conf", b"datasrc-port x"),
-        ("/d/y.conf", b"\n\xff"),
+        ("/d/y.conf", b"\n\xff\n<"),
         (
             "/main.conf",
             b"include-file d\ninclude-dir zero.conf\ninclude-file none\ninclude-dir d/none\n\
-              include-dir d\ninclude-file binary.conf\ninclude-file zero.conf\n\
-              include-file long.conf\ndatasrc-port after-a-limit",
+              include-file d/x.conf\ninclude-file d/y.conf\ninclude-file binary.conf\n\
+              include-file zero.conf\ninclude-file long.conf\ndatasrc-port after-a-limit",
         ),
         ("/long.conf", long.as_bytes()),
     ];
     let options = Options { files: Arc::new(MemoryFiles::new(files)), ..options() };
     assert_eq!(
         load_errors("main.conf", &options),
-        "main.conf:1: include-file: found \"d\", which is a folder, allowed: a file \
-         (chain: main.conf:1 > d)\n\
-         main.conf:2: include-dir: found \"zero.conf\", which is not a folder, allowed: a folder \
-         (chain: main.conf:2 > zero.conf)\n\
-         main.conf:3: include-file: found \"none\", which does not exist, allowed: one that does \
-         (chain: main.conf:3 > none)\n\
-         main.conf:4: include-dir: found \"d/none\", which does not exist, \
-         allowed: one that does (chain: main.conf:4 > d/none)\n\
+        "main.conf:1: include-file: found \"d\", which is a folder, allowed: a file\n\
+         main.conf:3: include-file: found \"none\", which does not exist as none or opt/app/none, \
+         allowed: a file that exists\n\
          d/x.conf:1: datasrc-port: found \"x\", allowed: a port from 1 to 65535, 0 or auto\n\
-         d/y.conf:2: include-dir: found \"d/y.conf\", which is not text at this line, \
-         allowed: UTF-8 text (chain: main.conf:5 > d/y.conf)\n\
-         binary.conf:2: include-file: found \"binary.conf\", which is not text at this line, \
-         allowed: UTF-8 text (chain: main.conf:6 > binary.conf)\n\
-         zero.conf:3: include-file: found \"zero.conf\", which is not text at this line, \
-         allowed: UTF-8 text (chain: main.conf:7 > zero.conf)\n\
-         main.conf:8: file: found more than 16777216 bytes in a file, allowed: at most 16777216"
+         binary.conf:2: datasrc-name: found \"\u{ff}\u{fe}\" with bytes that are not UTF-8, \
+         allowed: UTF-8 text\n\
+         zero.conf:3: include-file: found \"zero.conf\", which holds a zero byte at this line, \
+         allowed: text (chain: main.conf:8 > zero.conf)\n\
+         main.conf:9: file: found more than 16777216 bytes in a file, allowed: at most 16777216"
     );
 }
 
@@ -130,20 +122,26 @@ fn files_that_are_none_are_errors_and_the_rest_is_still_read() {
 fn the_file_that_was_named_may_be_what_is_wrong() {
     let folder = folder("named");
     let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
-    std::fs::write(path("binary.conf"), b"\n\n\x80").expect("a file");
+    std::fs::write(path("binary.conf"), b"\n\n\x80\0").expect("a file");
+    std::fs::write(path("old.xml"), "\u{feff} \n<a/>\nend-peer\n").expect("a file");
     // A hundred megabytes of nothing, which cost no disk.
     let huge = std::fs::File::create(path("huge.conf")).expect("a file");
     huge.set_len(100 << 20).expect("a long file");
     let said = |name: &str| load_errors(&path(name), &Options::default()).replace(&path(""), "");
     assert_eq!(
         said("none.conf"),
-        "none.conf: file: found \"none.conf\", which does not exist, allowed: one that does"
+        "none.conf: file: found \"none.conf\", which does not exist, allowed: a file that exists"
     );
     assert_eq!(said(""), ": file: found \"\", which is a folder, allowed: a file");
     assert_eq!(
         said("binary.conf"),
-        "binary.conf:3: file: found \"binary.conf\", which is not text at this line, \
-         allowed: UTF-8 text"
+        "binary.conf:3: file: found \"binary.conf\", which holds a zero byte at this line, \
+         allowed: text"
+    );
+    assert_eq!(
+        said("old.xml"),
+        "old.xml:1: file: found \"old.xml\", which is the XML of old Java adapters, \
+         allowed: the same written with add-peer"
     );
     assert_eq!(
         said("huge.conf"),
@@ -211,7 +209,7 @@ fn hostile_text_ends_at_a_limit() {
         (doubling, "<text>:14: text: found more than 65536 bytes in a line after expansion"),
         (
             format!("define A {long}\n{copies}"),
-            "<text>:2049: text: found more than 67108864 bytes of expanded variables in all files",
+            "<text>:2048: text: found more than 67108864 bytes of expanded variables in all files",
         ),
         (
             names,

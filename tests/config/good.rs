@@ -13,7 +13,7 @@ const GOOD: &[(&str, &str, &str)] = &[
          datasrc-interface 127.0.0.1 ::1\ndatasrc-port 65535\ndatasrc-heartbeat-time 3\n\
          datasrc-heartbeat-slack-time 0.5\ndatasrc-reject-new-peers\n\
          datasrc-tcp-nodelay-off TRUE\npeer-accept-wait-time 2.5\nheartbeat-mode always\n\
-         heartbeat-time-min 0.2\nsend-queue-bytes 1024\nreconnect-time-min 1\n\
+         heartbeat-time-min 0.2\nnode-queue-bytes 1024\nsend-queue-bytes 1024\nreconnect-time-min 1\n\
          reconnect-time-max 1\nadd-peer\nport 1\nend-peer",
         "n label l id 4294967295 on 127.0.0.1,::1 port 65535 reject nagle wait 2.5s \
          heartbeat 3s@6 slack 500ms@7 mode Always@11 floor 200ms@12\n\
@@ -25,7 +25,8 @@ const GOOD: &[(&str, &str, &str)] = &[
         "add-peer\naddr h\nport 9\nremote-name n\nremote-label l\nremote-id 3\nlocal-name me\n\
          local-label mine\nlocal-id 4\nheartbeat-time 0.01\nheartbeat-slack-time 86400\n\
          connect-timeout 1\nheartbeat-mode ALWAYS\nheartbeat-time-min 0.01\n\
-         send-queue-bytes 1073741824\nreconnect-time-min 0.01\nreconnect-time-max 0.02\nend-peer",
+         send-queue-bytes 1073741824\nreconnect-time-min 0.01\nreconnect-time-max 0.02\nend-peer\n\
+         node-queue-bytes 1073741824",
         "app-myhost\nn at h:9 label l id 3 as me as-label mine as-id 4 heartbeat 10ms@10 \
          slack 86400s@11 mode Always@13 floor 10ms@14 connect 1s queue 1073741824 \
          dial 10ms..20ms",
@@ -84,7 +85,7 @@ const GOOD: &[(&str, &str, &str)] = &[
         "conditions",
         "if \"${ENV:A}x\" != \"x\"\ndatasrc-id 1\nelse\ndatasrc-id 2\nendif\n\
          if ${ENV:NONE} == \"\" # none\ndatasrc-port 1\nendif # none\n\
-         if \"a b\"==\"a b\"\nif \"%h\" != myhost\ndatasrc-name x\nelse # not\n\
+         if \"a b\"==\"a b\"\nif \"${HOST_NAME}\" != myhost\ndatasrc-name x\nelse # not\n\
          datasrc-name y\nendif\nendif",
         "y id 1 port 1",
     ),
@@ -123,7 +124,7 @@ const GOOD: &[(&str, &str, &str)] = &[
     ),
     (
         "items of add-peer that mean nothing here",
-        "add-peer\nport 1\nlocal-type active|contrib\nremote-type\nlabel x\nssl-cipherlist ${\n\
+        "add-peer\nport 1\nlocal-type active|contrib\nremote-type\nssl-cipherlist ${\n\
          websocket-path /x\nthread-name\nrequest-timeout y\nlocal-flags\nremote-flags\nssl FALSE\n\
          monitor-interval\nlocal-handshake-data a b\nend-peer",
         "app-myhost\nlocalhost:1 at localhost:1",

@@ -1,5 +1,7 @@
 //! Peers: what they are called, who they are, where they are dialled.
 
+use peerbeat::config::RecognisedBy;
+
 use super::*;
 
 /// A peer with these lines.
@@ -46,20 +48,60 @@ fn every_peer_has_a_name_of_its_own() {
 }
 
 #[test]
-fn the_label_decides_then_the_id_then_the_name() {
+fn a_hello_matches_by_remote_label_else_id_else_label_else_name() {
+    use RecognisedBy::{Label, RemoteId, RemoteLabel, RemoteName};
     let cases = [
-        ("remote-label l\nremote-id 1\nremote-name n", ("other", "l", 2), true),
-        ("remote-label l\nremote-id 1\nremote-name n", ("n", "", 1), false),
-        ("remote-id 1\nremote-name n", ("other", "l", 1), true),
-        ("remote-id 1\nremote-name n", ("n", "l", 2), false),
-        ("remote-id 0\nremote-name n", ("n", "l", 2), true),
-        ("remote-name n", ("N", "n", 0), false),
-        ("remote-id 0\nremote-label \"\"", ("n", "", 0), false),
-        ("label l", ("n", "l", 0), false),
+        (
+            "remote-label l\nremote-id 5\nlabel o\nremote-name a",
+            [(("x", "l", 9), Some(RemoteLabel)), (("a", "o", 5), None), (("a", "", 5), None)],
+        ),
+        (
+            "remote-id 5\nlabel o\nremote-name a",
+            [(("x", "o", 5), Some(RemoteId)), (("x", "o", 9), Some(Label)), (("a", "x", 9), None)],
+        ),
+        (
+            "label o\nremote-name a",
+            [
+                (("a", "o", 0), Some(Label)),
+                (("a", "x", 5), Some(RemoteName)),
+                (("x", "x", 0), None),
+            ],
+        ),
+        (
+            "remote-id 5\nremote-name a",
+            [(("x", "", 5), Some(RemoteId)), (("a", "", 0), None), (("a", "l", 4), None)],
+        ),
+        (
+            "remote-name a",
+            [(("a", "l", 7), Some(RemoteName)), (("A", "", 0), None), (("", "", 0), None)],
+        ),
+        (
+            "remote-label \"\"\nremote-id 0\nlabel \"\"\nremote-name \"\"",
+            [(("", "", 0), None), (("x", "", 0), None), (("", "x", 1), None)],
+        ),
     ];
-    for (lines, (name, label, id), matches) in cases {
+    for (lines, hellos) in cases {
         let config = parse(&peer(lines));
-        assert_eq!(config.peers()[0].matches(name, label, id), matches, "{lines}");
+        for ((name, label, id), expected) in hellos {
+            let found = config.peers()[0].recognise(name, label, id);
+            assert_eq!(found, expected, "{lines}: {name} {label} {id}");
+        }
+    }
+}
+
+#[test]
+fn the_ways_to_be_recognised_are_told_strongest_first() {
+    let cases = [
+        ("remote-label l\nlabel o\nremote-id 5\nremote-name a", "remote-label=l"),
+        ("label o\nremote-id 5\nremote-name a", "remote-id=5 label=o"),
+        ("label o\nremote-name a", "label=o remote-name=a"),
+        ("port 1", ""),
+    ];
+    for (lines, expected) in cases {
+        let config = parse(&peer(lines));
+        let ways = config.peers()[0].ways();
+        let ways = ways.iter().map(|(by, value)| format!("{}={value}", by.as_str()));
+        assert_eq!(ways.collect::<Vec<_>>().join(" "), expected, "{lines}");
     }
 }
 
@@ -74,6 +116,11 @@ fn hosts_and_ports_are_paired_by_position_and_the_last_serves_the_rest() {
         ("addr a b c\nport 1 2", "a:1 b:2 c:2"),
         ("port 1 2 3\naddr a b", "a:1 b:2 b:3"),
         ("addr a\nport 1\naddr b\nport 2", "a:1 b:2"),
+        ("addr unix:/run/x", "unix:/run/x"),
+        ("addr a unix:/x b\nport 1 2", "a:1 unix:/x b:2"),
+        ("addr unix:/x a\nport 1 2", "unix:/x a:1 a:2"),
+        ("addr unix:/x\nport 1", "unix:/x"),
+        ("addr %h-a unix:%r/s\nport 1", "myhost-a:1 unix:/opt/app/s"),
     ];
     for (lines, expected) in cases {
         let config = parse(&peer(lines));

@@ -27,7 +27,7 @@ fn an_import_from_the_right_is_seen_however_it_is_written() {
         ("src/link/mod.rs", "use super::node;"),
         ("src/link/reader.rs", "use super::super::node::Node;"),
         ("src/link/reader/deep.rs", "use super::super::super::ffi;"),
-        ("src/config/mod.rs", "pub use\n    crate :: protocol::Frame;"),
+        ("src/config/mod.rs", "pub use\n    crate :: connection::Event;"),
         ("src/config/mod.rs", "use crate::link::Options;"),
         ("src/sim/mod.rs", "use crate::link;"),
         ("src/node/mod.rs", "use crate::ffi;"),

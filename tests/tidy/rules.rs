@@ -10,7 +10,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("setters", &[]),
     ("protocol", &[]),
     ("liveness", &["protocol"]),
-    ("config", &["liveness"]),
+    ("config", &["protocol", "liveness"]),
     ("connection", &["protocol", "liveness"]),
     ("sim", &["protocol", "liveness", "connection"]),
     ("link", &["protocol", "liveness", "connection"]),

@@ -13,7 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use peerbeat::config::{Config, Errors, Options};
+use peerbeat::config::{Config, Environment, Errors, Options, Os};
 
 use crate::help;
 use nearest::nearest;
@@ -39,6 +39,10 @@ pub(crate) enum Command {
 pub(crate) struct ConfigArgs {
     /// The application's name; `None` = the library's default.
     pub(crate) app_name: Option<String>,
+    /// The application's root folder; `None` = the library's default.
+    pub(crate) app_root: Option<String>,
+    /// The system that conditions are read for; `None` = this one.
+    pub(crate) os: Option<Os>,
     /// Variables and their values.
     pub(crate) defines: Vec<(String, String)>,
 }
@@ -49,11 +53,18 @@ impl ConfigArgs {
     /// # Errors
     /// All that is wrong with it.
     pub(crate) fn load(&self, file: &Path) -> Result<Config, Errors> {
-        let mut options = Options { defines: self.defines.clone(), ..Options::default() };
-        if let Some(app_name) = &self.app_name {
-            options.app_name.clone_from(app_name);
+        Config::load(file, &self.options())
+    }
+
+    /// What the library is told.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            app_name: self.app_name.clone(),
+            app_root: self.app_root.clone(),
+            defines: self.defines.clone(),
+            environment: Environment { os: self.os, ..Environment::default() },
+            ..Options::default()
         }
-        Config::load(file, &options)
     }
 }
 
@@ -81,6 +92,8 @@ pub(crate) struct CheckOptions {
     /// At least one.
     pub(crate) files: Vec<PathBuf>,
     pub(crate) config: ConfigArgs,
+    /// Where to draw the links; `None` = nowhere.
+    pub(crate) picture: Option<PathBuf>,
     pub(crate) json: bool,
     pub(crate) strict: bool,
 }
@@ -225,13 +238,19 @@ impl<I: Iterator<Item = OsString>> ArgParser<I> {
                 "--help" | "-h" => return Ok(Command::Print(help::CHECK)),
                 "--json" => check.json = self.flag(&name, value)?,
                 "--strict" => check.strict = self.flag(&name, value)?,
+                "--picture" => {
+                    check.picture = Some(self.text(&name, value, "a file")?.into());
+                }
                 _ if self.config_args(&mut check.config, &name, &value)? => {}
                 _ => return Err(self.unknown(&name, CHECK_OPTIONS)),
             }
         }
-        match check.files.is_empty() {
-            true => Err(self.wrong("missing FILE: expected one or more")),
-            false => Ok(Command::Check(check)),
+        match (check.files.len(), &check.config.app_name) {
+            (0, _) => Err(self.wrong("missing FILE or DIR: expected one or more")),
+            (2.., Some(_)) => Err(self.wrong(
+                "--app-name needs a single file: each of several is an application of its own",
+            )),
+            _ => Ok(Command::Check(check)),
         }
     }
 
@@ -280,11 +299,15 @@ impl<I: Iterator<Item = OsString>> ArgParser<I> {
     ) -> Result<bool, Usage> {
         match name {
             "--app-name" => {
-                let found = self.value(name, value.clone(), APP_NAME)?;
-                if found.is_empty() {
-                    return Err(self.bad_value(name, &found, APP_NAME));
-                }
-                config.app_name = Some(found);
+                config.app_name = Some(self.text(name, value.clone(), APP_NAME)?);
+            }
+            "--app-root" => {
+                config.app_root = Some(self.text(name, value.clone(), "a folder")?);
+            }
+            "--os" => {
+                let found = self.value(name, value.clone(), OS)?;
+                let os = Os::from_name(&found);
+                config.os = Some(os.ok_or_else(|| self.bad_value(name, &found, OS))?);
             }
             "--define" => {
                 let found = self.value(name, value.clone(), DEFINE)?;
@@ -317,6 +340,8 @@ const COMMANDS: [(&str, &str); 4] =
     [("demo", help::DEMO), ("run", help::RUN), ("check", help::CHECK), ("cable", help::CABLE)];
 const RUN_OPTIONS: &[&str] = &[
     "--app-name",
+    "--app-root",
+    "--os",
     "--define",
     "--json",
     "--duration",
@@ -327,9 +352,11 @@ const RUN_OPTIONS: &[&str] = &[
     "--echo",
     "--show-data",
 ];
-const CHECK_OPTIONS: &[&str] = &["--app-name", "--define", "--json", "--strict"];
+const CHECK_OPTIONS: &[&str] =
+    &["--app-name", "--app-root", "--os", "--define", "--picture", "--json", "--strict"];
 const CABLE_OPTIONS: &[&str] = &["--script", "--json", "--duration", "--until-eof"];
 const APP_NAME: &str = "a name";
+const OS: &str = "linux, win32 or darwin";
 const DEFINE: &str = "NAME=VALUE";
 const DURATION: Range =
     (Duration::ZERO, Duration::from_secs(1_000_000_000), "seconds, 0 to 1000000000");

@@ -1,16 +1,19 @@
-//! `check`: what configuration files mean, told without starting anything.
+//! `check`: what configuration files mean, without starting anything.
 //!
 //! For each link who dials whom, the values in force and where each was set, when silence is late
-//! and when it means down; then every warning. Of several files the ends of a link are compared.
+//! and when it means down; then every warning. Several files, or the folder of a deployment, are
+//! applications whose ends are compared.
 
+mod deployment;
 mod ends;
+mod picture;
 mod record;
 mod report;
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use peerbeat::config::{Config, ConfigError, Place, Warning};
+use peerbeat::config::{Config, ConfigError, Location, Warning};
 
 use crate::args::CheckOptions;
 use crate::output::{self, complain};
@@ -18,23 +21,41 @@ use crate::{FAILED, WRONG_USAGE, json};
 
 /// Checks the files and prints what they mean.
 pub(crate) fn check(options: &CheckOptions) -> ExitCode {
+    let found = match deployment::applications(options) {
+        Ok(found) => found,
+        Err(usage) => {
+            complain(&usage);
+            return ExitCode::from(WRONG_USAGE);
+        }
+    };
     let mut files = Vec::new();
-    let mut errors = Vec::new();
-    for path in &options.files {
-        match options.config.load(path) {
-            Ok(config) => files.push(File { name: name_of(path), config }),
-            Err(found) => errors.extend(found.iter().cloned()),
+    let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+    for application in &found.applications {
+        match application.load(options) {
+            Ok(config) => files.push(File { name: name_of(&application.path), config }),
+            Err(found) => {
+                errors.extend(found.iter().map(Diagnostic::error));
+                warnings.extend(found.warnings().iter().map(Diagnostic::warning));
+            }
         }
     }
     if !errors.is_empty() {
-        return refuse(&errors, options.json);
+        warnings.extend(files.iter().flat_map(File::diagnostics));
+        return refuse(&errors, &warnings, options.json);
     }
-    let compared = ends::compare(&files);
+    let estate = Estate { compared: ends::compare(&files), files, parts: found.parts };
+    if let Some(path) = &options.picture {
+        if let Err(error) = std::fs::write(path, picture::of(&estate)) {
+            complain(&format_args!("peerbeat check: --picture {}: {error}", name_of(path)));
+            return ExitCode::from(FAILED);
+        }
+    }
     let text = match options.json {
-        true => record::of(&files, &compared),
-        false => report::of(&files, &compared),
+        true => record::of(&estate),
+        false => report::of(&estate),
     };
-    let warned = !compared.remarks.is_empty() || files.iter().any(|file| file.has_warnings());
+    let warned = !estate.compared.diagnostics.is_empty()
+        || estate.files.iter().any(|file| !file.config.warnings().is_empty());
     let done = match options.strict && warned {
         true => ExitCode::from(FAILED),
         false => ExitCode::SUCCESS,
@@ -42,14 +63,20 @@ pub(crate) fn check(options: &CheckOptions) -> ExitCode {
     output::exit_code(output::write(&text), done)
 }
 
-fn refuse(errors: &[ConfigError], as_json: bool) -> ExitCode {
+/// Errors and the warnings beside them; nothing else can be said of such files.
+fn refuse(errors: &[Diagnostic], warnings: &[Diagnostic], as_json: bool) -> ExitCode {
     for error in errors {
-        complain(error);
+        complain(&format_args!("{}: {}", error.location, error.text));
+    }
+    for warning in warnings {
+        complain(&format_args!("warning: {}: {}", warning.location, warning.text));
     }
     let written = match as_json {
         true => {
-            let errors = errors.iter().map(|error| Remark::error(error).record());
-            let object = json::Object::new().raw("errors", &json::array(errors)).finish();
+            let object = json::Object::new()
+                .raw("errors", &json::array(errors.iter().map(Diagnostic::record)))
+                .raw("warnings", &json::array(warnings.iter().map(Diagnostic::record)))
+                .finish();
             output::write(&format!("{object}\n"))
         }
         false => Ok(()),
@@ -61,7 +88,15 @@ fn name_of(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// A file that was read.
+/// Everything that was read, and what comparing it showed.
+struct Estate {
+    files: Vec<File>,
+    compared: ends::Compared,
+    /// Files of a deployment that are no applications, and why.
+    parts: Vec<(String, &'static str)>,
+}
+
+/// An application's file that was read.
 struct File {
     /// As the user named it.
     name: String,
@@ -69,35 +104,31 @@ struct File {
 }
 
 impl File {
-    fn has_warnings(&self) -> bool {
-        !self.config.warnings().is_empty()
-    }
-
-    fn remarks(&self) -> Vec<Remark> {
-        self.config.warnings().iter().map(Remark::warning).collect()
+    fn diagnostics(&self) -> impl Iterator<Item = Diagnostic> {
+        self.config.warnings().iter().map(Diagnostic::warning)
     }
 }
 
-/// A warning or an error with its place.
-#[derive(Debug, PartialEq)]
-struct Remark {
-    place: Place,
+/// A warning or an error with its location.
+#[derive(Clone, Debug, PartialEq)]
+struct Diagnostic {
+    location: Location,
     text: String,
 }
 
-impl Remark {
+impl Diagnostic {
     fn warning(warning: &Warning) -> Self {
-        Self { place: warning.place().clone(), text: warning.kind().to_string() }
+        Self { location: warning.location().clone(), text: warning.kind().to_string() }
     }
 
     fn error(error: &ConfigError) -> Self {
-        Self { place: error.place().clone(), text: error.kind().to_string() }
+        Self { location: error.location().clone(), text: error.kind().to_string() }
     }
 
     fn record(&self) -> String {
         json::Object::new()
-            .string("file", &self.place.file)
-            .number("line", self.place.line)
+            .string("file", &self.location.file)
+            .number("line", self.location.line)
             .string("text", &self.text)
             .finish()
     }

@@ -42,7 +42,12 @@ Runs the node of a DataSource configuration file until it is asked to end, and
 prints a line for everything that happens to its peers.
 
   --app-name N         the application's name, %a in the file (default:
-                       peerbeat)
+                       application-name in the file, else the name of the file)
+  --app-root DIR       the application's root, %r in the file, and the last
+                       place where included files are looked for (default:
+                       application-root, else the current folder)
+  --os NAME            the system that conditions are read for: linux, win32 or
+                       darwin (default: this one)
   --define NAME=VALUE  sets a variable of the file; may be repeated, wins over
                        the file
   --json               the journal: one JSON object a line
@@ -70,17 +75,28 @@ nothing was started.
 
 /// `peerbeat check`.
 pub(crate) const CHECK: &str = "\
-Usage: peerbeat check FILE... [OPTIONS]
+Usage: peerbeat check FILE|DIR... [OPTIONS]
 
-Prints each link that a DataSource configuration file makes: who dials whom,
-heartbeat-time and slack and where each value was set, when silence is late and
-when it means down; then every warning. Of several files it also compares the
-two ends of each link. Nothing is started.
+Prints each link that a DataSource configuration file makes: who dials whom, how
+each peer is recognised, heartbeat-time and slack and where each value was set,
+when silence is late and when it means down; then every warning. Nothing is
+started.
+
+Several files are several applications: the two ends of each link are compared,
+and peers that none of them meets are listed. DIR is a deployment: its
+applications are the .conf files in it that no other one includes and that say
+who they are; one in a folder etc is taken to run in the folder above.
 
   --app-name N         the application's name, %a in the file (default:
-                       peerbeat)
+                       application-name in the file, else the name of the file)
+  --app-root DIR       the application's root, %r in the file, and the last
+                       place where included files are looked for (default:
+                       application-root, else the current folder)
+  --os NAME            the system that conditions are read for: linux, win32 or
+                       darwin (default: this one)
   --define NAME=VALUE  sets a variable of the file; may be repeated, wins over
                        the file
+  --picture FILE       draws the applications and their links into FILE, as SVG
   --json               one JSON object instead of text
   --strict             exit code 1 if there is any warning
 

@@ -78,6 +78,17 @@ impl<I: Iterator<Item = OsString>> ArgParser<I> {
         }
     }
 
+    /// A value that is not empty.
+    pub(super) fn text(
+        &mut self,
+        name: &str,
+        value: Option<String>,
+        expected: &str,
+    ) -> Result<String, Usage> {
+        let found = self.value(name, value, expected)?;
+        if found.is_empty() { Err(self.bad_value(name, &found, expected)) } else { Ok(found) }
+    }
+
     pub(super) fn seconds(
         &mut self,
         name: &str,

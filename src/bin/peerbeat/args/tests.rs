@@ -20,12 +20,15 @@ fn run_options(line: &str) -> RunOptions {
 fn options_stand_anywhere_and_take_both_forms() {
     let options = run_options(
         "run --json --duration=1.5 a.conf --define A=b=c --define=D= --app-name x \
+         --app-root=/opt/x --os win32 \
          --send-every 0.25 --stats-every 60 --send-size 0 --echo --show-data --until-eof",
     );
     let expected = RunOptions {
         file: "a.conf".into(),
         config: ConfigArgs {
             app_name: Some("x".into()),
+            app_root: Some("/opt/x".into()),
+            os: Some(Os::Win32),
             defines: vec![("A".into(), "b=c".into()), ("D".into(), String::new())],
         },
         json: true,
@@ -101,7 +104,7 @@ fn wrong_usage_says_what_was_found_and_what_is_expected() {
         ("run a --send-size 1", "run: --send-size needs --send-every"),
         ("run a --json=1", "run: --json: found \"1\", expected no value"),
         ("run a --define =x", "run: --define: found \"=x\", expected NAME=VALUE"),
-        ("check", "check: missing FILE: expected one or more"),
+        ("check", "check: missing FILE or DIR: expected one or more"),
         ("check a --strcit", "check: unknown option --strcit: did you mean --strict?"),
         ("cable", "cable: missing LISTEN and TARGET: expected addresses with a port"),
         ("cable :1", "cable: missing TARGET: expected addresses with a port"),

@@ -2,20 +2,22 @@
 //! agree on.
 //!
 //! A host's name does not tell which file runs there, so a peer that is dialled is looked for
-//! behind every file that listens on the dialled port. What can only be guessed is a note, not a
-//! warning.
+//! behind every file that listens on the dialled port; one that has the name it is dialled by comes
+//! first. What can only be guessed is a note, not a warning.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use peerbeat::config::{Address, PeerConfig, Port};
+use peerbeat::config::{Address, Config, PeerConfig, Port};
 use peerbeat::protocol::Escaped;
 
-use super::{File, Remark};
+use super::{Diagnostic, File};
 
 /// What comparing the files showed.
 pub(super) struct Compared {
     pub(super) links: Vec<Link>,
-    pub(super) remarks: Vec<Remark>,
+    pub(super) unmet: Vec<Unmet>,
+    pub(super) diagnostics: Vec<Diagnostic>,
 }
 
 /// One link that two of the files make.
@@ -24,8 +26,8 @@ pub(super) struct Link {
     pub(super) acceptor: End,
     /// The address that meets, as the dialling file has it.
     pub(super) address: String,
-    /// The name that the dialled side was expected to have and does not; guessed where names are
-    /// made of the application's and the host's.
+    /// The name that the dialled side was expected to have and does not; guessed if names are made
+    /// of the application's and the host's.
     pub(super) other_name: Option<(String, String)>,
 }
 
@@ -39,9 +41,19 @@ pub(super) struct End {
     pub(super) heartbeat_time: Option<Duration>,
 }
 
+/// A peer that none of the files meets.
+pub(super) struct Unmet {
+    /// Index of its file.
+    pub(super) file: usize,
+    /// Index of its peer.
+    pub(super) peer: usize,
+    /// In words.
+    pub(super) why: String,
+}
+
 /// Finds the links between the files, and what is wrong with them.
 pub(super) fn compare(files: &[File]) -> Compared {
-    let mut compared = Compared { links: Vec::new(), remarks: Vec::new() };
+    let mut compared = Compared { links: Vec::new(), unmet: Vec::new(), diagnostics: Vec::new() };
     for (file, dialling) in files.iter().enumerate() {
         for (peer, config) in dialling.config.peers().iter().enumerate() {
             if !config.addresses().is_empty() {
@@ -49,9 +61,11 @@ pub(super) fn compare(files: &[File]) -> Compared {
             }
         }
     }
-    let silent: Vec<Remark> =
-        compared.links.iter().filter_map(|link| silent(files, link)).collect();
-    compared.remarks.extend(silent);
+    compared.find_unmet(files);
+    let silent = compared.links.iter().filter_map(|link| silent(files, link));
+    let mut found: Vec<Diagnostic> = silent.collect();
+    found.extend(compared.contested(files));
+    compared.diagnostics.extend(found);
     compared
 }
 
@@ -60,44 +74,108 @@ impl Compared {
     fn follow(&mut self, files: &[File], file: usize, peer: usize) {
         let config = &files[file].config.peers()[peer];
         let mut stranger = None;
-        let mut met = false;
+        let mut met = Vec::new();
         for (other, answering) in files.iter().enumerate() {
-            let Some(address) = listening(config, answering, other == file) else { continue };
-            let known = |q: &PeerConfig| {
-                q.matches(config.local_name(), config.local_label(), config.local_id())
+            let Some((address, port)) = listening(config, answering, other == file) else {
+                continue;
             };
-            match answering.config.peers().iter().position(known) {
-                Some(found) => {
-                    met = true;
-                    if !self.has((other, found), (file, peer)) {
-                        let address = address.to_string();
-                        self.links.push(link(files, (file, peer), (other, found), address));
-                    }
-                }
-                None => stranger = stranger.or(Some((other, address.port))),
+            match recognise(&answering.config, config) {
+                Some(found) => met.push((other, found, address.to_string())),
+                None => stranger = stranger.or(Some((other, port))),
             }
         }
-        if let (false, Some((other, port))) = (met, stranger) {
-            self.remarks.push(refused(config, port, &files[other].name));
+        if let (true, Some((other, port))) = (met.is_empty(), stranger) {
+            let name = &files[other].name;
+            self.diagnostics.push(refused(config, port, name));
+            let why = format!("dials port {port}, where {} refuses it", Escaped(name));
+            self.unmet.push(Unmet { file, peer, why });
+        }
+        let is_named = |other: usize| Some(files[other].config.name()) == config.remote_name();
+        if met.iter().any(|(other, ..)| is_named(*other)) {
+            met.retain(|(other, ..)| is_named(*other));
+        }
+        for (other, found, address) in met {
+            if !self.has((other, found), (file, peer)) {
+                self.links.push(link(files, (file, peer), (other, found), address));
+            }
         }
     }
 
-    /// Whether the link is known already, found from its other end.
+    /// Returns true if the link is known already, found from its other end.
     fn has(&self, dialler: (usize, usize), acceptor: (usize, usize)) -> bool {
         let is = |end: &End, (file, peer)| end.file == file && end.peer == peer;
         self.links.iter().any(|link| is(&link.dialler, dialler) && is(&link.acceptor, acceptor))
     }
+
+    /// Lists the peers that no file meets, if there are several to meet.
+    fn find_unmet(&mut self, files: &[File]) {
+        for (file, own) in files.iter().enumerate().filter(|_| files.len() > 1) {
+            for (peer, config) in own.config.peers().iter().enumerate() {
+                let is = |end: &End| end.file == file && end.peer == peer;
+                let is_met = self.links.iter().any(|link| is(&link.dialler) || is(&link.acceptor));
+                let is_told = self.unmet.iter().any(|told| told.file == file && told.peer == peer);
+                if is_met || is_told {
+                    continue;
+                }
+                let addresses: Vec<String> =
+                    config.addresses().iter().map(ToString::to_string).collect();
+                let why = match addresses.is_empty() {
+                    true => "waits to be dialled, but none of these files dials it".to_owned(),
+                    false => {
+                        let addresses = addresses.join(", then ");
+                        format!("dials {}, where none of these files listens", Escaped(&addresses))
+                    }
+                };
+                self.unmet.push(Unmet { file, peer, why });
+            }
+        }
+        self.unmet.sort_by_key(|unmet| (unmet.file, unmet.peer));
+    }
+
+    /// Two that dial as the same peer take the link from each other.
+    fn contested(&self, files: &[File]) -> Vec<Diagnostic> {
+        let mut first: HashMap<(usize, usize), &End> = HashMap::new();
+        let mut found = Vec::new();
+        for link in &self.links {
+            let acceptor = (link.acceptor.file, link.acceptor.peer);
+            let Some(other) = first.get(&acceptor) else {
+                first.insert(acceptor, &link.dialler);
+                continue;
+            };
+            let peer = |end: &End| &files[end.file].config.peers()[end.peer];
+            let text = format!(
+                "add-peer: dials as the same peer as that of {}, \"{}\" of {}; they would take \
+                 the link from each other, give them different labels",
+                peer(other).origin(),
+                Escaped(peer(&link.acceptor).name()),
+                Escaped(&files[link.acceptor.file].name)
+            );
+            found.push(Diagnostic { location: peer(&link.dialler).origin().clone(), text });
+        }
+        found
+    }
 }
 
-/// The first address of the peer at which the other file may listen. A file meets itself only where
-/// the address says so.
-fn listening<'a>(peer: &'a PeerConfig, other: &File, itself: bool) -> Option<&'a Address> {
+/// The peer of `config` that `dialling` would be taken for: in the strongest way, then the first.
+fn recognise(config: &Config, dialling: &PeerConfig) -> Option<usize> {
+    let (name, label) = (dialling.local_name(), dialling.local_label());
+    let ways = config.peers().iter().enumerate().filter_map(|(index, peer)| {
+        Some((peer.recognise(name, label, dialling.local_id())?, index))
+    });
+    ways.min().map(|(_, index)| index)
+}
+
+/// The first address of the peer at which the other file may listen, with its port. A file meets
+/// itself only if the address says so.
+fn listening<'a>(peer: &'a PeerConfig, other: &File, itself: bool) -> Option<(&'a Address, u16)> {
     let Some(Port::Fixed(port)) = other.config.port() else { return None };
-    let is_here = |address: &&Address| !itself || is_local(&address.host);
-    peer.addresses().iter().filter(|address| address.port == port).find(is_here)
+    let is_here = |address: &&Address| address.port() == Some(port);
+    let is_here = |address: &&Address| is_here(address) && (!itself || is_local(address));
+    peer.addresses().iter().find(is_here).map(|address| (address, port))
 }
 
-fn is_local(host: &str) -> bool {
+fn is_local(address: &Address) -> bool {
+    let Address::Tcp { host, .. } = address else { return false };
     match host.parse::<std::net::IpAddr>() {
         Ok(address) => address.is_loopback(),
         Err(_) => host.eq_ignore_ascii_case("localhost"),
@@ -139,23 +217,23 @@ fn in_force(p: &PeerConfig, q: &PeerConfig) -> (Option<Duration>, Option<Duratio
 }
 
 /// The warning of a link of which neither end asks for heartbeats.
-fn silent(files: &[File], link: &Link) -> Option<Remark> {
+fn silent(files: &[File], link: &Link) -> Option<Diagnostic> {
     if link.dialler.heartbeat_time.is_some() {
         return None;
     }
-    let place = |end: &End| {
+    let location = |end: &End| {
         let peer = &files[end.file].config.peers()[end.peer];
-        peer.heartbeat_time().origin.place().unwrap_or(peer.origin()).clone()
+        peer.heartbeat_time().origin.location().unwrap_or(peer.origin()).clone()
     };
-    let other = place(&link.acceptor);
+    let other = location(&link.acceptor);
     let text = format!(
         "heartbeat-time: 0 on both known ends, here and at {other}: neither will notice that the \
          other is gone; set it on one of them"
     );
-    Some(Remark { place: place(&link.dialler), text })
+    Some(Diagnostic { location: location(&link.dialler), text })
 }
 
-fn refused(peer: &PeerConfig, port: u16, other: &str) -> Remark {
+fn refused(peer: &PeerConfig, port: u16, other: &str) -> Diagnostic {
     let mut who = format!("name \"{}\"", Escaped(peer.local_name()));
     if !peer.local_label().is_empty() {
         who += &format!(", label \"{}\"", Escaped(peer.local_label()));
@@ -168,5 +246,5 @@ fn refused(peer: &PeerConfig, port: u16, other: &str) -> Remark {
          be refused; set datasrc-local-label here and the same remote-label there",
         Escaped(other)
     );
-    Remark { place: peer.origin().clone(), text }
+    Diagnostic { location: peer.origin().clone(), text }
 }

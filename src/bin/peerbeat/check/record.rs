@@ -1,37 +1,50 @@
 //! The findings of `check` as one JSON object.
 //!
 //! Of one file: `node`, `peers`, `warnings`. Of several: `files`, each such an object, `links`
-//! between them, and the `warnings` that only comparing them showed. Times are in milliseconds; a
+//! between them, `unmet` peers, `parts` that are no applications, and the `warnings` that only
+//! comparing them showed. Times are in milliseconds; a
 //! value named `x_origin` says where `x` was set.
 
-use peerbeat::config::{Config, PeerConfig, Port};
+use peerbeat::config::{Config, PeerConfig, Port, RecognisedBy};
 use peerbeat::liveness::Mode;
 
-use super::ends::{Compared, End, Link};
-use super::{File, Remark, report};
+use super::ends::{End, Link, Unmet};
+use super::{Diagnostic, Estate, File, report};
 use crate::json::{Object, array, quoted};
 
 /// The whole line.
-pub(super) fn of(files: &[File], compared: &Compared) -> String {
-    let about_links = || compared.remarks.iter().map(Remark::record);
-    let object = match files {
-        [file] => {
-            let warnings = file.remarks().iter().map(Remark::record).chain(about_links()).collect();
+pub(super) fn of(estate: &Estate) -> String {
+    let Estate { files, compared, parts } = estate;
+    let about_links = || compared.diagnostics.iter().map(Diagnostic::record);
+    let warnings = |file: &File| file.diagnostics().map(|found| found.record()).collect();
+    let object = match &**files {
+        [file] if parts.is_empty() => {
+            let mut warnings: Vec<String> = warnings(file);
+            warnings.extend(about_links());
             file_record(file, warnings)
         }
         _ => {
-            let one = |file: &File| {
-                file_record(file, file.remarks().iter().map(Remark::record).collect())
-            };
             let links = compared.links.iter().map(|link| link_record(files, link));
+            let unmet = compared.unmet.iter().map(|unmet| unmet_record(files, unmet));
             Object::new()
-                .raw("files", &array(files.iter().map(one)))
+                .raw("files", &array(files.iter().map(|file| file_record(file, warnings(file)))))
                 .raw("links", &array(links))
+                .raw("unmet", &array(unmet))
+                .raw("parts", &array(parts.iter().map(|(name, _)| quoted(name))))
                 .raw("warnings", &array(about_links()))
                 .finish()
         }
     };
     format!("{object}\n")
+}
+
+fn unmet_record(files: &[File], unmet: &Unmet) -> String {
+    let file = &files[unmet.file];
+    Object::new()
+        .string("file", &file.name)
+        .string("peer", file.config.peers()[unmet.peer].name())
+        .string("why", &unmet.why)
+        .finish()
 }
 
 fn file_record(file: &File, warnings: Vec<String>) -> String {
@@ -56,23 +69,48 @@ fn node_record(file: &File) -> String {
         Some(Port::Fixed(port)) => object.number("port", port),
         Some(Port::Auto) => object.string("port", "auto"),
     };
-    object.raw("interfaces", &array(config.interfaces().iter().map(quoted))).finish()
+    let os = config.os_conditions().iter().map(|condition| {
+        Object::new()
+            .string("os", &condition.name)
+            .bool("held", condition.held)
+            .string("origin", &condition.location.to_string())
+            .finish()
+    });
+    let overrides = config.overrides().iter().map(|over| {
+        Object::new()
+            .string("item", &over.item)
+            .string("origin", &over.now.to_string())
+            .string("before", &over.before.to_string())
+            .finish()
+    });
+    object
+        .raw("interfaces", &array(config.interfaces().iter().map(quoted)))
+        .string("application", &config.application_name().value)
+        .string("application_origin", &config.application_name().origin.to_string())
+        .string("root", &config.application_root().value)
+        .string("root_origin", &config.application_root().origin.to_string())
+        .number("node_queue_bytes", config.node_queue_bytes().value as u64)
+        .bool("is_part", config.is_part())
+        .raw("os_conditions", &array(os))
+        .raw("overrides", &array(overrides))
+        .finish()
 }
 
 fn peer_record(config: &Config, peer: &PeerConfig) -> String {
-    let known_by = report::recognised_by(peer);
+    let ways = peer.ways();
+    let way = |(by, value): &(RecognisedBy, String)| {
+        Object::new().string("item", by.as_str()).string("value", value).finish()
+    };
     let object = Object::new()
         .string("name", peer.name())
         .string("origin", &peer.origin().to_string())
         .raw("dials", &array(peer.addresses().iter().map(quoted)))
-        .bool("accepts", config.port().is_some() && known_by.is_some());
-    let object = match known_by {
-        Some((item, value)) => object.raw(
-            "recognised_by",
-            &Object::new().string("item", item).string("value", &value).finish(),
-        ),
+        .bool("accepts", config.port().is_some() && !ways.is_empty());
+    let object = match ways.first() {
+        Some(first) => object.raw("recognised_by", &way(first)),
         None => object.null("recognised_by"),
     };
+    let object = object.raw("else_by", &array(ways.iter().skip(1).map(way)));
     let object = object
         .string("local_name", peer.local_name())
         .string("local_label", peer.local_label())

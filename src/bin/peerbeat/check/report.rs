@@ -4,16 +4,17 @@
 
 use std::time::Duration;
 
-use peerbeat::config::{Config, PeerConfig, Port};
+use peerbeat::config::{Config, Origin, PeerConfig, Port, RecognisedBy};
 use peerbeat::liveness::Mode;
 use peerbeat::protocol::Escaped;
 use peerbeat::text::Seconds;
 
-use super::ends::{Compared, End, Link};
-use super::{File, Remark};
+use super::ends::{End, Link, Unmet};
+use super::{Diagnostic, Estate, File};
 
 /// The whole text.
-pub(super) fn of(files: &[File], compared: &Compared) -> String {
+pub(super) fn of(estate: &Estate) -> String {
+    let Estate { files, compared, parts } = estate;
     let mut text = String::new();
     for file in files {
         tell_node(&mut text, file);
@@ -29,10 +30,23 @@ pub(super) fn of(files: &[File], compared: &Compared) -> String {
         }
         text.push('\n');
     }
-    let mut remarks: Vec<Remark> = files.iter().flat_map(File::remarks).collect();
-    let about_links = compared.remarks.iter();
-    remarks.extend(about_links.map(|r| Remark { place: r.place.clone(), text: r.text.clone() }));
-    tell_warnings(&mut text, &remarks);
+    if !compared.unmet.is_empty() {
+        text += "peers that none of these files meets\n\n";
+        for unmet in &compared.unmet {
+            tell_unmet(&mut text, files, unmet);
+        }
+        text.push('\n');
+    }
+    if !parts.is_empty() {
+        text += "files that are no applications\n\n";
+        for (name, why) in parts {
+            text += &format!("  {}: {why}\n", Escaped(name));
+        }
+        text.push('\n');
+    }
+    let mut warnings: Vec<Diagnostic> = files.iter().flat_map(File::diagnostics).collect();
+    warnings.extend(compared.diagnostics.iter().cloned());
+    tell_warnings(&mut text, &warnings);
     text
 }
 
@@ -40,10 +54,54 @@ fn tell_node(text: &mut String, file: &File) {
     let config = &file.config;
     *text += &format!("{}\n", Escaped(&file.name));
     tell(text, "node", &identity(config.name(), config.label(), config.id()));
+    tell_application(text, config);
     tell(text, "listens", &listens(config));
+    tell_conditions(text, config);
+    for over in config.overrides() {
+        let (item, now, before) = (Escaped(&over.item), &over.now, &over.before);
+        tell(text, "overridden", &format!("{item}: {now} wins over {before}"));
+    }
     if config.peers().is_empty() {
         tell(text, "peers", "none: nobody is dialled, and whoever dials is refused");
     }
+}
+
+/// What the application is called and where its root is, if anything but the default.
+fn tell_application(text: &mut String, config: &Config) {
+    let (name, root) = (config.application_name(), config.application_root());
+    let origin = match &name.origin {
+        Origin::Default => "name by default".to_owned(),
+        Origin::Given => "--app-name".to_owned(),
+        Origin::At(location) => location.to_string(),
+    };
+    tell(text, "application", &format!("{} ({origin})", Escaped(&name.value)));
+    match &root.origin {
+        Origin::Default => {}
+        Origin::Given => tell(text, "root", &format!("{} (--app-root)", Escaped(&root.value))),
+        Origin::At(at) => tell(text, "root", &format!("{} ({at})", Escaped(&root.value))),
+    }
+    if config.is_part() {
+        let line = "a part: it says neither who it is nor where it listens, as files that are \
+                    included; what only the whole can answer is not asked";
+        tell_wrapped(text, "note", line);
+    }
+}
+
+/// Which names of an `os` condition held.
+fn tell_conditions(text: &mut String, config: &Config) {
+    let mut what = "conditions";
+    for condition in config.os_conditions() {
+        let holds = if condition.held { "holds" } else { "does not hold" };
+        let line = format!("os {} {holds} ({})", Escaped(&condition.name), condition.location);
+        tell(text, std::mem::take(&mut what), &line);
+    }
+}
+
+fn tell_unmet(text: &mut String, files: &[File], unmet: &Unmet) {
+    let file = &files[unmet.file];
+    let peer = &file.config.peers()[unmet.peer];
+    let (name, peer) = (Escaped(&file.name), Escaped(peer.name()));
+    *text += &format!("  {name} peer \"{peer}\" {}\n", unmet.why);
 }
 
 fn tell_peer(text: &mut String, config: &Config, peer: &PeerConfig) {
@@ -76,7 +134,7 @@ fn tell_peer(text: &mut String, config: &Config, peer: &PeerConfig) {
     let line = format!("a peer's heartbeat-time counts as {} at least", Seconds(floor.value));
     tell(text, "  floor", &format!("{line} ({})", floor.origin));
     for note in notes(peer) {
-        tell(text, "  note", &note);
+        tell_wrapped(text, "  note", &note);
     }
 }
 
@@ -115,19 +173,36 @@ fn tell_link(text: &mut String, files: &[File], link: &Link) {
     }
 }
 
-fn tell_warnings(text: &mut String, remarks: &[Remark]) {
-    if remarks.is_empty() {
+fn tell_warnings(text: &mut String, warnings: &[Diagnostic]) {
+    if warnings.is_empty() {
         *text += "no warnings\n";
         return;
     }
-    *text += &format!("warnings: {}\n", remarks.len());
-    for remark in remarks {
-        *text += &format!("  {}: {}\n", remark.place, remark.text);
+    *text += &format!("warnings: {}\n", warnings.len());
+    for warning in warnings {
+        *text += &format!("  {}: {}\n", warning.location, warning.text);
     }
 }
 
 fn tell(text: &mut String, what: &str, line: &str) {
     *text += &format!("  {what:<16}  {line}\n");
+}
+
+/// A sentence, in lines of a terminal's width.
+fn tell_wrapped(text: &mut String, what: &str, sentence: &str) {
+    let mut what = what;
+    let mut line = String::new();
+    for word in sentence.split(' ') {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WRAP_AT {
+            tell(text, std::mem::take(&mut what), &line);
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line += word;
+    }
+    tell(text, what, &line);
 }
 
 /// Who says it is who.
@@ -169,36 +244,47 @@ fn link_lines(config: &Config, peer: &PeerConfig) -> Vec<String> {
         ));
     }
     let name = Escaped(peer.name());
-    match (recognised_by(peer), config.port()) {
-        (None, _) if peer.addresses().is_empty() => lines.push("nobody can ever be it".to_owned()),
+    let accepts_only = peer.addresses().is_empty();
+    match (recognised(peer), config.port()) {
+        (None, _) if accepts_only => lines.push("nobody can ever be it".to_owned()),
         (None, _) => {}
-        (Some(_), None) if peer.addresses().is_empty() => {
-            lines.push(format!("waits for \"{name}\" to dial, but we do not listen"));
+        (Some(by), None) if accepts_only => {
+            let lack = if config.is_part() { "" } else { ", but we do not listen" };
+            lines.push(format!("waits for \"{name}\" to dial{lack}"));
+            lines.extend(by);
         }
         (Some(_), None) => {}
-        (Some((item, value)), Some(port)) => {
+        (Some(by), Some(port)) => {
             let port = match port {
                 Port::Fixed(port) => format!("port {port}"),
                 Port::Auto => "our port".to_owned(),
             };
-            let verb = match peer.addresses().is_empty() {
+            let verb = match accepts_only {
                 true => format!("waits for \"{name}\" to dial {port}"),
                 false => format!("it may also dial {port}"),
             };
-            lines.push(format!("{verb}, recognised by {item} \"{}\"", Escaped(&value)));
+            lines.push(verb);
+            lines.extend(by);
         }
     }
     lines
 }
 
-/// What a connection to us is known by: one item, and its value.
-pub(super) fn recognised_by(peer: &PeerConfig) -> Option<(&'static str, String)> {
-    match (peer.remote_label(), peer.remote_id(), peer.remote_name()) {
-        (Some(label), _, _) => Some(("remote-label", label.to_owned())),
-        (None, Some(id), _) => Some(("remote-id", id.to_string())),
-        (None, None, Some(name)) => Some(("remote-name", name.to_owned())),
-        (None, None, None) => None,
-    }
+/// How a peer that dials us is recognised, in words: a line for every way, the strongest first.
+fn recognised(peer: &PeerConfig) -> Option<Vec<String>> {
+    let say = |(index, (by, value)): (usize, &(RecognisedBy, String))| {
+        let value = match value.chars().all(|c| c.is_alphanumeric() || "_-.:".contains(c)) {
+            true => value.clone(),
+            false => format!("\"{}\"", Escaped(value)),
+        };
+        let word = if index == 0 { "recognised by" } else { "else by" };
+        match by {
+            RecognisedBy::Label => format!("{word} label {value} (the old name of remote-label)"),
+            by => format!("{word} {} {value}", by.as_str()),
+        }
+    };
+    let ways: Vec<String> = peer.ways().iter().enumerate().map(say).collect();
+    (!ways.is_empty()).then_some(ways)
 }
 
 fn limit_line(peer: &PeerConfig) -> String {
@@ -234,3 +320,6 @@ pub(super) fn notes(peer: &PeerConfig) -> Vec<String> {
         ],
     }
 }
+
+/// Of the 80 columns of a terminal, what is left beside the words on the left.
+const WRAP_AT: usize = 60;
