@@ -244,8 +244,9 @@ struct Claim<'a> {
 }
 
 impl<'a> Claim<'a> {
-    /// Finds the peer that a HELLO belongs to: the first that matches and is free, else the first
-    /// that matches, whose link then ends.
+    /// Finds the peer that a HELLO belongs to, of those that match: a free one first, then the one
+    /// that it matches in the strongest way, then the first. If none is free, the link of the one
+    /// that is found ends.
     fn peer(
         &self,
         greeting: &Greeting,
@@ -261,12 +262,15 @@ impl<'a> Claim<'a> {
             );
             refusal(None, RefusedReason::UnknownPeer, detail)
         };
-        let matching =
-            || self.peers.iter().filter(|runtime| runtime.config().matches(name, label, *id));
-        let first = matching().next().ok_or_else(unknown)?;
-        let free = matching().find_map(|runtime| {
+        let recognise = |runtime: &'a Arc<PeerRuntime>| {
+            Some((runtime.config().recognise(name, label, *id)?, runtime))
+        };
+        let mut matching: Vec<_> = self.peers.iter().filter_map(recognise).collect();
+        matching.sort_by_key(|(by, _)| *by);
+        let (_, first) = *matching.first().ok_or_else(unknown)?;
+        let free = matching.iter().find_map(|(_, runtime)| {
             let claimed = runtime.ownership.claim_if_free(self.terms(runtime, greeting))?;
-            Some((runtime, claimed))
+            Some((*runtime, claimed))
         });
         let (runtime, claimed) = free.unwrap_or_else(|| {
             (first, first.ownership.claim(self.terms(first, greeting), deadline))
