@@ -8,8 +8,8 @@ use crate::harness::Folder;
 fn wrong_usage_ends_with_2_and_a_complaint() {
     let folder = Folder::with(&[("a.conf", "datasrc-port auto\n")]);
     let table = [
-        ("", "peerbeat: missing command: expected demo, run, check or cable"),
-        ("fly", "peerbeat: unknown command \"fly\": expected demo, run, check or cable"),
+        ("", "peerbeat: missing command: expected demo, run, check, cable or conform"),
+        ("fly", "peerbeat: unknown command \"fly\": expected demo, run, check, cable or conform"),
         ("chekc a.conf", "peerbeat: unknown command \"chekc\": did you mean check?"),
         ("run", "peerbeat run: missing FILE"),
         ("run a.conf b.conf", "peerbeat run: unexpected \"b.conf\": expected one FILE"),
@@ -27,6 +27,20 @@ fn wrong_usage_ends_with_2_and_a_complaint() {
         ("check", "peerbeat check: missing FILE or DIR: expected one or more"),
         ("demo now", "peerbeat demo: unexpected \"now\": expected no operand"),
         ("cable 127.0.0.1 x:1", "peerbeat cable: found \"127.0.0.1\", expected HOST:PORT"),
+        ("conform --name x", "peerbeat conform: missing HOST:PORT"),
+        (
+            "conform h:1",
+            "peerbeat conform: missing --name NAME: of a peer that the other side knows",
+        ),
+        ("conform h --name x", "peerbeat conform: found \"h\", expected HOST:PORT"),
+        (
+            "conform h:1 --name=",
+            "peerbeat conform: --name: found \"\", expected 1 to 255 bytes without control characters",
+        ),
+        (
+            "conform h:1 --name x --tap --json",
+            "peerbeat conform: --tap and --json exclude each other",
+        ),
         ("cable 0 x", "peerbeat cable: found \"x\", expected HOST:PORT"),
         (
             "cable 0 x:1 --script plgu",
@@ -47,6 +61,11 @@ fn help_is_a_result_and_names_every_option() {
     let options = [
         ("--help", "demo run FILE check FILE cable LISTEN TARGET --version Exit codes"),
         ("help run", "--until-eof --duration SIGTERM"),
+        (
+            "conform --help",
+            "HOST:PORT --name NAME --listen --wait S --slack S --floor S --handshake S \
+             --tolerance S --only WORD --tap --json Exit codes",
+        ),
         ("cable --help", "--script STEPS --json drop-new netem Exit codes"),
         ("demo --help", "NO_COLOR Exit codes"),
         (

@@ -3,6 +3,7 @@
 //! Every complaint says what was found and what was expected, and names the nearest word if one was
 //! mistyped. The options of each command are a struct, filled here and nowhere else.
 
+mod conform;
 pub(crate) mod nearest;
 mod parser;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use peerbeat::config::{Config, Environment, Errors, Options, Os};
 
+use crate::conform::ConformOptions;
 use crate::help;
 use nearest::nearest;
 use parser::{ArgParser, Range, Word, shown};
@@ -32,6 +34,8 @@ pub(crate) enum Command {
     Check(CheckOptions),
     /// `cable`
     Cable(CableOptions),
+    /// `conform`
+    Conform(ConformOptions),
 }
 
 /// How a configuration file is read.
@@ -138,6 +142,7 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, Us
             Some("run") => args.parse_run(),
             Some("check") => args.parse_check(),
             Some("cable") => args.parse_cable(),
+            Some("conform") => args.parse_conform(),
             Some("help") => args.parse_help(),
             _ => Err(args.unknown_command(&word)),
         },
@@ -336,8 +341,13 @@ fn listed() -> String {
 }
 
 /// The commands and what their help says.
-const COMMANDS: [(&str, &str); 4] =
-    [("demo", help::DEMO), ("run", help::RUN), ("check", help::CHECK), ("cable", help::CABLE)];
+const COMMANDS: [(&str, &str); 5] = [
+    ("demo", help::DEMO),
+    ("run", help::RUN),
+    ("check", help::CHECK),
+    ("cable", help::CABLE),
+    ("conform", help::CONFORM),
+];
 const RUN_OPTIONS: &[&str] = &[
     "--app-name",
     "--app-root",

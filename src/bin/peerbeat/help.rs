@@ -14,6 +14,7 @@ Usage: peerbeat COMMAND [OPTIONS]
   run FILE             runs the node of a configuration file
   check FILE...        prints the links that files make, and every warning
   cable LISTEN TARGET  carries TCP connections, and breaks them on demand
+  conform ADDR         holds an implementation of the protocol to its rules
 
   help COMMAND         what a command takes; also COMMAND --help
   --version            the version
@@ -126,6 +127,36 @@ It stands between the programs, not under their TCP: it loses no packets, and
 connecting to it always succeeds. For those use netem.
 
 Exit codes: 0 ended as asked, 1 the address could not be listened on, 2 wrong
+usage.
+";
+
+/// `peerbeat conform`.
+pub(crate) const CONFORM: &str = "\
+Usage: peerbeat conform HOST:PORT --name NAME [OPTIONS]
+
+Holds an implementation of the wire protocol to its rules, one line a check: it
+plays a peer that behaves, and one that does not, on connections of its own, one
+after the other. A check that fails shows what was expected, what came, and the
+bytes. The rules have the numbers of the crate's documentation of `protocol`.
+
+It takes the place of the peer NAME: never point it at a program in use.
+
+  --name NAME      the name to go by: of a peer that the other side knows
+  --listen         waits at HOST:PORT to be dialled, again after each check
+  --wait S         how long that may take (default 60)
+  --slack S        the other side's slack for this peer (default 2)
+  --floor S        the smallest heartbeat-time that it takes (default 0.1)
+  --handshake S    its time for a handshake (default 10)
+  --tolerance S    what \"at once\" may take, and how late a verdict may be
+                   (default 1)
+  --only WORD      the checks of this rule, or with this word in their line
+  --tap            Test Anything Protocol
+  --json           one JSON object a line: v, rule, check, result (ok, failed,
+                   skipped), took_ms, and expected, got, bytes or why
+
+Seconds may have a fraction (0.001 to 86400).
+
+Exit codes: 0 nothing failed, 1 a check failed, or there was none; 2 wrong
 usage.
 ";
 

@@ -8,6 +8,7 @@ mod cable;
 mod check;
 #[path = "../../journal/time.rs"]
 mod clock;
+mod conform;
 mod demo;
 mod help;
 #[path = "../../journal/json.rs"]
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Ok(Command::Run(options)) => run::run(options),
         Ok(Command::Check(options)) => check::check(&options),
         Ok(Command::Cable(options)) => cable::cable(&options),
+        Ok(Command::Conform(options)) => conform::conform(&options),
         Err(usage) => {
             output::complain(&usage);
             ExitCode::from(WRONG_USAGE)

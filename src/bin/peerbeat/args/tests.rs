@@ -81,8 +81,8 @@ fn seconds_are_digits_with_a_point_and_nothing_else() {
 #[test]
 fn wrong_usage_says_what_was_found_and_what_is_expected() {
     let table = [
-        ("", "missing command: expected demo, run, check or cable"),
-        ("walk", "unknown command \"walk\": expected demo, run, check or cable"),
+        ("", "missing command: expected demo, run, check, cable or conform"),
+        ("walk", "unknown command \"walk\": expected demo, run, check, cable or conform"),
         ("chekc a", "unknown command \"chekc\": did you mean check?"),
         ("help rum", "unknown command \"rum\": did you mean run?"),
         ("--vresion", "unknown option --vresion: did you mean --version?"),
