@@ -1,42 +1,50 @@
-//! peerbeat tells a program, within a promised time, that the peer at the other end of a TCP
-//! connection is gone, also when the operating system does not say so: a pulled cable, a frozen
+//! peerbeat tells a program, within a guaranteed time, that the peer on the other end of a TCP
+//! connection is gone, even when the operating system reports nothing: a pulled cable, a frozen
 //! host, a firewall that forgot the flow.
 //!
-//! It exchanges heartbeats as Caplin DataSource applications do, in plain blocking threads, with no
-//! dependency but std. Both ends meet at the smaller heartbeat-time, configuring one side is
-//! enough, any byte counts as life, and a peer is down after heartbeat-time + slack: never a
-//! nanosecond earlier, and on an idle machine within a millisecond after it.
+//! It uses the heartbeat rules of Caplin DataSource, in plain blocking threads, with no dependency
+//! but std. Both ends meet at the smaller heartbeat-time, so configuring one side is enough; any
+//! byte counts as life; and a peer is down after heartbeat-time + slack, the *limit* (elsewhere
+//! called timeout): never a nanosecond earlier, and on an idle machine within a millisecond after.
+//!
+//! ```
+//! use peerbeat::config::{Config, Options};
+//! use peerbeat::node::{Event, Node, Peer};
+//!
+//! let text = "
+//!     datasrc-name       hub
+//!     datasrc-interface  127.0.0.1
+//!     datasrc-port       auto
+//!     add-peer
+//!         remote-name     feed
+//!         heartbeat-time  1
+//!         heartbeat-slack-time 0.5
+//!     end-peer";
+//! let on_message = |peer: &Peer, payload: &[u8]| {
+//!     println!("{} bytes from {}", payload.len(), peer.name());
+//! };
+//! let on_event = |peer: Option<&Peer>, event: &Event| {
+//!     eprintln!("{}: {}: {event}", event.level(), peer.map_or("-", Peer::name));
+//! };
+//! let node = Node::start(Config::parse(text, &Options::default())?, (on_message, on_event))?;
+//! // A peer called `feed` may connect now. Without a byte from it for 1.5 s:
+//! // error: feed: down: silent: no byte arrived within the limit; silent for 1.5001 s, ...
+//! # drop(node);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! # Where to begin
 //!
 //! | you have | use |
 //! |---|---|
 //! | a configuration of named peers | [`node::Node`]: listens, dials, fails over, reconnects, reports |
-//! | one connected stream | [`link::Link`], with the [native](protocol::Native) or your own [`Framing`](protocol::Framing) |
-//! | sockets and a loop of your own | [`liveness::Liveness`]: the rules alone, as a value that is told the time |
+//! | one connection | [`link::connect`] and [`link::accept`]; with a protocol of your own, [`link::Link`] and [`Framing`](protocol::Framing) |
+//! | sockets and a loop of your own | [`liveness::Liveness`]: the rules alone, as a value that takes the time |
+//! | code to test | [`sim`], on a virtual clock; [`cable::Cable`], a TCP connection that you can pull |
+//! | a log of what happened | [`journal`]: events as text or as JSON |
 //!
-//! The [guide] takes an existing adapter from std to peerbeat and says which of these fits whom.
-//!
-//! ```
-//! use peerbeat::link::{Link, Options};
-//! use peerbeat::protocol::Native;
-//! use std::net::{TcpListener, TcpStream};
-//! use std::time::Duration;
-//!
-//! let listener = TcpListener::bind("127.0.0.1:0")?;
-//! let ours = TcpStream::connect(listener.local_addr()?)?;
-//! let (theirs, _) = listener.accept()?;
-//!
-//! let print = |_: &Link, message: &[u8]| println!("{} bytes", message.len());
-//! let there = Link::start_with(theirs, Native::default(), &Options::default(), print)?;
-//! let here = Link::start_with(ours, Native::default(), &Options::default(), print)?;
-//! here.send(b"tick")?;
-//!
-//! here.close();
-//! let down = there.wait_down(Duration::from_secs(10)).expect("the peer has said goodbye");
-//! assert_eq!(down.reason.as_str(), "closed");
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! The [guide] takes an existing adapter from std to peerbeat and says which of these fits whom;
+//! the [changelog] says what changed.
 //!
 //! # The rooms
 //!
@@ -50,6 +58,20 @@
 //!
 //! A room imports only from its left. [`protocol`] holds the wire format whole, so that another
 //! implementation can be written from it; [`liveness`] the rules; [`config`] the file format.
+//!
+//! # Which thread calls what
+//!
+//! | who calls | what | on which thread | may it block? |
+//! |---|---|---|---|
+//! | peerbeat | [`node::Handler::on_message`] and the events of a link | the one that reads that link | yes: that peer then feels back-pressure, its silence does not count, heartbeats go on |
+//! | peerbeat | [`node::Handler::on_event`] without a link: a failed dial, a stranger | the dialling, accepting or supervising one | yes, but it holds up those dials, accepts or the end |
+//! | peerbeat | [`link::Handler`] | the one that runs the [`Reader`](link::Reader), one call at a time | yes, as above |
+//! | you | `send`, `send_timeout` | any; from a link's own handler they never wait | up to the timeout, for room in the queue |
+//! | you | `try_send`, `close`, `shutdown`, `stats`, setters | any, handlers included | no |
+//! | you | `recv`, `wait_down`, `join`, dropping the last [`Node`](node::Node) | any; in a handler they do not wait | up to the timeout; `join` until all threads are gone |
+//! | you | [`link::connect`], [`link::accept`] | any | up to the timeouts in the options, and in the resolver |
+//!
+//! A panic in a handler ends that link as `local` and nothing else.
 //!
 //! # What holds everywhere
 //!
@@ -83,6 +105,9 @@ pub mod text;
 
 #[doc = include_str!("guide.md")]
 pub mod guide {}
+
+#[doc = include_str!("changelog.md")]
+pub mod changelog {}
 
 /// The README's examples are compiled and run as tests.
 #[cfg(doctest)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::protocol::{ByeCode, Escaped, ProtocolError};
 use crate::text::{Count, Measured, Seconds};
 
-/// Something that happened on a living link. Displays as one line of text.
+/// Something that happened to a link. Displays as one line of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -51,6 +51,8 @@ pub enum Event {
     /// The peer sends more than ten heartbeats a floor interval. Once a connection; it is not
     /// killed for it.
     Flooding,
+    /// The link has ended: the last event.
+    Down(Down),
 }
 
 impl Event {
@@ -63,6 +65,7 @@ impl Event {
             Self::Stalled { .. } => "stalled",
             Self::Clamped { .. } => "clamped",
             Self::Flooding => "warning",
+            Self::Down(_) => "down",
         }
     }
 
@@ -73,6 +76,8 @@ impl Event {
             Self::Late { .. } | Self::Stalled { .. } | Self::Clamped { .. } | Self::Flooding => {
                 Level::Warn
             }
+            Self::Down(down) if down.reason.is_orderly() => Level::Info,
+            Self::Down(_) => Level::Error,
         }
     }
 }
@@ -106,6 +111,7 @@ impl fmt::Display for Event {
                 Seconds(*floor)
             ),
             Self::Flooding => f.write_str(FLOODING),
+            Self::Down(down) => write!(f, "{down}"),
         }
     }
 }

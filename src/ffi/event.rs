@@ -98,6 +98,7 @@ fn fill_link(made: &mut PeerbeatEvent, texts: &mut Texts, event: &link::Event) {
             made.asked_ms = millis(*asked);
             made.floor_ms = millis(*floor);
         }
+        link::Event::Down(down) => fill_down(made, texts, down),
         link::Event::Flooding => {
             let text = event.to_string();
             made.text = texts.keep(text.split_once(": ").map_or(&*text, |(_, detail)| detail));
@@ -131,7 +132,7 @@ fn kind(event: &Event) -> c_int {
         Event::Link(link::Event::Recovered { .. }) => 6,
         Event::Link(link::Event::Stalled { .. }) => 7,
         Event::Link(link::Event::Clamped { .. }) => 8,
-        Event::Down(_) => 9,
+        Event::Down(_) | Event::Link(link::Event::Down(_)) => 9,
         Event::Refused { .. } => 10,
         Event::DialFailed { .. } => 11,
         Event::Retry { .. } => 12,

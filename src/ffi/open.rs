@@ -7,7 +7,6 @@ use std::ffi::{c_char, c_int};
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
-use std::thread;
 use std::time::Instant;
 
 use super::fault::{E_CONNECT, E_HANDSHAKE, E_IO, E_LIMIT, E_REFUSED, Fault};
@@ -18,7 +17,7 @@ use super::options::{Checked, Handshake, PeerbeatOptions};
 use super::pointer::{c_text, output, text};
 use super::signals::SignalsBlocked;
 use crate::link::handshake::{self, Greeting, HandshakeError};
-use crate::link::{self, Handler, Inbox, Link, Reader, threads};
+use crate::link::{self, Inbox, Link, Reader, threads};
 
 /// Connects and shakes hands.
 #[unsafe(no_mangle)]
@@ -116,7 +115,7 @@ pub(super) fn start(
     let mut link_options = options.link.clone();
     link_options.name = options.thread_name.clone().unwrap_or_default();
     let link_options = link_options.greeted(greeting.clone());
-    let (give, take) = mpsc::channel::<Box<Reading>>();
+    let (give, take) = mpsc::channel::<Reading>();
     let name = format!("pb-r:{}", link_options.name);
     let thread = threads::spawn(&name, link_options.stack_size, move || {
         if let Ok(reading) = take.recv() {
@@ -137,8 +136,8 @@ pub(super) fn start(
         }
     };
     let inbox = Inbox::new(options.inbox_bytes);
-    let reading = Reading { reader, link: link.clone(), inbox: inbox.clone(), _number: keep() };
-    if give.send(Box::new(reading)).is_err() {
+    let reading = Reading { reader: Box::new(reader), inbox: inbox.clone(), _number: keep() };
+    if give.send(reading).is_err() {
         return Err(Fault::new(E_LIMIT, "the reader's thread has ended"));
     }
     let parts = LinkParts::new(link, inbox, thread, c_text(&greeting.name));
@@ -147,30 +146,19 @@ pub(super) fn start(
 
 /// What the reader's thread needs.
 struct Reading {
-    reader: Reader,
-    link: Link,
+    /// Boxed, so that no frame of the thread holds it.
+    reader: Box<Reader>,
     inbox: Inbox,
     /// The host's number for the socket.
     _number: Option<TcpStream>,
 }
 
 impl Reading {
-    /// Boxed, so that no frame of the thread holds it: an idle reader gets by with two pages of
-    /// stack.
-    fn run(mut self: Box<Self>) {
-        let _closes = CloseOnPanic(self.inbox.clone());
-        let Self { reader, link, inbox, .. } = &mut *self;
-        reader.run_and_tell(inbox, |inbox, down| inbox.on_down(link, down));
-    }
-}
-
-/// Wakes those who wait for messages even if a mistake of ours ends the reader.
-struct CloseOnPanic(Inbox);
-
-impl Drop for CloseOnPanic {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.close();
+    fn run(self) {
+        let Self { reader, mut inbox, _number } = self;
+        if let (_, Err(_mistake_of_ours)) = reader.run_to_end(&mut inbox) {
+            // Wakes those who wait for messages.
+            inbox.close();
         }
     }
 }

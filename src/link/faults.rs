@@ -16,7 +16,7 @@ use std::time::Duration;
 /// switch is turned back, if the link still lives.
 ///
 /// ```
-/// use peerbeat::link::{Down, DownReason, Faults, Handler, Link, Options};
+/// use peerbeat::link::{Down, DownReason, Event, Faults, Handler, Link, Options};
 /// use peerbeat::liveness::Settings;
 /// use peerbeat::protocol::Native;
 /// use std::net::{TcpListener, TcpStream};
@@ -28,8 +28,10 @@ use std::time::Duration;
 ///
 /// impl Handler for Program {
 ///     fn on_message(&mut self, _: &Link, _: &[u8]) {}
-///     fn on_down(&mut self, _: &Link, down: &Down) {
-///         let _test_is_over = self.0.send(down.clone());
+///     fn on_event(&mut self, _: &Link, event: &Event) {
+///         if let Event::Down(down) = event {
+///             let _test_is_over = self.0.send(down.clone());
+///         }
 ///     }
 /// }
 ///

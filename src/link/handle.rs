@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io;
 use std::net::TcpStream;
+use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::thread;
@@ -37,17 +38,31 @@ pub trait Handler<S: Stream = TcpStream, F: Framing = Native> {
     /// A message arrived; the bytes are valid during the call.
     fn on_message(&mut self, link: &Link<S, F>, payload: &[u8]);
 
-    /// Something happened on the living link.
+    /// Something happened to the link. [`Event::Down`] is the last call of all.
     fn on_event(&mut self, _link: &Link<S, F>, _event: &Event) {}
-
-    /// The link has ended; the last call. Made for a link that was [started](Link::start_with).
-    fn on_down(&mut self, _link: &Link<S, F>, _down: &Down) {}
 }
 
 /// A closure is a handler that takes messages and lets events pass.
-impl<S: Stream, F: Framing, T: FnMut(&Link<S, F>, &[u8])> Handler<S, F> for T {
+impl<S: Stream, F: Framing, M: FnMut(&Link<S, F>, &[u8])> Handler<S, F> for M {
     fn on_message(&mut self, link: &Link<S, F>, payload: &[u8]) {
         self(link, payload);
+    }
+}
+
+/// Two closures are a handler: one takes messages, the other events.
+impl<S, F, M, E> Handler<S, F> for (M, E)
+where
+    S: Stream,
+    F: Framing,
+    M: FnMut(&Link<S, F>, &[u8]),
+    E: FnMut(&Link<S, F>, &Event),
+{
+    fn on_message(&mut self, link: &Link<S, F>, payload: &[u8]) {
+        (self.0)(link, payload);
+    }
+
+    fn on_event(&mut self, link: &Link<S, F>, event: &Event) {
+        (self.1)(link, event);
     }
 }
 
@@ -95,12 +110,11 @@ impl<S: Stream, F: Framing> Link<S, F> {
         mut handler: H,
     ) -> io::Result<Self> {
         let (link, reader) = Self::establish(stream, framing, options)?;
-        let of_reader = link.clone();
-        // Boxed, because every frame of the new thread that passed it on would hold a copy: an idle
-        // reader gets by with two pages of stack.
-        let mut reader = Box::new(reader);
+        let reader = Box::new(reader);
         spawn(options, 'r', move || {
-            reader.run_and_tell(&mut handler, |handler, down| handler.on_down(&of_reader, down));
+            if let (_, Err(panic)) = reader.run_to_end(&mut handler) {
+                resume_unwind(panic);
+            }
         })?;
         Ok(link)
     }

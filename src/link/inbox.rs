@@ -27,7 +27,7 @@ use crate::protocol::Framing;
 /// Messages that arrived on a link and wait to be taken; clones are handles on the same one.
 ///
 /// ```
-/// use peerbeat::link::{Inbox, Link, Options, RecvError};
+/// use peerbeat::link::{Event, Inbox, Link, Options, RecvError};
 /// use peerbeat::protocol::Native;
 /// use std::net::{TcpListener, TcpStream};
 /// use std::time::Duration;
@@ -197,17 +197,17 @@ impl<S: Stream, F: Framing> Handler<S, F> for Inbox {
     }
 
     fn on_event(&mut self, _link: &Link<S, F>, event: &Event) {
+        if let Event::Down(down) = event {
+            let mut back = self.inner.lock_back();
+            back.down = Some(Box::new(down.clone()));
+            self.inner.changed(back);
+            return;
+        }
         match event {
             Event::Late { .. } => self.inner.lock_back().is_late = true,
             Event::Recovered { .. } => self.inner.lock_back().is_late = false,
             _ => {}
         }
-    }
-
-    fn on_down(&mut self, _link: &Link<S, F>, down: &Down) {
-        let mut back = self.inner.lock_back();
-        back.down = Some(Box::new(down.clone()));
-        self.inner.changed(back);
     }
 }
 

@@ -8,10 +8,9 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::handle::{Handler, Link};
+use super::handle::Link;
 use super::handshake::{self, Greeting, HandshakeError};
 use super::inbox::Inbox;
 use super::options::Options;
@@ -74,10 +73,13 @@ pub fn accept(stream: TcpStream, options: &Options) -> Result<(Link, Inbox), Ope
 /// # Errors
 /// [`OpenError::Handshake`] and [`OpenError::Start`].
 pub fn open(stream: TcpStream, role: Role, options: &Options) -> Result<(Link, Inbox), OpenError> {
-    let Opened { link, inbox, reader } = open_joined(stream, role, options)?;
-    // It ends with the link.
-    drop(reader);
-    Ok((link, inbox))
+    // Not every stream socket knows it, and it only saves time.
+    let _unknown = stream.set_nodelay(options.tcp_nodelay);
+    let options = match greet(&stream, role, options).map_err(OpenError::Handshake)? {
+        Some(greeting) => options.clone().greeted(greeting),
+        None => options.clone(),
+    };
+    start(stream, &options).map_err(OpenError::Start)
 }
 
 /// Which side of the handshake we are.
@@ -131,31 +133,6 @@ impl Error for OpenError {
     }
 }
 
-/// An open link whose reader can be joined.
-pub(crate) struct Opened {
-    pub(crate) link: Link,
-    pub(crate) inbox: Inbox,
-    pub(crate) reader: JoinHandle<()>,
-}
-
-/// Opens as [`open`] does, and returns the reader's thread as well.
-///
-/// # Errors
-/// As [`open`].
-pub(crate) fn open_joined(
-    stream: TcpStream,
-    role: Role,
-    options: &Options,
-) -> Result<Opened, OpenError> {
-    // Not every stream socket knows it, and it only saves time.
-    let _unknown = stream.set_nodelay(options.tcp_nodelay);
-    let options = match greet(&stream, role, options).map_err(OpenError::Handshake)? {
-        Some(greeting) => options.clone().greeted(greeting),
-        None => options.clone(),
-    };
-    start(stream, &options).map_err(OpenError::Start)
-}
-
 fn greet(
     stream: &TcpStream,
     role: Role,
@@ -169,38 +146,26 @@ fn greet(
     }
 }
 
-fn start(stream: TcpStream, options: &Options) -> io::Result<Opened> {
+fn start(stream: TcpStream, options: &Options) -> io::Result<(Link, Inbox)> {
     let framing = Native::with_frame_max(options.frame_max);
     let (link, reader) = Link::establish(stream, framing, options)?;
     let inbox = Inbox::new(options.inbox_bytes);
-    let (of_reader, mut filled, mut reader) = (link.clone(), inbox.clone(), Box::new(reader));
+    let (mut filled, reader) = (inbox.clone(), Box::new(reader));
     let name = format!("pb-r:{}", options.name);
-    let reader = threads::spawn(&name, options.stack_size, move || {
-        let _closes = CloseOnPanic(filled.clone());
-        reader.run_and_tell(&mut filled, |inbox, down| inbox.on_down(&of_reader, down));
-    })?;
-    Ok(Opened { link, inbox, reader })
-}
-
-/// Wakes those who wait for messages even if a mistake of ours ends the reader.
-struct CloseOnPanic(Inbox);
-
-impl Drop for CloseOnPanic {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.close();
+    threads::spawn(&name, options.stack_size, move || {
+        if let (_, Err(_mistake_of_ours)) = reader.run_to_end(&mut filled) {
+            // Wakes those who wait for messages.
+            filled.close();
         }
-    }
+    })?;
+    Ok((link, inbox))
 }
 
 /// Connects to the first of the addresses that answers, each within `timeout`.
 ///
 /// # Errors
 /// [`OpenError::Resolve`] and [`OpenError::Connect`].
-pub(crate) fn dial_any(
-    addrs: impl ToSocketAddrs,
-    timeout: Duration,
-) -> Result<TcpStream, OpenError> {
+fn dial_any(addrs: impl ToSocketAddrs, timeout: Duration) -> Result<TcpStream, OpenError> {
     let mut last = None;
     for addr in addrs.to_socket_addrs().map_err(OpenError::Resolve)? {
         match dial(addr, timeout) {

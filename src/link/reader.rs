@@ -87,17 +87,22 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     ///
     /// # Panics
     /// A panic of the handler's ends the link as `local` and is passed on after that.
-    pub fn run<H: Handler<S, F>>(mut self, handler: &mut H) -> Down {
-        self.run_and_tell(handler, |_, _| ())
+    pub fn run<H: Handler<S, F>>(self, handler: &mut H) -> Down {
+        match Box::new(self).run_to_end(handler) {
+            (down, Ok(())) => down,
+            (_, Err(panic)) => resume_unwind(panic),
+        }
     }
 
-    /// Runs, and has the end told as soon as it can be: the sender is done, the socket closed. Its
-    /// thread is joined after that.
-    pub(crate) fn run_and_tell<H: Handler<S, F>>(
-        &mut self,
+    /// Runs as [`run`](Self::run) does, and returns a panic of the handler's beside the account of
+    /// the end. A handler that panicked is not called again.
+    ///
+    /// Boxed, because every frame that passes a reader on holds a copy of it: an idle one gets by
+    /// with two pages of stack.
+    pub fn run_to_end<H: Handler<S, F>>(
+        mut self: Box<Self>,
         handler: &mut H,
-        tell: impl FnOnce(&mut H, &Down),
-    ) -> Down {
+    ) -> (Down, thread::Result<()>) {
         let shared = self.link.shared();
         let _first = shared.reader.set(thread::current().id());
         let read = catch_unwind(AssertUnwindSafe(|| self.read_until_end(handler)));
@@ -108,14 +113,13 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         }
         self.drain();
         let down = self.finish();
-        if read.is_ok() {
-            tell(handler, &down);
-        }
+        // As soon as it can be: the sender is done, the socket closed. Its thread is joined later.
+        let told = read.and_then(|()| {
+            let event = Event::Down(down.clone());
+            catch_unwind(AssertUnwindSafe(|| handler.on_event(&self.link, &event)))
+        });
         self.join();
-        match read {
-            Ok(()) => down,
-            Err(panic) => resume_unwind(panic),
-        }
+        (down, told)
     }
 
     fn read_until_end<H: Handler<S, F>>(&mut self, handler: &mut H) {

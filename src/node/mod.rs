@@ -129,6 +129,28 @@ pub trait Handler: Send + Sync + 'static {
     fn on_event(&self, _peer: Option<&Peer>, _event: &Event) {}
 }
 
+/// A closure is a handler that takes messages and lets events pass.
+impl<M: Fn(&Peer, &[u8]) + Send + Sync + 'static> Handler for M {
+    fn on_message(&self, peer: &Peer, payload: &[u8]) {
+        self(peer, payload);
+    }
+}
+
+/// Two closures are a handler: one takes messages, the other events.
+impl<M, E> Handler for (M, E)
+where
+    M: Fn(&Peer, &[u8]) + Send + Sync + 'static,
+    E: Fn(Option<&Peer>, &Event) + Send + Sync + 'static,
+{
+    fn on_message(&self, peer: &Peer, payload: &[u8]) {
+        (self.0)(peer, payload);
+    }
+
+    fn on_event(&self, peer: Option<&Peer>, event: &Event) {
+        (self.1)(peer, event);
+    }
+}
+
 /// What a node is told besides its configuration. All of it has defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

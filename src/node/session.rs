@@ -5,9 +5,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::backoff;
 use super::ownership::Lease;
@@ -41,13 +39,12 @@ impl Session<'_> {
         let options = self.link_options();
         let framing = Native::with_frame_max(self.shared.options.frame_max);
         let (link, reader) = Link::establish(stream, framing, &options)?;
-        let began = Instant::now();
         if !self.lease.go_up(link.clone()) {
             link.close();
         }
         self.runtime.begin_link(&link, &options.liveness);
         self.report_up(&link);
-        let down = self.read(reader).unwrap_or_else(|| self.broken(&options.liveness, began));
+        let down = self.read(reader);
         self.lease.stable = backoff::was_stable(&down);
         self.runtime.end_link();
         self.shared.report(Some(self.runtime), &Event::Down(down));
@@ -95,43 +92,28 @@ impl Session<'_> {
         }
     }
 
-    /// `None` where the link itself panicked, which is a mistake of ours.
-    fn read(&self, reader: Reader) -> Option<Down> {
-        // Without a handler the node has ended, and nobody is told of messages any more.
-        let handler = self.shared.handler()?;
-        let peer = Peer::new(self.shared, self.runtime);
-        let mut adapter = Adapter { handler, peer, panicked: false };
-        panic::catch_unwind(AssertUnwindSafe(|| reader.run(&mut adapter))).ok()
-    }
-
-    fn broken(&self, settings: &Settings, began: Instant) -> Down {
-        Down {
-            reason: DownReason::Local { detail: "the link panicked; please report it".to_owned() },
-            silence: Duration::ZERO,
-            limit: None,
-            heartbeat_time: None,
-            slack: settings.slack,
-            last_sent_age: Duration::ZERO,
-            unsent_frames: 0,
-            unsent_bytes: 0,
-            up: began.elapsed(),
-        }
+    fn read(&self, reader: Reader) -> Down {
+        // Without a handler the node has ended, and nothing is reported any more.
+        let (handler, peer) = (self.shared.handler(), Peer::new(self.shared, self.runtime));
+        let mut adapter = Adapter { handler, peer };
+        let (down, _reported_in_down) = Box::new(reader).run_to_end(&mut adapter);
+        down
     }
 }
 
 /// Turns what a link tells into what a node tells.
 struct Adapter {
-    handler: Arc<dyn Handler>,
+    /// None once it has panicked: it is not called with the rest of what had arrived.
+    handler: Option<Arc<dyn Handler>>,
     peer: Peer,
-    /// A handler that panicked is not called with the rest of what had arrived.
-    panicked: bool,
 }
 
 impl Adapter {
     fn call(&mut self, link: &Link, call: impl FnOnce(&dyn Handler, &Peer)) {
+        let Some(handler) = &self.handler else { return };
         // Not around the whole reader: so the link ends with its own account of its end.
-        if !self.panicked && !guarded(|| call(&*self.handler, &self.peer)) {
-            self.panicked = true;
+        if !guarded(|| call(&**handler, &self.peer)) {
+            self.handler = None;
             end_after_panic(link);
         }
     }
@@ -143,6 +125,10 @@ impl link::Handler for Adapter {
     }
 
     fn on_event(&mut self, link: &Link, event: &link::Event) {
+        // The end is reported when the lease is over, as the node's own event.
+        if matches!(event, link::Event::Down(_)) {
+            return;
+        }
         let event = Event::Link(event.clone());
         self.call(link, |handler, peer| handler.on_event(Some(peer), &event));
     }

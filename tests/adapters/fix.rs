@@ -89,9 +89,6 @@ impl Handler<TcpStream, Arc<Fix>> for Recorded {
         self.0.on_event(link, event);
         self.1.on_event(link, event);
     }
-    fn on_down(&mut self, link: &FixLink, down: &peerbeat::link::Down) {
-        self.1.on_down(link, down);
-    }
 }
 
 fn start(addr: SocketAddr, liveness: Settings) -> (FixLink, Seens) {

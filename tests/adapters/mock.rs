@@ -109,11 +109,11 @@ impl<S: Stream, F: Framing> Handler<S, F> for Recorder {
     }
 
     fn on_event(&mut self, _: &Link<S, F>, event: &Event) {
+        if let Event::Down(down) = event {
+            let _test_is_over = self.0.send(Seen::Down(Box::new(down.clone())));
+            return;
+        }
         let _test_is_over = self.0.send(Seen::Event(event.clone()));
-    }
-
-    fn on_down(&mut self, _: &Link<S, F>, down: &Down) {
-        let _test_is_over = self.0.send(Seen::Down(Box::new(down.clone())));
     }
 }
 

@@ -37,11 +37,11 @@ impl Handler<TcpStream, Stomp> for Recorder {
     }
 
     fn on_event(&mut self, _: &StompLink, event: &Event) {
+        if let Event::Down(down) = event {
+            let _test_is_over = self.0.send(Seen::Down(down.clone(), Instant::now()));
+            return;
+        }
         let _test_is_over = self.0.send(Seen::Event(event.clone()));
-    }
-
-    fn on_down(&mut self, _: &StompLink, down: &Down) {
-        let _test_is_over = self.0.send(Seen::Down(down.clone(), Instant::now()));
     }
 }
 
@@ -64,7 +64,9 @@ fn until_down(told: &Receiver<Seen>, deadline: Duration) -> (Vec<Seen>, Down, In
             Ok(Seen::Down(down, at)) => return (before, down, at),
             Ok(seen) => before.push(seen),
             Err(RecvTimeoutError::Timeout) => panic!("not down within {deadline:?}"),
-            Err(RecvTimeoutError::Disconnected) => panic!("the handler is gone without on_down"),
+            Err(RecvTimeoutError::Disconnected) => {
+                panic!("the handler is gone without Event::Down")
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use common::idle::{self, Figures};
 use common::proc::{self, Use};
 use common::{Args, Spread, Table, heading, ours, progress, raw};
-use peerbeat::link::{Down, Handler, Link};
+use peerbeat::link::{Event, Handler, Link};
 use peerbeat::protocol::{Framing, Heartbeat, Native};
 
 fn main() {
@@ -106,8 +106,10 @@ struct Quiet;
 impl Handler for Quiet {
     fn on_message(&mut self, _: &Link, _: &[u8]) {}
 
-    fn on_down(&mut self, _: &Link, _: &Down) {
-        ENDED.fetch_add(1, Ordering::Relaxed);
+    fn on_event(&mut self, _: &Link, event: &Event) {
+        if let Event::Down(_) = event {
+            ENDED.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use common::table::{digits, percentile};
 use common::{Args, heading, ours, pair, proc, raw};
-use peerbeat::link::{Down, DownReason, Handler, Link};
+use peerbeat::link::{Down, DownReason, Event, Handler, Link};
 use peerbeat::protocol::{Decoder, Frame, Framing, Heartbeat, Native};
 
 fn main() {
@@ -108,8 +108,10 @@ struct Reporter {
 impl Handler for Reporter {
     fn on_message(&mut self, _: &Link, _: &[u8]) {}
 
-    fn on_down(&mut self, _: &Link, down: &Down) {
-        let _main_waits = self.told.send((self.which, Instant::now(), down.clone()));
+    fn on_event(&mut self, _: &Link, event: &Event) {
+        if let Event::Down(down) = event {
+            let _main_waits = self.told.send((self.which, Instant::now(), down.clone()));
+        }
     }
 }
 

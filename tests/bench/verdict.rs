@@ -2,7 +2,7 @@
 //! packets.
 //!
 //! *Frozen*: the peer's socket stays open, sends one last message and nothing more. Lateness is
-//! from the instant after that write returned, plus the limit, to our handler's `on_down`; a
+//! from the instant after that write returned, plus the limit, to the handler's `Event::Down`; a
 //! verdict before the instant of the write plus the limit is early, and there must be none.
 //! *Decided* is the part of it up to the decision, p50 and p99, before the link's threads end.
 //! *Stuck*: the same while our sender thread is stuck in a write that the peer does not read.
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use common::table::{digits, percentile};
 use common::{Args, Table, heading, ours, pair, proc, raw};
-use peerbeat::link::{Down, DownReason, Handler, Link, Options, SendError};
+use peerbeat::link::{Down, DownReason, Event, Handler, Link, Options, SendError};
 use peerbeat::protocol::Native;
 
 fn main() {
@@ -81,9 +81,11 @@ impl Handler for Reporter {
         self.last_message = Instant::now();
     }
 
-    fn on_down(&mut self, _: &Link, down: &Down) {
-        let told = (self.which, self.last_message, Instant::now(), down.clone());
-        let _main_waits = self.told.send(told);
+    fn on_event(&mut self, _: &Link, event: &Event) {
+        if let Event::Down(down) = event {
+            let told = (self.which, self.last_message, Instant::now(), down.clone());
+            let _main_waits = self.told.send(told);
+        }
     }
 }
 

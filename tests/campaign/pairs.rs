@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Down, DownReason, Handler, Link, Options, SendError};
+use peerbeat::link::{Down, DownReason, Event, Handler, Link, Options, SendError};
 use peerbeat::protocol::Native;
 
 use crate::common::PATIENCE;
@@ -61,8 +61,10 @@ impl Handler for Counting {
         }
     }
 
-    fn on_down(&mut self, _: &Link, down: &Down) {
-        let _nobody_waits = self.to.send((Instant::now(), down.clone()));
+    fn on_event(&mut self, _: &Link, event: &Event) {
+        if let Event::Down(down) = event {
+            let _nobody_waits = self.to.send((Instant::now(), down.clone()));
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use greeting::{Greeted, greet};
-use peerbeat::link::{Down, Handler, Link, Options};
+use peerbeat::link::{Event, Handler, Link, Options};
 use peerbeat::liveness::{FixedIntervals, Settings};
 use peerbeat::protocol::{Bye, ByeCode, Decoded, Frame, Framing, Heartbeat, ProtocolError};
 
@@ -144,8 +144,10 @@ impl<T: FnMut(Option<u64>, &[u8])> Handler<TcpStream, Soup> for Sequence<T> {
         (self.take)(number, &packet[1..]);
     }
 
-    fn on_down(&mut self, _: &Link<TcpStream, Soup>, down: &Down) {
-        println!("down: {down}; the next message is {}", self.next);
+    fn on_event(&mut self, _: &Link<TcpStream, Soup>, event: &Event) {
+        if let Event::Down(down) = event {
+            println!("down: {down}; the next message is {}", self.next);
+        }
     }
 }
 

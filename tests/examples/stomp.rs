@@ -11,7 +11,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use greeting::{Greeted, greet};
-use peerbeat::link::{Down, Handler, Link, Options};
+use peerbeat::link::{Event, Handler, Link, Options};
 use peerbeat::liveness::FixedIntervals;
 use peerbeat::protocol::{Bye, ByeCode, Decoded, Frame, Framing, Heartbeat, ProtocolError};
 
@@ -155,8 +155,10 @@ impl Handler<TcpStream, Stomp> for Printer {
     fn on_message(&mut self, _: &Link<TcpStream, Stomp>, frame: &[u8]) {
         println!("{}", frame.escape_ascii());
     }
-    fn on_down(&mut self, _: &Link<TcpStream, Stomp>, down: &Down) {
-        println!("down: {down}");
+    fn on_event(&mut self, _: &Link<TcpStream, Stomp>, event: &Event) {
+        if let Event::Down(down) = event {
+            println!("down: {down}");
+        }
     }
 }
 

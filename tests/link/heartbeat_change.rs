@@ -29,11 +29,11 @@ impl Handler for Teller {
     fn on_message(&mut self, _link: &Link, _payload: &[u8]) {}
 
     fn on_event(&mut self, _link: &Link, event: &Event) {
+        if let Event::Down(down) = event {
+            let _gone = self.0.send((Instant::now(), Told::Down(Box::new(down.clone()))));
+            return;
+        }
         let _gone = self.0.send((Instant::now(), Told::Event(event.clone())));
-    }
-
-    fn on_down(&mut self, _link: &Link, down: &Down) {
-        let _gone = self.0.send((Instant::now(), Told::Down(Box::new(down.clone()))));
     }
 }
 

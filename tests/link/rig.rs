@@ -57,11 +57,11 @@ impl<S: Stream> Handler<S, Native> for Notes<S> {
     }
 
     fn on_event(&mut self, link: &Link<S>, event: &Event) {
+        if let Event::Down(down) = event {
+            self.note(link, Told::Down(down.clone()));
+            return;
+        }
         self.note(link, Told::Event(event.clone()));
-    }
-
-    fn on_down(&mut self, link: &Link<S>, down: &Down) {
-        self.note(link, Told::Down(down.clone()));
     }
 }
 

@@ -94,12 +94,12 @@ impl Handler for Book {
     }
 
     fn on_event(&mut self, _: &Link, event: &Event) {
+        if let Event::Down(down) = event {
+            self.notes().downs.push((Instant::now(), down.clone()));
+            self.0.1.notify_all();
+            return;
+        }
         self.notes().events.push((Instant::now(), event.clone()));
-    }
-
-    fn on_down(&mut self, _: &Link, down: &Down) {
-        self.notes().downs.push((Instant::now(), down.clone()));
-        self.0.1.notify_all();
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Down, Handler, Link};
+use peerbeat::link::{Event, Handler, Link};
 use peerbeat::protocol::Native;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
@@ -27,8 +27,10 @@ struct Quiet;
 impl Handler for Quiet {
     fn on_message(&mut self, _: &Link, _: &[u8]) {}
 
-    fn on_down(&mut self, _: &Link, _: &Down) {
-        ENDED.fetch_add(1, Ordering::Relaxed);
+    fn on_event(&mut self, _: &Link, event: &Event) {
+        if let Event::Down(_) = event {
+            ENDED.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Down, Handler, Link};
+use peerbeat::link::{Event, Handler, Link};
 use peerbeat::protocol::Native;
 use tokio::io::AsyncReadExt;
 
@@ -61,8 +61,10 @@ struct Reporter {
 impl Handler for Reporter {
     fn on_message(&mut self, _: &Link, _: &[u8]) {}
 
-    fn on_down(&mut self, _: &Link, _: &Down) {
-        let _main_waits = self.told.send((self.which, Instant::now()));
+    fn on_event(&mut self, _: &Link, event: &Event) {
+        if let Event::Down(_) = event {
+            let _main_waits = self.told.send((self.which, Instant::now()));
+        }
     }
 }
 
