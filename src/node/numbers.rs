@@ -167,19 +167,19 @@ impl Peer {
     /// ones, until a [reload](Node::reload) brings another value of the file's.
     /// Zero asks for nothing from the next connection on.
     pub fn set_heartbeat_time(&self, value: Duration) -> HeartbeatChange {
-        self.runtime.set_heartbeat_time(value);
-        let changed = self.link().ok().and_then(|link| link.set_heartbeat_time(value).ok());
-        changed.unwrap_or(HeartbeatChange::NextConnection)
+        match self.runtime.set_heartbeat_time(value) {
+            true => HeartbeatChange::InForce,
+            false => HeartbeatChange::NextConnection,
+        }
     }
 
     /// Sets the slack, on the living link as [`Link::set_slack`](crate::link::Link::set_slack)
     /// does, and on the next ones, until a [reload](Node::reload) brings another value of the
     /// file's.
     pub fn set_slack(&self, slack: Duration) -> HeartbeatChange {
-        self.runtime.set_slack(slack);
-        match self.link().ok().and_then(|link| link.set_slack(slack).ok()) {
-            Some(()) => HeartbeatChange::InForce,
-            None => HeartbeatChange::NextConnection,
+        match self.runtime.set_slack(slack) {
+            true => HeartbeatChange::InForce,
+            false => HeartbeatChange::NextConnection,
         }
     }
 

@@ -134,6 +134,8 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
             lost: None,
             dials: true,
             stopping: false,
+            waits: false,
+            successor: None,
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -142,6 +144,32 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
     pub(super) fn link(&self) -> Option<L> {
         let state = self.lock();
         state.holder.as_ref()?.link.as_ref().map(|(link, _)| link.clone())
+    }
+
+    /// Keeps `next`, which has the same name after a reload, from granting anything before the
+    /// lease that is held here has ended.
+    pub(super) fn precede(&self, next: &Arc<Self>) {
+        let mut state = self.lock();
+        if !state.is_over() {
+            next.lock().waits = true;
+            state.successor = Some(Arc::clone(next));
+        }
+    }
+
+    /// Whether nothing of it is still to be reported.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().is_over()
+    }
+
+    /// Lets those of the same name begin that have waited for an end.
+    fn release(mut next: Option<Arc<Self>>) {
+        while let Some(ownership) = next {
+            let mut state = ownership.lock();
+            state.waits = false;
+            next = state.successor.take();
+            drop(state);
+            ownership.changed.notify_all();
+        }
     }
 
     /// Claims the peer where it is free; `None` where it is not.
@@ -362,7 +390,9 @@ impl<L: Held, S: Greeted> Drop for Lease<'_, L, S> {
         let mut state = self.ownership.lock();
         let link = state.holder.take();
         state.lost = Some(self.stable);
+        let successor = state.successor.take();
         drop(state);
+        Ownership::release(successor);
         self.ownership.changed.notify_all();
         // Outside the lock: the last handle on a link takes its time.
         drop(link);
@@ -370,7 +400,7 @@ impl<L: Held, S: Greeted> Drop for Lease<'_, L, S> {
 }
 
 #[derive(Debug)]
-struct State<L, S> {
+struct State<L: Held, S: Greeted> {
     /// The last number given to a lease, a claim or a greeting.
     last_number: u64,
     /// Whoever has the lease.
@@ -384,6 +414,10 @@ struct State<L, S> {
     lost: Option<bool>,
     dials: bool,
     stopping: bool,
+    /// One of the same name, which a reload took out, has not reported its end.
+    waits: bool,
+    /// One of the same name that waits for ours.
+    successor: Option<Arc<Ownership<L, S>>>,
 }
 
 #[derive(Debug)]
@@ -423,7 +457,11 @@ impl<L: Held, S: Greeted> State<L, S> {
     }
 
     fn is_free(&self) -> bool {
-        self.holder.is_none() && self.claim.is_none()
+        self.holder.is_none() && self.claim.is_none() && !self.waits
+    }
+
+    fn is_over(&self) -> bool {
+        self.holder.is_none() && !self.waits
     }
 
     fn poll_claim(&mut self, number: u64, terms: ClaimRules, now: Instant) -> Step<L, S> {
@@ -435,6 +473,10 @@ impl<L: Held, S: Greeted> State<L, S> {
         }
         if self.claim == Some(number) {
             self.claim = None;
+        }
+        if self.waits {
+            self.register(number);
+            return Step::Wait;
         }
         let Some(holder) = &self.holder else { return self.grant(number, terms) };
         if let Some((link, since)) = holder.link.as_ref().filter(|(link, _)| link.is_up()) {

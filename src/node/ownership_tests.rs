@@ -310,3 +310,38 @@ fn a_link_that_comes_up_while_the_node_stops_is_told_so() {
     assert_eq!(ownership.stop(), None);
     assert!(!lease.go_up(FakeLink::default()));
 }
+
+#[test]
+fn a_name_that_comes_back_waits_until_those_before_it_have_ended() {
+    let [first, second, third] = [(); 3].map(|()| Arc::new(TestOwnership::new()));
+    let lease = first.claim_if_free(THEIRS).unwrap().unwrap();
+    first.stop();
+    first.precede(&second);
+    assert!(!second.is_over());
+    assert!(second.claim_if_free(THEIRS).is_none());
+    assert_eq!(second.begin_hello(FakeSocket::default()), HelloStart::Taken);
+    assert_eq!(poll(&second, THEIRS, Instant::now()), Step::Wait);
+    // It is taken out as well before it ever had its turn.
+    second.stop();
+    second.precede(&third);
+    assert_eq!(poll(&third, THEIRS, Instant::now()), Step::Wait);
+    let waiting = thread::scope(|scope| {
+        let waiting = scope.spawn(|| third.claim(THEIRS, patience()).map(|_lease| ()));
+        while third.lock().claim.is_none() {
+            thread::yield_now();
+        }
+        drop(lease);
+        waiting.join().unwrap()
+    });
+    assert_eq!(waiting, Ok(()));
+    assert!(first.is_over() && second.is_over() && third.is_over());
+}
+
+#[test]
+fn a_name_that_has_ended_holds_nobody_up() {
+    let [first, second] = [(); 2].map(|()| Arc::new(TestOwnership::new()));
+    drop(first.claim_if_free(THEIRS).unwrap());
+    first.stop();
+    first.precede(&second);
+    assert!(second.claim_if_free(THEIRS).unwrap().is_ok());
+}

@@ -18,7 +18,6 @@ use super::runtime::PeerRuntime;
 use super::shared::{Dialling, Peers, Shared, join_all};
 use super::supervisor::spawn_dialler;
 use crate::config::{Config, PeerConfig, Port};
-use crate::link::HeartbeatChange;
 
 /// What a reload came to. Displays as a line a peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,12 +72,12 @@ impl Node {
             return Err(ReloadError::Address { peer, addr });
         }
         let old = shared.peers();
-        let plan = Plan::new(&old, &config);
+        let plan = Plan::new(&old, &shared.retired(), &config);
         let threads = plan
             .spawn(shared)
             .map_err(|error| ReloadError::Thread { advice: error.to_string(), error })?;
         let node = node_items(&before, &config);
-        if let Err(threads) = shared.publish(config, plan.peers(), threads) {
+        if let Err(threads) = shared.publish(config, plan.peers(), &plan.gone, threads) {
             plan.give_up(shared, threads);
             return Err(ReloadError::NotRunning);
         }
@@ -94,7 +93,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(old: &Peers, config: &Config) -> Self {
+    fn new(old: &Peers, retired: &[Arc<PeerRuntime>], config: &Config) -> Self {
         let known = |name: &str| old.iter().find(|runtime| runtime.name() == name).cloned();
         let peers: Vec<_> = config
             .peers()
@@ -104,6 +103,11 @@ impl Plan {
                 None => {
                     let runtime = Arc::new(PeerRuntime::new(peer));
                     runtime.ownership.set_dialled(false);
+                    // The newest of the name; it waits for those before it in its turn.
+                    let before = retired.iter().rev().find(|other| other.name() == peer.name());
+                    if let Some(before) = before {
+                        before.ownership.precede(&runtime.ownership);
+                    }
                     (runtime, false, peer.clone())
                 }
             })
@@ -178,23 +182,15 @@ impl Plan {
 /// Gives a peer that is still there its new values.
 fn change(runtime: &PeerRuntime, peer: PeerConfig) -> PeerOutcome {
     let changed = peer_items(&runtime.config(), &peer);
-    let (heartbeat_time, slack) = (peer.heartbeat_time().value, peer.slack().value);
-    // Also where nothing changed: its place in the files may have.
-    runtime.set_config(peer);
+    // Even if nothing changed: its place in the files may have.
+    let (heartbeat_time, slack) = runtime.set_config(peer);
     if changed.is_empty() {
         return PeerOutcome::Unchanged;
     }
-    // After that, so that a link which is just coming up has one or the other.
-    let link = runtime.ownership.link();
-    let is_applied = |item: &&str| {
-        let Some(link) = &link else { return false };
-        match (*item, heartbeat_time) {
-            ("heartbeat-time", Some(value)) => {
-                link.set_heartbeat_time(value) == Ok(HeartbeatChange::InForce)
-            }
-            ("heartbeat-slack-time", _) => link.set_slack(slack).is_ok(),
-            _ => false,
-        }
+    let is_applied = |item: &&str| match *item {
+        "heartbeat-time" => heartbeat_time,
+        "heartbeat-slack-time" => slack,
+        _ => false,
     };
     let (applied, next_connection) = changed.into_iter().partition(is_applied);
     PeerOutcome::Changed { applied, next_connection }

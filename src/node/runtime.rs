@@ -4,7 +4,8 @@
 //! and leaves the rest alone, so handles and links stay; what the program has set on a peer holds
 //! until the file says something new about the same item.
 //!
-//! Invariant: the locks here are held for a copy or a count, and nothing is called under them.
+//! Invariant: the locks here are held for a copy, a count or a call that sets a value of the link,
+//! which takes the link's own lock and no other.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,13 +15,13 @@ use super::Event;
 use super::numbers::{DownCounts, PeerStats, Totals};
 use super::ownership::Ownership;
 use crate::config::PeerConfig;
-use crate::link::Link;
+use crate::link::{HeartbeatChange, Link};
 use crate::liveness::Settings;
 
 /// One peer of a node.
 pub(super) struct PeerRuntime {
     name: String,
-    pub(super) ownership: Ownership,
+    pub(super) ownership: Arc<Ownership>,
     /// Its dialling thread was made; it lives as long as the runtime.
     has_dialler: AtomicBool,
     values: Mutex<Values>,
@@ -32,6 +33,9 @@ struct Values {
     /// What the program set, in the place of what the file says.
     heartbeat_time: Option<Duration>,
     slack: Option<Duration>,
+    /// The link, from its start to its end: what is set under this lock is set on it too, so that
+    /// it and the next one never differ.
+    link: Option<Link>,
 }
 
 #[derive(Default)]
@@ -46,11 +50,39 @@ struct Counts {
     refusals: u64,
 }
 
+impl Values {
+    fn settings(&self) -> Settings {
+        let peer = &self.config;
+        Settings {
+            given: None,
+            heartbeat_time: self.heartbeat_time.or(peer.heartbeat_time().value),
+            slack: self.slack.unwrap_or(peer.slack().value),
+            mode: peer.mode().value,
+            heartbeat_time_min: peer.heartbeat_time_min().value,
+        }
+    }
+
+    /// `true` = it is in force on the link.
+    fn set_heartbeat_time(&self, value: Duration) -> bool {
+        let set = |link: &Link| link.set_heartbeat_time(value) == Ok(HeartbeatChange::InForce);
+        self.link.as_ref().is_some_and(set)
+    }
+
+    fn set_slack(&self, slack: Duration) -> bool {
+        self.link.as_ref().is_some_and(|link| link.set_slack(slack).is_ok())
+    }
+}
+
 impl PeerRuntime {
     pub(super) fn new(config: &PeerConfig) -> Self {
-        let ownership = Ownership::new();
+        let ownership = Arc::new(Ownership::new());
         ownership.set_dialled(!config.addresses().is_empty());
-        let values = Values { config: Arc::new(config.clone()), heartbeat_time: None, slack: None };
+        let values = Values {
+            config: Arc::new(config.clone()),
+            heartbeat_time: None,
+            slack: None,
+            link: None,
+        };
         Self {
             name: config.name().to_owned(),
             ownership,
@@ -82,57 +114,63 @@ impl PeerRuntime {
 
     /// What its next link starts with.
     pub(super) fn liveness(&self) -> Settings {
-        let values = self.values();
-        let peer = &values.config;
-        Settings {
-            given: None,
-            heartbeat_time: values.heartbeat_time.or(peer.heartbeat_time().value),
-            slack: values.slack.unwrap_or(peer.slack().value),
-            mode: peer.mode().value,
-            heartbeat_time_min: peer.heartbeat_time_min().value,
-        }
+        self.values().settings()
     }
 
-    /// Takes other values from a file; what it changes wins over what the program had set.
-    pub(super) fn set_config(&self, config: PeerConfig) {
+    /// Takes other values from a file, on the living link too; what the file changes wins over what
+    /// the program had set. Returns whether heartbeat-time and slack are in force on the link.
+    pub(super) fn set_config(&self, config: PeerConfig) -> (bool, bool) {
+        let (heartbeat_time, slack) = (config.heartbeat_time().value, config.slack().value);
         let mut values = self.values();
-        if config.heartbeat_time().value != values.config.heartbeat_time().value {
-            values.heartbeat_time = None;
-        }
-        if config.slack().value != values.config.slack().value {
-            values.slack = None;
-        }
         let before = std::mem::replace(&mut values.config, Arc::new(config));
+        let mut applied = (false, false);
+        if heartbeat_time != before.heartbeat_time().value {
+            values.heartbeat_time = None;
+            applied.0 = heartbeat_time.is_some_and(|value| values.set_heartbeat_time(value));
+        }
+        if slack != before.slack().value {
+            values.slack = None;
+            applied.1 = values.set_slack(slack);
+        }
         drop(values);
         drop(before);
+        applied
     }
 
-    pub(super) fn set_heartbeat_time(&self, value: Duration) {
-        self.values().heartbeat_time = Some(value);
+    /// Sets a value of the program's; `true` = it is in force on the living link.
+    pub(super) fn set_heartbeat_time(&self, value: Duration) -> bool {
+        let mut values = self.values();
+        values.heartbeat_time = Some(value);
+        values.set_heartbeat_time(value)
     }
 
-    pub(super) fn set_slack(&self, slack: Duration) {
-        self.values().slack = Some(slack);
+    /// As [`set_heartbeat_time`](Self::set_heartbeat_time).
+    pub(super) fn set_slack(&self, slack: Duration) -> bool {
+        let mut values = self.values();
+        values.slack = Some(slack);
+        values.set_slack(slack)
     }
 
-    /// Records the link that has come up, made with `settings`, and gives it what was set
-    /// meanwhile.
+    /// Records the link that comes up, made with `settings`, and gives it what was set meanwhile.
     pub(super) fn begin_link(&self, link: &Link, settings: &Settings) {
         self.counts().link = Some(link.clone());
-        let now = self.liveness();
+        let mut values = self.values();
+        values.link = Some(link.clone());
+        let now = values.settings();
         // A link that has ended already needs nothing.
         if now.slack != settings.slack {
-            let _ended = link.set_slack(now.slack);
+            values.set_slack(now.slack);
         }
         if let Some(value) =
             now.heartbeat_time.filter(|_| now.heartbeat_time != settings.heartbeat_time)
         {
-            let _next_or_ended = link.set_heartbeat_time(value);
+            values.set_heartbeat_time(value);
         }
     }
 
     /// Adds the numbers of the link that has ended to the totals.
     pub(super) fn end_link(&self) {
+        drop(self.values().link.take());
         let link = self.counts().link.clone();
         let stats = link.map(|link| link.stats());
         let mut counts = self.counts();

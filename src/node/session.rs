@@ -39,10 +39,11 @@ impl Session<'_> {
         let options = self.link_options();
         let framing = Native::with_frame_max(self.shared.options.frame_max);
         let (link, reader) = Link::establish(stream, framing, &options)?;
+        // Before anybody finds it: what is set from here on is set on it.
+        self.runtime.begin_link(&link, &options.liveness);
         if !self.lease.go_up(link.clone()) {
             link.close();
         }
-        self.runtime.begin_link(&link, &options.liveness);
         self.report_up(&link);
         let down = self.read(reader);
         self.lease.stable = backoff::was_stable(&down);

@@ -62,6 +62,8 @@ struct State {
     phase: Phase,
     config: Arc<Config>,
     peers: Peers,
+    /// Peers that reloads took out and whose end has not been reported, in their order.
+    retired: Vec<Arc<PeerRuntime>>,
     /// The threads that dial, those of peers that are gone included until they have ended.
     diallers: Vec<Dialling>,
     /// Accepted connections whose handshake is under way.
@@ -91,6 +93,7 @@ impl Shared {
             phase: Phase::Starting,
             peers: config.peers().iter().map(|peer| Arc::new(PeerRuntime::new(peer))).collect(),
             config: Arc::new(config),
+            retired: Vec::new(),
             diallers: Vec::new(),
             handshakes: HashMap::new(),
             last_handshake: 0,
@@ -125,6 +128,7 @@ impl Shared {
         &self,
         config: Config,
         peers: Peers,
+        gone: &[Arc<PeerRuntime>],
         diallers: Vec<Dialling>,
     ) -> Result<(), Vec<Dialling>> {
         let config = Arc::new(config);
@@ -139,9 +143,18 @@ impl Shared {
         state.diallers = running;
         let before = (mem::replace(&mut state.config, config), ended);
         state.peers = peers;
+        let over: Vec<_> = state.retired.extract_if(.., |peer| peer.ownership.is_over()).collect();
+        // Those of now may still be claimed until they are stopped, so they are looked at next time.
+        state.retired.extend_from_slice(gone);
         drop(state);
+        drop(over);
         join_all(before.1.into_iter().map(|(_, thread)| thread));
         Ok(())
+    }
+
+    /// The peers that reloads took out and that may still report their end, in their order.
+    pub(super) fn retired(&self) -> Vec<Arc<PeerRuntime>> {
+        self.lock().retired.clone()
     }
 
     pub(super) fn add_diallers(&self, diallers: Vec<Dialling>) {

@@ -14,6 +14,7 @@ mod dialling;
 mod handlers;
 mod hello;
 mod meeting;
+mod one_life;
 mod reload;
 mod replacing;
 mod stopping;
