@@ -4,5 +4,8 @@
 //! locks or does I/O.
 
 mod event;
+mod rate;
+
+pub(crate) use rate::Rate;
 
 pub use event::{Cause, Down, DownReason, Event, Level, SendError};

@@ -61,7 +61,7 @@ fn fill(made: &mut PeerbeatEvent, texts: &mut Texts, event: &Event) {
         }
         Event::Link(event) => fill_link(made, texts, event),
         Event::Down(down) => fill_down(made, texts, down),
-        Event::Refused { addr, name, reason, detail } => {
+        Event::Refused { addr, name, reason, detail, .. } => {
             made.addr = texts.keep(&addr.to_string());
             made.remote_name = texts.keep(name);
             made.reason = refused_number(*reason);

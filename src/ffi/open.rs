@@ -90,6 +90,7 @@ pub(super) fn greet(
             label: String::new(),
             id: 0,
             always: false,
+            probe: false,
             heartbeat_time_ms: None,
             received: Vec::new(),
         }),

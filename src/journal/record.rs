@@ -21,11 +21,12 @@ pub(super) fn event(at: &str, node: &str, peer: Option<&str>, event: &Event) -> 
         Event::Link(event) => self::link(begin(event.as_str()), event),
         Event::Down(down) => fill_down(begin("down"), down),
         // About a stranger who may only claim to be the peer: it is named by what it says.
-        Event::Refused { addr, name, reason, .. } => {
+        Event::Refused { addr, name, reason, count, .. } => {
             self::begin(at, node, "refused", event.level(), None)
                 .string("addr", &addr.to_string())
                 .string("name", name)
                 .string("reason", reason.as_str())
+                .number("count", *count)
         }
         Event::DialFailed { addr, reason, detail } => begin("dial-failed")
             .string("addr", addr)
@@ -206,10 +207,11 @@ mod tests {
             name: "\\".into(),
             reason: RefusedReason::UnknownPeer,
             detail: "d".into(),
+            count: 3,
         };
         assert_eq!(
             recorded(Some("p"), &refused),
-            "'refused','addr':'127.0.0.1:25001','name':'\\\\','reason':'unknown-peer'}"
+            "'refused','addr':'127.0.0.1:25001','name':'\\\\','reason':'unknown-peer','count':3}"
         );
         let failed = Event::DialFailed {
             addr: "h:1".into(),

@@ -50,7 +50,7 @@ use std::time::{Duration, Instant};
 
 use super::stream::{self, is_timeout, step};
 use crate::protocol::{
-    Bye, ByeCode, CONTROL_MAX, Decoded, Frame, Framing, Hello, Native, ProtocolError,
+    Bye, ByeCode, CONTROL_MAX, Decoded, Frame, Framing, Heartbeat, Hello, Native, ProtocolError,
 };
 
 /// What the other side said of itself, and the bytes that came behind it.
@@ -64,6 +64,8 @@ pub struct Greeting {
     pub id: u32,
     /// Whether it sends heartbeats even while data flows.
     pub always: bool,
+    /// It only asks who is there, and no link follows.
+    pub probe: bool,
     /// Its configured heartbeat-time in milliseconds; 0 = it has none, `None` = it did not say.
     pub heartbeat_time_ms: Option<u32>,
     /// The bytes that were read behind its HELLO: they belong to the link.
@@ -149,7 +151,8 @@ pub fn dial(
     deadline: Instant,
 ) -> Result<Greeting, HandshakeError> {
     stream.set_nonblocking(false)?;
-    let answer = write_hello(stream, hello, deadline).and_then(|()| read_hello(stream, deadline));
+    let answer =
+        write_hello(stream, hello, deadline).and_then(|()| read_hello(stream, deadline, || ()));
     let refusal = answer.as_ref().err().and_then(|error| Some((error, error.bye_code()?)));
     if let Some((error, code)) = refusal {
         // Best effort: what went wrong is reported in any case.
@@ -188,8 +191,20 @@ pub fn accept(
 /// # Errors
 /// As [`accept`]: a BYE instead of a HELLO is a [`HandshakeError::Protocol`].
 pub fn receive(stream: &TcpStream, deadline: Instant) -> Result<Greeting, HandshakeError> {
+    receive_and_tell(stream, deadline, || ())
+}
+
+/// Waits for a HELLO as [`receive`] does, and calls `heard` when a part of it has arrived.
+///
+/// # Errors
+/// As `receive`.
+pub(crate) fn receive_and_tell(
+    stream: &TcpStream,
+    deadline: Instant,
+    heard: impl FnMut(),
+) -> Result<Greeting, HandshakeError> {
     stream.set_nonblocking(false)?;
-    read_hello(stream, deadline).map_err(|error| match error {
+    read_hello(stream, deadline, heard).map_err(|error| match error {
         HandshakeError::Refused { .. } => unexpected("BYE"),
         other => other,
     })
@@ -281,7 +296,11 @@ fn write_hello(
     write_whole(stream, &bytes, deadline)
 }
 
-fn read_hello(stream: &TcpStream, deadline: Instant) -> Result<Greeting, HandshakeError> {
+fn read_hello(
+    stream: &TcpStream,
+    deadline: Instant,
+    mut heard: impl FnMut(),
+) -> Result<Greeting, HandshakeError> {
     let framing = Native::with_frame_max(CONTROL_MAX);
     let mut buffer = [0; BUFFER];
     let mut filled = 0;
@@ -294,7 +313,47 @@ fn read_hello(stream: &TcpStream, deadline: Instant) -> Result<Greeting, Handsha
         if let Some(greeting) = parse_hello(framing, &buffer[..filled])? {
             return Ok(greeting);
         }
+        heard();
         // Bytes that keep coming must not keep the deadline from being looked at.
+        if Instant::now() >= deadline {
+            return Err(HandshakeError::TimedOut);
+        }
+    }
+}
+
+/// Reads the HEARTBEAT of a probe; `received` came behind its HELLO.
+///
+/// # Errors
+/// As [`receive`].
+pub(crate) fn read_heartbeat(
+    stream: &TcpStream,
+    received: &[u8],
+    deadline: Instant,
+) -> Result<Heartbeat, HandshakeError> {
+    let framing = Native::with_frame_max(CONTROL_MAX);
+    let mut buffer = [0; BUFFER];
+    let mut filled = received.len().min(BUFFER);
+    buffer[..filled].copy_from_slice(&received[..filled]);
+    loop {
+        match framing.decode(&buffer[..filled]).map_err(HandshakeError::Protocol)? {
+            Decoded::Whole { frame: Frame::Heartbeat(heartbeat), .. } => return Ok(heartbeat),
+            Decoded::Whole { length, frame: Frame::Unknown { .. } } => {
+                buffer.copy_within(length..filled, 0);
+                filled -= length;
+                continue;
+            }
+            Decoded::Whole { frame: Frame::Bye(_), .. } => return Err(HandshakeError::Eof),
+            Decoded::Whole { frame, .. } => {
+                let (frame, allowed) = (frame.name(), "HEARTBEAT");
+                return Err(HandshakeError::Protocol(ProtocolError::Unexpected { frame, allowed }));
+            }
+            Decoded::Partial => {}
+        }
+        // A frame fits the buffer, so there is room for as long as it is not whole.
+        match read_some(stream, &mut buffer[filled..], deadline)? {
+            0 => return Err(HandshakeError::Eof),
+            count => filled += count,
+        }
         if Instant::now() >= deadline {
             return Err(HandshakeError::TimedOut);
         }
@@ -309,6 +368,7 @@ fn parse_hello(framing: Native, bytes: &[u8]) -> Result<Option<Greeting>, Handsh
             label: hello.label.to_owned(),
             id: hello.id,
             always: hello.always,
+            probe: hello.probe,
             heartbeat_time_ms: hello.heartbeat_time_ms,
             received: bytes[length..].to_owned(),
         })),
@@ -343,7 +403,11 @@ fn read_some(
     }
 }
 
-fn write_whole(
+/// Writes all before `deadline`.
+///
+/// # Errors
+/// [`HandshakeError::TimedOut`] and [`HandshakeError::Io`].
+pub(crate) fn write_whole(
     stream: &TcpStream,
     mut bytes: &[u8],
     deadline: Instant,

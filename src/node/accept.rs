@@ -1,8 +1,9 @@
 //! The accepting side: a thread that accepts, and one for each connection that shakes hands.
 //!
-//! The accepting thread waits for nobody but the system. What it cannot serve now it refuses at
-//! once: beyond the handshakes allowed at the same time, and where no thread is left. Without
-//! descriptors it waits and goes on; what is connected does not notice.
+//! The accepting thread waits for nobody but the system: events are another thread's to tell, and
+//! what cannot be served now is refused at once. Beyond the handshakes allowed at the same time a
+//! newcomer takes the place of another, thread included. Without descriptors the thread waits and
+//! goes on; what is connected does not notice.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,9 +11,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ownership::{ClaimRefused, ClaimRules, Lease};
+use super::places::{Entered, Place, Stage};
+use super::probe;
+use super::reports::Refusal;
 use super::runtime::PeerRuntime;
 use super::session::{Session, hello_to};
-use super::shared::{Handshake, NoHandshake, Phase, Shared};
+use super::shared::{Handshake, Phase, Shared};
 use super::{Direction, Event, RefusedReason};
 use crate::link::handshake::{self, Greeting, HandshakeError};
 use crate::liveness::Settings;
@@ -29,7 +33,7 @@ pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
             return;
         }
         match accepted {
-            Ok((stream, addr)) => match admit(shared, stream, plain(addr)) {
+            Ok((stream, addr)) => match admit(shared, Arc::new(stream), plain(addr)) {
                 Ok(()) => trouble.end(),
                 Err(error) => trouble.report(shared, &error.to_string()),
             },
@@ -45,7 +49,7 @@ pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
     }
 }
 
-/// Something that keeps connections from being served, told once until it has passed.
+/// Something that keeps connections from being served, reported once until it has passed.
 #[derive(Debug, Default)]
 struct ReportOnce {
     failures: u32,
@@ -60,7 +64,7 @@ impl ReportOnce {
     fn report(&mut self, shared: &Arc<Shared>, detail: &str) {
         if !self.reported {
             self.reported = true;
-            shared.report(None, &Event::Warning { detail: detail.to_owned() });
+            shared.reports.add(None, Event::Warning { detail: detail.to_owned() });
         }
     }
 
@@ -72,9 +76,16 @@ impl ReportOnce {
     }
 }
 
-/// A socket that takes IPv4 and IPv6 alike shows IPv4 addresses in the guise of IPv6.
+/// A socket that takes IPv4 and IPv6 alike shows IPv4 addresses in the guise of IPv6. All else
+/// stays: an address of one link says nothing without its scope.
 fn plain(addr: SocketAddr) -> SocketAddr {
-    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+    match addr {
+        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+            Some(v4) => SocketAddr::new(v4.into(), v6.port()),
+            None => addr,
+        },
+        SocketAddr::V4(_) => addr,
+    }
 }
 
 fn is_passing(error: &io::Error) -> bool {
@@ -82,43 +93,78 @@ fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-/// Gives the connection a thread. `Err` = there is none left, and it was refused.
-fn admit(shared: &Arc<Shared>, stream: TcpStream, addr: SocketAddr) -> io::Result<()> {
-    let stream = Arc::new(stream);
-    let refuse_now = |reason: RefusedReason, detail: &str| {
-        if let Some(code) = reason.bye_code() {
-            handshake::refuse_at_once(&stream, code, detail);
-        }
-        let (name, detail) = (String::new(), detail.to_owned());
-        shared.report(None, &Event::Refused { addr, name, reason, detail });
-    };
-    let handshake = match shared.begin_handshake(Arc::clone(&stream)) {
-        Ok(handshake) => handshake,
-        Err(NoHandshake::Stopping) => {
-            refuse_now(RefusedReason::ShuttingDown, "shutting down");
+/// Gives the connection a place and a thread. `Err` = there is no thread left, and it was refused.
+fn admit(shared: &Arc<Shared>, stream: Arc<TcpStream>, addr: SocketAddr) -> io::Result<()> {
+    let worker = match shared.enter_handshake(addr, Arc::clone(&stream)) {
+        Some(Entered::Free(worker)) => worker,
+        Some(Entered::Instead { displaced, was_served: true }) => {
+            // Only reading ends: its thread still has a BYE to write.
+            let _ = displaced.stream.shutdown(std::net::Shutdown::Read);
             return Ok(());
         }
-        Err(NoHandshake::TooMany) => {
-            let most = shared.options.handshakes_max;
-            refuse_now(RefusedReason::TooMany, &format!("{most} handshakes are under way"));
+        Some(Entered::Instead { displaced, was_served: false }) => {
+            refuse_now(shared, &displaced.stream, displaced.addr, made_room(shared));
+            return Ok(());
+        }
+        Some(Entered::Full) => {
+            refuse_now(shared, &stream, addr, made_room(shared));
+            return Ok(());
+        }
+        None => {
+            refuse_now(shared, &stream, addr, shutting_down(None, ""));
             return Ok(());
         }
     };
     shared.join_ended_workers();
-    let socket = AcceptedSocket {
-        stream: Arc::clone(&stream),
-        addr,
-        deadline: Instant::now() + shared.config().accept_wait(),
-        handshake,
-    };
-    match shared.spawn("pb-accepted", move |shared| socket.serve(shared)) {
-        Ok(worker) => shared.add_worker(worker),
+    match shared.spawn("pb-accepted", move |shared| serve_all(shared, worker)) {
+        Ok(thread) => shared.add_worker(thread),
         Err(error) => {
-            refuse_now(RefusedReason::TooMany, "no thread left");
+            // Another one may have taken the place over meanwhile.
+            if let Some(place) = shared.next_handshake(worker) {
+                let detail = "no thread left".to_owned();
+                let (reason, name) = (RefusedReason::TooMany, String::new());
+                let refusal = Refusal { runtime: None, name, reason, detail };
+                refuse_now(shared, &place.stream, place.addr, refusal);
+                shared.leave_handshake(place.number);
+            }
             return Err(error);
         }
     }
     Ok(())
+}
+
+/// Refuses without waiting for anything.
+fn refuse_now(shared: &Shared, stream: &TcpStream, addr: SocketAddr, refusal: Refusal) {
+    if let Some(code) = refusal.reason.bye_code() {
+        handshake::refuse_at_once(stream, code, &refusal.detail);
+    }
+    shared.refused(addr, refusal);
+}
+
+fn made_room(shared: &Shared) -> Refusal {
+    let detail = format!("{} handshakes are under way", shared.options.handshakes_max);
+    let (reason, name) = (RefusedReason::TooMany, String::new());
+    Refusal { runtime: None, name, reason, detail }
+}
+
+fn shutting_down(runtime: Option<Arc<PeerRuntime>>, name: &str) -> Refusal {
+    let (reason, detail) = (RefusedReason::ShuttingDown, "shutting down".to_owned());
+    Refusal { runtime, name: name.to_owned(), reason, detail }
+}
+
+fn unanswered(name: String) -> Refusal {
+    let (reason, detail) = (RefusedReason::UnknownPeer, "probes are not answered here".to_owned());
+    Refusal { runtime: None, name, reason, detail }
+}
+
+/// Serves the connections whose place this thread has, one after the other; a link ends the row.
+fn serve_all(shared: &Arc<Shared>, worker: u64) {
+    while let Some(place) = shared.next_handshake(worker) {
+        let Place { number, addr, stream, .. } = place;
+        let deadline = Instant::now() + shared.config().accept_wait();
+        let handshake = Handshake::new(shared, number);
+        AcceptedSocket { stream, addr, deadline, handshake }.serve(shared);
+    }
 }
 
 /// A connection that has not yet said who it is.
@@ -129,49 +175,64 @@ struct AcceptedSocket {
     handshake: Handshake,
 }
 
-/// Why a connection was turned away.
-struct Refusal {
-    /// The peer, where it is known.
-    runtime: Option<Arc<PeerRuntime>>,
-    name: String,
-    reason: RefusedReason,
-    detail: String,
-}
-
 impl AcceptedSocket {
     /// Shakes hands, then reads until the link ends.
     fn serve(self, shared: &Arc<Shared>) {
         // A socket that refuses still works, only less promptly.
         let _ = self.stream.set_nodelay(shared.config().tcp_nodelay());
-        let received = self.receive(shared);
+        let greeting = match self.receive(shared) {
+            Ok(greeting) => greeting,
+            Err(refusal) => return self.refuse(shared, refusal),
+        };
+        if greeting.probe {
+            return match shared.options.answer_probes {
+                true => self.answer_probe(shared, &greeting),
+                false => self.refuse(shared, unanswered(greeting.name)),
+            };
+        }
         // The peers of now: a reload may have come since the connection was accepted.
         let (config, peers) = (shared.config(), shared.peers());
-        let welcomed = received.and_then(|greeting| {
-            let claim = Claim { shared, peers: &peers, reject_new: config.reject_new_peers() };
-            let (runtime, lease) = claim.peer(&greeting, self.deadline)?;
+        let claim = Claim { shared, peers: &peers, reject_new: config.reject_new_peers() };
+        let welcomed = claim.peer(&greeting, self.deadline).and_then(|(runtime, lease)| {
             let settings = runtime.liveness();
             self.welcome(shared, runtime, &greeting, &settings)?;
-            Ok((runtime, lease, greeting, settings))
+            Ok((runtime, lease, settings))
         });
         match welcomed {
-            Ok((runtime, lease, greeting, settings)) => {
+            Ok((runtime, lease, settings)) => {
                 let (addr, direction) = (self.addr, Direction::Accepted);
-                self.go_up(Session { shared, runtime, lease, addr, direction, greeting, settings });
+                let session =
+                    Session { shared, runtime, lease, addr, direction, greeting, settings };
+                self.go_up(session);
             }
             Err(refusal) => self.refuse(shared, refusal),
         }
     }
 
+    /// Waits for HELLO; from then on the place is kept.
     fn receive(&self, shared: &Shared) -> Result<Greeting, Refusal> {
+        let heard = || {
+            let _lost = self.handshake.set_stage(Stage::Partial);
+        };
+        let received = handshake::receive_and_tell(&self.stream, self.deadline, heard);
+        if !self.handshake.set_stage(Stage::Deciding) {
+            return Err(made_room(shared));
+        }
         let failed = |name: &str, error: HandshakeError| self.failure(shared, name, error);
-        let greeting =
-            handshake::receive(&self.stream, self.deadline).map_err(|error| failed("", error))?;
+        let greeting = received.map_err(|error| failed("", error))?;
         // A peer that gave this connection up has perhaps made a better one, which this one must
         // not replace.
         if greeting.received.is_empty() && handshake::is_abandoned(&self.stream) {
             return Err(failed(&greeting.name, HandshakeError::Eof));
         }
         Ok(greeting)
+    }
+
+    fn answer_probe(self, shared: &Shared, greeting: &Greeting) {
+        shared.count_probe();
+        // Whoever asks is a stranger, and makes room as one that is refused does.
+        self.handshake.set_stage(Stage::Leaving);
+        probe::answer(&self.stream, &shared.config(), greeting);
     }
 
     fn welcome(
@@ -208,16 +269,14 @@ impl AcceptedSocket {
     }
 
     fn refuse(self, shared: &Arc<Shared>, refusal: Refusal) {
-        let Refusal { runtime, name, reason, detail } = refusal;
-        if let Some(code) = reason.bye_code() {
-            handshake::refuse(&self.stream, code, &detail);
+        if let Some(code) = refusal.reason.bye_code() {
+            // One that has lost its place has a newcomer waiting for its thread.
+            match self.handshake.set_stage(Stage::Leaving) {
+                true => handshake::refuse(&self.stream, code, &refusal.detail),
+                false => handshake::refuse_at_once(&self.stream, code, &refusal.detail),
+            }
         }
-        let Self { stream, addr, handshake, .. } = self;
-        drop(stream);
-        // Its place stays taken while it is told: with a handler that hangs, a flood of strangers
-        // would otherwise leave a thread each.
-        shared.report(runtime.as_ref(), &Event::Refused { addr, name, reason, detail });
-        drop(handshake);
+        shared.refused(self.addr, refusal);
     }
 
     fn go_up(self, session: Session<'_>) {
@@ -229,9 +288,9 @@ impl AcceptedSocket {
         let stream = Arc::try_unwrap(stream).or_else(|shared| shared.try_clone());
         if let Err(error) = stream.and_then(|stream| session.run(stream)) {
             let detail = shared.limits.describe(&error);
-            shared.report(None, &Event::Warning { detail: detail.clone() });
-            let reason = RefusedReason::TooMany;
-            shared.report(Some(runtime), &Event::Refused { addr, name, reason, detail });
+            shared.reports.add(None, Event::Warning { detail: detail.clone() });
+            let (runtime, reason) = (Some(Arc::clone(runtime)), RefusedReason::TooMany);
+            shared.refused(addr, Refusal { runtime, name, reason, detail });
         }
     }
 }
@@ -283,10 +342,7 @@ impl<'a> Claim<'a> {
             }
             // A reload has taken it out meanwhile.
             Err(ClaimRefused::Stopping) if !self.shared.is_stopping() => Err(unknown()),
-            Err(ClaimRefused::Stopping) => {
-                let reason = RefusedReason::ShuttingDown;
-                Err(refusal(Some(Arc::clone(runtime)), reason, "shutting down".to_owned()))
-            }
+            Err(ClaimRefused::Stopping) => Err(shutting_down(Some(Arc::clone(runtime)), name)),
         }
     }
 
@@ -298,6 +354,24 @@ impl<'a> Claim<'a> {
             // Both sides see the same two triples, so at most one of two that differ says yes.
             ours_first: !peer.addresses().is_empty() && ours <= theirs,
             reject_new: self.reject_new,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_as_they_are_but_for_ipv4_in_the_guise_of_ipv6() {
+        for (addr, shown) in [
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("[::ffff:127.0.0.1]:1", "127.0.0.1:1"),
+            ("[fe80::1%7]:1", "[fe80::1%7]:1"),
+            ("[::1]:1", "[::1]:1"),
+        ] {
+            let addr: SocketAddr = addr.parse().expect("an address");
+            assert_eq!(plain(addr).to_string(), shown);
         }
     }
 }

@@ -55,6 +55,9 @@ pub enum Event {
         reason: RefusedReason,
         /// The details in words.
         detail: String,
+        /// How many refusals of its source this stands for: beyond ten in ten seconds at most one a
+        /// second is reported, the latest.
+        count: u64,
     },
     /// A dial failed, handshake included.
     DialFailed {
@@ -124,9 +127,13 @@ impl fmt::Display for Event {
             }
             Self::Link(event) => write!(f, "{event}"),
             Self::Down(down) => write!(f, "down: {down}"),
-            Self::Refused { addr, name, reason, detail } => {
+            Self::Refused { addr, name, reason, detail, count } => {
                 let (name, detail) = (Escaped(name), Escaped(detail));
-                write!(f, "refused: connection from {addr}, name \"{name}\": {reason}: {detail}")
+                write!(f, "refused: connection from {addr}, name \"{name}\": {reason}: {detail}")?;
+                match count {
+                    ..=1 => Ok(()),
+                    count => write!(f, " (and {} more)", count - 1),
+                }
             }
             Self::DialFailed { addr, reason, detail } => {
                 write!(f, "dial failed: {}: {reason}: {}", Escaped(addr), Escaped(detail))
@@ -282,8 +289,10 @@ mod tests {
             name: "\u{1b}".to_owned(),
             reason: RefusedReason::TooSlow,
             detail: "\u{7}".to_owned(),
+            count: 3,
         };
-        let shown = "refused: connection from 127.0.0.1:25000, name \"\\u{1b}\": too-slow: \\u{7}";
+        let shown = "refused: connection from 127.0.0.1:25000, name \"\\u{1b}\": too-slow: \\u{7} \
+                     (and 2 more)";
         assert_eq!(refused.to_string(), shown);
     }
 

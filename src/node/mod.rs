@@ -85,11 +85,15 @@ mod backoff;
 mod dial;
 mod error;
 mod event;
+mod held;
 mod limits;
 mod listen;
 mod numbers;
 mod ownership;
+mod places;
+mod probe;
 mod reload;
+mod reports;
 mod runtime;
 mod session;
 mod shared;
@@ -155,8 +159,13 @@ where
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// Handshakes of accepted connections that may be under way at once. Default 64.
+    /// Handshakes of accepted connections that may be under way at once. When all places are
+    /// taken, the oldest that has not sent a byte makes room for a newcomer, of the source address
+    /// that holds most of them. Default 64.
     pub handshakes_max: usize,
+    /// Whether a probe, which only asks who is there, is answered with name, label, id and
+    /// heartbeat-time of the node; else it is refused like a stranger. Default yes.
+    pub answer_probes: bool,
     /// The greatest frame, type byte included, in bytes. Default 16 MiB.
     pub frame_max: usize,
     /// How long [`Peer::send`] waits for room. Default 10 s.
@@ -174,6 +183,7 @@ impl Default for Options {
         let link = crate::link::Options::default();
         Self {
             handshakes_max: 64,
+            answer_probes: true,
             frame_max: FRAME_MAX,
             send_timeout: link.send_timeout,
             close_timeout: link.close_timeout,

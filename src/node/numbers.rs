@@ -84,6 +84,8 @@ pub struct NodeStats {
     pub dial_failures: u64,
     /// Connections that were refused, those of strangers included.
     pub refusals: u64,
+    /// Probes that were answered.
+    pub probes: u64,
 }
 
 impl Totals {
@@ -200,7 +202,8 @@ impl Node {
     pub fn stats(&self) -> NodeStats {
         let peers = self.shared.peers();
         let refusals = self.shared.strangers.load(Ordering::Relaxed);
-        let mut all = NodeStats { peers: peers.len(), refusals, ..NodeStats::default() };
+        let probes = self.shared.probes.load(Ordering::Relaxed);
+        let mut all = NodeStats { peers: peers.len(), refusals, probes, ..NodeStats::default() };
         for peer in peers.iter().map(|runtime| runtime.stats()) {
             if let Some(link) = &peer.link {
                 all.peers_up += 1;

@@ -12,46 +12,13 @@
 //!
 //! Invariant: while a lease is held no HELLO of our own is out. While locked: no user code, no I/O.
 
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Direction;
-use crate::link::{DownReason, Link};
-use crate::protocol::{Bye, ByeCode};
-
-/// What a lease holds once it is up, as far as ownership matters; tests put a number in its place.
-pub(super) trait Held: Clone {
-    /// Whether it lives.
-    fn is_up(&self) -> bool;
-    /// Ends it because the peer connected again.
-    fn replace(&self);
-}
-
-impl Held for Link {
-    fn is_up(&self) -> bool {
-        Link::is_up(self)
-    }
-
-    fn replace(&self) {
-        let bye = Bye { code: ByeCode::CLOSE, text: "replaced by a newer connection" };
-        self.end(DownReason::Replaced, Some(&bye));
-    }
-}
-
-/// A connection of ours on which HELLO is out; its thread can be woken.
-pub(super) trait Greeted: Clone {
-    /// Wakes the thread that waits for the answer.
-    fn interrupt(&self);
-}
-
-impl Greeted for Arc<TcpStream> {
-    fn interrupt(&self) {
-        // Only reading ends: the thread that wakes may still have a BYE to write. Where the socket
-        // is dead already, the thread is awake already.
-        let _ = self.shutdown(Shutdown::Read);
-    }
-}
+use super::held::{Greeted, Held};
+use crate::link::Link;
 
 /// The state of one peer, with its lock and its condition variable.
 #[derive(Debug)]

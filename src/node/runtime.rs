@@ -187,9 +187,12 @@ impl PeerRuntime {
             Event::Up { .. } => self.counts().connects += 1,
             Event::Down(down) => self.counts().downs.add(&down.reason),
             Event::DialFailed { .. } => self.counts().dial_failures += 1,
-            Event::Refused { .. } => self.counts().refusals += 1,
             _ => {}
         }
+    }
+
+    pub(super) fn count_refusal(&self) {
+        self.counts().refusals += 1;
     }
 
     pub(super) fn stats(&self) -> PeerStats {

@@ -8,7 +8,6 @@
 //! Invariant: no connection is added to `handshakes` once the phase is `Stopping`.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::io;
 use std::mem;
 use std::net::{SocketAddr, TcpStream};
@@ -19,6 +18,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::limits::SystemLimits;
+use super::places::{Entered, Place, Places, Stage};
+use super::reports::{Refusal, Reports};
 use super::runtime::PeerRuntime;
 use super::{Event, Handler, Options, Peer};
 use crate::config::Config;
@@ -38,6 +39,10 @@ pub(super) struct Shared {
     pub(super) reloading: Mutex<()>,
     /// Refusals of connections that were no peer's.
     pub(super) strangers: AtomicU64,
+    /// Probes that were answered.
+    pub(super) probes: AtomicU64,
+    /// What a thread of its own tells.
+    pub(super) reports: Reports,
     handler: Mutex<Option<Arc<dyn Handler>>>,
     state: Mutex<State>,
     changed: Condvar,
@@ -67,8 +72,7 @@ struct State {
     /// The threads that dial, those of peers that are gone included until they have ended.
     diallers: Vec<Dialling>,
     /// Accepted connections whose handshake is under way.
-    handshakes: HashMap<u64, Arc<TcpStream>>,
-    last_handshake: u64,
+    handshakes: Places<Arc<TcpStream>>,
     /// Threads of accepted connections; those that have ended are taken out before one is added.
     workers: Vec<JoinHandle<()>>,
     supervisor: Option<JoinHandle<()>>,
@@ -95,8 +99,7 @@ impl Shared {
             config: Arc::new(config),
             retired: Vec::new(),
             diallers: Vec::new(),
-            handshakes: HashMap::new(),
-            last_handshake: 0,
+            handshakes: Places::new(options.handshakes_max),
             workers: Vec::new(),
             supervisor: None,
         };
@@ -108,6 +111,8 @@ impl Shared {
             local_addrs,
             reloading: Mutex::new(()),
             strangers: AtomicU64::new(0),
+            probes: AtomicU64::new(0),
+            reports: Reports::new(),
             handler: Mutex::new(Some(handler)),
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -143,8 +148,11 @@ impl Shared {
         state.diallers = running;
         let before = (mem::replace(&mut state.config, config), ended);
         state.peers = peers;
-        let over: Vec<_> = state.retired.extract_if(.., |peer| peer.ownership.is_over()).collect();
-        // Those of now may still be claimed until they are stopped, so they are looked at next time.
+        let retired = mem::take(&mut state.retired);
+        let (over, kept): (Vec<_>, _) =
+            retired.into_iter().partition(|peer| peer.ownership.is_over());
+        state.retired = kept;
+        // Those of now may still be claimed until they are stopped: they are looked at next time.
         state.retired.extend_from_slice(gone);
         drop(state);
         drop(over);
@@ -245,34 +253,61 @@ impl Shared {
         runtime: Option<&Arc<PeerRuntime>>,
         event: &Event,
     ) -> bool {
-        match (runtime, event) {
-            (Some(runtime), event) => runtime.count(event),
-            (None, Event::Refused { .. }) => {
-                self.strangers.fetch_add(1, Ordering::Relaxed);
-            }
-            (None, _) => {}
+        if let Some(runtime) = runtime {
+            runtime.count(event);
         }
+        self.tell(runtime, event)
+    }
+
+    /// Calls the handler. `false` = it panicked.
+    fn tell(self: &Arc<Self>, runtime: Option<&Arc<PeerRuntime>>, event: &Event) -> bool {
         let Some(handler) = self.handler() else { return true };
         let peer = runtime.map(|runtime| Peer::new(self, runtime));
         guarded(|| handler.on_event(peer.as_ref(), event))
     }
 
-    /// Enters an accepted connection into the handshakes under way.
-    pub(super) fn begin_handshake(
-        self: &Arc<Self>,
+    /// Counts a refused connection, and leaves it to the thread of the reports to tell.
+    pub(super) fn refused(&self, addr: SocketAddr, refusal: Refusal) {
+        match &refusal.runtime {
+            Some(runtime) => runtime.count_refusal(),
+            None => {
+                self.strangers.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.reports.add_refusal(addr, refusal);
+    }
+
+    pub(super) fn count_probe(&self) {
+        self.probes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells what was left to it until the reports are closed.
+    pub(super) fn tell_reports(self: &Arc<Self>) {
+        while let Some((runtime, event)) = self.reports.next() {
+            self.tell(runtime.as_ref(), &event);
+        }
+    }
+
+    /// Gives an accepted connection a place; `None` = the node stops.
+    pub(super) fn enter_handshake(
+        &self,
+        addr: SocketAddr,
         stream: Arc<TcpStream>,
-    ) -> Result<Handshake, NoHandshake> {
+    ) -> Option<Entered<Arc<TcpStream>>> {
         let mut state = self.lock();
-        if state.phase >= Phase::Stopping {
-            return Err(NoHandshake::Stopping);
-        }
-        if state.handshakes.len() >= self.options.handshakes_max {
-            return Err(NoHandshake::TooMany);
-        }
-        state.last_handshake += 1;
-        let number = state.last_handshake;
-        state.handshakes.insert(number, stream);
-        Ok(Handshake { shared: Arc::clone(self), number })
+        (state.phase < Phase::Stopping).then(|| state.handshakes.enter(addr, stream))
+    }
+
+    /// The next connection that a thread serves.
+    pub(super) fn next_handshake(&self, worker: u64) -> Option<Place<Arc<TcpStream>>> {
+        self.lock().handshakes.next(worker)
+    }
+
+    /// Gives a place back.
+    pub(super) fn leave_handshake(&self, number: u64) {
+        let place = self.lock().handshakes.leave(number);
+        // Outside the lock: it may be the last handle, and closing is I/O.
+        drop(place);
     }
 
     /// Keeps the thread of an accepted connection for the end.
@@ -293,7 +328,7 @@ impl Shared {
 
     /// The connections whose handshake is under way.
     pub(super) fn handshakes(&self) -> Vec<Arc<TcpStream>> {
-        self.lock().handshakes.values().cloned().collect()
+        self.lock().handshakes.streams()
     }
 
     pub(super) fn take_workers(&self) -> Vec<JoinHandle<()>> {
@@ -321,24 +356,26 @@ impl Shared {
     }
 }
 
-/// A handshake under way; over when dropped.
+/// A handshake under way; gives its place back when dropped.
 pub(super) struct Handshake {
     shared: Arc<Shared>,
     number: u64,
 }
 
-/// Why a handshake may not begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoHandshake {
-    TooMany,
-    Stopping,
+impl Handshake {
+    pub(super) fn new(shared: &Arc<Shared>, number: u64) -> Self {
+        Self { shared: Arc::clone(shared), number }
+    }
+
+    /// Records how far it has come; `false` = it has lost its place.
+    pub(super) fn set_stage(&self, stage: Stage) -> bool {
+        self.shared.lock().handshakes.set_stage(self.number, stage)
+    }
 }
 
 impl Drop for Handshake {
     fn drop(&mut self) {
-        let stream = self.shared.lock().handshakes.remove(&self.number);
-        // Outside the lock: it may be the last handle, and closing is I/O.
-        drop(stream);
+        self.shared.leave_handshake(self.number);
     }
 }
 

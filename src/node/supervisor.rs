@@ -25,6 +25,8 @@ struct Threads {
     wakers: Vec<Waker>,
     /// Tells nothing but that the last accepting thread is gone.
     accepting_over: Receiver<()>,
+    /// Tells what the accepting threads have no time to tell; none where nobody is accepted.
+    reporting: Option<JoinHandle<()>>,
     /// With the peer that each dials; the node's once all of them are made.
     dialling: Vec<Dialling>,
 }
@@ -42,8 +44,13 @@ pub(super) fn start(shared: &Arc<Shared>, listeners: Vec<Listener>) -> io::Resul
         }
     })?;
     let (over_sender, accepting_over) = mpsc::sync_channel(0);
-    let mut threads =
-        Threads { accepting: Vec::new(), wakers: Vec::new(), accepting_over, dialling: Vec::new() };
+    let mut threads = Threads {
+        accepting: Vec::new(),
+        wakers: Vec::new(),
+        accepting_over,
+        reporting: None,
+        dialling: Vec::new(),
+    };
     match threads.spawn(shared, listeners, over_sender) {
         Ok(()) => {
             shared.set_supervisor(supervisor);
@@ -55,6 +62,8 @@ pub(super) fn start(shared: &Arc<Shared>, listeners: Vec<Listener>) -> io::Resul
         Err(error) => {
             shared.advance(Phase::Stopping);
             join_all(threads.accepting);
+            shared.reports.close();
+            join_all(threads.reporting);
             join_all(threads.dialling.into_iter().map(|(_, thread)| thread));
             drop(threads_sender);
             join_all([supervisor]);
@@ -70,6 +79,9 @@ impl Threads {
         listeners: Vec<Listener>,
         over: SyncSender<()>,
     ) -> io::Result<()> {
+        if !listeners.is_empty() {
+            self.reporting = Some(shared.spawn("pb-reports", Shared::tell_reports)?);
+        }
         for Listener { socket, waker, .. } in listeners {
             let over = over.clone();
             let thread = shared.spawn("pb-accept", move |shared| {
@@ -129,6 +141,8 @@ fn supervise(shared: &Arc<Shared>, mut threads: Threads) {
     }
     threads.join_accepting();
     join_all(shared.take_workers());
+    shared.reports.close();
+    join_all(threads.reporting.take());
     let grace = Instant::now() + BLOCKED_GRACE;
     for (runtime, thread) in shared.take_diallers() {
         if runtime.ownership.wait_unblocked(grace) {

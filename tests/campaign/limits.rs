@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::node::{DialFailedReason, Event, Node, Options, Peer, RefusedReason};
+use peerbeat::node::{DialFailedReason, Event, Node, Options, Peer};
 
 use crate::common::{Mock, PATIENCE, Recorder, Seen, What, addr, config, start};
 use crate::rig::ms;
@@ -144,26 +144,20 @@ pub(crate) fn strangers(row: &mut Row) {
     let strangers: Vec<Mock> = (0..COUNT).map(|_| Mock::dial(to)).collect();
     let last = Instant::now();
     healthy.send();
-    healthy.seen.wait_refused(COUNT);
     row.tried += COUNT as u64;
-    let refused: Vec<(Instant, RefusedReason)> = healthy
-        .seen
-        .all()
-        .iter()
-        .filter_map(|seen| seen.refused().map(|(reason, _)| (seen.at, reason)))
-        .collect();
-    for (at, reason) in &refused {
-        match reason {
-            RefusedReason::TooSlow => {
-                row.add_verdict(at.saturating_duration_since(last + ms(2000)));
+    let mut slow = 0;
+    for (index, mut stranger) in strangers.into_iter().enumerate() {
+        match stranger.expect_bye().0 {
+            7 => row.detected += 1,
+            5 if last.elapsed() >= ms(2000) => {
+                row.detected += 1;
+                slow += 1;
             }
-            RefusedReason::TooMany => row.add_verdict(at.saturating_duration_since(last)),
-            other => row.wrong.push(format!("a stranger was refused as {}", other.as_str())),
+            code => row.wrong.push(format!("stranger {index} got BYE {code}")),
         }
     }
-    let slow = refused.iter().filter(|(_, reason)| *reason == RefusedReason::TooSlow).count();
-    row.notes.push(format!("{slow} given the time of a handshake, the others refused at once"));
-    drop(strangers);
+    healthy.seen.wait_refused(COUNT);
+    row.notes.push(format!("{slow} had the time of a handshake, the others made room"));
     healthy.settle(row);
 }
 

@@ -309,12 +309,18 @@ impl Recorder {
         })
     }
 
-    /// Waits for the `times`-th refusal; its reason and details.
+    /// Waits for the `times`-th refusal, or the event that stands for it; its reason and details.
     #[track_caller]
     pub fn wait_refused(&self, times: usize) -> (RefusedReason, String) {
         self.wait_for(&format!("refusal {times}"), |book| {
-            let (reason, detail) = book.iter().filter_map(Seen::refused).nth(times - 1)?;
-            Some((reason, detail.to_owned()))
+            let mut seen = 0;
+            book.iter().filter_map(Seen::event).find_map(|event| match event {
+                Event::Refused { reason, detail, count, .. } => {
+                    seen += *count as usize;
+                    (seen >= times).then(|| (*reason, detail.clone()))
+                }
+                _ => None,
+            })
         })
     }
 

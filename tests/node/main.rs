@@ -10,6 +10,7 @@ mod common;
 
 mod alive;
 mod both_dial;
+mod crowds;
 mod dialling;
 mod handlers;
 mod hello;

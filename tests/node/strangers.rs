@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use peerbeat::link;
-use peerbeat::node::{Event, Node, Options, RefusedReason};
+use peerbeat::node::{Event, Node, RefusedReason};
 
 use crate::common::*;
 
@@ -118,7 +118,10 @@ fn other_programs_are_told_apart() {
                 seed as u8 | 0x40
             })
             .collect();
-        house.assert_refused(&noise, 4, RefusedReason::Protocol, "allowed: up to 1024");
+        let mut stranger = house.stranger();
+        stranger.say(&noise);
+        let (code, text) = stranger.expect_bye();
+        assert!(code == 4 && text.contains("allowed: up to 1024"), "{code}: {text}");
     }
     house.assert_unharmed();
 }
@@ -273,21 +276,4 @@ fn a_hello_from_a_connection_that_is_closed_already_replaces_nothing() {
         }
     }
     panic!("none of 50 was turned away");
-}
-
-#[test]
-fn handshakes_beyond_the_limit_are_refused_at_once() {
-    let book = Recorder::default();
-    let mut options = Options::default();
-    options.handshakes_max = 3;
-    let text = TEXT.replace("peer-accept-wait-time 0.5", "peer-accept-wait-time 60");
-    let node = Node::start_with(config(&text), book.clone(), options).unwrap();
-    let waiting: Vec<_> = (0..3).map(|_| Mock::dial(addr(&node))).collect();
-    let mut fourth = Mock::dial(addr(&node));
-    assert_eq!(fourth.expect_bye(), (7, "3 handshakes are under way".to_owned()));
-    assert_eq!(book.wait_refused(1).0, RefusedReason::TooMany);
-    drop(waiting);
-    book.wait_refused(4);
-    let _friend = Mock::greet(addr(&node), "friend");
-    book.wait_up("friend", 1);
 }

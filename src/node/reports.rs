@@ -1,0 +1,213 @@
+//! What no link's thread tells: refused connections, and troubles of accepting, on a thread of its
+//! own.
+//!
+//! Whoever accepts or shakes hands puts a report here and goes on: a handler that is slow for
+//! strangers keeps nobody out. Refusals are limited in rate for each source address, with a count
+//! of what was held back; strangers cannot make the memory grow, nor a log.
+//!
+//! Invariant: at most [`QUEUE_MAX`] refusals wait, and [`SOURCES_MAX`] sources are remembered.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::places::source;
+use super::runtime::PeerRuntime;
+use super::{Event, RefusedReason};
+use crate::connection::Rate;
+use crate::liveness::Time;
+
+/// A connection that was turned away.
+#[derive(Clone)]
+pub(super) struct Refusal {
+    /// The peer, where it is known.
+    pub(super) runtime: Option<Arc<PeerRuntime>>,
+    pub(super) name: String,
+    pub(super) reason: RefusedReason,
+    pub(super) detail: String,
+}
+
+/// An event and the peer it is about.
+pub(super) type Report = (Option<Arc<PeerRuntime>>, Event);
+
+/// The reports that wait, and how often each source was reported lately.
+pub(super) struct Reports {
+    epoch: Instant,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Report>,
+    sources: HashMap<IpAddr, Source>,
+    /// When it was last looked which sources can be forgotten.
+    tidied: Time,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Source {
+    rate: Rate,
+    /// The latest that is held back.
+    latest: Option<(SocketAddr, Refusal)>,
+}
+
+impl Reports {
+    pub(super) fn new() -> Self {
+        Self { epoch: Instant::now(), state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Reports something that is seldom.
+    pub(super) fn add(&self, runtime: Option<Arc<PeerRuntime>>, event: Event) {
+        self.lock().queue.push_back((runtime, event));
+        self.changed.notify_one();
+    }
+
+    /// Reports a refusal, at once or when its rate allows.
+    pub(super) fn add_refusal(&self, addr: SocketAddr, refusal: Refusal) {
+        let now = self.now();
+        let mut state = self.lock();
+        let full = state.queue.len() >= QUEUE_MAX;
+        let source = state.source(addr, now);
+        match source.rate.admit(now) {
+            Some(count) if !full => {
+                source.latest = None;
+                state.queue.push_back(event(addr, refusal, count));
+            }
+            Some(count) => {
+                source.rate.hold_back(count);
+                source.latest = Some((addr, refusal));
+            }
+            None => source.latest = Some((addr, refusal)),
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// The next report, waiting for it; `None` = it is closed and all is reported.
+    pub(super) fn next(&self) -> Option<Report> {
+        let mut state = self.lock();
+        loop {
+            let now = self.now();
+            if let Some(report) = state.queue.pop_front() {
+                return Some(report);
+            }
+            if let Some(report) = state.take_due(now) {
+                return Some(report);
+            }
+            if state.closed {
+                return None;
+            }
+            let due = state.sources.values().filter_map(|source| source.rate.due()).min();
+            state = match due {
+                Some(due) => {
+                    let waited = self.changed.wait_timeout(state, due.since(now));
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// Lets [`next`](Self::next) end once all is reported, what is held back included.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_one();
+    }
+
+    fn now(&self) -> Time {
+        let nanos = self.epoch.elapsed().as_nanos();
+        Time::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// Nothing of ours panics while it is locked, so what a poisoned lock guards is whole.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The source of a connection; all that would be too many are one.
+    fn source(&mut self, addr: SocketAddr, now: Time) -> &mut Source {
+        let mut key = source(addr);
+        if self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&key) {
+            if now.since(self.tidied) >= TIDY_EVERY {
+                self.tidied = now;
+                self.sources.retain(|_, source| !source.rate.is_idle(now));
+            }
+            if self.sources.len() >= SOURCES_MAX {
+                key = OTHERS;
+            }
+        }
+        self.sources.entry(key).or_default()
+    }
+
+    /// What was held back and may be reported by now.
+    fn take_due(&mut self, now: Time) -> Option<Report> {
+        let closed = self.closed;
+        let is_due =
+            |source: &&mut Source| source.rate.due().is_some_and(|due| closed || due <= now);
+        let source = self.sources.values_mut().find(is_due)?;
+        let count = source.rate.report(now);
+        let (addr, refusal) = source.latest.take()?;
+        Some(event(addr, refusal, count))
+    }
+}
+
+fn event(addr: SocketAddr, refusal: Refusal, count: u64) -> Report {
+    let Refusal { runtime, name, reason, detail } = refusal;
+    (runtime, Event::Refused { addr, name, reason, detail, count })
+}
+
+const QUEUE_MAX: usize = 256;
+const SOURCES_MAX: usize = 1024;
+const TIDY_EVERY: Duration = Duration::from_secs(1);
+/// Stands for the sources that are too many: nobody connects from here.
+const OTHERS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal() -> Refusal {
+        let (name, detail) = ("x".to_owned(), String::new());
+        Refusal { runtime: None, name, reason: RefusedReason::TooMany, detail }
+    }
+
+    /// The counts of all reports, in their order.
+    fn counts(reports: &Reports) -> Vec<u64> {
+        reports.close();
+        let count = |(_, event)| match event {
+            Event::Refused { count, .. } => count,
+            other => panic!("{other:?}"),
+        };
+        std::iter::from_fn(|| reports.next()).map(count).collect()
+    }
+
+    #[test]
+    fn a_flood_from_one_source_is_counted_and_others_are_reported_beside_it() {
+        let reports = Reports::new();
+        for port in 1..=1000 {
+            reports.add_refusal(([10, 0, 0, 1], port).into(), refusal());
+        }
+        reports.add_refusal(([10, 0, 0, 2], 1).into(), refusal());
+        let counts = counts(&reports);
+        assert_eq!(counts.iter().sum::<u64>(), 1001, "{counts:?}");
+        assert!(counts.len() <= 10 + 1 + 2, "{counts:?}");
+    }
+
+    #[test]
+    fn no_number_of_sources_makes_it_grow_and_none_is_lost() {
+        let reports = Reports::new();
+        for host in 0..20_000_u32 {
+            let ip = Ipv4Addr::from_bits(0x0a00_0000 + host);
+            reports.add_refusal((ip, 1).into(), refusal());
+        }
+        let state = reports.lock();
+        assert!(state.queue.len() <= QUEUE_MAX && state.sources.len() <= SOURCES_MAX + 1);
+        drop(state);
+        assert_eq!(counts(&reports).iter().sum::<u64>(), 20_000);
+    }
+}
