@@ -3,6 +3,8 @@
 //! Counts run over all links that the peer had; what was measured is of the link of now, and null
 //! while there is none. Fields may be added and are never renamed.
 
+use std::time::Duration;
+
 use super::json::{Object, quoted};
 use super::record::begin;
 use crate::link::{Explanation, Level, Percentiles};
@@ -12,17 +14,19 @@ use crate::node::{Peer, PeerStats};
 pub(super) struct Numbers {
     stats: PeerStats,
     explained: Option<Explanation>,
+    silence: Option<Duration>,
 }
 
 impl Numbers {
     pub(super) fn of(peer: &Peer) -> Self {
-        Self { stats: peer.stats(), explained: peer.explain() }
+        let silence = peer.link_state().map(|state| state.silence);
+        Self { stats: peer.stats(), explained: peer.explain(), silence }
     }
 }
 
 /// The record of a peer's numbers.
 pub(super) fn record(at: &str, node: &str, peer: &str, numbers: &Numbers) -> String {
-    let Numbers { stats, explained } = numbers;
+    let Numbers { stats, explained, silence } = numbers;
     let (link, total, explained) = (stats.link.as_ref(), &stats.total, explained.as_ref());
     let object = begin(at, node, "stats", Level::Debug, Some(peer))
         .bool("connected", link.is_some())
@@ -56,7 +60,7 @@ pub(super) fn record(at: &str, node: &str, peer: &str, numbers: &Numbers) -> Str
     let object = percentiles(object, "round_trip", link.map(|link| &link.round_trips))
         .ms("round_trip_last_ms", link.and_then(|link| link.round_trip))
         .ms("round_trip_min_ms", link.and_then(|link| link.round_trip_min));
-    explanation(object, explained).finish()
+    explanation(object.ms("silent_ms", *silence), explained).finish()
 }
 
 /// Where the values come from, and what to make of them.
@@ -93,7 +97,6 @@ fn percentiles(object: Object, key: &str, measured: Option<&Percentiles>) -> Obj
 mod tests {
     use super::*;
     use crate::link::Stats;
-    use std::time::Duration;
 
     #[test]
     fn a_record_has_exactly_its_fields() {
@@ -112,7 +115,9 @@ mod tests {
         let mut stats = PeerStats { link: Some(link), connects: 2, ..PeerStats::default() };
         (stats.total.messages_accepted, stats.total.heartbeats_suppressed) = (7, 5);
         stats.downs.silent = 1;
-        let record = record("T", "n", "p", &Numbers { stats, explained: None }).replace('"', "'");
+        let record =
+            record("T", "n", "p", &Numbers { stats, explained: None, silence: Some(ms(9)) })
+                .replace('"', "'");
         assert_eq!(
             record,
             "{'v':1,'at':'T','node':'n','event':'stats','level':'debug','peer':'p',\
@@ -127,7 +132,7 @@ mod tests {
              'own_lateness':null,\
              'peer_lateness':{'count':3,'p50_ms':1,'p99_ms':2,'p999_ms':2,'max_ms':2},\
              'round_trip':null,'round_trip_last_ms':4,'round_trip_min_ms':3,\
-             'source':null,'configured_ms':null,'received_ms':null,'advice':[]}"
+             'silent_ms':9,'source':null,'configured_ms':null,'received_ms':null,'advice':[]}"
         );
     }
 }

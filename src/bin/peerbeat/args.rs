@@ -8,6 +8,7 @@ pub(crate) mod nearest;
 mod parser;
 #[cfg(test)]
 mod tests;
+mod views;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -18,8 +19,10 @@ use peerbeat::config::{Config, Environment, Errors, Options, Os};
 
 use crate::conform::ConformOptions;
 use crate::help;
+use crate::text::{COLUMNS, wrapped};
 use nearest::nearest;
 use parser::{ArgParser, Range, Word, shown};
+pub(crate) use views::{DemoOptions, PictureOptions, TopOptions, TopSource};
 
 /// The parsed command.
 #[derive(Debug, PartialEq)]
@@ -27,11 +30,15 @@ pub(crate) enum Command {
     /// A text on stdout, and no more.
     Print(&'static str),
     /// `demo`
-    Demo,
+    Demo(DemoOptions),
     /// `run`
     Run(RunOptions),
     /// `check`
     Check(CheckOptions),
+    /// `top`
+    Top(TopOptions),
+    /// `picture`
+    Picture(PictureOptions),
     /// `cable`
     Cable(CableOptions),
     /// `conform`
@@ -124,7 +131,8 @@ pub(crate) struct Usage {
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let space = if self.command.is_empty() { "" } else { " " };
-        writeln!(f, "peerbeat{space}{}: {}", self.command, self.what)?;
+        let text = format!("peerbeat{space}{}: {}", self.command, self.what);
+        writeln!(f, "{}", wrapped(&text, COLUMNS, 4))?;
         write!(f, "Try: peerbeat{space}{} --help", self.command)
     }
 }
@@ -141,6 +149,8 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, Us
             Some("demo") => args.parse_demo(),
             Some("run") => args.parse_run(),
             Some("check") => args.parse_check(),
+            Some("top") => args.parse_top(),
+            Some("picture") => args.parse_picture(),
             Some("cable") => args.parse_cable(),
             Some("conform") => args.parse_conform(),
             Some("help") => args.parse_help(),
@@ -174,18 +184,6 @@ impl<I: Iterator<Item = OsString>> ArgParser<I> {
                     None => Err(self.unknown_command(&word)),
                 }
             }
-        }
-    }
-
-    fn parse_demo(&mut self) -> Result<Command, Usage> {
-        self.command = "demo";
-        match self.poll_word()? {
-            None => Ok(Command::Demo),
-            Some(Word::Option { name, value: None }) if is_help(&name) => {
-                Ok(Command::Print(help::DEMO))
-            }
-            Some(Word::Option { name, .. }) => Err(self.unknown(&name, &[])),
-            Some(Word::Operand(word)) => Err(self.unexpected(&word, "no operand")),
         }
     }
 
@@ -329,10 +327,6 @@ impl<I: Iterator<Item = OsString>> ArgParser<I> {
     }
 }
 
-fn is_help(name: &str) -> bool {
-    matches!(name, "--help" | "-h")
-}
-
 /// The commands, for a sentence.
 fn listed() -> String {
     let names = COMMANDS.map(|(name, _)| name);
@@ -341,10 +335,12 @@ fn listed() -> String {
 }
 
 /// The commands and what their help says.
-const COMMANDS: [(&str, &str); 5] = [
+const COMMANDS: [(&str, &str); 7] = [
     ("demo", help::DEMO),
     ("run", help::RUN),
     ("check", help::CHECK),
+    ("top", help::TOP),
+    ("picture", help::PICTURE),
     ("cable", help::CABLE),
     ("conform", help::CONFORM),
 ];

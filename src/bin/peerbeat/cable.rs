@@ -19,6 +19,7 @@ use crate::json::Object;
 use crate::output::{self, Output, complain};
 use crate::text::{Count, Escaped, Seconds};
 use crate::{FAILED, WRONG_USAGE, clock, signals};
+pub(crate) use words::parse_time;
 use words::{Action, Step};
 
 /// Lays the cable and obeys until the end.

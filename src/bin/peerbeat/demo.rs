@@ -9,6 +9,7 @@ mod reports;
 mod stage;
 mod watch;
 
+use std::fs;
 use std::io;
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
@@ -21,8 +22,10 @@ use peerbeat::link::DownReason;
 use peerbeat::node::{Event, Node};
 use peerbeat::text::{Count, Measured, Seconds};
 
-use crate::FAILED;
+use crate::args::{DemoOptions, PictureOptions};
 use crate::output::{self, complain};
+use crate::text::Escaped;
+use crate::{FAILED, picture};
 use promise::Promises;
 use reports::{
     at_of, each, gaps_after, is_down, is_late, is_up, learnt, messages, reason, silence,
@@ -31,12 +34,12 @@ use stage::{Side, Stage};
 use watch::{Kind, Passed, Watch};
 
 /// Tells the story.
-pub(crate) fn demo() -> ExitCode {
+pub(crate) fn demo(options: &DemoOptions) -> ExitCode {
     if let Err(error) = watch_over() {
         complain(&format_args!("peerbeat demo: no thread: {error}"));
         return ExitCode::from(FAILED);
     }
-    let mut stage = Stage::new();
+    let mut stage = Stage::new(options.picture.is_some());
     let mut promises = Promises::default();
     let told = prepare(&mut stage).and_then(|play| play.run(&mut stage, &mut promises));
     if !stage.has_reader() {
@@ -53,6 +56,15 @@ pub(crate) fn demo() -> ExitCode {
     };
     let line = format!("\n{} It took {}.", promises.summary(), Measured(stage.elapsed()));
     stage.say(&line);
+    if let Some(file) = &options.picture {
+        let drawn = picture::draw(&*stage.journal(), &PictureOptions::default());
+        let written = drawn.and_then(|svg| fs::write(file, svg).map_err(|e| e.to_string()));
+        if let Err(problem) = written {
+            let file = file.to_string_lossy();
+            complain(&format_args!("peerbeat demo: {}: {problem}", Escaped(&file)));
+            return ExitCode::from(FAILED);
+        }
+    }
     output::exit_code(stage.into_written(), done)
 }
 
@@ -110,8 +122,7 @@ fn start(
 ) -> Result<Node, String> {
     let options = Options { defines, ..Options::default() };
     let config = Config::parse(text, &options).map_err(|errors| errors.to_string())?;
-    Node::start(config, stage.ears(side))
-        .map_err(|error| format!("the {} did not start: {error}", side.name()))
+    stage.start(config, side).map_err(|error| format!("the {} did not start: {error}", side.name()))
 }
 
 impl Play {

@@ -13,6 +13,8 @@ Usage: peerbeat COMMAND [OPTIONS]
   demo                 two nodes and a cable that is pulled, measured
   run FILE             runs the node of a configuration file
   check FILE...        prints the links that files make, and every warning
+  top FILE             all peers at a glance, worst first
+  picture JOURNAL      a journal as an SVG: a row a peer, one moment in detail
   cable LISTEN TARGET  carries TCP connections, and breaks them on demand
   conform ADDR         holds an implementation of the protocol to its rules
 
@@ -25,10 +27,12 @@ configuration.
 
 /// `peerbeat demo`.
 pub(crate) const DEMO: &str = "\
-Usage: peerbeat demo
+Usage: peerbeat demo [--picture FILE]
 
 Runs two nodes in this process and between them a cable that can be pulled, for
 about 8 s, and prints what happened, what was promised and what was measured.
+
+  --picture FILE  draws the run as an SVG, as peerbeat picture does
 
 Colours appear only on a terminal, and not if NO_COLOR is set.
 
@@ -104,6 +108,58 @@ who they are; one in a folder etc is taken to run in the folder above.
 Exit codes: 0 fine, 1 a warning with --strict, 2 wrong usage or configuration.
 ";
 
+/// `peerbeat top`.
+pub(crate) const TOP: &str = "\
+Usage: peerbeat top FILE | - | --follow JOURNAL [OPTIONS]
+
+Shows all peers at a glance, worst first, and draws again every second. FILE is
+a configuration: its node runs here, as with run. - reads a journal from stdin
+(run --json), --follow one that grows, also if it is rotated.
+
+  --once               prints one picture and ends: exit code 1 if any peer is
+                       down or was never up
+  --report             prints one picture of everything and totals, and ends
+  --wait S             how long --once and --report wait for the peers of FILE
+                       (0 to 3600, default 5)
+  --every S            seconds between two pictures (0.1 to 3600, default 1)
+  --columns N          columns of --once and --report (40 to 500, default 80);
+                       with 120 and more there are addresses and rates
+  --app-name N         as with run
+  --define NAME=VALUE  as with run
+
+Keys: q ends, s sorts, d shows only those that are down, / finds, arrows and
+pages choose, enter or x shows one peer with its values and why, esc goes back,
+p pauses. SILENT is the time since the last byte, LIMIT what is still allowed,
+LATE the peer's lateness (99 of 100 were no later), LOST the ends without a
+goodbye. Colours only on a terminal, and not if NO_COLOR is set.
+
+Exit codes: 0 fine, 1 a peer is down (--once) or the node could not start,
+2 wrong usage or configuration.
+";
+
+/// `peerbeat picture`.
+pub(crate) const PICTURE: &str = "\
+Usage: peerbeat picture JOURNAL [OPTIONS] > links.svg
+
+Draws a journal (run --json; - is stdin) as one static SVG: a row a peer, green
+while it is up, amber when it is late, red when it is down, violet while this
+process was stopped, grey before it was ever connected; what a pointer rests on
+is told. Of more than 60 peers the worst are drawn. Below, one moment of one
+peer: its silence against heartbeat-time, late and limit.
+
+  --peer NAME  whose moment (default: the last that went down by silence)
+  --at TIME    which moment, in UTC as the journal has it
+               (2026-11-28T13:42:39; default: the last verdict)
+  --from TIME  draws from there on
+  --last TIME  draws the end of the journal alone: 90s, 5min, 1h
+
+The silence is exact where a record speaks of it: the more often a journal has
+stats (--stats-every 0.2), the more of it is drawn.
+
+Exit codes: 0 fine, 1 the journal cannot be read, 2 wrong usage, or the journal
+holds no records or no such peer.
+";
+
 /// `peerbeat cable`.
 pub(crate) const CABLE: &str = "\
 Usage: peerbeat cable LISTEN TARGET [OPTIONS]
@@ -170,7 +226,7 @@ mod tests {
 
     #[test]
     fn every_line_fits_a_terminal() {
-        for text in [COMMAND, DEMO, RUN, CHECK, CABLE, VERSION] {
+        for text in [COMMAND, DEMO, RUN, CHECK, TOP, PICTURE, CABLE, VERSION] {
             for line in text.lines() {
                 assert!(line.chars().count() <= COLUMNS, "{line}");
             }

@@ -16,10 +16,13 @@ mod journal_json;
 mod json;
 mod notify;
 mod output;
+mod picture;
+mod record;
 mod run;
 #[allow(unsafe_code)]
 mod signals;
 mod text;
+mod top;
 
 use std::process::ExitCode;
 
@@ -30,9 +33,11 @@ use text::Escaped;
 fn main() -> ExitCode {
     match args::parse(std::env::args_os().skip(1)) {
         Ok(Command::Print(text)) => output::print(text),
-        Ok(Command::Demo) => demo::demo(),
+        Ok(Command::Demo(options)) => demo::demo(&options),
         Ok(Command::Run(options)) => run::run(options),
         Ok(Command::Check(options)) => check::check(&options),
+        Ok(Command::Top(options)) => top::top(&options),
+        Ok(Command::Picture(options)) => picture::picture(&options),
         Ok(Command::Cable(options)) => cable::cable(&options),
         Ok(Command::Conform(options)) => conform::conform(&options),
         Err(usage) => {

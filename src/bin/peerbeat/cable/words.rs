@@ -117,7 +117,7 @@ fn first_word(text: &str) -> (&str, &str) {
 }
 
 /// `80ms`, `2s`, `1.5min`, `1h`; `0` needs no unit.
-fn parse_time(text: &str) -> Option<Duration> {
+pub(crate) fn parse_time(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }

@@ -6,10 +6,13 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use peerbeat::config::Config;
+use peerbeat::journal::Journal;
 use peerbeat::link::{self, Cause};
-use peerbeat::node::{Event, Handler, Peer};
+use peerbeat::node::{Event, Handler, Node, Peer, StartError};
 use peerbeat::protocol::Escaped;
 use peerbeat::text::{Measured, Seconds};
 
@@ -57,12 +60,12 @@ impl Seen {
 }
 
 /// The handler of one node: passes everything on.
-pub(super) struct Ears {
+pub(super) struct EventSender {
     side: Side,
     seen: Sender<Seen>,
 }
 
-impl Ears {
+impl EventSender {
     fn pass(&self, what: What) {
         let at = Instant::now();
         // Nobody listens any more once the demo is over.
@@ -70,7 +73,7 @@ impl Ears {
     }
 }
 
-impl Handler for Ears {
+impl Handler for EventSender {
     fn on_message(&self, _peer: &Peer, payload: &[u8]) {
         self.pass(What::Message(payload.to_vec()));
     }
@@ -80,8 +83,31 @@ impl Handler for Ears {
     }
 }
 
+/// A journal in memory.
+#[derive(Clone, Default)]
+struct Recorded(Arc<Mutex<Vec<u8>>>);
+
+impl Recorded {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl io::Write for Recorded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The timeline and all that was reported so far.
 pub(super) struct Stage {
+    /// Of the feed's run, if it is to be drawn.
+    journal: Option<Recorded>,
     start: Instant,
     sender: Sender<Seen>,
     receiver: Receiver<Seen>,
@@ -91,10 +117,11 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(is_recorded: bool) -> Self {
         let (sender, receiver) = channel();
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
+            journal: is_recorded.then(Recorded::default),
             start: Instant::now(),
             sender,
             receiver,
@@ -104,9 +131,18 @@ impl Stage {
         }
     }
 
-    /// The handler for the node of this side.
-    pub(super) fn ears(&self, side: Side) -> Ears {
-        Ears { side, seen: self.sender.clone() }
+    /// Starts the node of this side; what it does is reported here, and recorded if it is drawn.
+    pub(super) fn start(&self, config: Config, side: Side) -> Result<Node, StartError> {
+        let handler = EventSender { side, seen: self.sender.clone() };
+        let Some(recorded) = &self.journal else { return Node::start(config, handler) };
+        let journal = Journal::to(recorded.clone(), config.name());
+        Node::start(config, journal.around(handler).stats_every(Some(RECORD_EVERY)))
+    }
+
+    /// What was recorded of both nodes.
+    pub(super) fn journal(&self) -> Vec<u8> {
+        let recorded = self.journal.as_ref();
+        recorded.map(|recorded| recorded.lock().clone()).unwrap_or_default()
     }
 
     /// A mark in what was reported: all later reports are [`since`](Self::since) it.
@@ -237,3 +273,6 @@ fn told(event: &Event) -> Option<String> {
         _ => return None,
     })
 }
+
+/// How finely the silences of a picture are known.
+const RECORD_EVERY: Duration = Duration::from_millis(20);
