@@ -1,22 +1,28 @@
 //! A node's events as C sees them.
 //!
-//! The texts of an event live in this room's memory for as long as the callback lasts; whatever a
-//! kind does not have stays "", 0 or -1.
+//! The texts of an event live as long as the [`CEvent`]: during a callback, or until the host asks
+//! for the next one. Whatever a kind does not have stays "", 0 or -1.
 
-use std::ffi::{CStr, CString, c_int};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
 use super::convert::{bye_code, millis, reason_number, signed};
-use super::pointer::c_text;
+use super::guard::{self, guard};
+use super::pointer::{c_text, copy_text};
 use super::structs::{NONE, PeerbeatEvent};
 use crate::link::{self, Cause, Down};
 use crate::node::{DialFailedReason, Direction, Event, RefusedReason};
+use crate::protocol::Escaped;
 
 /// An event and the texts that its pointers go to.
 #[derive(Debug)]
 pub(super) struct CEvent {
     event: PeerbeatEvent,
     _texts: Vec<CString>,
+    _data: Box<[u8]>,
 }
+
+// SAFETY: the pointers go to what it owns, and to the peer's name, which lives as long as the node.
+unsafe impl Send for CEvent {}
 
 impl CEvent {
     /// Translates an event of the peer with this name, which must live as long.
@@ -24,7 +30,38 @@ impl CEvent {
         let mut made = PeerbeatEvent { peer: peer.as_ptr(), ..PeerbeatEvent::default() };
         let mut texts = Texts::default();
         fill(&mut made, &mut texts, event);
-        Self { event: made, _texts: texts.0 }
+        made.line = match peer.to_str() {
+            Ok("") | Err(_) => texts.keep(&event.to_string()),
+            Ok(peer) => texts.keep(&format!("{}: {event}", Escaped(peer))),
+        };
+        Self { event: made, _texts: texts.0, _data: Box::default() }
+    }
+
+    /// A message, which a host without a handler asks for like an event.
+    pub(super) fn message(peer: &CStr, data: &[u8]) -> Self {
+        let data = Box::<[u8]>::from(data);
+        let event = PeerbeatEvent {
+            peer: peer.as_ptr(),
+            kind: MESSAGE,
+            data: data.as_ptr().cast(),
+            data_len: data.len() as u64,
+            line: c"message".as_ptr(),
+            ..PeerbeatEvent::default()
+        };
+        Self { event, _texts: Vec::new(), _data: data }
+    }
+
+    pub(super) fn with_user_data(mut self, user_data: *mut c_void) -> Self {
+        self.event.peer_user_data = user_data;
+        self
+    }
+
+    pub(super) fn event(&self) -> &PeerbeatEvent {
+        &self.event
+    }
+
+    pub(super) fn data_len(&self) -> usize {
+        self._data.len()
     }
 
     pub(super) fn as_ptr(&self) -> *const PeerbeatEvent {
@@ -37,7 +74,7 @@ struct Texts(Vec<CString>);
 
 impl Texts {
     /// Keeps a text. What a `CString` points to stays where it is when the list grows.
-    fn keep(&mut self, text: &str) -> *const std::ffi::c_char {
+    fn keep(&mut self, text: &str) -> *const c_char {
         let text = c_text(text);
         let pointer = text.as_ptr();
         self.0.push(text);
@@ -120,6 +157,54 @@ fn fill_down(made: &mut PeerbeatEvent, texts: &mut Texts, down: &Down) {
     made.unsent_bytes = signed(down.unsent_bytes);
     made.up_ms = millis(down.up);
 }
+
+/// The stable word for a kind of event; "" for a number that is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn peerbeat_event_word(kind: c_int) -> *const c_char {
+    guard::light(|| word(kind).as_ptr())
+}
+
+/// Copies the line that `peerbeat run` prints for an event, and returns its whole length.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_event_text(
+    event: *const PeerbeatEvent,
+    buf: *mut c_char,
+    cap: usize,
+) -> usize {
+    guard(|| {
+        // SAFETY: as the header says: null, or an event that we made and that still lives.
+        let Some(event) = (unsafe { event.as_ref() }) else { return 0 };
+        // SAFETY: as above.
+        let line = unsafe { CStr::from_ptr(event.line) }.to_string_lossy();
+        // SAFETY: the caller's buffer, as the header says.
+        unsafe { copy_text(&line, buf, cap) };
+        line.len()
+    })
+}
+
+fn word(kind: c_int) -> &'static CStr {
+    match kind {
+        1 => c"listening",
+        2 => c"dialling",
+        3 => c"up",
+        4 => c"heartbeat-time",
+        5 => c"late",
+        6 => c"recovered",
+        7 => c"stalled",
+        8 => c"clamped",
+        9 => c"down",
+        10 => c"refused",
+        11 => c"dial-failed",
+        12 => c"retry",
+        13 => c"warning",
+        14 => c"stopped",
+        MESSAGE => c"message",
+        _ => c"",
+    }
+}
+
+/// `PEERBEAT_EVENT_MESSAGE`.
+const MESSAGE: c_int = 100;
 
 /// `PEERBEAT_EVENT_`.
 fn kind(event: &Event) -> c_int {

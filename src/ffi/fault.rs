@@ -10,7 +10,7 @@ use std::fmt::{self, Display};
 use std::io;
 
 use crate::link::{RecvError, SendError};
-use crate::node::StartError;
+use crate::node::{ReloadError, StartError};
 
 macro_rules! codes {
     ($($name:ident = $number:literal $words:literal,)*) => {
@@ -151,6 +151,17 @@ impl From<StartError> for Fault {
             StartError::Listen { error, .. } => (E_LISTEN, error),
         };
         Self { errno: system.raw_os_error().unwrap_or(0), ..Self::new(code, error.to_string()) }
+    }
+}
+
+impl From<ReloadError> for Fault {
+    fn from(error: ReloadError) -> Self {
+        let code = match &error {
+            ReloadError::Thread { .. } => E_LIMIT,
+            ReloadError::NotRunning => E_DOWN,
+            _ => E_CONFIG,
+        };
+        Self::new(code, error.to_string())
     }
 }
 

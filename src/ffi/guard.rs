@@ -4,9 +4,9 @@
 //! could panic again. The panic hook is left alone: it tells of the mistake on stderr, as the host
 //! has it.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::null;
+use std::ptr::{null, null_mut};
 
 use super::cancel::CancelHeld;
 use super::fault::{E_PANIC, Fault, OK, keep};
@@ -95,6 +95,7 @@ direct! {
     i32 = 0,
     usize = 0,
     *const c_char = null(),
+    *mut c_void = null_mut(),
 }
 
 #[cfg(test)]

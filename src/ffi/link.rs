@@ -4,18 +4,20 @@
 //! joins. All functions but freeing may be inside one handle at the same time.
 
 use std::ffi::{CString, c_char, c_int};
+use std::io;
 use std::ptr::null;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::convert::{add_stats, bye_code, millis, reason_number, signed, timeout};
-use super::fault::{E_DOWN, E_NEXT_CONNECTION, E_OWN_THREAD, E_TIMEOUT, Fault};
+use super::convert::{account, add_stats, link_state, timeout};
+use super::fault::{E_DOWN, E_IO, E_NEXT_CONNECTION, E_OWN_THREAD, E_TIMEOUT, Fault};
 use super::guard::guard;
 use super::handle::{Handle, handle, take};
-use super::pointer::{bytes, write_sized};
-use super::structs::{NONE, PeerbeatState, PeerbeatStats};
-use crate::link::{Down, HeartbeatChange, Inbox, Link, Message};
+use super::notify::Notifier;
+use super::pointer::{bytes, list, output, put_text, write_sized};
+use super::structs::{NONE, PeerbeatBytes, PeerbeatState, PeerbeatStats};
+use crate::link::{HeartbeatChange, Inbox, Link, Message};
 
 /// `peerbeat_link`.
 #[derive(Debug)]
@@ -32,17 +34,29 @@ pub(super) struct LinkParts {
     /// The message that the host has borrowed.
     borrowed: Mutex<Option<Message>>,
     remote_name: CString,
+    pub(super) news: Arc<News>,
 }
 
 impl LinkParts {
     pub(super) fn new(
         link: Link,
         inbox: Inbox,
+        news: Arc<News>,
         reader: JoinHandle<()>,
         remote_name: CString,
     ) -> Self {
         let (reader, borrowed) = (Mutex::new(Some(reader)), Mutex::new(None));
-        Self { link, inbox, reader, borrowed, remote_name }
+        Self { link, inbox, reader, borrowed, remote_name, news }
+    }
+
+    /// Has the descriptor tell what is so now, after something was taken.
+    pub(super) fn look_again(&self) {
+        let Some(notifier) = self.news.notifier.get() else { return };
+        // Cleared before the look: what comes after it sets it again.
+        notifier.clear();
+        if self.inbox.stats().messages > 0 || !self.link.is_up() {
+            notifier.set();
+        }
     }
 
     pub(super) fn borrowed(&self) -> MutexGuard<'_, Option<Message>> {
@@ -52,11 +66,35 @@ impl LinkParts {
     fn shutdown(&self) {
         self.link.close();
         self.inbox.close();
+        self.news.tell();
     }
 
     /// The reader's thread, for whoever joins it.
     fn reader(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells that messages have come, or the end.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    notifier: OnceLock<Notifier>,
+}
+
+impl News {
+    /// Something has come.
+    #[inline]
+    pub(super) fn tell(&self) {
+        if let Some(notifier) = self.notifier.get() {
+            notifier.set();
+        }
+    }
+
+    fn fd(&self) -> io::Result<c_int> {
+        if self.notifier.get().is_none() {
+            let _first = self.notifier.set(Notifier::new()?);
+        }
+        Ok(self.notifier.get().map_or(-1, Notifier::fd))
     }
 }
 
@@ -105,6 +143,35 @@ pub unsafe extern "C" fn peerbeat_link_try_send(
         // SAFETY: as the header says.
         let data = unsafe { bytes(data, len, "data") }?;
         Ok(link.link.try_send(data)?)
+    })
+}
+
+/// Sends several messages; `sent` says how many were accepted, even if one was not.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_link_send_all(
+    link: *mut PeerbeatLink,
+    messages: *const PeerbeatBytes,
+    count: usize,
+    sent: *mut usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header says.
+        let link = unsafe { handle(link, "link") }?.handle.enter()?;
+        // SAFETY: as the header says.
+        let messages = unsafe { list(messages, count, "messages") }?;
+        let mut accepted = 0;
+        let result = messages.iter().try_for_each(|message| {
+            // SAFETY: as the header says.
+            let data = unsafe { bytes(message.data, message.len, "messages[].data") }?;
+            link.link.send(data)?;
+            accepted += 1;
+            Ok(())
+        });
+        if !sent.is_null() {
+            // SAFETY: as the header says.
+            unsafe { sent.write(accepted) };
+        }
+        result
     })
 }
 
@@ -163,6 +230,63 @@ pub unsafe extern "C" fn peerbeat_link_set_heartbeat_time(
             }
             Err(reason) => Err(Fault::new(E_DOWN, format!("the link is down: {reason}"))),
         }
+    })
+}
+
+/// Sets the slack on the living link.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_link_set_slack(link: *mut PeerbeatLink, slack_ms: u32) -> c_int {
+    guard(|| {
+        // SAFETY: as the header says.
+        let link = unsafe { handle(link, "link") }?.handle.enter()?;
+        let set = link.link.set_slack(Duration::from_millis(slack_ms.into()));
+        set.map_err(|reason| Fault::new(E_DOWN, format!("the link is down: {reason}")))
+    })
+}
+
+/// Waits until the send queue has room.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_link_wait_room(
+    link: *mut PeerbeatLink,
+    len: usize,
+    timeout_ms: c_int,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header says.
+        let link = unsafe { handle(link, "link") }?.handle.enter()?;
+        Ok(link.link.wait_room(len, timeout(timeout_ms).unwrap_or(Duration::MAX))?)
+    })
+}
+
+/// Which values are in force and why, in words.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_link_explain(
+    link: *const PeerbeatLink,
+    buf: *mut c_char,
+    cap: usize,
+    len: *mut usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header says.
+        let link = unsafe { handle(link, "link") }?.handle.enter()?;
+        // SAFETY: as the header says.
+        unsafe { put_text(&link.link.explain().to_string(), buf, cap, len) }
+    })
+}
+
+/// The descriptor that is readable while a message waits, or the link has ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_link_event_fd(link: *mut PeerbeatLink, fd: *mut c_int) -> c_int {
+    guard(|| {
+        // SAFETY: as the header says.
+        let link = unsafe { handle(link, "link") }?.handle.enter()?;
+        // SAFETY: as the header says.
+        let out = unsafe { output(fd, "fd") }?;
+        let made = link.news.fd();
+        let fd = made.map_err(|error| Fault::io(E_IO, "no descriptor for events", &error))?;
+        link.look_again();
+        out.set(fd);
+        Ok(())
     })
 }
 
@@ -234,48 +358,8 @@ unsafe fn free(link: *mut PeerbeatLink, limit: Option<Duration>) -> Result<(), F
 }
 
 fn state_of(parts: &LinkParts) -> PeerbeatState {
-    let vitals = parts.link.state();
-    let down = parts.link.down();
-    let mut state = PeerbeatState {
-        state: match (&vitals.reason, parts.inbox.stats().is_late) {
-            (Some(_), _) => STATE_DOWN,
-            (None, true) => STATE_LATE,
-            (None, false) => STATE_UP,
-        },
-        silent_ms: millis(vitals.silence),
-        limit_ms: vitals.heartbeat_time.map_or(NONE, |time| millis(time + vitals.slack)),
-        heartbeat_time_ms: vitals.heartbeat_time.map_or(NONE, millis),
-        slack_ms: millis(vitals.slack),
-        last_sent_age_ms: millis(vitals.last_sent_age),
-        up_ms: millis(vitals.up),
-        ..PeerbeatState::default()
-    };
-    if let Some(reason) = &vitals.reason {
-        state.reason = reason_number(reason);
-        state.bye_code = bye_code(reason);
-        let detail = state.detail.as_mut_ptr();
-        // SAFETY: the buffer is as long as it says.
-        unsafe { super::pointer::copy_text(&reason.to_string(), detail, state.detail.len()) };
+    match parts.link.down() {
+        Some(down) => account(&down),
+        None => link_state(&parts.link.state(), parts.inbox.stats().is_late),
     }
-    if let Some(down) = down {
-        add_account(&mut state, &down);
-    }
-    state
 }
-
-fn add_account(state: &mut PeerbeatState, down: &Down) {
-    state.silent_ms = millis(down.silence);
-    state.limit_ms = down.limit.map_or(NONE, millis);
-    state.heartbeat_time_ms = down.heartbeat_time.map_or(NONE, millis);
-    state.last_sent_age_ms = millis(down.last_sent_age);
-    state.up_ms = millis(down.up);
-    state.unsent_frames = signed(down.unsent_frames);
-    state.unsent_bytes = signed(down.unsent_bytes);
-}
-
-/// `PEERBEAT_STATE_UP`.
-pub const STATE_UP: c_int = 1;
-/// `PEERBEAT_STATE_LATE`.
-pub const STATE_LATE: c_int = 2;
-/// `PEERBEAT_STATE_DOWN`.
-pub const STATE_DOWN: c_int = 3;

@@ -1,149 +1,25 @@
-//! Nodes for C: callbacks, sending by name, the two-step stop.
+//! Nodes for C: start, send by name, the two-step stop. What else there is to ask of a node is in
+//! `node_ask`.
 //!
-//! The handle exists before the node does, because callbacks come with it from the first event on.
-//! What they need of the node, the first of them brings along, so that a callback that is early may
-//! do everything that a later one may.
+//! No call holds a lock while it waits; freeing waits for callbacks and for calls.
 
-use std::cell::Cell;
-use std::collections::HashMap;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::ptr::null;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
-use std::thread;
+use std::ffi::{c_char, c_int};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::cancel;
 use super::config::PeerbeatConfig;
 use super::convert::{add_stats, timeout};
-use super::event::CEvent;
-use super::fault::{E_NOT_CONNECTED, E_NOT_FOUND, E_OWN_THREAD, E_TIMEOUT, Fault};
+use super::fault::{E_OWN_THREAD, E_TIMEOUT, Fault};
 use super::guard::guard;
-use super::handle::{Handle, handle, lock, take};
+use super::handle::{Handle, handle, take};
+use super::node_parts::{Callbacks, NodeParts, PeerbeatHandler, PeerbeatNode, is_in_callback};
 use super::options::stack_size;
-use super::pointer::{
-    SizedStruct, bytes, c_text, optional_text, output, read_sized, text, write_sized,
-};
+use super::peers::Peers;
+use super::pointer::{bytes, output, read_sized, write_sized};
 use super::signals::SignalsBlocked;
-use super::structs::{NONE, PeerbeatEvent, PeerbeatStats};
+use super::structs::{NONE, PeerbeatStats};
 use crate::config::Config;
-use crate::node::{Event, Handler, Node, Options, Peer};
-
-/// `peerbeat_node`.
-#[derive(Debug)]
-pub struct PeerbeatNode {
-    handle: Handle<NodeParts>,
-}
-
-/// What a node's handle holds.
-#[derive(Debug, Default)]
-struct NodeParts {
-    /// Every name of the configuration, with the peer once the node has begun.
-    names: HashMap<String, OnceLock<Peer>>,
-    /// Set when it has started; dropping it ends the node.
-    node: OnceLock<Node>,
-    /// Whether no callback comes any more; `ended` tells.
-    has_ended: Mutex<bool>,
-    ended: Condvar,
-    /// A callback has asked to stop before the node was there.
-    stopping: AtomicBool,
-}
-
-impl From<Handle<NodeParts>> for PeerbeatNode {
-    fn from(handle: Handle<NodeParts>) -> Self {
-        Self { handle }
-    }
-}
-
-thread_local! {
-    /// The node whose callback runs on this thread.
-    static CALLBACK_OF: Cell<*const PeerbeatNode> = const { Cell::new(null()) };
-}
-
-/// `peerbeat_handler.on_message`.
-pub type OnMessage = unsafe extern "C" fn(
-    user_data: *mut c_void,
-    node: *mut PeerbeatNode,
-    peer: *const c_char,
-    data: *const c_void,
-    len: usize,
-);
-
-/// `peerbeat_handler.on_event`.
-pub type OnEvent = unsafe extern "C" fn(
-    user_data: *mut c_void,
-    node: *mut PeerbeatNode,
-    event: *const PeerbeatEvent,
-);
-
-/// `peerbeat_handler`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-#[allow(missing_docs)]
-pub struct PeerbeatHandler {
-    pub struct_size: u32,
-    pub reserved: u32,
-    pub on_message: Option<OnMessage>,
-    pub on_event: Option<OnEvent>,
-    pub user_data: *mut c_void,
-    pub stack_size: u64,
-}
-
-impl Default for PeerbeatHandler {
-    fn default() -> Self {
-        Self {
-            struct_size: size_of::<Self>() as u32,
-            reserved: 0,
-            on_message: None,
-            on_event: None,
-            user_data: null::<c_void>().cast_mut(),
-            stack_size: 0,
-        }
-    }
-}
-
-// SAFETY: `repr(C)`, the size first, a number and pointers; an optional function may be null.
-unsafe impl SizedStruct for PeerbeatHandler {}
-
-impl NodeParts {
-    fn peer(&self, name: &str) -> Result<&Peer, Fault> {
-        let Some(peer) = self.names.get(name) else {
-            let detail = format!("no peer is called \"{}\"", name.escape_debug());
-            return Err(Fault::new(E_NOT_FOUND, detail));
-        };
-        peer.get().ok_or_else(|| Fault::new(E_NOT_CONNECTED, "the node is just starting"))
-    }
-
-    fn meet(&self, peers: Vec<Peer>) {
-        for peer in peers {
-            if let Some(place) = self.names.get(peer.name()) {
-                let _known = place.set(peer);
-            }
-        }
-    }
-
-    /// Waits until the last callback has returned, or until `deadline`; returns whether it has.
-    fn wait_ended(&self, deadline: Option<Instant>) -> bool {
-        let mut has_ended = lock(&self.has_ended);
-        while !*has_ended {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if left.is_some_and(|left| left.is_zero()) {
-                return false;
-            }
-            let wait = left.unwrap_or(Duration::from_secs(3600));
-            let woken = self.ended.wait_timeout(has_ended, wait);
-            has_ended = woken.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
-    }
-
-    fn shutdown(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
-        if let Some(node) = self.node.get() {
-            node.shutdown();
-        }
-    }
-}
+use crate::node::{Node, Options};
 
 /// Starts the links of a configuration.
 #[unsafe(no_mangle)]
@@ -155,30 +31,37 @@ pub unsafe extern "C" fn peerbeat_node_start(
     guard(|| {
         // SAFETY: as the header says.
         let config = unsafe { handle(config, "config") }?.config.clone();
-        // SAFETY: as the header says.
-        let handler = unsafe { read_sized(handler) }.map_err(|unfit| unfit.named("handler"))?;
+        let callbacks = match handler.is_null() {
+            true => None,
+            // SAFETY: as the header says.
+            false => Some(unsafe { read_sized(handler) }.map_err(|unfit| unfit.named("handler"))?),
+        };
         // SAFETY: as the header says.
         let out = unsafe { output(node, "node") }?;
+        let handler = callbacks.unwrap_or_default();
         let stack_size = stack_size(handler.stack_size, CALLBACK_STACK, "handler")?;
-        let options = Options { stack_size, ..Options::default() };
+        let mut options = Options { stack_size, ..Options::default() };
+        if handler.send_timeout_ms > 0 {
+            options.send_timeout = Duration::from_millis(handler.send_timeout_ms.into());
+        }
+        let mut parts = NodeParts::default();
+        parts.peers = Peers::new(config.peers().iter().map(|peer| peer.name()));
+        parts.events.takes_all.store(callbacks.is_none(), Ordering::Relaxed);
+        parts.events.takes_events.store(handler.on_event.is_none(), Ordering::Relaxed);
         let _blocked = SignalsBlocked::begin();
-        out.set(start(config, handler, options)?);
+        out.set(start(config, parts, handler, options)?);
         Ok(())
     })
 }
 
 fn start(
     config: Config,
+    parts: NodeParts,
     handler: PeerbeatHandler,
     options: Options,
 ) -> Result<*mut PeerbeatNode, Fault> {
-    let places = config.peers().iter().map(|peer| (peer.name().to_owned(), OnceLock::new()));
-    let parts = NodeParts { names: places.collect(), ..NodeParts::default() };
-    let texts = config.peers().iter().map(|peer| (peer.name().to_owned(), c_text(peer.name())));
-    let texts = texts.collect();
     let made: *mut PeerbeatNode = Handle::new(parts).into_raw();
-    let callbacks = Callbacks { handler, node: made, texts };
-    let node = match Node::start_with(config, callbacks, options) {
+    let node = match Node::start_with(config, Callbacks { handler, node: made }, options) {
         Ok(node) => node,
         Err(error) => {
             // SAFETY: it was made above, and nothing of the node runs that would know it.
@@ -188,7 +71,7 @@ fn start(
     };
     // SAFETY: it was made above, and only we can free it before it is handed out.
     let parts = unsafe { &*made }.handle.inner();
-    parts.meet(node.peers());
+    parts.peers.meet(node.peers());
     let node = parts.node.get_or_init(|| node);
     if parts.stopping.load(Ordering::SeqCst) {
         node.shutdown();
@@ -208,10 +91,10 @@ pub unsafe extern "C" fn peerbeat_node_send(
         // SAFETY: as the header says.
         let node = unsafe { handle(node, "node") }?.handle.enter()?;
         // SAFETY: as the header says.
-        let peer = unsafe { text(peer, "peer") }?;
+        let peer = unsafe { node.peers.peer(peer) }?;
         // SAFETY: as the header says.
         let data = unsafe { bytes(data, len, "data") }?;
-        Ok(node.peer(peer)?.send(data)?)
+        Ok(peer.send(data)?)
     })
 }
 
@@ -227,10 +110,10 @@ pub unsafe extern "C" fn peerbeat_node_try_send(
         // SAFETY: as the header says.
         let node = unsafe { handle(node, "node") }?.handle.enter()?;
         // SAFETY: as the header says.
-        let peer = unsafe { text(peer, "peer") }?;
+        let peer = unsafe { node.peers.peer(peer) }?;
         // SAFETY: as the header says.
         let data = unsafe { bytes(data, len, "data") }?;
-        Ok(node.peer(peer)?.try_send(data)?)
+        Ok(peer.try_send(data)?)
     })
 }
 
@@ -244,17 +127,14 @@ pub unsafe extern "C" fn peerbeat_node_stats(
     guard(|| {
         // SAFETY: as the header says.
         let node = unsafe { handle(node, "node") }?.handle.enter()?;
-        // SAFETY: as the header says.
-        let name = unsafe { optional_text(peer, "peer") }?;
-        let mut all = PeerbeatStats { round_trip_us: NONE, ..PeerbeatStats::default() };
-        let mut add = |peer: &Peer| {
-            if let Some(stats) = peer.stats().link {
-                add_stats(&mut all, &stats);
-            }
+        let peers = match peer.is_null() {
+            true => node.peers.present(),
+            // SAFETY: as the header says.
+            false => vec![unsafe { node.peers.peer(peer) }?],
         };
-        match name {
-            Some(name) => add(node.peer(name)?),
-            None => node.names.values().filter_map(OnceLock::get).for_each(add),
+        let mut all = PeerbeatStats { round_trip_us: NONE, ..PeerbeatStats::default() };
+        for link in peers.iter().filter_map(|peer| peer.stats().link) {
+            add_stats(&mut all, &link);
         }
         // SAFETY: as the header says.
         unsafe { write_sized(stats, &all, "stats") }
@@ -317,11 +197,12 @@ unsafe fn free(node: *mut PeerbeatNode, limit: Option<Duration>) -> Result<(), F
     // SAFETY: the caller's promise.
     let inside = unsafe { handle(node, "node") }?;
     inside.handle.check_process()?;
-    if CALLBACK_OF.get() == node.cast_const() {
+    if is_in_callback(node) {
         return Err(Fault::new(E_OWN_THREAD, "a callback cannot free the node that calls it"));
     }
     let parts = inside.handle.inner();
     parts.shutdown();
+    parts.events.abandon();
     if !parts.wait_ended(deadline) || !inside.handle.wait_alone(deadline) {
         return Err(Fault::new(E_TIMEOUT, "a callback or a call still runs; it is not freed"));
     }
@@ -331,90 +212,6 @@ unsafe fn free(node: *mut PeerbeatNode, limit: Option<Duration>) -> Result<(), F
     // SAFETY: it came from `start`, nobody is inside, and it is not used after this.
     drop(unsafe { take(node) });
     Ok(())
-}
-
-/// The host's callbacks.
-struct Callbacks {
-    handler: PeerbeatHandler,
-    node: *mut PeerbeatNode,
-    /// The peers' names as C wants them.
-    texts: HashMap<String, CString>,
-}
-
-// SAFETY: the header says that callbacks come from several threads; `user_data` is the host's to
-// keep fit for that, and the handle is made for it.
-unsafe impl Send for Callbacks {}
-// SAFETY: as above.
-unsafe impl Sync for Callbacks {}
-
-impl Handler for Callbacks {
-    fn on_message(&self, peer: &Peer, payload: &[u8]) {
-        let Some(on_message) = self.handler.on_message else { return };
-        self.meet(peer);
-        let name = self.text(peer);
-        let data = payload.as_ptr().cast::<c_void>();
-        self.call(|| {
-            // SAFETY: the host's function, as the header has it; the pointers outlive the call.
-            unsafe {
-                on_message(self.handler.user_data, self.node, name.as_ptr(), data, payload.len());
-            }
-        });
-    }
-
-    fn on_event(&self, peer: Option<&Peer>, event: &Event) {
-        let Some(on_event) = self.handler.on_event else { return };
-        if let Some(peer) = peer {
-            self.meet(peer);
-        }
-        let event = CEvent::new(peer.map_or(c"", |peer| self.text(peer)), event);
-        let pointer = event.as_ptr();
-        self.call(|| {
-            // SAFETY: the host's function, as the header has it; the pointers outlive the call.
-            unsafe { on_event(self.handler.user_data, self.node, pointer) };
-        });
-    }
-}
-
-/// The node drops its handler when the last callback has returned.
-impl Drop for Callbacks {
-    fn drop(&mut self) {
-        // SAFETY: as in `meet`.
-        let parts = unsafe { &*self.node }.handle.inner();
-        // Under the lock: the handle may be freed as soon as it is unlocked.
-        let mut has_ended = lock(&parts.has_ended);
-        *has_ended = true;
-        parts.ended.notify_all();
-    }
-}
-
-impl Callbacks {
-    fn text(&self, peer: &Peer) -> &CStr {
-        self.texts.get(peer.name()).map_or(c"", CString::as_c_str)
-    }
-
-    /// Makes the peers known to the handle where `start` has not come to it yet.
-    fn meet(&self, peer: &Peer) {
-        // SAFETY: the handle outlives the node's threads: freeing it joins them first.
-        let parts = unsafe { &*self.node }.handle.inner();
-        if parts.names.get(peer.name()).is_some_and(|place| place.get().is_none()) {
-            parts.meet(peer.node().peers());
-        }
-    }
-
-    fn call(&self, call: impl FnOnce()) {
-        let before = CALLBACK_OF.replace(self.node);
-        if before.is_null() {
-            cancel::never_here();
-        }
-        call();
-        CALLBACK_OF.set(before);
-        // SAFETY: as in `meet`.
-        while unsafe { &*self.node }.handle.is_of_parent() {
-            // The host has forked in the callback and returned from it in the child: what goes on
-            // from here would read the parent's connection.
-            thread::park();
-        }
-    }
 }
 
 /// The stack of a thread that runs callbacks: a host's code expects more than ours needs.

@@ -6,18 +6,18 @@
 use std::ffi::{c_char, c_int};
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use super::fault::{E_CONNECT, E_HANDSHAKE, E_IO, E_LIMIT, E_REFUSED, Fault};
 use super::guard::guard;
 use super::handle::Handle;
-use super::link::{LinkParts, PeerbeatLink};
+use super::link::{LinkParts, News, PeerbeatLink};
 use super::options::{Checked, Handshake, PeerbeatOptions};
 use super::pointer::{c_text, output, text};
 use super::signals::SignalsBlocked;
 use crate::link::handshake::{self, Greeting, HandshakeError};
-use crate::link::{self, Inbox, Link, Reader, threads};
+use crate::link::{self, Event, Handler, Inbox, Link, Reader, threads};
 
 /// Connects and shakes hands.
 #[unsafe(no_mangle)]
@@ -136,12 +136,17 @@ pub(super) fn start(
             });
         }
     };
-    let inbox = Inbox::new(options.inbox_bytes);
-    let reading = Reading { reader: Box::new(reader), inbox: inbox.clone(), _number: keep() };
+    let (inbox, news) = (Inbox::new(options.inbox_bytes), Arc::new(News::default()));
+    let reading = Reading {
+        reader: Box::new(reader),
+        inbox: inbox.clone(),
+        news: Arc::clone(&news),
+        _number: keep(),
+    };
     if give.send(reading).is_err() {
         return Err(Fault::new(E_LIMIT, "the reader's thread has ended"));
     }
-    let parts = LinkParts::new(link, inbox, thread, c_text(&greeting.name));
+    let parts = LinkParts::new(link, inbox, news, thread, c_text(&greeting.name));
     Ok(Handle::new(parts).into_raw())
 }
 
@@ -150,16 +155,39 @@ struct Reading {
     /// Boxed, so that no frame of the thread holds it.
     reader: Box<Reader>,
     inbox: Inbox,
+    news: Arc<News>,
     /// The host's number for the socket.
     _number: Option<TcpStream>,
 }
 
 impl Reading {
     fn run(self) {
-        let Self { reader, mut inbox, _number } = self;
-        if let (_, Err(_mistake_of_ours)) = reader.run_to_end(&mut inbox) {
+        let Self { reader, mut inbox, news, _number } = self;
+        let mut receiving = Receiving { inbox: &mut inbox, news: &news };
+        if let (_, Err(_mistake_of_ours)) = reader.run_to_end(&mut receiving) {
             // Wakes those who wait for messages.
             inbox.close();
+            news.tell();
+        }
+    }
+}
+
+/// The inbox, and what tells of it.
+struct Receiving<'a> {
+    inbox: &'a mut Inbox,
+    news: &'a News,
+}
+
+impl Handler for Receiving<'_> {
+    fn on_message(&mut self, link: &Link, payload: &[u8]) {
+        self.inbox.on_message(link, payload);
+        self.news.tell();
+    }
+
+    fn on_event(&mut self, link: &Link, event: &Event) {
+        self.inbox.on_event(link, event);
+        if let Event::Down(_) = event {
+            self.news.tell();
         }
     }
 }

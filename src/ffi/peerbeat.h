@@ -1,18 +1,22 @@
 /*
- * peerbeat.h - tells a program, within a promised time, that the peer at the other end of a TCP
- * connection is gone, also when the operating system does not say so.
+ * peerbeat.h - tells a program, within a guaranteed time, that the peer on the other end of a TCP
+ * connection is gone, even when the operating system reports nothing.
  *
  * Three levels; take the highest that fits:
  *
  *   peerbeat_config_*, peerbeat_node_*   named peers of a configuration file: listens, dials, fails
- *                                        over, reconnects, and calls you back
+ *                                        over, reconnects, reloads; calls you back, or you ask
  *   peerbeat_link_*, peerbeat_listener_* one connection: connect or accept, send, receive by asking
  *   peerbeat_liveness_*                  the rules alone, for your own sockets and your own loop
  *
- * Words: heartbeat-time, what a side promises to send by; slack, what we forgive a late peer;
- * silence, the time since the last byte from the peer; limit = heartbeat-time in force + slack. The
- * smaller heartbeat-time of the two sides is in force for both. A peer that is silent for the limit
- * is down: never earlier.
+ * Contents: Versions - Status codes - Options - Configuration files - Statistics - Why a link ended
+ * - Nodes: events, start and stop, send, ask, events without callbacks - Links - Listeners
+ * - Liveness
+ *
+ * Words: heartbeat-time, what a side promises to send by; slack, what the receiver adds; silence,
+ * the time since the last byte from the peer; limit = heartbeat-time in force + slack. The smaller
+ * heartbeat-time of the two sides is in force for both. A peer that is silent for the limit is
+ * down: never earlier.
  *
  * CONVENTIONS
  *
@@ -21,22 +25,49 @@
  *   peerbeat_liveness_next() returns what to do, or a negative code.
  * - peerbeat_strerror() has words for a code, peerbeat_last_error() the details of this thread's
  *   last failure. The liveness functions leave no details.
- * - Outputs are written only on success, with one exception: PEERBEAT_E_TOO_SMALL sets the length.
- * - Any argument may be NULL: where one is needed the answer is PEERBEAT_E_INVALID. Freeing NULL
- *   does nothing. After it was freed a handle must not be used.
- * - timeout_ms: milliseconds, < 0 for ever, 0 only looks.
- * - Times are in the unit of their name. Where there may be none they are int64_t, and -1.
+ * - Outputs are written only on success. Two exceptions: PEERBEAT_E_TOO_SMALL sets the length, and
+ *   peerbeat_link_send_all() always says how many messages it sent.
+ * - Any argument may be NULL: if one is needed the answer is PEERBEAT_E_INVALID. Freeing NULL does
+ *   nothing. A handle must not be used after it was freed.
+ * - timeout_ms: milliseconds; < 0 has no limit, 0 only looks.
+ * - Times are in the unit of their name. If there may be none they are int64_t, and -1.
  * - Structs begin with struct_size, sizeof of what your program was compiled with. Set it before
  *   every call; programs compiled with an older header go on working. Fields named reserved are 0.
- * - Strings are UTF-8. Text of a peer's is escaped, except remote_name and remote_label.
- * - All functions may be called from any thread, and those on one handle at the same time, but for
- *   free, which must be the last; threads that are still inside a call it wakes and waits for. A
+ * - Strings are UTF-8. Text from a peer is escaped, except remote_name and remote_label.
+ * - Texts that a function copies to (buf, cap) are cut to cap - 1 bytes and a zero byte; buf may be
+ *   NULL if cap is 0.
+ *
+ * THREADS, AND WHO WAITS
+ *
+ * - All functions may be called from any thread, and those on one handle at the same time, except
+ *   free, which must be the last: it wakes and waits for threads that are inside a call. A
  *   peerbeat_liveness belongs to whoever uses it.
- * - Stopping has two steps: shutdown, from anywhere, and then free, which waits for our threads.
- * - In a forked child every call on a node, link or listener of the parent's is PEERBEAT_E_FORKED
- *   and does nothing: the parent's connections stay. The child may use what it makes itself.
- * - Nothing ends your program or changes it: no signal (SIGPIPE neither), signal mask, handler,
- *   environment or locale is touched. A callback must return: no longjmp, no C++ exception.
+ * - These wait, for as long as it says here; no other function waits for a peer:
+ *     timeout_ms                    recv, recv_borrow, accept, wait_up, wait_room, next_event,
+ *                                   free_timeout
+ *     the send timeout              peerbeat_link_send, _send_all (each message), _node_send
+ *     the resolver, then for each   peerbeat_link_connect: connect_timeout_ms and
+ *     address of the host           handshake_timeout_ms; peerbeat_link_attach_fd: the latter
+ *     the close timeout             peerbeat_link_free, peerbeat_listener_free
+ *     the close timeout, and every  peerbeat_node_free: as long as a callback of yours runs
+ *     callback
+ *   So do not free while you hold a lock that a callback takes, and do not let the callbacks of two
+ *   nodes free each other's node: use peerbeat_node_free_timeout(), which gives up in time.
+ * - In a callback everything may be called but free on its own node (PEERBEAT_E_OWN_THREAD). There
+ *   send, wait_room and wait_up for the same peer do not wait: PEERBEAT_E_FULL or E_TIMEOUT.
+ * - A callback must return: no longjmp, no C++ exception, no pthread_exit.
+ * - Cancellation: no function is a cancellation point; a pending pthread_cancel takes effect after
+ *   it. That holds for the deferred type, which is the default; with the asynchronous type only the
+ *   functions that POSIX names may be called at all.
+ * - Signals: our threads block all but those that a thread raises by its own fault, and SIGPROF, so
+ *   your signals reach your threads. Callbacks run with that mask, and what they fork inherits it.
+ *   Nothing here is async-signal-safe but peerbeat_liveness_*() on a value of the handler's own,
+ *   peerbeat_strerror() and peerbeat_version(). To stop on a signal use sigwait() or a self-pipe.
+ * - fork: in the child every call on a node, link or listener of the parent does nothing and is
+ *   PEERBEAT_E_FORKED; the parent's connections stay. The child may use what it makes itself. In a
+ *   callback fork only to exec or _exit: a child that returns from the callback stops there.
+ * - Nothing ends your program or changes it: no signal (nor SIGPIPE), signal mask, handler,
+ *   environment or locale is touched.
  */
 #ifndef PEERBEAT_H
 #define PEERBEAT_H
@@ -50,7 +81,12 @@ extern "C" {
 
 /* Versions ------------------------------------------------------------------------------------- */
 
-/* Moves when a program must be compiled anew. */
+/* Of this header; the library's own may be newer. */
+#define PEERBEAT_VERSION_MAJOR 0
+#define PEERBEAT_VERSION_MINOR 1
+#define PEERBEAT_VERSION_PATCH 0
+
+/* Changes when a program must be compiled again. */
 #define PEERBEAT_ABI_VERSION 1
 
 const char *peerbeat_version(void);  /* such as "0.1.0" */
@@ -58,28 +94,30 @@ int peerbeat_abi_version(void);      /* of the library; compare it with PEERBEAT
 
 /* Status codes --------------------------------------------------------------------------------- */
 
-#define PEERBEAT_OK 0
-#define PEERBEAT_E_INVALID (-1)          /* an argument that cannot be */
-#define PEERBEAT_E_CONFIG (-2)           /* the configuration has errors: peerbeat_config_error() */
-#define PEERBEAT_E_NOT_FOUND (-3)        /* no peer of that name or index */
-#define PEERBEAT_E_TIMEOUT (-4)          /* nothing came, or there was no room, in time */
-#define PEERBEAT_E_FULL (-5)             /* there is no room in the send queue now */
-#define PEERBEAT_E_TOO_SMALL (-6)        /* the buffer is too small; the message is kept */
-#define PEERBEAT_E_TOO_LONG (-7)         /* the message is longer than frame_max allows */
-#define PEERBEAT_E_DOWN (-8)             /* the link has ended: peerbeat_link_state() */
-#define PEERBEAT_E_NOT_CONNECTED (-9)    /* the peer is not connected now */
-#define PEERBEAT_E_CONNECT (-10)         /* no connection: unknown host, refused, unreachable */
-#define PEERBEAT_E_REFUSED (-11)         /* the other side said goodbye instead of welcome */
-#define PEERBEAT_E_HANDSHAKE (-12)       /* too slow, closed, or another protocol */
-#define PEERBEAT_E_LISTEN (-13)          /* the address cannot be listened on */
-#define PEERBEAT_E_IO (-14)              /* another error of a socket */
-#define PEERBEAT_E_LIMIT (-15)           /* out of threads, descriptors or memory */
-#define PEERBEAT_E_OWN_THREAD (-16)      /* a callback cannot free what calls it */
-#define PEERBEAT_E_FORKED (-17)          /* the handle belongs to the parent process */
-#define PEERBEAT_E_BUSY (-18)            /* this thread has a message borrowed: release it first */
-#define PEERBEAT_E_CLOSED (-19)          /* the listener is being freed */
-#define PEERBEAT_E_NEXT_CONNECTION (-20) /* only a smaller heartbeat-time takes effect now */
-#define PEERBEAT_E_PANIC (-21)           /* a mistake in peerbeat; it said so on stderr */
+enum peerbeat_status {
+    PEERBEAT_OK = 0,
+    PEERBEAT_E_INVALID = -1,          /* an argument that cannot be */
+    PEERBEAT_E_CONFIG = -2,           /* the configuration has errors: peerbeat_config_error() */
+    PEERBEAT_E_NOT_FOUND = -3,        /* no peer of that name or index */
+    PEERBEAT_E_TIMEOUT = -4,          /* nothing came, or there was no room, in time */
+    PEERBEAT_E_FULL = -5,             /* there is no room in the send queue now */
+    PEERBEAT_E_TOO_SMALL = -6,        /* the buffer is too small; the message is kept */
+    PEERBEAT_E_TOO_LONG = -7,         /* the message is longer than frame_max allows */
+    PEERBEAT_E_DOWN = -8,             /* the link has ended: peerbeat_link_state() */
+    PEERBEAT_E_NOT_CONNECTED = -9,    /* the peer is not connected now */
+    PEERBEAT_E_CONNECT = -10,         /* no connection: unknown host, refused, unreachable */
+    PEERBEAT_E_REFUSED = -11,         /* the other side said goodbye instead of welcome */
+    PEERBEAT_E_HANDSHAKE = -12,       /* too slow, closed, or another protocol */
+    PEERBEAT_E_LISTEN = -13,          /* the address cannot be listened on */
+    PEERBEAT_E_IO = -14,              /* another error of a socket */
+    PEERBEAT_E_LIMIT = -15,           /* out of threads, descriptors or memory */
+    PEERBEAT_E_OWN_THREAD = -16,      /* a callback cannot free what calls it */
+    PEERBEAT_E_FORKED = -17,          /* the handle belongs to the parent process */
+    PEERBEAT_E_BUSY = -18,            /* this thread has a message borrowed: release it first */
+    PEERBEAT_E_CLOSED = -19,          /* the listener is being freed */
+    PEERBEAT_E_NEXT_CONNECTION = -20, /* only a smaller heartbeat-time takes effect now */
+    PEERBEAT_E_PANIC = -21            /* a mistake in peerbeat; it said so on stderr */
+};
 
 const char *peerbeat_strerror(int code); /* static; never NULL */
 
@@ -92,13 +130,17 @@ int peerbeat_last_errno(void);
 
 /* Options -------------------------------------------------------------------------------------- */
 
-#define PEERBEAT_MODE_IDLE 0   /* heartbeats where nothing else was sent */
-#define PEERBEAT_MODE_ALWAYS 1 /* heartbeats also while data flows */
+enum peerbeat_mode {
+    PEERBEAT_MODE_IDLE = 0,   /* heartbeats where nothing else was sent */
+    PEERBEAT_MODE_ALWAYS = 1  /* heartbeats also while data flows */
+};
 
-#define PEERBEAT_HANDSHAKE_DEFAULT 0 /* dial for connect and attach_fd, accept for accept */
-#define PEERBEAT_HANDSHAKE_DIAL 1    /* say HELLO first */
-#define PEERBEAT_HANDSHAKE_ACCEPT 2  /* wait for HELLO first */
-#define PEERBEAT_HANDSHAKE_NONE 3    /* none: both sides begin with heartbeats and data at once */
+enum peerbeat_handshake {
+    PEERBEAT_HANDSHAKE_DEFAULT = 0, /* dial for connect and attach_fd, accept for accept */
+    PEERBEAT_HANDSHAKE_DIAL = 1,    /* say HELLO first */
+    PEERBEAT_HANDSHAKE_ACCEPT = 2,  /* wait for HELLO first */
+    PEERBEAT_HANDSHAKE_NONE = 3     /* none: both sides begin with heartbeats and data at once */
+};
 
 /* For links and liveness. NULL stands for the defaults, which peerbeat_options_init() fills in. */
 typedef struct peerbeat_options {
@@ -162,7 +204,9 @@ int peerbeat_config_peer(const peerbeat_config *config, size_t index, peerbeat_p
 size_t peerbeat_config_warning_count(const peerbeat_config *config);
 const char *peerbeat_config_warning(const peerbeat_config *config, size_t index);
 
-/* Statistics, of a link or of a node's present links ------------------------------------------- */
+/* Statistics ----------------------------------------------------------------------------------- */
+
+/* Of a link, or of a node's present links. */
 
 typedef struct peerbeat_stats {
     uint32_t struct_size;
@@ -182,60 +226,128 @@ typedef struct peerbeat_stats {
     uint32_t reserved;
 } peerbeat_stats;
 
+/* Over all links that a peer has had since the node started or a reload brought it; with peer NULL
+ * the sums over all peers. What is measured is that of the present link, or the greatest. */
+typedef struct peerbeat_totals {
+    uint32_t struct_size;
+    uint32_t peers_up;
+    uint64_t messages_accepted;
+    uint64_t bytes_sent;
+    uint64_t heartbeats_sent;
+    uint64_t heartbeats_suppressed; /* data made them needless */
+    uint64_t messages_received;
+    uint64_t bytes_received;
+    uint64_t heartbeats_received;
+    uint64_t queued_messages; /* wait to be sent, now */
+    uint64_t queued_bytes;
+    uint64_t connects;      /* how often it came up */
+    uint64_t dial_failures;
+    uint64_t refusals;      /* connections refused; in the sum also those of strangers */
+    uint64_t downs[9];      /* how often links ended, by PEERBEAT_DOWN_; downs[0] is not used */
+    uint64_t own_late;      /* heartbeats of ours later than half the slack */
+    uint64_t stalls;        /* how often we ourselves were stopped or starved */
+    uint64_t up_ms;
+    int64_t own_late_p50_us; /* how late our heartbeats were: half were no later */
+    int64_t own_late_p999_us;
+    int64_t own_late_max_us;
+    int64_t peer_late_p50_us; /* how late the peer was */
+    int64_t peer_late_p999_us;
+    int64_t peer_late_max_us;
+    int64_t largest_silence_us;
+    int64_t round_trip_p50_us;
+    int64_t round_trip_p999_us;
+} peerbeat_totals;
+
 /* Why a link ended ----------------------------------------------------------------------------- */
 
-#define PEERBEAT_DOWN_SILENT 1        /* no byte for the limit */
-#define PEERBEAT_DOWN_WRITE_STALLED 2 /* it stopped reading */
-#define PEERBEAT_DOWN_CLOSED 3        /* it said goodbye */
-#define PEERBEAT_DOWN_EOF 4           /* the stream ended without a goodbye */
-#define PEERBEAT_DOWN_IO 5            /* reset, or another socket error */
-#define PEERBEAT_DOWN_PROTOCOL 6      /* its bytes break the protocol */
-#define PEERBEAT_DOWN_REPLACED 7      /* it connected again; the new link took over */
-#define PEERBEAT_DOWN_LOCAL 8         /* we closed it */
+enum peerbeat_down_reason {
+    PEERBEAT_DOWN_SILENT = 1,        /* no byte for the limit */
+    PEERBEAT_DOWN_WRITE_STALLED = 2, /* it stopped reading */
+    PEERBEAT_DOWN_CLOSED = 3,        /* it said goodbye */
+    PEERBEAT_DOWN_EOF = 4,           /* the stream ended without a goodbye */
+    PEERBEAT_DOWN_IO = 5,            /* reset, or another socket error */
+    PEERBEAT_DOWN_PROTOCOL = 6,      /* its bytes break the protocol */
+    PEERBEAT_DOWN_REPLACED = 7,      /* it connected again; the new link took over */
+    PEERBEAT_DOWN_LOCAL = 8          /* we closed it */
+};
+
+enum peerbeat_link_phase {
+    PEERBEAT_STATE_UP = 1,
+    PEERBEAT_STATE_LATE = 2, /* up, but silent for longer than heartbeat-time + slack / 2 */
+    PEERBEAT_STATE_DOWN = 3
+};
+
+typedef struct peerbeat_state {
+    uint32_t struct_size;
+    int32_t state;    /* PEERBEAT_STATE_ */
+    int32_t reason;   /* PEERBEAT_DOWN_; 0 = it is up */
+    int32_t bye_code; /* what the peer said goodbye with; -1 = it did not */
+    int64_t silent_ms;
+    int64_t limit_ms;
+    int64_t heartbeat_time_ms; /* in force */
+    int64_t slack_ms;
+    int64_t last_sent_age_ms;
+    int64_t up_ms;
+    int64_t unsent_frames;
+    int64_t unsent_bytes;
+    char detail[256]; /* the reason in words */
+} peerbeat_state;
 
 /* Nodes ---------------------------------------------------------------------------------------- */
 
 typedef struct peerbeat_node peerbeat_node;
 
-#define PEERBEAT_EVENT_LISTENING 1      /* addr */
-#define PEERBEAT_EVENT_DIALLING 2       /* addr */
-#define PEERBEAT_EVENT_UP 3             /* addr, direction, remote_name, remote_label */
-#define PEERBEAT_EVENT_HEARTBEAT_TIME 4 /* from_ms, to_ms, cause */
-#define PEERBEAT_EVENT_LATE 5           /* silent_ms */
-#define PEERBEAT_EVENT_RECOVERED 6      /* silent_ms */
-#define PEERBEAT_EVENT_STALLED 7        /* late_ms: we were stopped; the peer got one more slack */
-#define PEERBEAT_EVENT_CLAMPED 8        /* asked_ms, floor_ms */
-#define PEERBEAT_EVENT_DOWN 9           /* reason and the numbers below it */
-#define PEERBEAT_EVENT_REFUSED 10       /* addr, remote_name, reason */
-#define PEERBEAT_EVENT_DIAL_FAILED 11   /* addr, reason */
-#define PEERBEAT_EVENT_RETRY 12         /* wait_ms until the next dial */
-#define PEERBEAT_EVENT_WARNING 13       /* text */
-#define PEERBEAT_EVENT_STOPPED 14       /* the last one */
+enum peerbeat_event_kind {
+    PEERBEAT_EVENT_LISTENING = 1,      /* addr */
+    PEERBEAT_EVENT_DIALLING = 2,       /* addr */
+    PEERBEAT_EVENT_UP = 3,             /* addr, direction, remote_name, remote_label */
+    PEERBEAT_EVENT_HEARTBEAT_TIME = 4, /* from_ms, to_ms, cause */
+    PEERBEAT_EVENT_LATE = 5,           /* silent_ms */
+    PEERBEAT_EVENT_RECOVERED = 6,      /* silent_ms */
+    PEERBEAT_EVENT_STALLED = 7,        /* late_ms: we were stopped; the peer got one more slack */
+    PEERBEAT_EVENT_CLAMPED = 8,        /* asked_ms, floor_ms */
+    PEERBEAT_EVENT_DOWN = 9,           /* reason and the numbers below it */
+    PEERBEAT_EVENT_REFUSED = 10,       /* addr, remote_name, reason */
+    PEERBEAT_EVENT_DIAL_FAILED = 11,   /* addr, reason */
+    PEERBEAT_EVENT_RETRY = 12,         /* wait_ms until the next dial */
+    PEERBEAT_EVENT_WARNING = 13,       /* text */
+    PEERBEAT_EVENT_STOPPED = 14,        /* the last one */
+    PEERBEAT_EVENT_MESSAGE = 100      /* data, data_len; only in a node without a handler */
+};
 
-#define PEERBEAT_DIRECTION_DIALLED 1
-#define PEERBEAT_DIRECTION_ACCEPTED 2
+enum peerbeat_direction {
+    PEERBEAT_DIRECTION_DIALLED = 1,
+    PEERBEAT_DIRECTION_ACCEPTED = 2
+};
 
-#define PEERBEAT_CAUSE_PEER 1
-#define PEERBEAT_CAUSE_LOCAL 2
+enum peerbeat_cause {
+    PEERBEAT_CAUSE_PEER = 1,
+    PEERBEAT_CAUSE_LOCAL = 2
+};
 
-#define PEERBEAT_REFUSED_UNKNOWN_PEER 1
-#define PEERBEAT_REFUSED_ALREADY_CONNECTED 2
-#define PEERBEAT_REFUSED_VERSION 3
-#define PEERBEAT_REFUSED_PROTOCOL 4
-#define PEERBEAT_REFUSED_TOO_SLOW 5
-#define PEERBEAT_REFUSED_SHUTTING_DOWN 6
-#define PEERBEAT_REFUSED_TOO_MANY 7
-#define PEERBEAT_REFUSED_GONE 8
+enum peerbeat_refused_reason {
+    PEERBEAT_REFUSED_UNKNOWN_PEER = 1,
+    PEERBEAT_REFUSED_ALREADY_CONNECTED = 2,
+    PEERBEAT_REFUSED_VERSION = 3,
+    PEERBEAT_REFUSED_PROTOCOL = 4,
+    PEERBEAT_REFUSED_TOO_SLOW = 5,
+    PEERBEAT_REFUSED_SHUTTING_DOWN = 6,
+    PEERBEAT_REFUSED_TOO_MANY = 7,
+    PEERBEAT_REFUSED_GONE = 8
+};
 
-#define PEERBEAT_DIAL_RESOLVE 1
-#define PEERBEAT_DIAL_CONNECT 2
-#define PEERBEAT_DIAL_TIMEOUT 3
-#define PEERBEAT_DIAL_REFUSED 4
-#define PEERBEAT_DIAL_PROTOCOL 5
-#define PEERBEAT_DIAL_EOF 6
-#define PEERBEAT_DIAL_IO 7
+enum peerbeat_dial_failure {
+    PEERBEAT_DIAL_RESOLVE = 1,
+    PEERBEAT_DIAL_CONNECT = 2,
+    PEERBEAT_DIAL_TIMEOUT = 3,
+    PEERBEAT_DIAL_REFUSED = 4,
+    PEERBEAT_DIAL_PROTOCOL = 5,
+    PEERBEAT_DIAL_EOF = 6,
+    PEERBEAT_DIAL_IO = 7
+};
 
-/* Valid during the call, texts included. What a kind does not have is 0, "" or -1. */
+/* Texts and data are valid during the callback, or until the next peerbeat_node_next_event(). What
+ * a kind does not have is 0, "" or -1. */
 typedef struct peerbeat_event {
     uint32_t struct_size;
     int32_t kind;         /* PEERBEAT_EVENT_ */
@@ -263,14 +375,23 @@ typedef struct peerbeat_event {
     int64_t asked_ms;
     int64_t floor_ms;
     int64_t wait_ms;
+    const char *line;     /* the event as the command prints it: peerbeat_event_text() */
+    void *peer_user_data; /* as set by peerbeat_node_set_user_data(); NULL = none */
+    const void *data;     /* of PEERBEAT_EVENT_MESSAGE */
+    uint64_t data_len;
 } peerbeat_event;
 
+const char *peerbeat_event_word(int kind); /* the journal's, such as "late"; static, never NULL */
+
+/* Copies the line that the command prints for an event of ours, and returns its whole length. */
+size_t peerbeat_event_text(const peerbeat_event *event, char *buf, size_t cap);
+
 /* What a node calls, from several threads of its own; a peer's messages and the ups and downs
- * around them come one at a time and in order. A callback may call everything but free on its node.
- * While it lasts its peer is not read, and not blamed for it; our heartbeats go on. */
+ * around them come one at a time and in order, peers side by side. While a callback lasts its peer
+ * is not read, and not blamed for it; our heartbeats go on. Either function may be NULL. */
 typedef struct peerbeat_handler {
     uint32_t struct_size;
-    uint32_t reserved;
+    uint32_t send_timeout_ms; /* how long peerbeat_node_send() waits for room; 0 = 10000 */
     void (*on_message)(void *user_data, peerbeat_node *node, const char *peer, const void *data,
                        size_t len);
     void (*on_event)(void *user_data, peerbeat_node *node, const peerbeat_event *event);
@@ -278,53 +399,81 @@ typedef struct peerbeat_handler {
     uint64_t stack_size; /* of each thread, callbacks included; 0 = 1 MiB */
 } peerbeat_handler;
 
-/* Starts the links of a configuration, which it copies; calls back until peerbeat_node_free(). */
+/* Starts the links of a configuration, which it copies; calls back until peerbeat_node_free(). With
+ * handler NULL nothing is called: events and messages wait for peerbeat_node_next_event(). */
 int peerbeat_node_start(const peerbeat_config *config, const peerbeat_handler *handler,
                         peerbeat_node **node);
-
-/* Sends a message; waits up to 10 s for room. In a callback of that peer it does not wait. */
-int peerbeat_node_send(peerbeat_node *node, const char *peer, const void *data, size_t len);
-int peerbeat_node_try_send(peerbeat_node *node, const char *peer, const void *data, size_t len);
-
-/* Of one peer, or with NULL of all; links says how many of them are up. */
-int peerbeat_node_stats(peerbeat_node *node, const char *peer, peerbeat_stats *stats);
 int peerbeat_node_port(peerbeat_node *node, uint16_t *port); /* 0 = it does not listen */
 
-/* Begins the stop and returns at once. */
+/* Begins the stop: links are closed in order, nobody is dialled or accepted any more. */
 int peerbeat_node_shutdown(peerbeat_node *node);
 
-/* Shuts down, waits for the last callback, which is of PEERBEAT_EVENT_STOPPED, and frees. In a
- * callback: PEERBEAT_E_OWN_THREAD, nothing done. */
+/* Shuts down, waits for the last callback, which is of PEERBEAT_EVENT_STOPPED, and frees. */
 int peerbeat_node_free(peerbeat_node *node);
 
 /* Frees if that takes no longer than this, else PEERBEAT_E_TIMEOUT: it is shut down, and may be
  * freed later. */
 int peerbeat_node_free_timeout(peerbeat_node *node, int timeout_ms);
 
+/* Sends a message; waits for room. PEERBEAT_OK = it was written or queued. */
+int peerbeat_node_send(peerbeat_node *node, const char *peer, const void *data, size_t len);
+int peerbeat_node_try_send(peerbeat_node *node, const char *peer, const void *data, size_t len);
+
+/* Waits until try_send would take len bytes; another thread may take the room first. */
+int peerbeat_node_wait_room(peerbeat_node *node, const char *peer, size_t len, int timeout_ms);
+
+/* Waits until the peer, or with NULL every peer, is connected. */
+int peerbeat_node_wait_up(peerbeat_node *node, const char *peer, int timeout_ms);
+
+/* Puts another configuration in force. Links of peers that did not change are not touched; a
+ * smaller heartbeat-time and any slack act at once, all else from the next connection on. report
+ * gets a line a peer. PEERBEAT_E_CONFIG: it listens elsewhere; nothing was changed. */
+int peerbeat_node_reload(peerbeat_node *node, const peerbeat_config *config, char *report,
+                         size_t cap);
+
+/* As of a link, and for the next links as well, until a reload brings another value.
+ * PEERBEAT_E_NEXT_CONNECTION: it is set, and in force from the next connection on. */
+int peerbeat_node_set_heartbeat_time(peerbeat_node *node, const char *peer,
+                                     uint32_t heartbeat_time_ms);
+int peerbeat_node_set_slack(peerbeat_node *node, const char *peer, uint32_t slack_ms);
+
+/* Closes the peer's link in order; a dialled peer is dialled again after its wait. */
+int peerbeat_node_close_peer(peerbeat_node *node, const char *peer);
+
+/* How the peer's link is doing; while it is not connected, how the last one ended. */
+int peerbeat_node_state(peerbeat_node *node, const char *peer, peerbeat_state *state);
+
+/* Of one peer, or with NULL of all; links says how many of them are up. */
+int peerbeat_node_stats(peerbeat_node *node, const char *peer, peerbeat_stats *stats);
+int peerbeat_node_totals(peerbeat_node *node, const char *peer, peerbeat_totals *totals);
+
+/* Which values are in force and why, and whether they fit what was measured, in some lines. *len is
+ * the whole length; len may be NULL. */
+int peerbeat_node_explain(peerbeat_node *node, const char *peer, char *buf, size_t cap,
+                          size_t *len);
+
+/* The peer's name as callbacks and events have it: the same pointer for as long as the node lives,
+ * so that it may be compared, and asking by it is quicker. NULL = there is no such peer. */
+const char *peerbeat_node_peer(peerbeat_node *node, const char *peer);
+
+/* A pointer of yours for a peer; events carry it. It survives a reload, the peer going included. */
+int peerbeat_node_set_user_data(peerbeat_node *node, const char *peer, void *user_data);
+void *peerbeat_node_user_data(peerbeat_node *node, const char *peer);
+
+/* For hosts with a loop: a descriptor for select, poll or epoll that is readable while events wait;
+ * do not read or close it. Then call next_event with timeout 0 until PEERBEAT_E_TIMEOUT. In a node
+ * with on_event events are kept from this call on, and called back as well. Up to 1024 events and
+ * 1 MiB of messages wait. Then a node without a handler stops reading until there is room; another
+ * drops the oldest events and says how many in a PEERBEAT_EVENT_WARNING. */
+int peerbeat_node_event_fd(peerbeat_node *node, int *fd);
+
+/* Takes the next event, or without a handler message, from one thread at a time.
+ * PEERBEAT_E_DOWN: PEERBEAT_EVENT_STOPPED was taken, nothing follows. */
+int peerbeat_node_next_event(peerbeat_node *node, peerbeat_event *event, int timeout_ms);
+
 /* Links ---------------------------------------------------------------------------------------- */
 
 typedef struct peerbeat_link peerbeat_link;
-typedef struct peerbeat_listener peerbeat_listener;
-
-#define PEERBEAT_STATE_UP 1
-#define PEERBEAT_STATE_LATE 2 /* up, but silent for longer than heartbeat-time + slack / 2 */
-#define PEERBEAT_STATE_DOWN 3
-
-typedef struct peerbeat_state {
-    uint32_t struct_size;
-    int32_t state;    /* PEERBEAT_STATE_ */
-    int32_t reason;   /* PEERBEAT_DOWN_; 0 = it is up */
-    int32_t bye_code; /* what the peer said goodbye with; -1 = it did not */
-    int64_t silent_ms;
-    int64_t limit_ms;
-    int64_t heartbeat_time_ms; /* in force */
-    int64_t slack_ms;
-    int64_t last_sent_age_ms;
-    int64_t up_ms;
-    int64_t unsent_frames;
-    int64_t unsent_bytes;
-    char detail[256]; /* the reason in words */
-} peerbeat_state;
 
 /* Connects and shakes hands. The resolver takes the time it takes. */
 int peerbeat_link_connect(const char *host, uint16_t port, const peerbeat_options *options,
@@ -335,22 +484,24 @@ int peerbeat_link_connect(const char *host, uint16_t port, const peerbeat_option
  * was, but for what the handshake has read and written. */
 int peerbeat_link_attach_fd(int fd, const peerbeat_options *options, peerbeat_link **link);
 
-/* host NULL = everywhere; port 0 = any free one. */
-int peerbeat_listener_open(const char *host, uint16_t port, peerbeat_listener **listener);
-int peerbeat_listener_port(peerbeat_listener *listener, uint16_t *port);
-
-/* Waits for the next connection whose handshake is done, or has failed. Handshakes run side by
- * side, up to 64, with the options of the call that began them; another may return their links. */
-int peerbeat_listener_accept(peerbeat_listener *listener, const peerbeat_options *options,
-                             int timeout_ms, peerbeat_link **link);
-int peerbeat_listener_free(peerbeat_listener *listener);
-
 /* The name in the peer's HELLO; "" without a handshake. Lives as long as the link. */
 const char *peerbeat_link_remote_name(const peerbeat_link *link);
 
 /* Sends a message: PEERBEAT_OK = it was written or queued. send waits for room. */
 int peerbeat_link_send(peerbeat_link *link, const void *data, size_t len);
 int peerbeat_link_try_send(peerbeat_link *link, const void *data, size_t len);
+
+/* Sends several messages, in order, up to the first that fails; *sent, unless NULL, is how many. */
+typedef struct peerbeat_bytes {
+    const void *data;
+    size_t len;
+} peerbeat_bytes;
+
+int peerbeat_link_send_all(peerbeat_link *link, const peerbeat_bytes *messages, size_t count,
+                           size_t *sent);
+
+/* Waits until try_send would take len bytes; another thread may take the room first. */
+int peerbeat_link_wait_room(peerbeat_link *link, size_t len, int timeout_ms);
 
 /* Takes the next message. After the end what had arrived comes first, then PEERBEAT_E_DOWN.
  * PEERBEAT_E_TOO_SMALL: *len is its length, and it is kept. */
@@ -364,10 +515,16 @@ int peerbeat_link_release(peerbeat_link *link); /* without a borrowed message it
 
 int peerbeat_link_state(const peerbeat_link *link, peerbeat_state *state);
 int peerbeat_link_stats(const peerbeat_link *link, peerbeat_stats *stats);
+int peerbeat_link_explain(const peerbeat_link *link, char *buf, size_t cap, size_t *len);
 
-/* A smaller value is announced and in force for sending at once; the peer is held to it one old
- * limit later. A larger one, or 0: PEERBEAT_E_NEXT_CONNECTION, nothing changed. */
+/* A descriptor for select, poll or epoll that is readable while a message waits or the link has
+ * ended; do not read or close it. Then call recv with timeout 0 until PEERBEAT_E_TIMEOUT. */
+int peerbeat_link_event_fd(peerbeat_link *link, int *fd);
+
+/* A smaller value is announced at once and in force for sending; the peer is held to it once it has
+ * confirmed it. A larger one, or 0: PEERBEAT_E_NEXT_CONNECTION, nothing changed. */
 int peerbeat_link_set_heartbeat_time(peerbeat_link *link, uint32_t heartbeat_time_ms);
+int peerbeat_link_set_slack(peerbeat_link *link, uint32_t slack_ms); /* smaller or larger */
 
 /* Closes in order and wakes everybody. From any thread, and as often as you like. */
 int peerbeat_link_shutdown(peerbeat_link *link);
@@ -375,6 +532,22 @@ int peerbeat_link_shutdown(peerbeat_link *link);
 /* Shuts down, waits for the link's threads, and frees: close_timeout_ms and some 100 ms. */
 int peerbeat_link_free(peerbeat_link *link);
 int peerbeat_link_free_timeout(peerbeat_link *link, int timeout_ms); /* as of a node */
+
+/* Listeners ------------------------------------------------------------------------------------ */
+
+typedef struct peerbeat_listener peerbeat_listener;
+
+/* host NULL = everywhere; port 0 = any free one. */
+int peerbeat_listener_open(const char *host, uint16_t port, peerbeat_listener **listener);
+int peerbeat_listener_port(peerbeat_listener *listener, uint16_t *port);
+
+/* Waits for the next connection whose handshake is done, or has failed. Handshakes run side by
+ * side, up to 64, with the options of the call that began them; another may return their links. */
+int peerbeat_listener_accept(peerbeat_listener *listener, const peerbeat_options *options,
+                             int timeout_ms, peerbeat_link **link);
+
+/* Ends handshakes that are under way, and frees. Links that were accepted stay. */
+int peerbeat_listener_free(peerbeat_listener *listener);
 
 /* Liveness ------------------------------------------------------------------------------------- */
 
@@ -386,12 +559,14 @@ typedef struct peerbeat_liveness {
 
 #define PEERBEAT_NEVER UINT64_MAX
 
-#define PEERBEAT_NEXT_NOTHING 0        /* ask again at *deadline_ns, or when bytes came or went */
-#define PEERBEAT_NEXT_SEND_HEARTBEAT 1 /* send one with *value_ms; report it with _heartbeat_sent */
-#define PEERBEAT_NEXT_LATE 2           /* the peer is late: for the log, once a silence */
-#define PEERBEAT_NEXT_SILENT 3         /* the peer is gone: close the connection at once */
-#define PEERBEAT_NEXT_STALLED 4        /* we were stopped; it got one more slack: for the log */
-#define PEERBEAT_NEXT_WRITE_STALLED 5  /* it has stopped reading: close the connection */
+enum peerbeat_next {
+    PEERBEAT_NEXT_NOTHING = 0,        /* ask again at *deadline_ns, or when bytes came or went */
+    PEERBEAT_NEXT_SEND_HEARTBEAT = 1, /* send one with *value_ms; report it with _heartbeat_sent */
+    PEERBEAT_NEXT_LATE = 2,           /* the peer is late: for the log, once a silence */
+    PEERBEAT_NEXT_SILENT = 3,         /* the peer is gone: close the connection at once */
+    PEERBEAT_NEXT_STALLED = 4,        /* we were stopped; it got one more slack: for the log */
+    PEERBEAT_NEXT_WRITE_STALLED = 5   /* it has stopped reading: close the connection */
+};
 
 /* The connection is established at now_ns. Of options, the times and the mode count. */
 int peerbeat_liveness_init(peerbeat_liveness *liveness, const peerbeat_options *options,

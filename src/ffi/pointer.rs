@@ -89,6 +89,26 @@ pub(super) unsafe fn bytes<'a>(
     Ok(unsafe { slice::from_raw_parts(pointer, len) })
 }
 
+/// A list of structs; null is fine for an empty one.
+///
+/// # Safety
+/// `pointer` is null or valid for reads of `count` values for as long as `'a`.
+pub(super) unsafe fn list<'a, T>(
+    pointer: *const T,
+    count: usize,
+    name: &'static str,
+) -> Result<&'a [T], Fault> {
+    if count == 0 {
+        return Ok(&[]);
+    }
+    if pointer.is_null() {
+        return Err(is_null(name));
+    }
+    check_length(count.saturating_mul(size_of::<T>()), name)?;
+    // SAFETY: not null, not too long, and the caller's promise.
+    Ok(unsafe { slice::from_raw_parts(pointer, count) })
+}
+
 /// A buffer to be filled; null is fine where it has no room.
 ///
 /// # Safety
@@ -130,6 +150,25 @@ pub(super) unsafe fn copy_text(text: &str, buffer: *mut c_char, room: usize) {
     let end = unsafe { buffer.add(length) };
     // SAFETY: as above.
     unsafe { end.write(0) };
+}
+
+/// Copies a text as [`copy_text`] does, and puts its whole length where it is wanted.
+///
+/// # Safety
+/// As `copy_text`, and `len` is null or valid for a write.
+pub(super) unsafe fn put_text(
+    text: &str,
+    buffer: *mut c_char,
+    room: usize,
+    len: *mut usize,
+) -> Result<(), Fault> {
+    // SAFETY: passed on.
+    unsafe { copy_text(text, buffer, room) };
+    if !len.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { len.write(text.len()) };
+    }
+    Ok(())
 }
 
 /// Why a sized struct cannot be read or written; becomes a [`Fault`] with the argument's name.
@@ -180,6 +219,21 @@ pub(super) unsafe fn read_sized<T: SizedStruct>(pointer: *const T) -> Result<T, 
     // SAFETY: both are at least that long; any bytes make a `T`.
     unsafe { (&raw mut value).cast::<u8>().copy_from_nonoverlapping(begin, count) };
     Ok(value)
+}
+
+/// Checks that a struct of the host's could be filled.
+///
+/// # Safety
+/// `pointer` is null or valid for reads of a size.
+pub(super) unsafe fn check_sized<T: SizedStruct>(
+    pointer: *const T,
+    name: &'static str,
+) -> Result<(), Fault> {
+    if pointer.is_null() {
+        return Err(is_null(name));
+    }
+    // SAFETY: not null, and a `T` begins with its size.
+    check_size::<T>(unsafe { declared_size(pointer) }).map_err(|unfit| unfit.named(name))
 }
 
 /// Fills a struct of the host's, but for its `struct_size`.

@@ -29,7 +29,9 @@ pub unsafe extern "C" fn peerbeat_link_recv(
         let room = unsafe { buffer(buf, cap, "buf") }?;
         // SAFETY: as the header says.
         let length = unsafe { output(len, "len") }?;
-        match link.inbox.recv_into(room, timeout(timeout_ms)) {
+        let received = link.inbox.recv_into(room, timeout(timeout_ms));
+        link.look_again();
+        match received {
             Ok(count) => {
                 length.set(count);
                 Ok(())
@@ -59,7 +61,7 @@ pub unsafe extern "C" fn peerbeat_link_recv_borrow(
         let begin = unsafe { output(data, "data") }?;
         // SAFETY: as the header says.
         let length = unsafe { output(len, "len") }?;
-        let message = link.inbox.borrow(timeout(timeout_ms))?;
+        let message = link.inbox.borrow(timeout(timeout_ms)).inspect_err(|_| link.look_again())?;
         begin.set(message.as_ptr().cast());
         length.set(message.len());
         // The bytes are on the heap: they stay where they are while the message moves.
@@ -76,6 +78,7 @@ pub unsafe extern "C" fn peerbeat_link_release(link: *mut PeerbeatLink) -> c_int
         let link = unsafe { handle(link, "link") }?.handle.enter()?;
         let message = link.borrowed().take();
         drop(message);
+        link.look_again();
         Ok(())
     })
 }

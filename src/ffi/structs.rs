@@ -3,7 +3,8 @@
 //! They have no padding, so that nothing of ours that was never written reaches the host. Fields
 //! are only ever added at the end, in place of `reserved` ones first.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
+use std::ptr::{null, null_mut};
 
 use super::pointer::SizedStruct;
 
@@ -78,6 +79,10 @@ pub struct PeerbeatEvent {
     pub asked_ms: i64,
     pub floor_ms: i64,
     pub wait_ms: i64,
+    pub line: *const c_char,
+    pub peer_user_data: *mut c_void,
+    pub data: *const c_void,
+    pub data_len: u64,
 }
 
 /// `peerbeat_state`.
@@ -98,6 +103,83 @@ pub struct PeerbeatState {
     pub unsent_frames: i64,
     pub unsent_bytes: i64,
     pub detail: [c_char; 256],
+}
+
+/// `peerbeat_totals`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct PeerbeatTotals {
+    pub struct_size: u32,
+    pub peers_up: u32,
+    pub messages_accepted: u64,
+    pub bytes_sent: u64,
+    pub heartbeats_sent: u64,
+    pub heartbeats_suppressed: u64,
+    pub messages_received: u64,
+    pub bytes_received: u64,
+    pub heartbeats_received: u64,
+    pub queued_messages: u64,
+    pub queued_bytes: u64,
+    pub connects: u64,
+    pub dial_failures: u64,
+    pub refusals: u64,
+    pub downs: [u64; 9],
+    pub own_late: u64,
+    pub stalls: u64,
+    pub up_ms: u64,
+    pub own_late_p50_us: i64,
+    pub own_late_p999_us: i64,
+    pub own_late_max_us: i64,
+    pub peer_late_p50_us: i64,
+    pub peer_late_p999_us: i64,
+    pub peer_late_max_us: i64,
+    pub largest_silence_us: i64,
+    pub round_trip_p50_us: i64,
+    pub round_trip_p999_us: i64,
+}
+
+impl Default for PeerbeatTotals {
+    fn default() -> Self {
+        Self {
+            struct_size: size_of::<Self>() as u32,
+            peers_up: 0,
+            messages_accepted: 0,
+            bytes_sent: 0,
+            heartbeats_sent: 0,
+            heartbeats_suppressed: 0,
+            messages_received: 0,
+            bytes_received: 0,
+            heartbeats_received: 0,
+            queued_messages: 0,
+            queued_bytes: 0,
+            connects: 0,
+            dial_failures: 0,
+            refusals: 0,
+            downs: [0; 9],
+            own_late: 0,
+            stalls: 0,
+            up_ms: 0,
+            own_late_p50_us: NONE,
+            own_late_p999_us: NONE,
+            own_late_max_us: NONE,
+            peer_late_p50_us: NONE,
+            peer_late_p999_us: NONE,
+            peer_late_max_us: NONE,
+            largest_silence_us: NONE,
+            round_trip_p50_us: NONE,
+            round_trip_p999_us: NONE,
+        }
+    }
+}
+
+/// `peerbeat_bytes`: a message among several.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct PeerbeatBytes {
+    pub data: *const u8,
+    pub len: usize,
 }
 
 /// `peerbeat_liveness`: room for a [`Liveness`](crate::liveness::Liveness).
@@ -162,6 +244,10 @@ impl Default for PeerbeatEvent {
             asked_ms: NONE,
             floor_ms: NONE,
             wait_ms: NONE,
+            line: empty,
+            peer_user_data: null_mut(),
+            data: null(),
+            data_len: 0,
         }
     }
 }
@@ -192,6 +278,10 @@ unsafe impl SizedStruct for PeerbeatPeer {}
 unsafe impl SizedStruct for PeerbeatStats {}
 // SAFETY: as above.
 unsafe impl SizedStruct for PeerbeatState {}
+// SAFETY: as above.
+unsafe impl SizedStruct for PeerbeatTotals {}
+// SAFETY: as above.
+unsafe impl SizedStruct for PeerbeatEvent {}
 
 /// What stands for no number.
 pub(super) const NONE: i64 = -1;

@@ -161,6 +161,36 @@ impl<S: Stream, F: Framing> Link<S, F> {
         }
     }
 
+    /// Waits up to `timeout` until a message of `length` bytes would be taken by
+    /// [`try_send`](Self::try_send); another thread may take that room first.
+    ///
+    /// # Errors
+    /// [`SendError::TimedOut`] after the wait; [`SendError::Down`] once the link has ended;
+    /// [`SendError::Full`] at once on the link's own reader thread.
+    pub fn wait_room(&self, length: usize, timeout: Duration) -> Result<(), SendError> {
+        let shared = &*self.shared;
+        let until = shared.clock.now() + timeout;
+        let mut state = shared.lock();
+        loop {
+            if let Some(reason) = state.reason.as_ref().or(state.broken.as_ref()) {
+                return Err(SendError::Down(reason.clone()));
+            }
+            let pending = state.pending();
+            if pending == 0 || pending.saturating_add(length) <= shared.options.queue_bytes {
+                return Ok(());
+            }
+            if shared.reader.get() == Some(&thread::current().id()) {
+                return Err(SendError::Full);
+            }
+            if shared.clock.now() >= until {
+                return Err(SendError::TimedOut);
+            }
+            state.room_waiters += 1;
+            state = shared.wait_until(state, until);
+            state.room_waiters -= 1;
+        }
+    }
+
     /// Sends a message if there is room now.
     ///
     /// It does not wait for the peer. Where the link is idle and the socket's own buffer turns out

@@ -347,6 +347,14 @@ impl Peer {
         self.link()?.try_send(payload)
     }
 
+    /// Waits for room as [`Link::wait_room`] does.
+    ///
+    /// # Errors
+    /// As `Link::wait_room`, and [`SendError::NotConnected`].
+    pub fn wait_room(&self, length: usize, timeout: Duration) -> Result<(), SendError> {
+        self.link()?.wait_room(length, timeout)
+    }
+
     /// Closes the link in order, where there is one; a dialled peer is dialled again after its
     /// wait.
     pub fn close(&self) {
@@ -360,7 +368,7 @@ impl Peer {
         Node { shared: Arc::clone(&self.shared), _owner: None }
     }
 
-    fn link(&self) -> Result<Link, SendError> {
+    pub(crate) fn link(&self) -> Result<Link, SendError> {
         self.runtime.ownership.link().ok_or(SendError::NotConnected)
     }
 }

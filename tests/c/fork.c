@@ -35,6 +35,12 @@ static void as_child(void) {
     IS(peerbeat_link_set_heartbeat_time(near, 1), forked);
     IS(peerbeat_link_shutdown(near), forked);
     IS(peerbeat_link_free(near), forked);
+    IS(peerbeat_link_wait_room(near, 1, -1), forked);
+    IS(peerbeat_link_free_timeout(near, -1), forked);
+    IS(peerbeat_node_wait_up(node, "far", -1), forked);
+    IS(peerbeat_node_next_event(node, NULL, -1), forked);
+    IS(peerbeat_node_free_timeout(node, -1), forked);
+    MUST(!peerbeat_node_peer(node, "far"));
     IS(peerbeat_node_send(node, "far", "x", 1), forked);
     IS(peerbeat_node_try_send(node, "far", "x", 1), forked);
     IS(peerbeat_node_stats(node, NULL, &stats), forked);

@@ -127,6 +127,64 @@ static void walk_config(void) {
     peerbeat_config_free(config);
 }
 
+/* The functions that ask of a node, with NULL, with a name that there is not, and rightly. */
+static void walk_asking(peerbeat_node *node, const peerbeat_config *config) {
+    int fd = -7;
+    size_t len = 77;
+    char buf[8] = "?";
+    peerbeat_state state = {.struct_size = sizeof state};
+    peerbeat_totals totals = {.struct_size = sizeof totals};
+    peerbeat_event event = {.struct_size = sizeof event};
+    const int missing = PEERBEAT_E_NOT_FOUND, down = PEERBEAT_E_NOT_CONNECTED;
+    IS(peerbeat_node_reload(NULL, config, NULL, 0), INVALID);
+    IS(peerbeat_node_reload(node, NULL, NULL, 0), INVALID);
+    IS(peerbeat_node_reload(node, config, NULL, 8), PEERBEAT_OK);
+    IS(peerbeat_node_set_heartbeat_time(NULL, "a", 1), INVALID);
+    IS(peerbeat_node_set_heartbeat_time(node, NULL, 1), INVALID);
+    IS(peerbeat_node_set_heartbeat_time(node, "b", 1), missing);
+    IS(peerbeat_node_set_slack(NULL, "a", 1), INVALID);
+    IS(peerbeat_node_set_slack(node, NULL, 1), INVALID);
+    IS(peerbeat_node_set_slack(node, "a", 1), PEERBEAT_E_NEXT_CONNECTION);
+    IS(peerbeat_node_close_peer(NULL, "a"), INVALID);
+    IS(peerbeat_node_close_peer(node, NULL), INVALID);
+    IS(peerbeat_node_close_peer(node, "a"), down);
+    IS(peerbeat_node_wait_up(NULL, "a", 0), INVALID);
+    IS(peerbeat_node_wait_up(node, "b", 0), missing);
+    IS(peerbeat_node_wait_up(node, NULL, 0), PEERBEAT_E_TIMEOUT);
+    IS(peerbeat_node_wait_room(NULL, "a", 1, 0), INVALID);
+    IS(peerbeat_node_wait_room(node, NULL, 1, 0), INVALID);
+    IS(peerbeat_node_wait_room(node, "a", 1, -1), down);
+    IS(peerbeat_node_state(NULL, "a", &state), INVALID);
+    IS(peerbeat_node_state(node, NULL, &state), INVALID);
+    IS(peerbeat_node_state(node, "a", NULL), INVALID);
+    IS(peerbeat_node_state(node, "a", &state), PEERBEAT_OK);
+    MUST(state.state == PEERBEAT_STATE_DOWN && state.reason == 0);
+    IS(peerbeat_node_totals(NULL, "a", &totals), INVALID);
+    IS(peerbeat_node_totals(node, "b", &totals), missing);
+    IS(peerbeat_node_totals(node, NULL, NULL), INVALID);
+    IS(peerbeat_node_totals(node, NULL, &totals), PEERBEAT_OK);
+    MUST(totals.connects == 0 && totals.own_late_max_us == -1);
+    IS(peerbeat_node_explain(NULL, "a", buf, 8, &len), INVALID);
+    IS(peerbeat_node_explain(node, NULL, buf, 8, &len), INVALID);
+    IS(peerbeat_node_explain(node, "a", buf, 8, &len), down);
+    MUST(len == 77 && buf[0] == '?');
+    MUST(!peerbeat_node_peer(NULL, "a") && !peerbeat_node_peer(node, NULL));
+    MUST(!peerbeat_node_peer(node, "b") && strcmp(peerbeat_node_peer(node, "a"), "a") == 0);
+    IS(peerbeat_node_set_user_data(NULL, "a", MARK), INVALID);
+    IS(peerbeat_node_set_user_data(node, NULL, MARK), INVALID);
+    IS(peerbeat_node_set_user_data(node, "a", MARK), PEERBEAT_OK);
+    MUST(!peerbeat_node_user_data(NULL, "a") && !peerbeat_node_user_data(node, NULL));
+    MUST(peerbeat_node_user_data(node, "a") == MARK);
+    IS(peerbeat_node_event_fd(NULL, &fd), INVALID);
+    IS(peerbeat_node_event_fd(node, NULL), INVALID);
+    MUST(fd == -7);
+    IS(peerbeat_node_event_fd(node, &fd), PEERBEAT_OK);
+    MUST(fd >= 0);
+    IS(peerbeat_node_next_event(NULL, &event, 0), INVALID);
+    IS(peerbeat_node_next_event(node, NULL, 0), INVALID);
+    MUST(peerbeat_event_text(NULL, buf, 8) == 0 && strcmp(peerbeat_event_word(0), "") == 0);
+}
+
 static void walk_node(void) {
     peerbeat_config *config;
     peerbeat_node *node = MARK;
@@ -135,7 +193,6 @@ static void walk_node(void) {
     peerbeat_handler handler = {.struct_size = sizeof handler}; /* no callbacks at all */
     IS(peerbeat_config_parse("add-peer\nremote-name a\nend-peer", NULL, &config), PEERBEAT_OK);
     IS(peerbeat_node_start(NULL, &handler, &node), INVALID);
-    IS(peerbeat_node_start(config, NULL, &node), INVALID);
     IS(peerbeat_node_start(config, &handler, NULL), INVALID);
     handler.struct_size = 8;
     IS(peerbeat_node_start(config, &handler, &node), INVALID);
@@ -145,7 +202,6 @@ static void walk_node(void) {
     handler.stack_size = 1;
     MUST(node == MARK);
     IS(peerbeat_node_start(config, &handler, &node), PEERBEAT_OK);
-    peerbeat_config_free(config); /* the node has a copy */
 
     IS(peerbeat_node_send(NULL, "a", "x", 1), INVALID);
     IS(peerbeat_node_send(node, NULL, "x", 1), INVALID);
@@ -169,6 +225,8 @@ static void walk_node(void) {
     MUST(port == 7);
     IS(peerbeat_node_port(node, &port), PEERBEAT_OK);
     MUST(port == 0);
+    walk_asking(node, config);
+    peerbeat_config_free(config);
     IS(peerbeat_node_shutdown(NULL), INVALID);
     for (int i = 0; i < 3; i++) {
         IS(peerbeat_node_shutdown(node), PEERBEAT_OK);
@@ -260,6 +318,14 @@ static void walk_link(void) {
     IS(peerbeat_link_stats(NULL, &stats), INVALID);
     IS(peerbeat_link_stats(link, NULL), INVALID);
     IS(peerbeat_link_set_heartbeat_time(NULL, 1), INVALID);
+    IS(peerbeat_link_set_slack(NULL, 1), INVALID);
+    IS(peerbeat_link_wait_room(NULL, 1, 0), INVALID);
+    IS(peerbeat_link_explain(NULL, buf, 8, &len), INVALID);
+    IS(peerbeat_link_event_fd(NULL, NULL), INVALID);
+    IS(peerbeat_link_event_fd(link, NULL), INVALID);
+    IS(peerbeat_link_send_all(NULL, NULL, 0, NULL), INVALID);
+    IS(peerbeat_link_send_all(link, NULL, 1, NULL), INVALID);
+    IS(peerbeat_link_send_all(link, NULL, 0, NULL), PEERBEAT_OK);
     IS(peerbeat_link_shutdown(NULL), INVALID);
     IS(peerbeat_link_free(NULL), PEERBEAT_OK);
     IS(peerbeat_link_free_timeout(NULL, 0), PEERBEAT_OK);

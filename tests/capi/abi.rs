@@ -50,10 +50,14 @@ fn c_has_the_layout_of_rust_and_the_pinned_numbers() {
 fn the_table_has_every_number_and_every_field_of_the_header() {
     let header = header();
     let defined = header.lines().filter_map(|line| line.strip_prefix("#define "));
-    let defined: Vec<_> = defined.filter_map(|line| line.split_once(' ')).map(|d| d.0).collect();
+    let defined = defined.filter_map(|line| line.split_once(' '));
+    let constants = header.lines().filter_map(|line| line.strip_prefix("    PEERBEAT_"));
+    let constants = constants.filter_map(|line| line.split_once(" = "));
+    let constants = constants.map(|(name, _)| format!("PEERBEAT_{name}"));
+    let defined: Vec<_> = defined.map(|d| d.0.to_owned()).chain(constants).collect();
     let table: Vec<_> = STATUS.iter().chain(NUMBERS).map(|(name, _)| *name).collect();
     for name in &defined {
-        assert!(table.contains(name), "{name} is not pinned");
+        assert!(table.contains(&name.as_str()), "{name} is not pinned");
     }
     assert_eq!(defined.len(), table.len());
 

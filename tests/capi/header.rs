@@ -30,7 +30,7 @@ fn without_comments(text: &str) -> String {
 fn strict_compilers_take_the_header() {
     let path = Path::new(ROOT).join("src/ffi/peerbeat.h");
     if let Some(cc) = cc() {
-        for standard in ["-std=c99", "-std=c11"] {
+        for standard in ["-std=c99", "-std=c11", "-std=c17", "-std=c2x"] {
             let flags = ["-Wall", "-Wextra", "-Wpedantic", "-Wstrict-prototypes", "-Wconversion"];
             let mut command = cc.command();
             command.arg(standard).args(flags).args(["-Werror", "-fsyntax-only", "-x", "c"]);
@@ -38,7 +38,7 @@ fn strict_compilers_take_the_header() {
         }
     }
     if let Some(cxx) = tool("CXX", "c++", "the header in C++") {
-        for standard in ["-std=c++11", "-std=c++17"] {
+        for standard in ["-std=c++98", "-std=c++11", "-std=c++17", "-std=c++20"] {
             let flags = ["-Wall", "-Wextra", "-Wpedantic", "-Wold-style-cast", "-Wconversion"];
             let mut command = cxx.command();
             command.arg(standard).args(flags).args(["-Werror", "-fsyntax-only", "-x", "c++"]);
@@ -50,7 +50,7 @@ fn strict_compilers_take_the_header() {
 #[test]
 fn the_header_is_read_in_one_sitting() {
     let header = header();
-    assert!(header.lines().count() < 500);
+    assert!(header.lines().count() <= 600);
     let long: Vec<_> = header.lines().filter(|line| line.chars().count() > 100).collect();
     assert_eq!(long, Vec::<&str>::new());
 }
@@ -80,7 +80,11 @@ fn the_names_that_were_promised_are_there() {
         link_recv_borrow link_release link_state link_stats link_set_heartbeat_time \
         link_shutdown link_free liveness_init liveness_sent liveness_received \
         liveness_heartbeat_sent liveness_heartbeat_received liveness_next strerror last_error \
-        options_init version abi_version";
+        options_init version abi_version \
+        node_reload node_set_heartbeat_time node_set_slack node_close_peer node_wait_up \
+        node_wait_room node_state node_totals node_explain node_peer node_event_fd \
+        node_next_event node_free_timeout link_set_slack link_wait_room link_explain \
+        link_event_fd link_send_all link_free_timeout event_text event_word last_errno";
     for name in promised.split_whitespace() {
         assert!(functions.contains(&format!("peerbeat_{name}")), "{name}");
     }

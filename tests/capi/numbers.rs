@@ -31,6 +31,9 @@ pub(crate) const STATUS: &[(&str, i32)] = &[
 /// Every other number; `PEERBEAT_NEVER` is -1 in 64 bits.
 pub(crate) const NUMBERS: &[(&str, i32)] = &[
     ("PEERBEAT_ABI_VERSION", 1),
+    ("PEERBEAT_VERSION_MAJOR", 0),
+    ("PEERBEAT_VERSION_MINOR", 1),
+    ("PEERBEAT_VERSION_PATCH", 0),
     ("PEERBEAT_MODE_IDLE", 0),
     ("PEERBEAT_MODE_ALWAYS", 1),
     ("PEERBEAT_HANDSHAKE_DEFAULT", 0),
@@ -59,6 +62,7 @@ pub(crate) const NUMBERS: &[(&str, i32)] = &[
     ("PEERBEAT_EVENT_RETRY", 12),
     ("PEERBEAT_EVENT_WARNING", 13),
     ("PEERBEAT_EVENT_STOPPED", 14),
+    ("PEERBEAT_EVENT_MESSAGE", 100),
     ("PEERBEAT_DIRECTION_DIALLED", 1),
     ("PEERBEAT_DIRECTION_ACCEPTED", 2),
     ("PEERBEAT_CAUSE_PEER", 1),
@@ -110,18 +114,30 @@ macro_rules! layouts {
               messages_received 32, bytes_received 40, heartbeats_received 48, queued_bytes 56,
               round_trip_us 64, inbox_messages 72, inbox_bytes 80, held_ms 88, local_blocked 96,
               reserved 100;
-            "peerbeat_event" PeerbeatEvent 184:
+            "peerbeat_event" PeerbeatEvent 216:
               struct_size 0, kind 4, peer 8, text 16, addr 24, remote_name 32, remote_label 40,
               reason_word 48, reason 56, direction 60, cause 64, bye_code 68, silent_ms 72,
               limit_ms 80, heartbeat_time_ms 88, slack_ms 96, last_sent_age_ms 104,
               unsent_frames 112, unsent_bytes 120, up_ms 128, from_ms 136, to_ms 144, late_ms 152,
-              asked_ms 160, floor_ms 168, wait_ms 176;
+              asked_ms 160, floor_ms 168, wait_ms 176, line 184, peer_user_data 192, data 200,
+              data_len 208;
             "peerbeat_handler" PeerbeatHandler 40:
-              struct_size 0, reserved 4, on_message 8, on_event 16, user_data 24, stack_size 32;
+              struct_size 0, send_timeout_ms 4, on_message 8, on_event 16, user_data 24,
+              stack_size 32;
             "peerbeat_state" PeerbeatState 336:
               struct_size 0, state 4, reason 8, bye_code 12, silent_ms 16, limit_ms 24,
               heartbeat_time_ms 32, slack_ms 40, last_sent_age_ms 48, up_ms 56, unsent_frames 64,
               unsent_bytes 72, detail 80;
+            "peerbeat_totals" PeerbeatTotals 272:
+              struct_size 0, peers_up 4, messages_accepted 8, bytes_sent 16, heartbeats_sent 24,
+              heartbeats_suppressed 32, messages_received 40, bytes_received 48,
+              heartbeats_received 56, queued_messages 64, queued_bytes 72, connects 80,
+              dial_failures 88, refusals 96, downs 104, own_late 176, stalls 184, up_ms 192,
+              own_late_p50_us 200, own_late_p999_us 208, own_late_max_us 216,
+              peer_late_p50_us 224, peer_late_p999_us 232, peer_late_max_us 240,
+              largest_silence_us 248, round_trip_p50_us 256, round_trip_p999_us 264;
+            "peerbeat_bytes" PeerbeatBytes 16:
+              data 0, len 8;
             "peerbeat_liveness" PeerbeatLiveness 768:
               opaque 0;
         }

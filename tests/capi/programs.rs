@@ -85,6 +85,11 @@ fn eight_threads_survive_five_thousand_shutdowns_in_their_midst() {
     assert!(told.starts_with("5000 rounds"), "{told}");
 }
 
+#[test]
+fn a_host_asks_waits_and_changes_without_callbacks() {
+    run_c("ask.c", &[]);
+}
+
 // lessons 61, 62, 66, 71
 #[test]
 fn a_host_that_cancels_signals_and_locks_comes_to_no_harm() {
