@@ -21,7 +21,7 @@ pub const CONTROL_MAX: usize = 1024;
 /// keep what state they need in atomics. The encoding ones are called while the link is locked, so
 /// they do not wait for anything, and in the order in which the frames leave where [`NUMBERED`]
 /// says so. A framing is chosen at compile time: the native one costs nothing for the others' being
-/// possible. tests/examples has three whole ones, of STOMP, SoupBinTCP and FIX.
+/// possible. tests/examples has four whole ones: STOMP, SoupBinTCP, FIX and IEC 60870-5-104.
 ///
 /// ```
 /// use peerbeat::protocol::{Decoded, Frame, Framing, Heartbeat, ProtocolError};

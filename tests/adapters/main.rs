@@ -12,9 +12,12 @@ mod faults;
 mod fix;
 mod framings;
 mod given;
+mod iec104;
 mod mock;
 mod polling;
 mod rabbitmq;
+#[path = "../common/skip.rs"]
+mod skip;
 mod soupbintcp;
 mod stomp;
 #[cfg(unix)]
@@ -26,6 +29,8 @@ mod streams;
 mod examples {
     #[path = "fix.rs"]
     pub(crate) mod fix;
+    #[path = "iec104.rs"]
+    pub(crate) mod iec104;
     #[path = "poll.rs"]
     pub(crate) mod poll;
     #[path = "soupbintcp.rs"]
