@@ -44,7 +44,7 @@
 //! | a log of what happened | [`journal`]: events as text or as JSON |
 //!
 //! The [guide] takes an existing adapter from std to peerbeat and says which of these fits whom;
-//! the [changelog] says what changed.
+//! [moving] an estate that has DataSource's configuration files; the [changelog] says what changed.
 //!
 //! # The rooms
 //!
@@ -108,6 +108,9 @@ pub mod guide {}
 
 #[doc = include_str!("changelog.md")]
 pub mod changelog {}
+
+#[doc = include_str!("moving.md")]
+pub mod moving {}
 
 /// The README's examples are compiled and run as tests.
 #[cfg(doctest)]

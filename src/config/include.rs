@@ -59,6 +59,8 @@ impl Reader<'_> {
         let places = self.places(line, &path);
         let mut found = None;
         for (index, place) in places.iter().enumerate() {
+            // The last one is that from the root.
+            self.variables.root_used |= index > 0 && index + 1 == places.len();
             match self.include(line, place) {
                 Ok(()) => return self.end_include(line, &places[index..], &path, &marks),
                 Err(FileProblem::Missing { .. }) => {}
@@ -70,7 +72,6 @@ impl Reader<'_> {
                 }
             }
         }
-        self.variables.root_used |= places.len() > 1;
         self.warn_undefined(line, &marks);
         let (shown, problem) = match found {
             Some((index, problem)) => (self.shown(&places[index]), problem),
@@ -98,7 +99,6 @@ impl Reader<'_> {
         for dir in &mut self.include_dirs {
             dir.is_used |= files.identity(&dir.path.join(path)) == read;
         }
-        self.variables.root_used |= later.is_empty() && !Path::new(path).is_absolute();
         let is_other = |place: &&PathBuf| {
             let other = files.identity(place);
             other.is_some() && other != read && !files.is_folder(place)

@@ -156,7 +156,21 @@ enum State {
 impl Cutter {
     /// Takes text as written: blanks cut it, and quotes count.
     pub(super) fn write(&mut self, text: &str) {
-        text.chars().for_each(|c| self.push(c));
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            // What means nothing special is taken in one go.
+            let plain = match self.state {
+                State::Bare => rest.find(BLANKS).unwrap_or(rest.len()),
+                State::Quoted => rest.find(['"', '\\']).unwrap_or(rest.len()),
+                _ => 0,
+            };
+            if plain == 0 {
+                self.push(c);
+            }
+            let (taken, after) = rest.split_at(plain);
+            self.word.push_str(taken);
+            rest = if plain == 0 { &rest[c.len_utf8()..] } else { after };
+        }
     }
 
     /// Takes what a variable holds: as written, but in quotes it cannot end them.

@@ -181,9 +181,11 @@ impl<'o> Reader<'o> {
         if !is_ours || (name_as_written == Some(name) && items::is_grammar(name)) {
             return Cow::Borrowed(text);
         }
-        let kind = ErrorKind::NoBreakSpace { item: cut(name) };
-        self.error(line, kind);
-        Cow::Owned(visible)
+        self.error(line, ErrorKind::NoBreakSpace { item: cut(name) });
+        match items::is_grammar(name) {
+            true => Cow::Owned(visible), // or everything after it would be wrong
+            false => Cow::Borrowed(""),
+        }
     }
 
     fn read_live(&mut self, line: Line<'_>, name: &str, rest: &str) {

@@ -186,7 +186,8 @@ typedef struct peerbeat_peer {
     uint64_t send_queue_bytes;
 } peerbeat_peer;
 
-/* app_name is %a in the files; NULL = "peerbeat". */
+/* app_name is %a in the files; NULL = what application-name says there, else the
+ * file's name without its ending, else (for a text) "peerbeat". */
 int peerbeat_config_load(const char *path, const char *app_name, peerbeat_config **config);
 int peerbeat_config_parse(const char *text, const char *app_name, peerbeat_config **config);
 void peerbeat_config_free(peerbeat_config *config);

@@ -119,7 +119,7 @@ impl Totals {
 }
 
 impl DownCounts {
-    /// Each reason's [word](DownReason::word) and how often it was the reason.
+    /// Each reason's [word](DownReason::as_str) and how often it was the reason.
     pub fn by_reason(&self) -> [(&'static str, u64); 8] {
         [
             ("silent", self.silent),

@@ -37,6 +37,78 @@ fn includes_are_looked_for_beside_the_file_then_in_folders_then_from_the_root() 
 }
 
 #[test]
+fn what_is_not_expected_of_an_include_that_works_is_said() {
+    let options = with_files([
+        (
+            "/etc/main.conf",
+            "datasrc-name me\ninclude-dir parts\ninclude-dir none\ninclude-dir unused\n\
+             include-file both.conf\ninclude-file ${NONE}one.conf\ninclude-file ${ENV:NO}two.conf",
+        ),
+        ("/etc/both.conf", "datasrc-id 1"),
+        ("/etc/parts/both.conf", "datasrc-id 2"),
+        ("/etc/unused/x.conf", "datasrc-id 3"),
+        ("/etc/one.conf", ""),
+        ("/opt/app/two.conf", "application-root /elsewhere"),
+    ]);
+    let options = Options {
+        app_root: None,
+        environment: Environment {
+            working_dir: Some("/opt/app".to_owned()),
+            ..options.environment.clone()
+        },
+        ..options
+    };
+    let config = Config::load("/etc/main.conf", &options).expect("good");
+    assert_eq!(config.id(), 1);
+    assert_eq!(
+        warnings(&config),
+        "etc/main.conf:3: include-dir: nothing in \"none\" was read (no folder); it only adds a \
+         place to look in, name files with include-file\n\
+         etc/main.conf:5: include-file: read \"etc/both.conf\", and not \"etc/parts/both.conf\"; \
+         name the one that is meant\n\
+         etc/main.conf:6: include-file: read \"etc/one.conf\", because ${NONE} in its path is \
+         empty; set it, or leave it out\n\
+         opt/app/two.conf:1: application-root: was needed before; move it to the beginning\n\
+         etc/main.conf:7: include-file: read \"opt/app/two.conf\", because ${ENV:NO} in its path \
+         is empty; set it, or leave it out\n\
+         etc/main.conf:2: include-dir: nothing in \"etc/parts\" was read (no include-file found a \
+         file in it); it only adds a place to look in, name files with include-file\n\
+         etc/main.conf:4: include-dir: nothing in \"etc/unused\" was read (no include-file found \
+         a file in it); it only adds a place to look in, name files with include-file\n"
+            .replace("etc/main.conf:", "/etc/main.conf:")
+    );
+}
+
+#[test]
+fn errors_bring_the_warnings_beside_them() {
+    let errors = Config::parse("ADD-PEER\nend-peer\ndatasrc-port x", &options()).expect_err("bad");
+    let warnings: Vec<String> = errors.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        ["<text>:1: ADD-PEER: skipped with the lines to its end; did you mean add-peer?"]
+    );
+    assert_eq!(errors.len(), 1);
+}
+
+#[test]
+fn bytes_that_are_not_utf_8_stay_with_their_value() {
+    let file = b"# \xfc\nlog-dir \xe9\ndefine A \xe9\ndefine B ${A}\nadd-peer\nport 1\n\
+                 remote-name ${B}x\nend-peer\ninclude-file ${A}\nadd-x\n\xe9 \xe9\nend-x\n"
+        .to_vec();
+    let files = MemoryFiles::new([("/a.conf", file)]);
+    let options = Options { files: Arc::new(files), ..options() };
+    let errors = Config::load("/a.conf", &options).expect_err("bad");
+    assert_eq!(
+        errors.to_string(),
+        "/a.conf:7: remote-name: found \"éx\" with bytes that are not UTF-8, allowed: UTF-8 text\n\
+         /a.conf:9: include-file: found \"é\" with bytes that are not UTF-8, allowed: UTF-8 text"
+    );
+    let warnings: Vec<String> = errors.warnings().iter().map(ToString::to_string).collect();
+    let expected = "/a.conf:1: file: not UTF-8, read as Latin-1; save the file as UTF-8";
+    assert_eq!(warnings, [expected], "one a file");
+}
+
+#[test]
 fn a_file_may_be_included_twice_but_not_into_itself() {
     let options = with_files([
         ("/main.conf", "define LEG 1\ninclude-file leg.conf\ndefine LEG 2\ninclude-file leg.conf"),
@@ -168,6 +240,28 @@ fn a_link_does_not_hide_a_cycle() {
     let path = folder.join("a.conf").to_string_lossy().into_owned();
     let errors = load_errors(&path, &Options::default());
     assert!(errors.contains("which is being read already"), "{errors}");
+    // Nor does a second name of the file.
+    std::fs::remove_file(folder.join("b.conf")).expect("it is there");
+    std::fs::hard_link(folder.join("a.conf"), folder.join("b.conf")).expect("a link");
+    let errors = load_errors(&path, &Options::default());
+    assert!(errors.contains("which is being read already"), "{errors}");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_system_follows_dots_after_links_and_a_link_to_nothing_is_an_error() {
+    let folder = folder("dots");
+    std::fs::create_dir_all(folder.join("far/away")).expect("a folder");
+    std::os::unix::fs::symlink("far/away", folder.join("near")).expect("a link");
+    std::fs::write(folder.join("far/x.conf"), "datasrc-id 1").expect("a file");
+    std::fs::write(folder.join("x.conf"), "datasrc-id 2").expect("a file");
+    std::fs::write(folder.join("a.conf"), "include-file near/../x.conf").expect("a file");
+    let path = folder.join("a.conf").to_string_lossy().into_owned();
+    assert_eq!(Config::load(&path, &Options::default()).expect("good").id(), 1);
+    std::os::unix::fs::symlink("nowhere", folder.join("b.conf")).expect("a link");
+    std::fs::write(folder.join("a.conf"), "include-file b.conf").expect("a file");
+    let errors = load_errors(&path, &Options::default());
+    assert!(errors.contains("which cannot be read (a link to nothing)"), "{errors}");
 }
 
 #[test]

@@ -140,6 +140,37 @@ const GOOD: &[(&str, &str, &str)] = &[
         "app-myhost\n[::1]:1 at [::1]:1,[fe80::1%eth0]:1",
     ),
     (
+        "elseif, os and and",
+        "define SITE b\nif \"${SITE}\" == \"a\"\ndatasrc-id 1\nelseif os win32\ndatasrc-id 2\n\
+         elseif os \"linux\" and ${SITE} != a # b\ndatasrc-id 3\nelseif nonsense\ndatasrc-id 4\n\
+         else\ndatasrc-id 5\nendif\nif a == b\nelseif a == b\nelse\ndatasrc-port 9\nendif",
+        "app-myhost id 3 port 9",
+    ),
+    (
+        "what a variable holds is cut, but not in quotes, comparisons and defines",
+        "define L \"a  b\"\ndefine M ${L}\ndefine Q \"say \\\"x y\\\"\"\nadd-peer\naddr ${M}\nport 1\n\
+         remote-name \"${Q} z\"\nend-peer\nif ${L} == \"a  b\"\ndatasrc-id 1\nendif\n\
+         define ITEM \"datasrc-port 7\"\n${ITEM}\n${NONE} datasrc-local-label l",
+        "app-myhost label l id 1 port 7\nsay \"x y\" z at a:1,b:1",
+    ),
+    (
+        "percents count when all is read",
+        "datasrc-name %a-%%-%u\ndefine L %a\ndatasrc-local-label ${L}\napplication-name late",
+        "app-%-/home/me label app",
+    ),
+    ("all interfaces", "datasrc-interface a *", "app-myhost"),
+    (
+        "groups that start, and groups of others in which variables act",
+        "start-ssl\ndatasrc-port 1\nend-ssl\nadd-x\ndefine A 1\nif a == a\ndefine B 2\nendif\n\
+         define ${\nport x\nend-x\ndatasrc-id ${A}${B}",
+        "app-myhost id 12",
+    ),
+    (
+        "the old name of remote-label",
+        "add-peer\nlabel l\nremote-id 7\nend-peer\nadd-peer\nremote-label \"\"\nlabel m\nend-peer",
+        "app-myhost\nl old-label l id 7\nm old-label m",
+    ),
+    (
         "unset by 0 and by nothing",
         "add-peer\nremote-id 0\nremote-label \"\"\nport 1\nend-peer",
         "app-myhost\nlocalhost:1 at localhost:1",

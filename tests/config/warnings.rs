@@ -6,8 +6,11 @@ use super::*;
 
 #[test]
 fn what_is_hardly_meant_gets_advice() {
+    let options = Options { app_name: None, ..options() };
     for (about, text, expected) in bad::cases(include_str!("warnings.txt")) {
-        assert_eq!(warnings(&parse(text)).trim_end(), expected, "{about}");
+        let config = Config::parse(text, &options);
+        let config = config.unwrap_or_else(|errors| panic!("{about}: {errors}"));
+        assert_eq!(warnings(&config).trim_end(), expected, "{about}");
     }
 }
 

@@ -17,7 +17,7 @@ use super::{Estate, File};
 pub(super) fn of(estate: &Estate) -> String {
     let boxes = place(estate);
     let right = boxes.iter().map(|b| b.column).max().unwrap_or(0);
-    let bottom = boxes.iter().map(|b| b.y + HEIGHT).max().unwrap_or(0);
+    let bottom = boxes.iter().map(|b| b.y + b.height).max().unwrap_or(0);
     let (width, height) = (x_of(right) + WIDTH + MARGIN, bottom + MARGIN + 24);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
@@ -56,6 +56,7 @@ pub(super) fn of(estate: &Estate) -> String {
 struct Placed {
     column: usize,
     y: usize,
+    height: usize,
     title: String,
     lines: [String; 2],
     is_dashed: bool,
@@ -67,7 +68,7 @@ impl Placed {
     }
 
     fn middle(&self) -> usize {
-        self.y + HEIGHT / 2
+        self.y + self.height / 2
     }
 }
 
@@ -75,43 +76,56 @@ impl Placed {
 fn place(estate: &Estate) -> Vec<Placed> {
     let columns = columns(estate);
     let mut boxes: Vec<Placed> = Vec::new();
-    for (file, column) in estate.files.iter().zip(&columns) {
+    for (index, (file, column)) in estate.files.iter().zip(&columns).enumerate() {
         boxes.push(Placed {
             column: *column,
             y: 0,
+            height: HEIGHT.max(PER_LINK * most_links(estate, index)),
             title: file.config.name().to_owned(),
             lines: [file.name.clone(), listens(file)],
             is_dashed: false,
         });
     }
     for unmet in &estate.compared.unmet {
-        let peer = &estate.files[unmet.file].config.peers()[unmet.peer];
+        let file = &estate.files[unmet.file];
+        let peer = &file.config.peers()[unmet.peer];
         let own = columns[unmet.file];
         let (column, line) = match peer.addresses().first() {
             Some(address) => (own + 1, address.to_string()),
-            None => (own.saturating_sub(1), "dials nobody here".to_owned()),
+            None => (own.saturating_sub(1), format!("waited for by {}", file.config.name())),
         };
         boxes.push(Placed {
             column,
             y: 0,
+            height: HEIGHT,
             title: peer.name().to_owned(),
             lines: [line, "not in these files".to_owned()],
             is_dashed: true,
         });
     }
-    // One below the other; a column with few boxes is centred.
-    let mut rows: BTreeMap<usize, usize> = BTreeMap::new();
-    for found in &mut boxes {
-        let row = rows.entry(found.column).or_default();
-        found.y = *row;
-        *row += 1;
-    }
-    let most = rows.values().max().copied().unwrap_or(0);
-    for found in &mut boxes {
-        let free = (most - rows[&found.column]) * (HEIGHT + GAP_Y);
-        found.y = MARGIN + free / 2 + found.y * (HEIGHT + GAP_Y);
-    }
+    stack(&mut boxes);
     boxes
+}
+
+/// Puts the boxes of a column one below the other; a column that is not full is centred.
+fn stack(boxes: &mut [Placed]) {
+    let mut bottoms: BTreeMap<usize, usize> = BTreeMap::new();
+    for found in boxes.iter_mut() {
+        let bottom = bottoms.entry(found.column).or_default();
+        found.y = *bottom;
+        *bottom += found.height + GAP_Y;
+    }
+    let lowest = bottoms.values().max().copied().unwrap_or(0);
+    for found in boxes {
+        found.y += MARGIN + (lowest - bottoms[&found.column]) / 2;
+    }
+}
+
+/// How many links begin or end at a file, whichever are more.
+fn most_links(estate: &Estate, file: usize) -> usize {
+    let links = &estate.compared.links;
+    let dialled = links.iter().filter(|link| link.dialler.file == file).count();
+    dialled.max(links.iter().filter(|link| link.acceptor.file == file).count())
 }
 
 /// The column of each file: one to the right of those that dial it. Where they dial in a circle
@@ -146,21 +160,23 @@ fn listens(file: &File) -> String {
 
 fn draw_box(svg: &mut String, found: &Placed) {
     let (x, y) = (found.left(), found.y);
+    let top = y + (found.height - HEIGHT) / 2;
     let (fill, stroke) = match found.is_dashed {
         true => ("white", "stroke=\"#a33\" stroke-dasharray=\"5 4\""),
         false => ("#eef4fb", "stroke=\"#246\""),
     };
     *svg += &format!(
-        "<rect x=\"{x}\" y=\"{y}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" rx=\"6\" \
-         fill=\"{fill}\" {stroke}/>\n"
+        "<rect x=\"{x}\" y=\"{y}\" width=\"{WIDTH}\" height=\"{}\" rx=\"6\" \
+         fill=\"{fill}\" {stroke}/>\n",
+        found.height
     );
     let middle = x + WIDTH / 2;
     *svg += &format!(
         "<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\" font-weight=\"bold\">{}</text>\n",
-        y + 22,
+        top + 22,
         shown(&found.title, 26)
     );
-    for (line, y) in found.lines.iter().zip([y + 41, y + 58]) {
+    for (line, y) in found.lines.iter().zip([top + 41, top + 58]) {
         text(svg, middle, y, "middle", "#333", &shown(line, 30));
     }
 }
@@ -174,39 +190,44 @@ fn draw_link(
     link: &Link,
 ) {
     let (from, to) = (&boxes[link.dialler.file], &boxes[link.acceptor.file]);
-    let (start, end) = (spread(estate, index, true), spread(estate, index, false));
-    let (y1, y2) = (from.y + start, to.y + end);
+    let y1 = from.y + spread(estate, index, from.height, true);
+    let y2 = to.y + spread(estate, index, to.height, false);
     let is_forward = from.column < to.column;
     let (x1, x2) = match is_forward {
         true => (from.left() + WIDTH, to.left()),
         false => (from.left() + WIDTH, to.left() + WIDTH),
     };
-    let bend = if is_forward { (x2 - x1) / 2 } else { GAP_X * 2 / 3 };
-    let c2 = if is_forward { x2 - bend } else { x2 + bend };
+    // Straight as far as the labels go.
+    let turn = x1 + LABEL;
+    let (c1, c2) = match is_forward {
+        true => (turn + (x2 - turn) / 2, turn + (x2 - turn) / 2),
+        false => (turn + BEND, x2.max(turn) + BEND),
+    };
     *svg += &format!(
-        "<path d=\"M{x1} {y1}C{} {y1} {c2} {y2} {x2} {y2}\" fill=\"none\" stroke=\"#333\" \
-         marker-end=\"url(#head)\"/>\n",
-        x1 + bend
+        "<path d=\"M{x1} {y1}L{turn} {y1}C{c1} {y1} {c2} {y2} {x2} {y2}\" fill=\"none\" \
+         stroke=\"#333\" marker-end=\"url(#head)\"/>\n"
     );
-    // Beside the dialling end, where the arrows are apart.
-    let x = x1 + 10;
     let values = |end: &End| {
         let slack = estate.files[end.file].config.peers()[end.peer].slack().value;
         in_words(end.heartbeat_time, slack)
     };
     let (near, far) = (values(&link.dialler), values(&link.acceptor));
-    let line = if near == far { near } else { format!("{near} | {far}") };
-    halo(labels, x, y1 - 5, &shown(&link.address, 34));
-    halo(labels, x, y1 + 14, &line);
+    let x = x1 + 8;
+    halo(labels, x, y1 - 5, &shown(&link.address, 36));
+    if near == far {
+        return halo(labels, x, y1 + 14, &near);
+    }
+    halo(labels, x, y1 + 14, &format!("here {near}"));
+    halo(labels, x, y1 + 28, &format!("there {far}"));
 }
 
 /// Where on a box the arrow of a link begins or ends, so that those of one box are apart.
-fn spread(estate: &Estate, index: usize, at_dialler: bool) -> usize {
+fn spread(estate: &Estate, index: usize, height: usize, at_dialler: bool) -> usize {
     let file = |link: &Link| if at_dialler { link.dialler.file } else { link.acceptor.file };
     let links = &estate.compared.links;
     let same = links.iter().filter(|link| file(link) == file(&links[index])).count();
     let before = links[..index].iter().filter(|link| file(link) == file(&links[index])).count();
-    HEIGHT * (before + 1) / (same + 1)
+    height * (before + 1) / (same + 1)
 }
 
 fn draw_unmet(svg: &mut String, boxes: &[Placed], file: usize, unmet: usize) {
@@ -224,7 +245,7 @@ fn draw_unmet(svg: &mut String, boxes: &[Placed], file: usize, unmet: usize) {
 
 fn in_words(heartbeat_time: Option<Duration>, slack: Duration) -> String {
     match heartbeat_time {
-        Some(time) => format!("{}, down after {}", Seconds(time), Seconds(time + slack)),
+        Some(time) => format!("every {}, down after {}", Seconds(time), Seconds(time + slack)),
         None => "no heartbeats".to_owned(),
     }
 }
@@ -262,7 +283,12 @@ fn x_of(column: usize) -> usize {
 const MARGIN: usize = 24;
 const WIDTH: usize = 220;
 const HEIGHT: usize = 72;
-const GAP_X: usize = 230;
+const GAP_X: usize = 300;
 const GAP_Y: usize = 44;
+/// What the three lines of a link's label need.
+const PER_LINK: usize = 56;
+const LABEL: usize = 200;
+/// How far an arrow swings that points back.
+const BEND: usize = 80;
 /// More than any estate has layers; a circle of diallers ends there.
 const COLUMNS_MAX: usize = 8;
