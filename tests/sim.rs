@@ -32,7 +32,7 @@ pub(crate) fn options(heartbeat_time: f64, slack: f64) -> Options {
 /// The links' ends that `host` saw: when, and why in a word.
 pub(crate) fn downs(net: &Net<'_>, host: Host) -> Vec<(f64, &'static str)> {
     let word = |seen: &Seen| match &seen.what {
-        What::Down(down) => Some((seen.at.as_nanos() as f64 / 1e9, down.reason.as_str())),
+        What::Down { down, .. } => Some((seen.at.as_nanos() as f64 / 1e9, down.reason.as_str())),
         _ => None,
     };
     net.seen_by(host).filter_map(word).collect()

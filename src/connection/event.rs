@@ -1,5 +1,4 @@
-//! What a connection reports: changes while it lives, why it takes no message, and the one account
-//! of its end.
+//! What a connection reports: changes while it lives, and the one account of its end.
 //!
 //! Values only; nothing here decides. Every end has one reason, the first one, and the numbers that
 //! show it (lesson 54).
@@ -51,6 +50,18 @@ pub enum Event {
     /// The peer sends more than ten heartbeats a floor interval. Once a connection; it is not
     /// killed for it.
     Flooding,
+    /// Our own handler has held the reader for longer than the limit, and has returned. The peer's
+    /// silence did not count meanwhile, and a peer that was gone was not found.
+    HandlerBusy {
+        /// For how long.
+        held: Duration,
+    },
+    /// The peer sends heartbeats, and its application does not read: the oldest heartbeat of ours
+    /// that it should have read by now is older than the limit. Once an episode.
+    NotReading {
+        /// How old that heartbeat is.
+        behind: Duration,
+    },
     /// The link has ended: the last event.
     Down(Down),
 }
@@ -65,6 +76,8 @@ impl Event {
             Self::Stalled { .. } => "stalled",
             Self::Clamped { .. } => "clamped",
             Self::Flooding => "warning",
+            Self::HandlerBusy { .. } => "handler-busy",
+            Self::NotReading { .. } => "not-reading",
             Self::Down(_) => "down",
         }
     }
@@ -73,9 +86,12 @@ impl Event {
     pub fn level(&self) -> Level {
         match self {
             Self::HeartbeatTime { .. } | Self::Recovered { .. } => Level::Info,
-            Self::Late { .. } | Self::Stalled { .. } | Self::Clamped { .. } | Self::Flooding => {
-                Level::Warn
-            }
+            Self::Late { .. }
+            | Self::Stalled { .. }
+            | Self::Clamped { .. }
+            | Self::Flooding
+            | Self::HandlerBusy { .. }
+            | Self::NotReading { .. } => Level::Warn,
             Self::Down(down) if down.reason.is_orderly() => Level::Info,
             Self::Down(_) => Level::Error,
         }
@@ -111,6 +127,12 @@ impl fmt::Display for Event {
                 Seconds(*floor)
             ),
             Self::Flooding => f.write_str(FLOODING),
+            Self::HandlerBusy { held } => {
+                write!(f, "the handler of this side took {}", Measured(*held))
+            }
+            Self::NotReading { behind } => {
+                write!(f, "the peer answers, but has not read for {}", Measured(*behind))
+            }
             Self::Down(down) => write!(f, "{down}"),
         }
     }
@@ -195,6 +217,12 @@ pub struct Down {
     pub unsent_frames: u64,
     /// Their bytes on the wire that were not handed to the kernel.
     pub unsent_bytes: u64,
+    /// Bytes that the kernel took and the peer may not have read, at most: those after our last
+    /// heartbeat that it echoed; none once it has ended its stream on our goodbye. `None` for a
+    /// framing whose heartbeats carry no echo.
+    pub unconfirmed_bytes: Option<u64>,
+    /// Messages that arrived and were not handed on, because this side had ended the link.
+    pub undelivered_frames: u64,
     /// How long the link had been up.
     pub up: Duration,
 }
@@ -351,43 +379,6 @@ impl Error for Down {
     }
 }
 
-/// Why a message was not accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SendError {
-    /// There is no room now; nothing was taken.
-    Full,
-    /// There was no room for the whole send timeout; nothing was taken.
-    TimedOut,
-    /// No frame can carry it.
-    Unfit(ProtocolError),
-    /// The link is down.
-    Down(DownReason),
-    /// The peer is not connected, and was not since the node started or its last link ended.
-    NotConnected,
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full => f.write_str("the link's send queue is full"),
-            Self::TimedOut => f.write_str("the link's send queue stayed full for the send timeout"),
-            Self::Unfit(error) => write!(f, "the message cannot be sent: {error}"),
-            Self::Down(reason) => write!(f, "the link is down: {reason}"),
-            Self::NotConnected => f.write_str("the peer is not connected"),
-        }
-    }
-}
-
-impl Error for SendError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Unfit(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
 const FLOODING: &str = "the peer sends more than ten heartbeats per heartbeat-time-min; the link \
     is kept, but the peer's timer is wrong";
 
@@ -405,6 +396,8 @@ mod tests {
             last_sent_age: Duration::ZERO,
             unsent_frames: 1,
             unsent_bytes: 69,
+            unconfirmed_bytes: Some(0),
+            undelivered_frames: 0,
             up: Duration::from_millis(90_500),
         }
     }

@@ -2,10 +2,30 @@
 //!
 //! A link drives it with two threads, the simulator with a virtual clock. It never reads a clock,
 //! locks or does I/O.
+//!
+//! The two halves belong to whoever writes and to whoever reads: [`outgoing`] holds the queue, the
+//! buffer that is being written, the phase and the account of the end, [`incoming`] what arrives
+//! and the verdict on silence. What is set on the one is [taken over](change) by the other.
 
+mod change;
+mod echo;
 mod event;
+mod histogram;
+mod incoming;
+mod outgoing;
+mod phase;
 mod rate;
+mod send_error;
+mod stats;
+mod write_buffer;
 
+pub use change::HeartbeatChange;
+pub use event::{Cause, Down, DownReason, Event, Level};
+pub use histogram::{Histogram, Percentiles};
+pub(crate) use incoming::{Incoming, Input};
+pub(crate) use outgoing::Outgoing;
+pub(crate) use phase::{Close, Phase};
 pub(crate) use rate::Rate;
-
-pub use event::{Cause, Down, DownReason, Event, Level, SendError};
+pub use send_error::SendError;
+pub use stats::Stats;
+pub(crate) use write_buffer::WriteBuffer;

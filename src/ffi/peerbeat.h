@@ -153,7 +153,7 @@ typedef struct peerbeat_options {
     uint32_t connect_timeout_ms;    /* 10000; for each of the host's addresses */
     uint32_t handshake_timeout_ms;  /* 10000 */
     uint32_t send_timeout_ms;       /* 10000; how long peerbeat_link_send() waits for room */
-    uint32_t close_timeout_ms;      /* 50; how long shutdown goes on writing what was accepted */
+    uint32_t close_timeout_ms;      /* 2000; how long, in a close, the kernel may take no byte */
     uint32_t local_id;              /* 0 */
     uint32_t nagle;                 /* 0; 1 = leave Nagle's algorithm on */
     uint64_t frame_max;             /* 16 MiB; the greatest message and a byte */

@@ -115,6 +115,8 @@ mod tests {
             last_sent_age: Duration::ZERO,
             unsent_frames: 2,
             unsent_bytes: 30,
+            unconfirmed_bytes: Some(0),
+            undelivered_frames: 0,
             up: Duration::from_micros(61_000_250),
         })
     }

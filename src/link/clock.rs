@@ -24,8 +24,3 @@ impl Clock {
         Time::between(self.0, Instant::now())
     }
 }
-
-/// Microseconds on the clock, never 0, which means "none" in a heartbeat.
-pub(super) fn micros(time: Time) -> u64 {
-    time.as_nanos() / 1000 + 1
-}

@@ -113,13 +113,13 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let shared = self.shared();
         let settings = &shared.options.liveness;
         let state = shared.lock();
-        let in_force = state.pulse.in_force();
-        let set = state.set;
+        let in_force = state.outgoing.timer().in_force();
+        let set = state.outgoing.set();
         let configured = settings.given.map_or(settings.heartbeat_time, |given| given.send);
         let configured = configured.filter(|value| !value.is_zero());
         let expected = match settings.given {
             Some(given) => given.expect.filter(|value| !value.is_zero()),
-            None => state.pulse.promise(),
+            None => state.outgoing.timer().promise(),
         };
         let millis = |value: Option<Duration>| value.map(|value| value.as_millis());
         let source = match in_force {
@@ -132,12 +132,12 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let mut explanation = Explanation {
             configured,
             set,
-            received: state.received,
+            received: state.outgoing.received(),
             in_force,
             source,
             expected,
-            slack: state.pulse.slack(),
-            limit: expected.map(|value| value.saturating_add(state.pulse.slack())),
+            slack: state.outgoing.timer().slack(),
+            limit: expected.map(|value| value.saturating_add(state.outgoing.timer().slack())),
             peer_lateness: stats.peer_lateness,
             own_lateness: stats.own_lateness,
             largest_silence: stats.largest_silence,

@@ -7,18 +7,19 @@ use std::fmt;
 use std::io;
 use std::net::TcpStream;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-use super::flight::Flight;
 use super::handshake::Greeting;
-use super::sender::{DIRECT_RUN, LARGE, PATIENCE};
-use super::shared::{Pace, Shared, State};
-use super::stream::is_timeout;
-use super::{Down, DownReason, Event, Options, Reader, SendError, Stream, sender, threads};
-use crate::liveness::Time;
+use super::options::Options;
+use super::pace::{Pace, WRITE_TIMEOUT_MIN};
+use super::reader::Reader;
+use super::shared::{Guard, Shared};
+use super::stream::{Stream, is_timeout};
+use super::{sender, threads};
+use crate::connection::{Close, Down, DownReason, Event, SendError};
 use crate::protocol::{Bye, ByeCode, Framing, Native};
 
 /// A handle on a link; clones are handles on the same one, for use from any thread.
@@ -88,7 +89,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// then dropped.
     pub fn establish(stream: S, framing: F, options: &Options) -> io::Result<(Self, Reader<S, F>)> {
         stream.set_blocking()?;
-        stream.set_write_timeout(PATIENCE)?;
+        stream.set_write_timeout(WRITE_TIMEOUT_MIN)?;
         let mut own = options.clone();
         let received = std::mem::take(&mut own.received);
         let shared = Arc::new(Shared::new(stream, Arc::new(framing), own));
@@ -172,11 +173,10 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let until = shared.clock.now() + timeout;
         let mut state = shared.lock();
         loop {
-            if let Some(reason) = state.reason.as_ref().or(state.broken.as_ref()) {
+            if let Some(reason) = state.outgoing.phase().refusal() {
                 return Err(SendError::Down(reason.clone()));
             }
-            let pending = state.pending();
-            if pending == 0 || pending.saturating_add(length) <= shared.options.queue_bytes {
+            if state.outgoing.has_room(length) {
                 return Ok(());
             }
             if shared.reader.get() == Some(&thread::current().id()) {
@@ -202,21 +202,42 @@ impl<S: Stream, F: Framing> Link<S, F> {
         self.offer(self.shared.lock(), payload).unwrap_or(Err(SendError::Full))
     }
 
-    /// Closes in order: what was accepted is written, then BYE 0, within
-    /// [`Options::close_timeout`]. Returns at once; the reader ends within 100 ms of that time with
-    /// reason `local`.
+    /// Closes in order: what was accepted is written, then BYE 0, and our direction is shut; what
+    /// arrives meanwhile is dropped and counted. Returns at once. The link ends with reason `local`
+    /// once the peer has ended its stream as well, which is when it has read all: at the latest
+    /// when the kernel has taken no byte for [`Options::close_timeout`], or after
+    /// [`Options::close_max`]. [`Down::unconfirmed_bytes`] says whether something may be lost.
     pub fn close(&self) {
+        let options = &self.shared.options;
+        let (timeout, max) = (options.close_timeout, options.close_max);
+        self.close_in_order(Close { flush: true, hands_on: false, timeout, max });
+    }
+
+    /// Closes as [`close`](Self::close) does, hands on what arrives meanwhile, and waits up to
+    /// `timeout`, in all, for the end. Returns whether the peer's end of stream was seen: then it
+    /// has read all that was accepted, and we have handed on all that it sent.
+    ///
+    /// On the link's own reader thread it does not wait, because nothing is read meanwhile.
+    pub fn drain(&self, timeout: Duration) -> bool {
+        self.close_in_order(Close { flush: true, hands_on: true, timeout, max: timeout });
+        // The end itself takes no longer than a tenth of a second.
+        let _down = self.wait_down(timeout.saturating_add(END_MAX));
+        self.shared.lock().outgoing.saw_end()
+    }
+
+    fn close_in_order(&self, close: Close) {
         let reason = DownReason::Local { detail: String::new() };
-        self.shared.take_leave(reason, Some(&Bye { code: ByeCode::CLOSE, text: "" }), true);
+        self.shared.close(reason, Some(&Bye { code: ByeCode::CLOSE, text: "" }), close);
     }
 
     /// Ends the link for a reason: what was accepted and not written is counted, not written; `bye`
-    /// goes out where the kernel takes it at once. Returns at once; everybody is woken.
+    /// goes out if the kernel takes it at once. Returns at once; everybody is woken.
     pub fn end(&self, reason: DownReason, bye: Option<&Bye<'_>>) {
-        match bye {
-            Some(_) => self.shared.take_leave(reason, bye, false),
-            None => self.shared.end(reason),
+        if bye.is_none() {
+            return self.shared.end(reason);
         }
+        let close = Close { flush: false, hands_on: false, timeout: GOODBYE_MAX, max: GOODBYE_MAX };
+        self.shared.close(reason, bye, close);
     }
 
     /// Whether the link lives.
@@ -226,7 +247,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
 
     /// The account of the link's end, once its reader has ended.
     pub fn down(&self) -> Option<Down> {
-        self.shared.lock().down.clone()
+        self.shared.lock().down()
     }
 
     /// Waits up to `timeout` for the link's end. On the link's own reader thread it does not wait.
@@ -244,143 +265,90 @@ impl<S: Stream, F: Framing> Link<S, F> {
 
     /// The heartbeat-time in force for sending; the peer's promise to us converges to the same.
     pub fn heartbeat_time(&self) -> Option<Duration> {
-        self.shared.lock().pulse.in_force()
+        self.shared.lock().outgoing.timer().in_force()
     }
 
     pub(super) fn shared(&self) -> &Shared<S, F> {
         &self.shared
     }
 
-    /// Takes the message if it can be taken now; gives the lock back where there is no room.
+    /// Takes the message if it can be taken now; gives the lock back if there is no room.
     fn offer<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State<S>>,
+        mut state: Guard<'a, S, F>,
         payload: &[u8],
-    ) -> Result<Result<(), SendError>, MutexGuard<'a, State<S>>> {
+    ) -> Result<Result<(), SendError>, Guard<'a, S, F>> {
         let shared = &*self.shared;
-        if let Some(reason) = state.reason.as_ref().or(state.broken.as_ref()) {
-            return Ok(Err(SendError::Down(reason.clone())));
-        }
-        let nobody_writes = !state.writing && state.in_flight == 0 && state.handover.is_none();
-        if nobody_writes && state.queue.is_empty() && state.pace == Pace::Direct {
-            let mut bytes = std::mem::take(&mut state.scratch);
-            let encoded = shared.framing.encode_data(payload, &mut bytes);
-            if let Err(error) = encoded {
-                state.scratch = bytes;
-                return Ok(Err(SendError::Unfit(error)));
-            }
-            return Ok(self.write_out(state, bytes, 0, 1));
-        }
-        let pending = state.pending();
-        if pending > 0 && pending.saturating_add(payload.len()) > shared.options.queue_bytes {
+        let writes = state.pace.is_direct() && state.outgoing.is_idle();
+        let accepts = state.outgoing.phase().refusal().is_none();
+        if accepts && !writes && !state.outgoing.has_room(payload.len()) {
             return Err(state);
         }
-        let own = state.queue.len();
-        if let Err(error) = shared.framing.encode_data(payload, &mut state.queue) {
-            return Ok(Err(SendError::Unfit(error)));
+        let own = state.outgoing.queued_bytes();
+        if let Err(error) = state.outgoing.queue(payload) {
+            return Ok(Err(error));
         }
-        state.queued_messages += 1;
-        let batch = if payload.len() < LONG { BATCH } else { BATCH_OF_LONG };
-        let batch = batch.min(shared.options.queue_bytes / 2);
-        if nobody_writes && state.queue.len() >= batch {
-            let spare = std::mem::take(&mut state.scratch);
-            let bytes = std::mem::replace(&mut state.queue, spare);
-            let messages = std::mem::take(&mut state.queued_messages);
-            return Ok(self.write_out(state, bytes, own, messages));
+        let batch = Pace::batch(payload.len(), shared.options.queue_bytes);
+        let fills = state.outgoing.queued_bytes() >= batch
+            && state.outgoing.can_take()
+            && !state.pace.is_the_senders();
+        if writes || fills {
+            return Ok(self.write_out(state, own));
         }
-        state.stats.messages_accepted += 1;
-        if state.pace != Pace::Stream {
+        if state.pace.wakes_sender() {
             shared.wake_sender(&mut state);
         }
         Ok(Ok(()))
     }
 
-    /// Writes encoded messages, the last of them the caller's `own` from that byte on, on the
-    /// caller's thread. What the kernel does not take within [`PATIENCE`] is the sender's to
-    /// finish.
-    fn write_out(
-        &self,
-        mut state: MutexGuard<'_, State<S>>,
-        bytes: Vec<u8>,
-        own: usize,
-        messages: u64,
-    ) -> Result<(), SendError> {
+    /// Writes what is queued, the last message of it the caller's `own` from that byte on, on the
+    /// caller's thread. What the kernel does not take at once is the sender's to finish.
+    fn write_out(&self, mut state: Guard<'_, S, F>, own: usize) -> Result<(), SendError> {
         let shared = &*self.shared;
         let Some(stream) = state.stream.clone() else {
             return Err(SendError::NotConnected);
         };
-        state.writing = true;
+        let buffer = state.outgoing.take_queue();
         drop(state);
-        let written = shared.write(&*stream, &bytes, PATIENCE);
+        let written = shared.write(&*stream, buffer.rest(), WRITE_TIMEOUT_MIN);
         // Before the lock: whoever finds nobody writing may rely on the descriptor being closed.
         drop(stream);
         let now = shared.clock.now();
         let mut state = shared.lock();
-        state.writing = false;
-        let mut flight = Flight::new(bytes, messages);
         let count = match written {
             Ok(count) => count,
             Err(e) if is_timeout(e.kind()) => 0,
             Err(e) => {
                 let broken = DownReason::io(&e);
                 // An end cuts a write off: then the end's reason is the one to tell.
-                let reason = state.reason.clone().unwrap_or_else(|| broken.clone());
-                state.broken = Some(broken);
+                let reason = state.outgoing.phase().reason().unwrap_or(&broken).clone();
                 // The caller is told; messages that were accepted before are counted.
-                flight.bytes.truncate(own);
-                flight.messages -= 1;
-                state.handover = Some(flight);
+                state.outgoing.handle_write_failed(buffer, broken, Some(own), now);
+                shared.settle(state);
                 shared.notify_all();
                 return Err(SendError::Down(reason));
             }
         };
-        state.stats.messages_accepted += 1;
-        state.stats.bytes_sent += count as u64;
-        if count_run(&mut state, shared.last_received.load(Ordering::Relaxed), now) {
-            shared.wake_sender(&mut state);
-        }
-        if flight.bytes.len() > LARGE {
-            state.last_large = now;
-        }
-        if count > 0 {
-            state.handle_data_sent(shared.options.liveness.mode, now);
-            flight.handle_written(count);
-        }
+        let last_received = shared.last_received.load(Ordering::Relaxed);
+        let streams = state.pace.on_direct_write(last_received, now);
+        state.pace.on_buffer(buffer.rest().len(), now);
+        let _heartbeat = state.outgoing.handle_written(buffer, count, now);
         // A heartbeat is due that data does not stand in for. A thread that never rests would write
-        // again before the sender is awake: handed over empty, the stream is the sender's.
-        let beat_waits = state.pulse.due() <= now;
-        if flight.is_empty() && !beat_waits {
-            if messages > 1 && state.queue.is_empty() {
-                // The next batch is filled where this one was: it is in the cache.
-                std::mem::swap(&mut state.queue, &mut flight.bytes);
-            }
-            state.scratch = flight.bytes;
-        } else {
-            state.in_flight = flight.rest().len();
-            (state.in_flight > 0).then(|| state.pulse.handle_pending(now));
-            state.handover = Some(flight);
+        // again before the sender is awake: the stream is the sender's next.
+        let heartbeat_waits = state.outgoing.timer().due() <= now;
+        if heartbeat_waits {
+            state.pace.leave_to_sender();
         }
-        if state.handover.is_some() || (state.pending() > 0 && state.pace != Pace::Stream) {
+        let leaves = heartbeat_waits || !state.outgoing.can_take();
+        if leaves || streams || (state.outgoing.pending() > 0 && state.pace.wakes_sender()) {
             shared.wake_sender(&mut state);
         }
-        let someone_waits = state.room_waiters > 0 || state.reason.is_some();
-        someone_waits.then(|| shared.notify_all());
+        if state.room_waiters > 0 || state.outgoing.phase().reason().is_some() {
+            shared.settle(state);
+            shared.notify_all();
+        }
         Ok(())
     }
-}
-
-/// Counts writes in quick succession, and says whether they have just become a stream. Bytes
-/// received in between are an exchange of requests and replies, not a stream, and stay direct.
-fn count_run<S>(state: &mut State<S>, received: u64, now: Time) -> bool {
-    let quick = now.since(state.last_direct) < QUICK && received == state.received_at_direct;
-    state.direct_run = if quick { state.direct_run.saturating_add(1) } else { 0 };
-    state.last_direct = now;
-    state.received_at_direct = received;
-    let streams = state.pace == Pace::Direct && state.direct_run >= DIRECT_RUN;
-    if streams {
-        state.pace = Pace::Stream;
-    }
-    streams
 }
 
 /// Makes one of a link's threads.
@@ -404,12 +372,8 @@ impl<S: Stream, F: Framing> fmt::Debug for Link<S, F> {
     }
 }
 
-/// Queued bytes that whoever fills them writes out: the buffers then stay in the cache, and a
-/// stream needs no second thread.
-const BATCH: usize = 64 << 10;
-/// The same of messages from [`LONG`] bytes on, where copying is what takes the time and every
-/// write that wakes the peer's reader counts: a quarter more of 16 KiB messages a second.
-const BATCH_OF_LONG: usize = 256 << 10;
-const LONG: usize = 512;
-/// Writes closer than this are in quick succession.
-const QUICK: Duration = Duration::from_micros(50);
+/// How long a goodbye may take if nothing is written before it, until the peer has ended its
+/// stream.
+const GOODBYE_MAX: Duration = Duration::from_millis(70);
+/// How long an end takes at the most, until it is reported.
+const END_MAX: Duration = Duration::from_millis(100);

@@ -32,38 +32,35 @@
 //! *Death*, from whichever thread: the first reason stays, both directions are shut, everybody is
 //! woken. No thread outlives its link, and nothing of an old link can touch a new one.
 
-mod change;
 mod clock;
+mod control;
 mod explain;
 mod faults;
-mod flight;
 pub(crate) mod forked;
 mod handle;
 pub mod handshake;
-mod histogram;
 mod inbox;
 mod open;
 mod options;
+mod pace;
 mod reader;
 mod sender;
 mod shared;
-mod state;
-mod stats;
 mod stream;
 mod tcp;
 pub(crate) mod threads;
 
-pub use crate::connection::{Cause, Down, DownReason, Event, Level, SendError};
-pub use change::HeartbeatChange;
+pub use crate::connection::{
+    Cause, Down, DownReason, Event, HeartbeatChange, Histogram, Level, Percentiles, SendError,
+    Stats,
+};
+pub use control::LinkState;
 pub use explain::{Advice, Explanation, Source};
 pub use faults::Faults;
 pub use handle::{Handler, Link};
-pub use histogram::{Histogram, Percentiles};
 pub use inbox::{Inbox, InboxStats, Message, RecvError};
 pub(crate) use open::dial;
 pub use open::{OpenError, Role, accept, connect, open};
 pub use options::Options;
 pub use reader::Reader;
-pub use state::LinkState;
-pub use stats::Stats;
 pub use stream::Stream;

@@ -19,8 +19,12 @@ pub struct Options {
     pub queue_bytes: usize,
     /// How long [`send`](super::Link::send) waits for room. Default 10 s.
     pub send_timeout: Duration,
-    /// How long [`close`](super::Link::close) gives what was accepted to be written. Default 50 ms.
+    /// How long, in a [`close`](super::Link::close), the kernel may take no byte of what was
+    /// accepted, and the peer not end its stream after the last one. A close ends earlier once the
+    /// peer has read all and ended its stream. Default 2 s.
     pub close_timeout: Duration,
+    /// How long a close may take in all. Default 30 s.
+    pub close_max: Duration,
     /// The stack of each of the link's threads, in bytes; only what is touched takes memory. A
     /// handler that needs more asks for it here. Default 256 KiB.
     pub stack_size: usize,
@@ -110,7 +114,8 @@ impl Default for Options {
             liveness: Settings::default(),
             queue_bytes: 8 << 20,
             send_timeout: Duration::from_secs(10),
-            close_timeout: Duration::from_millis(50),
+            close_timeout: Duration::from_secs(2),
+            close_max: Duration::from_secs(30),
             stack_size: 256 << 10,
             name: String::new(),
             peer_heartbeat_time_ms: None,

@@ -13,71 +13,63 @@ use std::io;
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::change::Lowered;
-use super::clock::micros;
 use super::handle::{Handler, Link};
-use super::sender::{LARGE, LOOK, QUIET};
-use super::shared::{LINGER, State};
-use super::stream::{LAST_STRETCH, READ_MAX, is_timeout, step};
-use super::{Cause, Down, DownReason, Event, Stream};
-use crate::liveness::{SilenceTimer, Time, Verdict};
-use crate::protocol::{
-    Bye, ByeCode, Decoder, Frame, Framing, Heartbeat, Native, ProtocolError, Timing,
-};
+use super::pace::{BUFFER_KEPT_BYTES, SHRINK_AFTER};
+use super::shared::State;
+use super::stream::{LAST_STRETCH, READ_MAX, Stream, is_timeout, step};
+use crate::connection::{Down, DownReason, Event, Incoming, Input, Phase};
+use crate::liveness::{Time, Verdict};
+use crate::protocol::{Bye, ByeCode, Framing, Heartbeat, Native, ProtocolError};
 
 /// The reading side of a link: whoever runs it is the link's reader thread.
 ///
 /// Dropped without having run, it ends the link.
 #[derive(Debug)]
+#[must_use]
 pub struct Reader<S: Stream = TcpStream, F: Framing = Native> {
     link: Link<S, F>,
     sender: Option<JoinHandle<()>>,
     stream: Option<Arc<S>>,
-    decoder: Decoder<Arc<F>>,
-    watch: SilenceTimer,
+    incoming: Incoming<F>,
     now: Time,
     /// The read timeout that is set on the stream.
     timeout: Duration,
-    /// When a read last brought more than the decoder's smallest buffer is for.
+    /// When a read last brought more than the smallest buffer is for.
     last_large: Time,
-    /// Until when the last wait lasted, where its time was up; else zero. A verdict needs a look at
+    /// Until when the last wait lasted, if its time was up; else zero. A verdict needs a look at
     /// the socket that is not older than the limit: this thread may lose the processor, or be
     /// stopped, between a look and the clock.
     watched: Time,
-    /// We were stopped during this silence: it says nothing about the peer.
-    stalled: bool,
-    largest_silence: Duration,
+    /// What was found before the handler can be told.
+    untold: Vec<Event>,
+    /// The program is told of the link before this runs, on this thread.
+    has_entered: bool,
 }
 
 impl<S: Stream, F: Framing> Reader<S, F> {
-    pub(super) fn new(link: Link<S, F>, sender: JoinHandle<()>, mut received: &[u8]) -> Self {
+    pub(super) fn new(link: Link<S, F>, sender: JoinHandle<()>, received: &[u8]) -> Self {
         let shared = link.shared();
         let now = Time::from_nanos(shared.last_received.load(Ordering::Relaxed));
-        let mut decoder = Decoder::new(Arc::clone(&shared.framing));
-        while !received.is_empty() {
-            let spare = decoder.spare();
-            let count = spare.len().min(received.len());
-            spare[..count].copy_from_slice(&received[..count]);
-            decoder.handle_filled(count);
-            received = &received[count..];
-        }
+        let settings = &shared.options.liveness;
+        let mut incoming = Incoming::new(Arc::clone(&shared.framing), settings, now);
+        let hello = shared.options.peer_heartbeat_time_ms;
+        let heard = hello.map(|value_ms| incoming.hear_hello(value_ms, now));
+        incoming.handle_read_before(received);
         let stream = shared.lock().stream.clone();
-        let watch = SilenceTimer::new(&shared.options.liveness, now);
         Self {
             sender: Some(sender),
             stream,
-            decoder,
-            watch,
+            incoming,
             now,
             timeout: Duration::ZERO,
             last_large: now,
             watched: Time::ZERO,
-            stalled: false,
-            largest_silence: Duration::ZERO,
+            untold: heard.into_iter().flatten().flatten().collect(),
+            has_entered: false,
             link,
         }
     }
@@ -91,6 +83,24 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         match Box::new(self).run_to_end(handler) {
             (down, Ok(())) => down,
             (_, Err(panic)) => resume_unwind(panic),
+        }
+    }
+
+    /// Makes the calling thread the reader's, before it runs, and takes in what has arrived: for a
+    /// program that is told of the link before its messages, and may hold this thread meanwhile.
+    /// From now on `send` does not wait here.
+    pub(crate) fn enter(&mut self) {
+        let link = self.link.clone();
+        let _first = link.shared().reader.set(thread::current().id());
+        self.has_entered = true;
+        let Some(stream) = self.stream.clone().filter(|_| S::CAN_PEEK) else { return };
+        // What is wrong with the stream is for the first turn to find.
+        if stream.is_readable().unwrap_or(false) {
+            self.set_timeout(&stream, READ_TIMEOUT_MIN);
+            if let Ok(count @ 1..) = stream.read(self.incoming.spare()) {
+                self.now = link.shared().clock.now();
+                self.take_in(count);
+            }
         }
     }
 
@@ -111,7 +121,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             let bye = Bye { code: ByeCode::CLOSE, text: "" };
             self.link.end(DownReason::Local { detail }, Some(&bye));
         }
-        self.drain();
+        self.drop_rest();
         let down = self.finish();
         // As soon as it can be: the sender is done, the socket closed. Its thread is joined later.
         let told = read.and_then(|()| {
@@ -124,20 +134,22 @@ impl<S: Stream, F: Framing> Reader<S, F> {
 
     fn read_until_end<H: Handler<S, F>>(&mut self, handler: &mut H) {
         let Some(stream) = self.stream.clone() else { return };
-        // Nobody was there to read since the link was established.
+        // Nobody was there to read until now, which is a handler's doing only if it was told.
+        let told = self.untold.len();
         self.come_back();
-        if let Some(value) = self.link.shared().options.peer_heartbeat_time_ms {
-            self.adopt(handler, value);
+        if !self.has_entered {
+            self.untold.truncate(told);
         }
-        self.deliver(handler);
+        // What was read with the handshake, or before we ran.
+        self.hear();
+        self.hand_on(handler);
         while !self.link.shared().is_ended() {
-            for event in self.take_changes().into_iter().flatten().flatten() {
-                self.tell(handler, &event);
-            }
-            match self.watch.poll(self.now) {
-                Verdict::Late { silence } => self.tell(handler, &Event::Late { silence }),
-                Verdict::Silent { .. } if self.watched < self.watch.silent_at() => {
-                    self.read(&stream, handler, self.now + LOOK);
+            self.take_changes();
+            self.tell_all(handler);
+            match self.incoming.poll_verdict(self.now) {
+                Verdict::Late { silence } => self.untold.push(Event::Late { silence }),
+                Verdict::Silent { .. } if self.watched < self.incoming.timer().silent_at() => {
+                    self.read(&stream, handler, self.now + READ_TIMEOUT_MIN);
                 }
                 Verdict::Silent { .. } => self.link.end(DownReason::Silent, None),
                 Verdict::Wait { next } => self.read(&stream, handler, next),
@@ -147,17 +159,21 @@ impl<S: Stream, F: Framing> Reader<S, F> {
 
     /// Waits for bytes, at the latest until `next`, and hands on what they make.
     fn read<H: Handler<S, F>>(&mut self, stream: &S, handler: &mut H, next: Time) {
+        let link = self.link.clone();
+        let shared = link.shared();
         // Without a limit nothing but this look tells us of one that the program sets.
-        let farthest =
-            if self.watch.limit().is_none() { UNLIMITED.min(READ_MAX) } else { READ_MAX };
-        self.set_timeout(stream, step(next.since(self.now)).clamp(LOOK, farthest));
+        let has_limit = self.incoming.timer().limit().is_some();
+        let farthest = if has_limit { READ_MAX } else { UNLIMITED_WAIT_MAX.min(READ_MAX) };
+        self.set_timeout(stream, step(next.since(self.now)).clamp(READ_TIMEOUT_MIN, farthest));
         let until = self.now + self.timeout;
-        let silent_at = self.watch.silent_at();
+        let silent_at = self.incoming.timer().silent_at();
         let close = S::CAN_PEEK && silent_at.since(self.now) <= LAST_STRETCH;
         let past_limit = self.now >= silent_at;
+        shared.is_reading.store(true, Ordering::SeqCst);
         let read = if close { self.park(stream, silent_at) } else { Ok(()) };
-        let read = read.and_then(|()| stream.read(self.decoder.spare()));
-        self.now = self.link.shared().clock.now();
+        let read = read.and_then(|()| stream.read(self.incoming.spare()));
+        shared.is_reading.store(false, Ordering::SeqCst);
+        self.now = shared.clock.now();
         self.watched = match &read {
             // A signal ends only a wait that found nothing, but it may end it before its time; one
             // that began after the limit was a look all the same: signals may come faster than
@@ -168,20 +184,22 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         };
         // The kernel rounds a long timeout up by as much as an eighth, which is no stall of ours.
         let latest = until + self.timeout / 8;
-        if let Some(late) = self.watch.handle_waited(latest, self.now) {
-            self.stalled = true;
-            if self.link.shared().lock().measures.add_stall(late, self.now) {
-                self.tell(handler, &Event::Stalled { late });
-            }
-        }
+        let stalled = self.incoming.handle_waited(latest, self.now);
+        let is_new = |late: &Duration| shared.lock().outgoing.add_stall(*late, self.now);
+        self.untold.extend(stalled.filter(is_new).map(|late| Event::Stalled { late }));
         match read {
             Ok(0) => self.handle_end(),
-            Ok(count) => self.handle_received(handler, count),
+            Ok(count) => {
+                self.take_in(count);
+                self.tell_all(handler);
+                self.hand_on(handler);
+            }
             Err(e) if is_timeout(e.kind()) => {}
-            Err(e) => self.link.end(DownReason::io(&e), None),
+            Err(e) => link.end(DownReason::io(&e), None),
         }
-        if self.decoder.capacity() > LARGE && self.now.since(self.last_large) > QUIET {
-            self.decoder.shrink();
+        let is_quiet = self.now.since(self.last_large) > SHRINK_AFTER;
+        if self.incoming.capacity() > BUFFER_KEPT_BYTES && is_quiet {
+            self.incoming.shrink();
         }
     }
 
@@ -195,163 +213,138 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         parked
     }
 
-    /// The stream has ended. The kernel tells an error of a socket once, to whoever asks first, and
-    /// everybody else that the stream is over: where a write of ours was told, or is being told
-    /// now, it knows why.
+    /// The stream has ended. A write of ours may be told now why.
     fn handle_end(&self) {
         let shared = self.link.shared();
         let mut state = shared.lock();
-        let until = shared.clock.now() + LINGER;
+        let until = shared.clock.now() + WRITE_END_MAX;
         state.room_waiters += 1;
-        while state.writing && state.reason.is_none() && shared.clock.now() < until {
+        while state.outgoing.is_writing()
+            && state.outgoing.phase().reason().is_none()
+            && shared.clock.now() < until
+        {
             state = shared.wait_until(state, until);
         }
         state.room_waiters -= 1;
-        // A write to a stream that is over says only that.
-        let told = |kind: &io::ErrorKind| *kind != io::ErrorKind::BrokenPipe;
-        let reason = match &state.broken {
-            Some(reason @ DownReason::Io { kind, .. }) if told(kind) => reason.clone(),
-            _ => DownReason::Eof,
-        };
-        drop(state);
-        self.link.end(reason, None);
+        state.outgoing.handle_end_of_stream(shared.clock.now());
+        shared.settle(state);
     }
 
-    fn handle_received<H: Handler<S, F>>(&mut self, handler: &mut H, count: usize) {
-        let shared = self.link.shared();
+    /// Takes in `count` bytes that were read by now, and the heartbeats among them.
+    fn take_in(&mut self, count: usize) {
+        let link = self.link.clone();
+        let shared = link.shared();
         shared.last_received.store(self.now.as_nanos(), Ordering::Relaxed);
+        shared.hands_on_since.store(self.now.as_nanos(), Ordering::Relaxed);
         add(&shared.received.bytes, count as u64);
-        if count >= LARGE {
+        if count >= BUFFER_KEPT_BYTES {
             self.last_large = self.now;
         }
-        self.decoder.handle_filled(count);
-        self.measure_silence();
         // First, so that a smaller slack holds for the silence that begins here.
-        let changed = self.take_changes();
-        if let Some(silence) = self.watch.handle_received(self.now) {
-            self.tell(handler, &Event::Recovered { silence });
+        self.take_changes();
+        let arrival = self.incoming.handle_received(count, self.now);
+        if let Some(silence) = arrival.silence {
+            shared.lock().outgoing.add_silence(silence);
         }
-        for event in changed.into_iter().flatten().flatten() {
-            self.tell(handler, &event);
-        }
-        self.deliver(handler);
+        let recovered = arrival.recovered.map(|silence| Event::Recovered { silence });
+        self.untold.extend(recovered);
+        self.hear();
     }
 
-    /// Takes over what was set since the last look, and returns what is to be reported of it.
-    fn take_changes(&mut self) -> Option<[Option<Event>; 2]> {
-        let changes = self.link.shared().take_changes()?;
-        if let Some((greatest, last, at)) = changes.slack {
-            self.watch.set_slack(greatest, at);
-            self.watch.set_slack(last, at);
+    /// Hears the heartbeats of what has arrived, before anything of it is handed on.
+    fn hear(&mut self) {
+        while let Some(heartbeat) = self.incoming.poll_heartbeat() {
+            self.handle_heartbeat(&heartbeat);
         }
-        let lowered = changes.lowered.map(|Lowered { from, to, at }| {
-            self.watch.lower(to, at);
-            Event::HeartbeatTime { from, to, cause: Cause::Local }
-        });
-        Some([changes.stalled.map(|late| Event::Stalled { late }), lowered])
     }
 
-    /// Measures the silence that ends now: a comparison where there was traffic, and the lock only
-    /// where the peer took half a heartbeat-time or longer than ever.
-    fn measure_silence(&mut self) {
-        let silence = self.watch.silence(self.now);
-        let promised = self.watch.in_force().filter(|value| silence >= *value / 2);
-        let largest = silence > self.largest_silence;
-        if std::mem::take(&mut self.stalled) || !(largest || promised.is_some()) {
-            return;
+    fn handle_heartbeat(&mut self, heartbeat: &Heartbeat) {
+        let link = self.link.clone();
+        let shared = link.shared();
+        add(&shared.received.heartbeats, 1);
+        let mut state = shared.lock();
+        let heard = state.outgoing.handle_heartbeat(heartbeat, self.now);
+        if heard.adopted {
+            shared.wake_sender(&mut state);
         }
-        self.largest_silence = self.largest_silence.max(silence);
-        let mut state = self.link.shared().lock();
-        state.measures.largest_silence = self.largest_silence;
-        if let Some(promised) = promised {
-            state.measures.peer_lateness.record(silence.saturating_sub(promised));
+        drop(state);
+        if heard.has_changes {
+            shared.publish_changes();
+        }
+        let events = self.incoming.hear(heartbeat.heartbeat_time_ms, self.now);
+        self.untold.extend(events.into_iter().flatten());
+    }
+
+    /// Takes over what was set, or found by the sender, since the last look.
+    fn take_changes(&mut self) {
+        let shared = self.link.shared();
+        if shared.take_has_changes() {
+            let changes = shared.lock().outgoing.take_changes();
+            let events = self.incoming.apply(changes);
+            self.untold.extend(events.into_iter().flatten());
         }
     }
 
     /// Hands on the whole frames that are there.
-    fn deliver<H: Handler<S, F>>(&mut self, handler: &mut H) {
-        let faults = self.link.shared().options.faults.as_ref();
-        if faults.is_some_and(|faults| faults.keep_reader(|| self.link.is_up())) {
+    fn hand_on<H: Handler<S, F>>(&mut self, handler: &mut H) {
+        let link = self.link.clone();
+        let shared = link.shared();
+        let faults = shared.options.faults.as_ref();
+        if faults.is_some_and(|faults| faults.keep_reader(|| link.is_up())) {
             self.come_back();
         }
         let mut messages = 0;
-        while !self.link.shared().is_ended() {
-            match self.decoder.poll_frame() {
-                Ok(None) => break,
-                Ok(Some(Frame::Data(payload))) => {
+        while !shared.is_ended() {
+            match self.incoming.poll() {
+                None => break,
+                Some(Input::Message(payload)) => {
                     messages += 1;
-                    handler.on_message(&self.link, payload);
+                    handler.on_message(&link, payload);
                 }
-                Ok(Some(Frame::Heartbeat(heartbeat))) => self.handle_heartbeat(handler, heartbeat),
-                Ok(Some(Frame::Unknown { .. })) => {}
-                Ok(Some(Frame::Bye(bye))) => {
-                    let reason = DownReason::Closed { code: bye.code, text: bye.text.to_owned() };
-                    self.link.end(reason, None);
+                Some(Input::Skipped) => {}
+                Some(Input::Heartbeat(heartbeat)) => self.handle_heartbeat(&heartbeat),
+                Some(Input::Bye(bye)) => {
+                    let mut state = shared.lock();
+                    state.outgoing.handle_bye(&bye, shared.clock.now());
+                    shared.settle(state);
                 }
-                Ok(Some(Frame::Hello(_))) => {
-                    let error = ProtocolError::Unexpected {
-                        frame: "HELLO",
-                        allowed: "DATA, HEARTBEAT or BYE",
-                    };
-                    self.refuse(error);
-                }
-                Err(error) => self.refuse(error),
+                Some(Input::Broken(error)) => self.refuse(error),
             }
         }
         if messages > 0 {
-            add(&self.link.shared().received.messages, messages);
+            add(&shared.received.messages, messages);
             self.come_back();
         }
+        self.tell_all(handler);
+        shared.hands_on_since.store(Time::NEVER.as_nanos(), Ordering::Relaxed);
     }
 
-    fn handle_heartbeat<H: Handler<S, F>>(&mut self, handler: &mut H, heartbeat: Heartbeat) {
-        let shared = self.link.shared();
-        add(&shared.received.heartbeats, 1);
-        let mut state = shared.lock();
-        if let Some(timing) = heartbeat.timing {
-            state.echo = Some((timing.sent_us, self.now));
-            if let Some(time) = round_trip(&timing, self.now) {
-                state.stats.round_trip = Some(time);
-                state.measures.add_round_trip(time);
+    /// Reports what has been found, in order.
+    fn tell_all<H: Handler<S, F>>(&mut self, handler: &mut H) {
+        if self.untold.is_empty() {
+            return;
+        }
+        let shared = self.link.clone();
+        shared.shared().hands_on_since.store(self.now.as_nanos(), Ordering::Relaxed);
+        // Whatever a handler brings about is told as well, but not without end.
+        for event in std::mem::take(&mut self.untold) {
+            if self.link.shared().is_ended() {
+                break;
             }
+            handler.on_event(&self.link, &event);
+            self.come_back();
         }
-        if heartbeat.heartbeat_time_ms > 0 {
-            state.received = Some(Duration::from_millis(heartbeat.heartbeat_time_ms.into()));
-        }
-        if state.pulse.adopt(heartbeat.heartbeat_time_ms, self.now) {
-            shared.wake_sender(&mut state);
-        }
-        drop(state);
-        self.adopt(handler, heartbeat.heartbeat_time_ms);
-    }
-
-    /// Takes over a value of the peer's for receiving (H2).
-    fn adopt<H: Handler<S, F>>(&mut self, handler: &mut H, value_ms: u32) {
-        let shared = self.link.shared();
-        let heard = self.watch.handle_heartbeat(value_ms, self.now);
-        if let Some(asked) = heard.clamped {
-            let floor = shared.options.liveness.heartbeat_time_min;
-            self.tell(handler, &Event::Clamped { asked, floor });
-        }
-        if let Some(change) = heard.adopted {
-            let (from, to) = (change.from, change.to);
-            self.tell(handler, &Event::HeartbeatTime { from, to, cause: Cause::Peer });
-        }
-        if heard.flooding {
-            self.tell(handler, &Event::Flooding);
-        }
-    }
-
-    fn tell<H: Handler<S, F>>(&mut self, handler: &mut H, event: &Event) {
-        handler.on_event(&self.link, event);
-        self.come_back();
+        shared.shared().hands_on_since.store(Time::NEVER.as_nanos(), Ordering::Relaxed);
     }
 
     /// The handler has held this thread: that time is not the peer's silence.
     fn come_back(&mut self) {
         let now = self.link.shared().clock.now();
-        self.watch.handle_held(now.since(self.now));
+        let held = now.since(self.now);
         self.now = now;
+        if self.incoming.handle_held(held) {
+            self.untold.push(Event::HandlerBusy { held });
+        }
     }
 
     fn refuse(&self, error: ProtocolError) {
@@ -371,22 +364,76 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         }
     }
 
-    /// Reads and drops while the goodbye is under way: closing a socket with unread bytes resets
-    /// the connection, and a reset destroys the goodbye.
-    fn drain(&mut self) {
-        let (shared, Some(stream)) = (self.link.shared(), &self.stream) else { return };
-        self.decoder.discard();
-        // What is unread when the sender has shut the stream stays unread: a peer that only writes
-        // learns of the end by the reset that follows. A socket that was read empty after that is
-        // closed in silence, its window shut, and such a peer is stuck for the minute that the
-        // kernel remembers it.
-        while shared.lock().leaving {
-            let _shut = stream.set_read_timeout(LINGER);
-            match stream.read(self.decoder.spare()) {
-                Ok(0) => return,
-                Ok(_) => {}
+    /// Reads while a close is under way, and drops and counts what comes: closing a socket with
+    /// unread bytes resets the connection, and a reset destroys what is still under way to the
+    /// peer.
+    fn drop_rest(&mut self) {
+        let link = self.link.clone();
+        let (shared, Some(stream)) = (link.shared(), self.stream.clone()) else { return };
+        self.drop_messages();
+        let mut was_closing = false;
+        while matches!(shared.lock().outgoing.phase(), Phase::Closing(_)) {
+            was_closing = true;
+            let _shut = stream.set_read_timeout(CLOSING_POLL);
+            match stream.read(self.incoming.spare()) {
+                Ok(0) => {
+                    self.handle_end();
+                    // Our own side may still be writing.
+                    let mut state = shared.lock();
+                    while matches!(state.outgoing.phase(), Phase::Closing(_)) {
+                        state = shared.wait_until(state, Time::NEVER);
+                    }
+                }
+                Ok(count) => {
+                    self.now = shared.clock.now();
+                    self.take_in(count);
+                    self.untold.clear();
+                    self.drop_messages();
+                }
                 Err(e) if is_timeout(e.kind()) => {}
-                Err(_) => return,
+                Err(e) => self.link.end(DownReason::io(&e), None),
+            }
+        }
+        let is_cut_off = matches!(
+            shared.lock().outgoing.phase().reason(),
+            Some(DownReason::WriteStalled { .. } | DownReason::Replaced | DownReason::Local { .. })
+        );
+        if is_cut_off && !was_closing && S::CAN_PEEK {
+            self.count_what_arrived(&stream);
+        }
+    }
+
+    /// The link was ended from this side: what had arrived by then is counted as not handed on.
+    ///
+    /// A socket that is read empty after it was shut is closed in silence, and a peer that only
+    /// writes is stuck for the minute that its kernel waits. So a full one is not read empty: what
+    /// stays in it is not confirmed to the peer, which counts it.
+    fn count_what_arrived(&mut self, stream: &S) {
+        let _shut = stream.set_read_timeout(READ_TIMEOUT_MIN);
+        let mut left = COUNTED_BYTES_MAX;
+        while left > 0 {
+            match stream.read(self.incoming.spare()) {
+                Ok(count @ 1..) => {
+                    left = left.saturating_sub(count);
+                    self.take_in(count);
+                    self.drop_messages();
+                }
+                _ => break,
+            }
+        }
+        self.untold.clear();
+    }
+
+    fn drop_messages(&mut self) {
+        let link = self.link.clone();
+        while let Some(input) = self.incoming.drop_messages() {
+            match input {
+                Input::Bye(bye) => {
+                    let mut state = link.shared().lock();
+                    state.outgoing.handle_bye(&bye, link.shared().clock.now());
+                }
+                Input::Broken(_) => break,
+                Input::Message(_) | Input::Heartbeat(_) | Input::Skipped => {}
             }
         }
     }
@@ -405,36 +452,24 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let link = self.link.clone();
         let shared = link.shared();
         shared.end(DownReason::Local { detail: String::new() });
-        shared.lock().reader_done = true;
         shared.notify_all();
         let mut state = shared.lock();
-        let busy = |state: &State<S>| !state.sender_done || state.writing || state.shutting;
-        while busy(&state) && !shared.is_forked_child() {
-            state = shared.wait_until(state, shared.clock.now() + LINGER);
-        }
-        if let Some(mut left) = state.handover.take() {
-            state.unsent += left.unsent(&*shared.framing);
-        }
-        state.unsent.messages += std::mem::take(&mut state.queued_messages);
-        state.unsent.bytes += std::mem::take(&mut state.queue).len() as u64;
-        state.scratch = Vec::new();
-        state.in_flight = 0;
-        let ended_at = state.ended_at;
-        let down = Down {
-            reason: state.reason.clone().unwrap_or(DownReason::Eof),
-            silence: ended_at.since(self.watch.last_received()),
-            limit: self.watch.limit(),
-            heartbeat_time: self.watch.in_force(),
-            slack: self.watch.slack(),
-            last_sent_age: ended_at.since(state.pulse.last_sent()),
-            unsent_frames: state.unsent.messages,
-            unsent_bytes: state.unsent.bytes,
-            up: ended_at.since(Time::ZERO),
+        let busy = |state: &State<S, F>| {
+            !state.sender_done || state.outgoing.is_writing() || state.is_shutting
         };
+        while busy(&state) && !shared.is_forked_child() {
+            state = shared.wait_until(state, shared.clock.now() + CLOSING_POLL);
+        }
+        let now = shared.clock.now();
+        let changes = state.outgoing.take_changes();
+        self.incoming.apply(changes);
+        let ended_at = state.outgoing.phase().ended_at().unwrap_or(now);
+        let report = self.incoming.report(ended_at);
+        let down = state.outgoing.report(report, now);
         let stream = (state.stream.take(), self.stream.take());
         drop(state);
         drop(stream);
-        shared.set_down(down.clone());
+        shared.notify_down();
         down
     }
 }
@@ -448,17 +483,18 @@ impl<S: Stream, F: Framing> Drop for Reader<S, F> {
     }
 }
 
-/// The round trip that an echoed heartbeat shows; `None` where the peer has echoed none yet, or
-/// echoes what we cannot have sent.
-fn round_trip(timing: &Timing, now: Time) -> Option<Duration> {
-    let away = micros(now).checked_sub(timing.echo_us)?.checked_sub(timing.echo_age_us)?;
-    (timing.echo_us > 0).then(|| Duration::from_micros(away))
-}
-
 /// Adds to a counter that only this thread writes.
-fn add(counter: &std::sync::atomic::AtomicU64, count: u64) {
+fn add(counter: &AtomicU64, count: u64) {
     counter.store(counter.load(Ordering::Relaxed) + count, Ordering::Relaxed);
 }
 
 /// The longest wait while there is no limit.
-const UNLIMITED: Duration = Duration::from_secs(5);
+const UNLIMITED_WAIT_MAX: Duration = Duration::from_secs(5);
+/// The shortest wait on the stream: the kernel makes a tick of it.
+const READ_TIMEOUT_MIN: Duration = Duration::from_millis(1);
+/// How long a write that is under way has to say why the stream has ended.
+const WRITE_END_MAX: Duration = Duration::from_millis(50);
+/// How often the phase is looked at while a close is under way.
+const CLOSING_POLL: Duration = Duration::from_millis(50);
+/// How much is read to count what had arrived.
+const COUNTED_BYTES_MAX: usize = 64 << 10;

@@ -1,9 +1,10 @@
-//! The sender thread of a link: batches, heartbeats, and the punctual half of the verdict.
+//! The sender thread of a link: batches, heartbeats, the close, and the punctual half of the
+//! verdict.
 //!
 //! It waits on the link's condition variable until there is work, the next heartbeat is due, or
 //! silence reaches its limit, whichever is first. A condition variable is punctual to a tenth of a
 //! millisecond where a socket's read timeout is up to two kernel ticks late, so this wait makes the
-//! verdict precise, while the reader's timed reads guarantee it: they work also while this thread
+//! verdict precise, while the reader's timed reads guarantee it: they work even while this thread
 //! is stuck in a write.
 //!
 //! The verdict from here: the reader parks close to the limit without taking anything from the
@@ -13,19 +14,18 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-use super::clock::micros;
-use super::faults;
-use super::flight::Flight;
-use super::shared::{Farewell, LINGER, Pace, Shared, State, shut};
-use super::stream::is_timeout;
-use super::{DownReason, Faults, Stream};
-use crate::liveness::{DueHeartbeat, Time};
-use crate::protocol::{Framing, Heartbeat, Timing};
+use super::faults::{self, Faults};
+use super::pace::{BUFFER_KEPT_BYTES, WRITE_TIMEOUT_MAX, WRITE_TIMEOUT_MIN};
+use super::shared::{Guard, Shared, State, shut};
+use super::stream::{Stream, is_timeout};
+use crate::connection::{DownReason, Phase, WriteBuffer};
+use crate::liveness::Time;
+use crate::protocol::Framing;
 
 /// The body of the sender thread.
 pub(super) fn run<S: Stream, F: Framing>(shared: &Shared<S, F>) {
@@ -34,19 +34,16 @@ pub(super) fn run<S: Stream, F: Framing>(shared: &Shared<S, F>) {
     let sender = Sender {
         shared,
         stream,
-        flight: Flight::default(),
-        beat: Vec::new(),
-        patience: PATIENCE,
+        timeout: WRITE_TIMEOUT_MIN,
         deferred: Time::NEVER,
         look_at: None,
-        next_look: Time::ZERO,
-        sent_at_look: 0,
-        gathered: 0,
+        has_tried_to_close: false,
+        is_shut: false,
     };
     sender.run();
 }
 
-/// Says that the sender is done with the link and its stream. Where a foreign framing or stream has
+/// Says that the sender is done with the link and its stream. If a foreign framing or stream has
 /// panicked the link ends: it would live on without heartbeats.
 struct Done<'a, S: Stream, F: Framing>(&'a Shared<S, F>);
 
@@ -54,223 +51,127 @@ impl<S: Stream, F: Framing> Drop for Done<'_, S, F> {
     fn drop(&mut self) {
         if thread::panicking() {
             let of_framing = || DownReason::Local { detail: "the framing panicked".to_owned() };
-            let of_stream = self.0.lock().broken.clone();
+            let of_stream = self.0.lock().outgoing.phase().refusal().cloned();
             self.0.end(of_stream.unwrap_or_else(of_framing));
-            let stream = self.0.lock().stream.clone();
-            stream.inspect(|stream| shut(&**stream, Shutdown::Both));
         }
-        let mut state = self.0.lock();
-        (state.leaving, state.sender_done) = (false, true);
-        drop(state);
+        self.0.lock().sender_done = true;
         self.0.notify_all();
     }
 }
 
-type Guard<'a, S> = MutexGuard<'a, State<S>>;
-
 struct Sender<'a, S, F> {
     shared: &'a Shared<S, F>,
     stream: Arc<S>,
-    flight: Flight,
-    /// The last heartbeat, encoded.
-    beat: Vec<u8>,
     /// The write timeout that is set on the stream.
-    patience: Duration,
+    timeout: Duration,
     /// A published limit that we leave to the reader.
     deferred: Time,
-    /// The next write of a stuck flight does not wait: when it was to begin.
+    /// The next write of a stuck buffer does not wait: when it was to begin.
     look_at: Option<Time>,
-    /// In a stream: when we look in again, and what had been sent when we last looked or wrote.
-    next_look: Time,
-    sent_at_look: u64,
-    /// Messages taken from the queue since it was last found empty.
-    gathered: u64,
+    /// What a close has to write was tried at least once.
+    has_tried_to_close: bool,
+    /// Our direction has been shut, behind the goodbye.
+    is_shut: bool,
 }
 
 impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     fn run(mut self) {
-        let shared = self.shared;
-        let mut state = shared.lock();
-        while state.reason.is_none() {
-            state = match &state.broken {
-                Some(reason) => {
+        let mut state = self.shared.lock();
+        loop {
+            state = match state.outgoing.phase() {
+                Phase::Up => self.turn(state),
+                Phase::Broken(reason) => {
                     let reason = reason.clone();
-                    self.leave_reason_to_reader(state, reason)
+                    self.leave_end_to_reader(state, reason)
                 }
-                None => self.turn(state),
+                Phase::Closing(_) => self.close(state),
+                Phase::Ended { .. } | Phase::Down { .. } => return,
             };
         }
-        if let Some(farewell) = state.farewell.take() {
-            state = self.take_leave(state, &farewell);
-        }
-        state.unsent += self.flight.unsent(&*shared.framing);
     }
 
     /// Does what is due, or waits for it.
-    fn turn(&mut self, mut state: Guard<'a, S>) -> Guard<'a, S> {
+    fn turn(&mut self, mut state: Guard<'a, S, F>) -> Guard<'a, S, F> {
         let now = self.shared.clock.now();
         let silent_at = Time::from_nanos(self.shared.silent_at.load(Ordering::SeqCst));
         let watches = silent_at != self.deferred;
         if watches && silent_at <= now {
-            let tolerance = state.stall_tolerance(&self.shared.options);
+            let tolerance = state.outgoing.stall_tolerance();
             drop(state);
             self.judge(silent_at, now, tolerance);
             return self.shared.lock();
         }
-        if state.writing {
+        let watched = if watches { silent_at } else { Time::NEVER };
+        if state.outgoing.is_writing() {
             // A program's thread is in a write, for a short while: bytes are on their way, and it
-            // wakes us where it leaves something to do.
+            // wakes us if it leaves something to do.
             state.sender_waits = true;
-            let turn = now + if state.pace == Pace::Stream { LOOK_IN } else { TURN };
-            return self.shared.wait_until(state, if watches { turn.min(silent_at) } else { turn });
+            let until = watched.min(now + state.pace.writer_poll());
+            return self.shared.wait_until(state, until);
         }
-        let mut takes = true;
-        if state.pace == Pace::Stream {
-            takes = now >= self.next_look && self.look_in(&mut state, now);
+        let State { outgoing, pace, .. } = &mut *state;
+        let takes = pace.poll(outgoing.bytes_sent(), outgoing.queued_bytes() == 0, now);
+        let queued = outgoing.queued_messages();
+        let buffer = outgoing.poll_transmit(now, takes, self.holds_heartbeats());
+        if let Some(buffer) = buffer {
+            pace.on_batch(queued - outgoing.queued_messages());
+            pace.on_buffer(buffer.rest().len(), now);
+            return self.write(state, buffer);
         }
-        self.load(&mut state, now, takes);
-        if !self.flight.is_empty() {
-            return self.write(state);
+        pace.on_nothing();
+        if outgoing.queued_bytes() == 0 && now >= pace.shrinks_at() {
+            outgoing.shrink_to(BUFFER_KEPT_BYTES);
         }
-        // Was what has been gathered worth the wake-up?
-        let gathered = std::mem::take(&mut self.gathered);
-        if state.pace == Pace::Bursts && (1..u64::from(DIRECT_RUN)).contains(&gathered) {
-            state.pace = Pace::Direct;
-        }
-        if state.queue.is_empty() && now.since(state.last_large) >= QUIET {
-            let State { queue, scratch, .. } = &mut *state;
-            for buffer in [queue, scratch, &mut self.flight.bytes] {
-                buffer.shrink_to(LARGE);
-            }
+        let mut until = watched.min(pace.poll_timeout()).min(match self.holds_heartbeats() {
+            false => outgoing.timer().due(),
+            true => now + faults::STEP,
+        });
+        if outgoing.queued_bytes() == 0 && outgoing.capacity() > BUFFER_KEPT_BYTES {
+            until = until.min(pace.shrinks_at());
         }
         state.sender_waits = true;
-        let mut until = match self.holds_beats() {
-            false => state.pulse.due(),
-            true => now + faults::STEP,
-        };
-        if state.pace == Pace::Stream {
-            until = until.min(self.next_look);
-        } else {
-            state.direct_run = 0;
-        }
-        if watches {
-            until = until.min(silent_at);
-        }
-        let spare = state.scratch.capacity().max(self.flight.bytes.capacity());
-        if state.queue.is_empty() && state.queue.capacity().max(spare) > LARGE {
-            until = until.min(state.last_large + QUIET);
-        }
         let mut state = self.shared.wait_until(state, until);
         state.sender_waits = false;
         state
     }
 
-    /// Looks in on a stream, and says whether the queue is ours to write: while others fill batches
-    /// and write them, a part of one taken from under them only costs everybody.
-    fn look_in(&mut self, state: &mut State<S>, now: Time) -> bool {
-        self.next_look = now + LOOK_IN;
-        let sent = state.stats.bytes_sent;
-        let others_write = std::mem::replace(&mut self.sent_at_look, sent) != sent;
-        if !others_write && state.queue.is_empty() {
-            state.pace = Pace::Bursts;
-        }
-        !others_write
-    }
-
-    /// Puts into flight what is to be written now.
-    fn load(&mut self, state: &mut State<S>, now: Time, takes: bool) {
-        if let Some(left) = state.handover.take() {
-            // It was filled in the place of scratch: our buffer goes there, and none grows anew.
-            state.scratch = std::mem::replace(&mut self.flight, left).bytes;
-        }
-        if takes && self.flight.is_empty() && !state.queue.is_empty() {
-            std::mem::swap(&mut state.queue, &mut self.flight.bytes);
-            self.flight.messages = std::mem::take(&mut state.queued_messages);
-            self.gathered += self.flight.messages;
-            if state.pace == Pace::Bursts && self.gathered >= STREAM {
-                state.pace = Pace::Stream;
-            }
-            if self.flight.bytes.len() > LARGE {
-                state.last_large = now;
-            }
-        }
-        let has_turn = !self.holds_beats() && self.flight.beat.is_none();
-        let beat = has_turn.then(|| state.pulse.poll(now)).flatten();
-        if let Some(beat) = beat.filter(|beat| beat.even_busy || self.flight.is_empty()) {
-            if F::NUMBERED {
-                let State { queue, queued_messages, .. } = state;
-                self.flight.append(queue, queued_messages);
-            }
-            self.encode_beat(beat, state, now);
-            if self.beat.is_empty() {
-                state.pulse.handle_beat_sent(beat.value, now);
-            } else {
-                self.flight.insert_beat(&*self.shared.framing, &self.beat, beat.value);
-            }
-        }
-        state.in_flight = self.flight.rest().len();
-        if state.in_flight > 0 {
-            state.pulse.handle_pending(now);
-        }
-    }
-
-    fn holds_beats(&self) -> bool {
+    fn holds_heartbeats(&self) -> bool {
         self.shared.options.faults.as_ref().is_some_and(Faults::holds_heartbeats)
     }
 
-    fn encode_beat(&mut self, beat: DueHeartbeat, state: &State<S>, now: Time) {
-        let (echo_us, echo_age_us) = match state.echo {
-            Some((sent_us, at)) => (sent_us, now.since(at).as_micros() as u64),
-            None => (0, 0),
-        };
-        let timing = Some(Timing { sent_us: micros(now), echo_us, echo_age_us });
-        let heartbeat = Heartbeat { heartbeat_time_ms: beat.value_ms(), timing };
-        self.beat.clear();
-        self.shared.framing.encode_heartbeat(&heartbeat, &mut self.beat);
-    }
-
     /// Writes once, without the lock.
-    fn write(&mut self, mut state: Guard<'a, S>) -> Guard<'a, S> {
-        state.writing = true;
+    fn write(&mut self, state: Guard<'a, S, F>, buffer: WriteBuffer) -> Guard<'a, S, F> {
         drop(state);
         let began = self.shared.clock.now();
-        let look_at = self.look_at.take();
-        let (patience, ends) = match look_at {
+        let (timeout, ends) = match self.look_at.take() {
             Some(at) => (Duration::ZERO, at),
-            None => (self.patience, began + self.patience),
+            None => (self.timeout, began + self.timeout),
         };
-        let written = self.shared.write(&*self.stream, self.flight.rest(), patience);
+        let written = self.shared.write(&*self.stream, buffer.rest(), timeout);
         let now = self.shared.clock.now();
         let mut state = self.shared.lock();
-        state.writing = false;
+        let State { outgoing, pace, .. } = &mut *state;
         match written {
-            Ok(0) => state.broken = Some(DownReason::io(&io::ErrorKind::WriteZero.into())),
-            Ok(count) => self.handle_written(&mut state, count, now),
-            Err(e) if is_timeout(e.kind()) => return self.handle_stuck(state, began, ends, now),
-            Err(e) => state.broken = Some(DownReason::io(&e)),
+            Ok(0) => {
+                let reason = DownReason::io(&io::ErrorKind::WriteZero.into());
+                outgoing.handle_write_failed(buffer, reason, None, now);
+            }
+            Ok(count) => {
+                outgoing.handle_written(buffer, count, now);
+                pace.on_written(outgoing.bytes_sent());
+                // The next wait tells us when the kernel stopped accepting: the shorter the better.
+                self.set_timeout(WRITE_TIMEOUT_MIN);
+            }
+            Err(e) if is_timeout(e.kind()) => {
+                outgoing.handle_written(buffer, 0, now);
+                return self.handle_stuck(state, began, ends, now);
+            }
+            Err(e) => outgoing.handle_write_failed(buffer, DownReason::io(&e), None, now),
         }
         if state.room_waiters > 0 {
             self.shared.notify_all();
         }
         state
-    }
-
-    fn handle_written(&mut self, state: &mut State<S>, count: usize, now: Time) {
-        state.stats.bytes_sent += count as u64;
-        if let Some(value) = self.flight.handle_written(count) {
-            state.measure_beat(now);
-            state.pulse.handle_beat_sent(value, now);
-            state.stats.heartbeats_sent += 1;
-        } else {
-            state.handle_data_sent(self.shared.options.liveness.mode, now);
-        }
-        state.in_flight = self.flight.rest().len();
-        if state.in_flight > 0 {
-            state.pulse.handle_pending(now);
-        }
-        self.sent_at_look = state.stats.bytes_sent;
-        // The next wait tells us when the kernel stopped accepting: the shorter it is the better.
-        self.set_patience(PATIENCE);
     }
 
     /// Decides about a write that began at `began`, should have ended at `ends`, and of which the
@@ -281,33 +182,36 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     /// the last stretch is waited for on the condition variable.
     fn handle_stuck(
         &mut self,
-        mut state: Guard<'a, S>,
+        mut state: Guard<'a, S, F>,
         began: Time,
         ends: Time,
         now: Time,
-    ) -> Guard<'a, S> {
-        // A kernel finds some more room by and by, mostly at first.
-        let longer = (state.pulse.pending(now) / 16).clamp(PATIENCE, PATIENCE_MAX);
-        let late = state.pulse.handle_write_waited(ends, now);
-        if let Some(late) = late.filter(|late| state.measures.add_stall(*late, now)) {
-            state.changes.stalled = Some(late);
-            self.shared.changed_by_program.store(true, Ordering::Release);
+    ) -> Guard<'a, S, F> {
+        let outgoing = &mut state.outgoing;
+        if let Some(late) = outgoing.handle_write_waited(ends, now) {
+            outgoing.report_stall(late);
+            self.shared.publish_changes();
         }
-        let stalled_at = state.pulse.stalled_at();
-        if began >= stalled_at {
-            let pending = state.pulse.pending(now);
-            drop(state);
-            self.shared.end(DownReason::WriteStalled { pending });
+        // A kernel finds some more room little by little, mostly at first.
+        let longer = outgoing.timer().pending(now) / 16;
+        let longer = longer.clamp(WRITE_TIMEOUT_MIN, WRITE_TIMEOUT_MAX);
+        let stalled_at = outgoing.timer().stalled_at();
+        if outgoing.phase().reason().is_some() {
+            self.set_timeout(longer.min(outgoing.closes_at().since(now)));
+            return state;
+        }
+        if began >= stalled_at && outgoing.handle_timeout(now) {
+            self.shared.settle(state);
             return self.shared.lock();
         }
         let left = stalled_at.since(now);
-        if left > TICKS {
-            self.set_patience(longer.min(left - TICKS));
+        if left > KERNEL_TICKS {
+            self.set_timeout(longer.min(left - KERNEL_TICKS));
             return state;
         }
-        self.set_patience(PATIENCE);
+        self.set_timeout(WRITE_TIMEOUT_MIN);
         self.look_at = Some(stalled_at.max(now));
-        while self.shared.clock.now() < stalled_at && state.reason.is_none() {
+        while self.shared.clock.now() < stalled_at && matches!(state.outgoing.phase(), Phase::Up) {
             state = self.shared.wait_until(state, stalled_at);
         }
         state
@@ -318,9 +222,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         self.deferred = silent_at;
         // We were stopped, and the reader grants the grace; or the program has set what the reader
         // has not taken over.
-        if now.since(silent_at) > tolerance
-            || self.shared.changed_by_program.load(Ordering::Acquire)
-        {
+        if now.since(silent_at) > tolerance || self.shared.has_changes() {
             return;
         }
         let readable = self.stream.is_readable().unwrap_or(true);
@@ -330,108 +232,81 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         }
     }
 
-    /// A write failed. The reader sees the same end from its side, perhaps with the peer's goodbye
-    /// before it, so it gets a moment to say why.
-    fn leave_reason_to_reader(
+    /// A write failed. What has arrived is still handed on, perhaps with the peer's goodbye, so the
+    /// reader ends the link, where it finds the end of the stream. If it waits for more in vain the
+    /// stream is ended for it, behind all that has arrived.
+    fn leave_end_to_reader(
         &mut self,
-        mut state: Guard<'a, S>,
+        mut state: Guard<'a, S, F>,
         reason: DownReason,
-    ) -> Guard<'a, S> {
-        let until = self.shared.clock.now() + LINGER;
-        while state.reason.is_none() && self.shared.clock.now() < until {
-            state = self.shared.wait_until(state, until);
-        }
-        drop(state);
-        self.shared.end(reason);
-        self.shared.lock()
-    }
-
-    /// Writes what is still to be written and the goodbye, lets the peer read it, and shuts.
-    fn take_leave(&mut self, mut state: Guard<'a, S>, farewell: &Farewell) -> Guard<'a, S> {
-        while state.writing && self.shared.clock.now() < farewell.until {
-            state = self.shared.wait_until(state, farewell.until);
-        }
-        let unwritten = state.writing;
-        if let Some(left) = state.handover.take() {
-            self.flight = left;
-        }
-        if farewell.flush {
-            let State { queue, queued_messages, .. } = &mut *state;
-            self.flight.append(queue, queued_messages);
-        } else {
-            state.unsent += self.flight.cut(&*self.shared.framing);
-        }
-        state.in_flight = self.flight.rest().len();
-        drop(state);
-        self.flight.bytes.extend_from_slice(&farewell.bye);
-        let whole = !unwritten && self.write_until(farewell.until);
-        if whole {
-            shut(&*self.stream, Shutdown::Write);
-        }
-        let mut state = self.shared.lock();
-        let until = self.shared.clock.now() + LINGER;
-        while whole && !state.reader_done && self.shared.clock.now() < until {
-            state = self.shared.wait_until(state, until);
-        }
-        state.leaving = false;
-        drop(state);
-        shut(&*self.stream, Shutdown::Both);
-        self.shared.lock()
-    }
-
-    /// Writes the whole flight, and says whether it was done in time. Where this thread comes too
-    /// late it still writes once.
-    fn write_until(&mut self, until: Time) -> bool {
-        while !self.flight.is_empty() {
-            let left = until.since(self.shared.clock.now());
-            self.set_patience(left.min(PATIENCE));
-            let written = self.shared.write(&*self.stream, self.flight.rest(), self.patience);
-            match written {
-                Ok(1..) => {
-                    let count = written.unwrap_or_default();
-                    self.flight.handle_written(count);
-                    self.shared.lock().stats.bytes_sent += count as u64;
+    ) -> Guard<'a, S, F> {
+        let shared = self.shared;
+        shared.notify_all();
+        for (patience, is_last) in [(READ_IDLE_MAX, false), (READ_END_MAX, true)] {
+            let mut seen = shared.received.bytes.load(Ordering::Relaxed);
+            let mut until = shared.clock.now() + patience;
+            while matches!(state.outgoing.phase(), Phase::Broken(_)) && shared.clock.now() < until {
+                let bytes = shared.received.bytes.load(Ordering::Relaxed);
+                if !shared.is_reading.load(Ordering::SeqCst) || bytes != seen {
+                    (seen, until) = (bytes, shared.clock.now() + patience);
                 }
-                Err(e) if is_timeout(e.kind()) => {}
-                _ => return false,
+                state = shared.wait_until(state, until.min(shared.clock.now() + READER_POLL));
             }
-            if left.is_zero() {
-                return self.flight.is_empty();
+            if !matches!(state.outgoing.phase(), Phase::Broken(_)) {
+                return state;
             }
+            state.outgoing.cut_off();
+            drop(state);
+            if is_last {
+                shared.end(reason.clone());
+            } else {
+                shut(&*self.stream, Shutdown::Read);
+            }
+            state = shared.lock();
         }
-        true
+        state
     }
 
-    fn set_patience(&mut self, patience: Duration) {
-        if patience != self.patience {
+    /// One step of a close: writes what is to be written and the goodbye, shuts our direction, and
+    /// waits for the reader to find the peer's end of stream.
+    fn close(&mut self, mut state: Guard<'a, S, F>) -> Guard<'a, S, F> {
+        let now = self.shared.clock.now();
+        let outgoing = &mut state.outgoing;
+        let tries = now < outgoing.closes_at() || !self.has_tried_to_close;
+        let buffer = if tries { outgoing.poll_transmit(now, true, false) } else { None };
+        if let Some(buffer) = buffer {
+            self.has_tried_to_close = true;
+            return self.write(state, buffer);
+        }
+        if outgoing.is_out() && !std::mem::replace(&mut self.is_shut, true) {
+            drop(state);
+            shut(&*self.stream, Shutdown::Write);
+            return self.shared.lock();
+        }
+        outgoing.handle_timeout(now);
+        if !matches!(outgoing.phase(), Phase::Closing(_)) {
+            self.shared.settle(state);
+            return self.shared.lock();
+        }
+        let until = outgoing.closes_at();
+        self.shared.wait_until(state, until)
+    }
+
+    fn set_timeout(&mut self, timeout: Duration) {
+        let timeout = timeout.max(WRITE_TIMEOUT_MIN);
+        if timeout != self.timeout {
             // Fails only on a stream that is shut, where the next write says so.
-            let _shut = self.stream.set_write_timeout(patience.max(PATIENCE));
-            self.patience = patience;
+            let _shut = self.stream.set_write_timeout(timeout);
+            self.timeout = timeout;
         }
     }
 }
 
-/// Direct writes in quick succession that are a stream, and messages of a burst that are worth
-/// waking the sender for.
-pub(super) const DIRECT_RUN: u32 = 16;
-/// How long a write waits for the kernel at first, which makes one or two ticks of it: the wait of
-/// a program's thread that found the link idle and the socket's buffer full. The rest is then the
-/// sender's. Of a write that was taken in part we only know that the kernel stopped in that time.
-pub(super) const PATIENCE: Duration = LOOK;
-/// The longest wait of a stuck write: an end waits for it, and promises to take no longer than a
-/// tenth of a second.
-const PATIENCE_MAX: Duration = Duration::from_millis(50);
-/// The shortest wait on the stream: the kernel makes a tick of it.
-pub(super) const LOOK: Duration = Duration::from_millis(1);
 /// How late a wait in the kernel may end.
-const TICKS: Duration = Duration::from_millis(12);
-/// How long we wait for the other thread that writes before we look again.
-const TURN: Duration = Duration::from_millis(10);
-/// So many messages taken while the queue is never found empty are no burst but a stream.
-const STREAM: u64 = 1024;
-/// How often the sender looks in on a stream: its end waits for two looks at the most.
-const LOOK_IN: Duration = Duration::from_micros(100);
-/// Buffers above this size are given back ...
-pub(super) const LARGE: usize = 1 << 10;
-/// ... after this long without use for them.
-pub(super) const QUIET: Duration = Duration::from_secs(30);
+const KERNEL_TICKS: Duration = Duration::from_millis(12);
+/// After a failed write: how long the reader may wait for more, until the stream is ended for it,
+const READ_IDLE_MAX: Duration = Duration::from_millis(50);
+/// and how long after that it may not notice.
+const READ_END_MAX: Duration = Duration::from_secs(1);
+/// How often it is looked at meanwhile.
+const READER_POLL: Duration = Duration::from_millis(10);

@@ -261,8 +261,14 @@ impl Flood {
         let windows = now.since(self.since).as_nanos() / window.as_nanos();
         if windows > 0 {
             // After a pause, what the peer sent in good order meanwhile may come all at once: we
-            // were stopped, or our handler slept.
-            self.allowed = FLOOD.saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX));
+            // were stopped, or our handler slept. It may also come in several reads, so half of
+            // what a long pause allowed and did not use is kept.
+            let left = match self.allowed > 2 * FLOOD {
+                true => self.allowed.saturating_sub(self.count).min(self.allowed / 2),
+                false => 0,
+            };
+            let windows = u32::try_from(windows).unwrap_or(u32::MAX);
+            self.allowed = FLOOD.saturating_mul(windows).saturating_add(left);
             (self.since, self.count) = (now, 0);
         }
         self.count = self.count.saturating_add(1);

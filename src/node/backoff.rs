@@ -87,6 +87,8 @@ mod tests {
             last_sent_age: Duration::ZERO,
             unsent_frames: 0,
             unsent_bytes: 0,
+            unconfirmed_bytes: Some(0),
+            undelivered_frames: 0,
             up,
         }
     }

@@ -38,12 +38,14 @@ impl Session<'_> {
     pub(super) fn run(mut self, stream: TcpStream) -> io::Result<()> {
         let options = self.link_options();
         let framing = Native::with_frame_max(self.shared.options.frame_max);
-        let (link, reader) = Link::establish(stream, framing, &options)?;
+        let (link, mut reader) = Link::establish(stream, framing, &options)?;
         // Before anybody finds it: what is set from here on is set on it.
         self.runtime.begin_link(&link, &options.liveness);
         if !self.lease.go_up(link.clone()) {
             link.close();
         }
+        // What arrived is heard before the program may hold this thread, and `send` does not wait.
+        reader.enter();
         self.report_up(&link);
         let down = self.read(reader);
         self.lease.stable = backoff::was_stable(&down);

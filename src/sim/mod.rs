@@ -1,10 +1,9 @@
 //! A network that exists in memory only, for tests of what happens when a link dies.
 //!
-//! Two ends or many, each with the real decoder and the real rules of liveness, a handshake and the
-//! outcomes of a real link, on a virtual clock and a virtual network: delay, jitter, bandwidth,
-//! bytes in pieces, cuts one way or both, stopped processes, slow readers, changed bytes, resets,
-//! restarts. An hour takes milliseconds, times are exact, and the same seed makes the same run. It
-//! must never use real time, a thread or a socket.
+//! Two ends or many, each of them the very connection that a link drives, on a virtual clock and a
+//! virtual network: delay, jitter, bandwidth, bytes in pieces, cuts one way or both, stopped
+//! processes, slow readers, changed bytes, resets, restarts. An hour takes milliseconds, times are
+//! exact, and the same seed makes the same run. It must never use real time, a thread or a socket.
 //!
 //! # A test in ten lines
 //!
@@ -16,7 +15,7 @@
 //! let mut net = Net::new(1);
 //! let [adapter, primary, backup] = [(); 3].map(|()| net.add(Options::default()));
 //! net.on(adapter, move |side, what| {
-//!     if let What::Down(_) = what {
+//!     if let What::Down { .. } = what {
 //!         side.connect(backup);
 //!     }
 //! });
@@ -45,7 +44,7 @@
 //!     net.set_weather(Weather { delay, jitter: delay, ..Weather::default() });
 //!     let [adapter, primary, backup] = [(); 3].map(|()| net.add(Options::default()));
 //!     net.on(adapter, move |side, what| match what {
-//!         What::Down(_) => drop(side.connect(backup)),
+//!         What::Down { .. } => drop(side.connect(backup)),
 //!         What::Up { peer } => side.send(*peer, b"hello").expect("it is up"),
 //!         _ => {}
 //!     });
@@ -89,11 +88,11 @@ mod wire;
 
 pub use laws::{Law, Laws, Violation};
 pub use net::Net;
-pub use op::{Op, Options, SendError};
+pub use op::{Op, Options};
 pub use pair::Pair;
 pub use rng::Rng;
 pub use script::{Outcome, Script};
-pub use seen::{Down, DownReason, Host, LinkId, Seen, What};
+pub use seen::{HandshakeFailure, Host, LinkId, Seen, What};
 pub use side::Side;
 pub use wire::Weather;
 

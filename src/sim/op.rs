@@ -3,13 +3,11 @@
 //! An [`Op`] is plain data: it can be written down, drawn by chance, printed, and dropped from a
 //! script to see whether the rest still fails.
 
-use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
 use super::{Host, Weather};
 use crate::liveness::Settings;
-use crate::protocol::{FRAME_MAX, ProtocolError};
+use crate::protocol::FRAME_MAX;
 
 /// One thing that happens at one instant: a fault, its end, or traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +105,31 @@ pub enum Op {
         /// To whom.
         to: Host,
     },
+    /// A program closes its link in order, and is handed what arrives meanwhile.
+    Drain {
+        /// Who closes.
+        from: Host,
+        /// To whom.
+        to: Host,
+    },
+    /// A program sets the heartbeat-time of its living link.
+    SetHeartbeatTime {
+        /// Who sets it.
+        from: Host,
+        /// On the link to whom.
+        to: Host,
+        /// The value.
+        value: Duration,
+    },
+    /// A program sets the slack of its living link.
+    SetSlack {
+        /// Who sets it.
+        from: Host,
+        /// On the link to whom.
+        to: Host,
+        /// The slack.
+        slack: Duration,
+    },
     /// A program sends messages on its link, where it has one.
     Send {
         /// Who sends.
@@ -140,6 +163,13 @@ pub struct Options {
     pub granularity: Duration,
     /// How long the program takes for a message; meanwhile nothing is read. Default zero.
     pub message_time: Duration,
+    /// Whether its HELLO says what heartbeat-time it is configured with. Default true.
+    pub says_value: bool,
+    /// How long, in a close, the kernel may take no byte, and the peer not end its stream after the
+    /// last one. Default 2 s.
+    pub close_timeout: Duration,
+    /// How long a close may take in all. Default 30 s.
+    pub close_max: Duration,
     /// How long after the end of a connection that it dialled, or its own start, the host dials
     /// again; `None` (default) = that is for the handler to do.
     pub redial: Option<Duration>,
@@ -155,31 +185,10 @@ impl Default for Options {
             socket_bytes: 256 << 10,
             granularity: Duration::ZERO,
             message_time: Duration::ZERO,
+            says_value: true,
+            close_timeout: Duration::from_secs(2),
+            close_max: Duration::from_secs(30),
             redial: None,
         }
     }
 }
-
-/// Why a message was not accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SendError {
-    /// There is no room now; nothing was taken.
-    Full,
-    /// No frame can carry it.
-    Unfit(ProtocolError),
-    /// There is no link to that host.
-    NotConnected,
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full => f.write_str("the link's send queue is full"),
-            Self::Unfit(error) => write!(f, "the message cannot be sent: {error}"),
-            Self::NotConnected => f.write_str("the peer is not connected"),
-        }
-    }
-}
-
-impl Error for SendError {}

@@ -16,7 +16,7 @@ use super::{Host, Net, Options};
 /// pair.run_until(secs(60.0));
 /// // Its announcement was the last that each heard of the other, at 1.5 ms and 1 ms; the limit is
 /// // 5 s + 2 s.
-/// let downs = pair.seen().filter(|seen| matches!(seen.what, What::Down(_)));
+/// let downs = pair.seen().filter(|seen| matches!(seen.what, What::Down { .. }));
 /// assert_eq!(downs.map(|seen| seen.at).collect::<Vec<_>>(), [secs(7.001), secs(7.0015)]);
 /// ```
 pub struct Pair<'h>(Net<'h>);

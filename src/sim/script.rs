@@ -132,7 +132,7 @@ impl Outcome {
         match what {
             What::Up { .. } => self.ups += 1,
             What::HeartbeatSent { .. } => self.heartbeats += 1,
-            What::Down(down) => {
+            What::Down { down, .. } => {
                 self.downs += 1;
                 self.deaths +=
                     usize::from(["silent", "write-stalled"].contains(&down.reason.as_str()));
@@ -163,6 +163,7 @@ fn random_options(rng: &mut Rng, least: Duration) -> Options {
         granularity: rng.pick(&[Duration::ZERO, ms(1), ms(12), ms(200)]),
         socket_bytes: rng.pick(&[1024, 8192, 256 << 10]),
         queue_bytes: rng.pick(&[10_000, 8 << 20]),
+        says_value: !rng.one_in(4),
         message_time: rng.pick(&[Duration::ZERO, Duration::ZERO, ms(2), ms(700)]),
         ..Options::default()
     }
@@ -200,7 +201,16 @@ fn random_ops(rng: &mut Rng, kind: u64, at: Time, lasts: Duration, ops: &mut Vec
         6 => ops.extend([(at, Op::Kill { host }), (until, Op::Start { host })]),
         7 => ops.extend([(at, Op::PowerOff { host }), (until, Op::Start { host })]),
         8 => ops.push((at, Op::Weather { from, to, weather: random_weather(rng) })),
-        9 => ops.push((at, Op::Close { from, to })),
+        9 => ops.push((at, rng.pick(&[Op::Close { from, to }, Op::Drain { from, to }]))),
+        10 => {
+            let most = rng.pick(&[1, 10, 60]);
+            let value = rng.duration(Duration::from_secs(most)).max(Duration::from_millis(20));
+            ops.push((at, Op::SetHeartbeatTime { from, to, value }));
+        }
+        11 => {
+            let slack = rng.pick(&[100, 500, 2000, 10_000].map(Duration::from_millis));
+            ops.push((at, Op::SetSlack { from, to, slack }));
+        }
         _ => {
             let (size, most) = rng.pick(&[(0, 40), (10, 40), (500, 20), (3000, 5), (20_000, 1)]);
             let times = 1 + rng.below(most) as u32;
@@ -213,5 +223,5 @@ fn random_ops(rng: &mut Rng, kind: u64, at: Time, lasts: Duration, ops: &mut Vec
 /// Scripts above this length are long.
 const LONG: Duration = Duration::from_secs(3600);
 /// How many kinds of faults there are, and the one that is no fault but traffic.
-const KINDS: u64 = 11;
+const KINDS: u64 = 13;
 const SENDS: u64 = KINDS - 1;

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::connection::{Down, DownReason, Event};
 use crate::liveness::Time;
 use crate::protocol::{ByeCode, ProtocolError};
 
@@ -66,48 +67,26 @@ pub enum What {
         /// The value it carries.
         value: Duration,
     },
-    /// The heartbeat-time in force changed (H2).
-    HeartbeatTime {
-        /// What was in force before; `None` = nothing.
-        from: Option<Duration>,
-        /// What is in force now.
-        to: Duration,
-    },
-    /// The peer asked for a heartbeat-time under our floor and got the floor.
-    Clamped {
-        /// What it asked for.
-        asked: Duration,
-    },
-    /// The peer sends more than ten heartbeats a floor interval.
-    Flooding,
-    /// Silence has passed the heartbeat-time in force and half the slack.
-    Late {
-        /// How long the peer has been silent.
-        silence: Duration,
-    },
-    /// The silence that was late has ended.
-    Recovered {
-        /// How long it was.
-        silence: Duration,
-    },
-    /// Our own process was stopped; the peer got one more slack.
-    Stalled {
-        /// How much later than asked a wait ended.
-        late: Duration,
-    },
+    /// Something happened on the living link, as a link reports it.
+    Event(Event),
     /// The link has ended.
-    Down(Down),
+    Down {
+        /// With whom it was.
+        peer: Host,
+        /// The account of its end, as a link gives it.
+        down: Down,
+    },
     /// A connection that we dialled did not become a link.
     DialFailed {
         /// The peer that was dialled.
         peer: Host,
         /// Why.
-        reason: DownReason,
+        reason: HandshakeFailure,
     },
     /// A connection that we accepted did not become a link.
     Refused {
         /// Why.
-        reason: DownReason,
+        reason: HandshakeFailure,
     },
     /// A timer that the program set went off.
     Timer(u64),
@@ -146,11 +125,30 @@ pub enum What {
         /// How many.
         bytes: usize,
     },
-    /// The end has begun and a goodbye is under way. Raw.
-    Leaving {
+    /// The end of the peer's stream was read, or its reset. Raw.
+    EndRead,
+    /// The end has begun, and is reported once a goodbye is through, or the handler back. Raw.
+    Ending {
         /// The first reason, which stays.
         reason: DownReason,
     },
+    /// The peer's HELLO said what heartbeat-time it is configured with; zero = none. Raw.
+    HelloReceived {
+        /// The value.
+        value: Duration,
+    },
+    /// The program set a heartbeat-time on the living link. Raw.
+    ValueSet {
+        /// The value.
+        value: Duration,
+    },
+    /// The program set a slack on the living link. Raw.
+    SlackSet {
+        /// The slack.
+        slack: Duration,
+    },
+    /// A write of ours failed: nothing is sent any more. Raw.
+    WriteFailed,
     /// The program holds the reader: nothing is read. Raw.
     Held,
     /// The program lets the reader go on. Raw.
@@ -172,7 +170,12 @@ impl What {
                 | Self::Wrote { .. }
                 | Self::Arrived { .. }
                 | Self::Read { .. }
-                | Self::Leaving { .. }
+                | Self::EndRead
+                | Self::WriteFailed
+                | Self::Ending { .. }
+                | Self::HelloReceived { .. }
+                | Self::ValueSet { .. }
+                | Self::SlackSet { .. }
                 | Self::Held
                 | Self::Released
                 | Self::Corrupted
@@ -180,42 +183,12 @@ impl What {
     }
 }
 
-/// The end of a link: why, and the numbers that show it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Down {
-    /// The other side.
-    pub peer: Host,
-    /// Why.
-    pub reason: DownReason,
-    /// How long the peer had been silent.
-    pub silence: Duration,
-    /// The limit of silence; `None` = there was none.
-    pub limit: Option<Duration>,
-    /// The heartbeat-time in force; `None` = there was none.
-    pub heartbeat_time: Option<Duration>,
-    /// The slack.
-    pub slack: Duration,
-    /// How long ago the kernel had last accepted a byte of ours.
-    pub last_sent_age: Duration,
-    /// Messages that were accepted and not handed to the kernel whole.
-    pub unsent_frames: u64,
-    /// Their bytes on the wire.
-    pub unsent_bytes: u64,
-    /// How long the link had been up.
-    pub up: Duration,
-}
-
-/// Why a link ended, or did not begin. Of several reasons the first one stays.
+/// Why a connection did not become a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum DownReason {
-    /// No byte arrived for the limit.
-    Silent,
-    /// The peer stopped reading: the kernel accepted no byte of a pending write for the limit.
-    WriteStalled {
-        /// For how long it accepted none.
-        pending: Duration,
-    },
+pub enum HandshakeFailure {
+    /// It took too long.
+    TooSlow,
     /// The peer said goodbye.
     Closed {
         /// Its code.
@@ -223,30 +196,10 @@ pub enum DownReason {
         /// Its words.
         text: String,
     },
-    /// The stream ended without a goodbye.
+    /// The stream ended.
     Eof,
     /// The connection was reset, or nobody listens.
     Io,
     /// The peer's bytes break the protocol.
     Protocol(ProtocolError),
-    /// The handshake took too long.
-    TooSlow,
-    /// We closed it.
-    Local,
-}
-
-impl DownReason {
-    /// The reason in one stable word, the same as the link's.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Silent => "silent",
-            Self::WriteStalled { .. } => "write-stalled",
-            Self::Closed { .. } => "closed",
-            Self::Eof => "eof",
-            Self::Io => "io",
-            Self::Protocol(_) => "protocol",
-            Self::TooSlow => "handshake",
-            Self::Local => "local",
-        }
-    }
 }

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use super::{Host, LinkId, Net, SendError};
+use super::{Host, LinkId, Net};
+use crate::connection::SendError;
 use crate::liveness::Time;
 
 /// A host's side of the net, in the hands of its program.
@@ -51,6 +52,11 @@ impl<'a, 'h> Side<'a, 'h> {
     /// Closes the link to `to` in order.
     pub fn close(&mut self, to: Host) {
         self.net.close(self.host, to);
+    }
+
+    /// Closes the link to `to` in order, and is handed what arrives meanwhile.
+    pub fn drain(&mut self, to: Host) {
+        self.net.drain(self.host, to);
     }
 
     /// Whether there is a living link to `to`.

@@ -124,6 +124,20 @@ impl Pipe {
         self.flying.push_back((self.last_arrival, piece));
     }
 
+    /// The near kernel resets the connection: what it still holds is lost, and what is on the line
+    /// arrives before the reset.
+    pub(super) fn reset(&mut self, path: &mut Path, rng: &mut Rng, now: Time) {
+        let on_the_line = now + path.delay() + path.weather.jitter;
+        self.flying.retain(|(at, _)| *at <= on_the_line);
+        self.last_arrival = self.flying.back().map_or(Time::ZERO, |(at, _)| *at);
+        self.push(Piece::Reset, path, rng, now);
+    }
+
+    /// The connection has been reset: what the near kernel holds is lost.
+    pub(super) fn destroy(&mut self) {
+        self.flying.clear();
+    }
+
     /// When the next piece arrives; [`Time::NEVER`] where none is on its way or the path is cut.
     pub(super) fn next_arrival(&self, path: &Path) -> Time {
         match self.flying.front() {

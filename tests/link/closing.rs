@@ -30,9 +30,12 @@ fn close_writes_what_was_accepted_and_then_bye() {
     let last = frames.last().unwrap();
     assert_eq!((last.kind, &last.payload[..]), (BYE, &[0][..]));
     assert_eq!(end, Got::Eof);
+    assert!(rig.link.down().is_none(), "it waits for the peer's end of stream");
+    rig.mock.stream.shutdown(std::net::Shutdown::Both).unwrap();
     let down = rig.log.down().1;
     assert_eq!(down.reason, local());
     assert_eq!((down.unsent_frames, down.unsent_bytes), (0, 0));
+    assert_eq!(down.unconfirmed_bytes, Some(0), "the peer ended its stream on our goodbye");
 }
 
 #[test]

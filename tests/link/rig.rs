@@ -194,6 +194,8 @@ pub(crate) fn options(heartbeat_time_ms: u64, slack_ms: u64) -> Options {
             heartbeat_time_min: ms(20),
             ..Settings::default()
         },
+        // A mock reads the goodbye and keeps its end open.
+        close_timeout: ms(50),
         ..Options::default()
     }
 }

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use super::{LEFT, RIGHT, downs, options};
+use peerbeat::connection::Event;
 use peerbeat::liveness::{Mode, Settings};
 use peerbeat::sim::{Laws, Net, Op, Options, Pair, Seen, Weather, What, secs};
 
@@ -25,9 +26,9 @@ fn both_sides_learn_the_smaller_value() {
     for (left, right) in [(2.0, 5.0), (5.0, 2.0), (2.0, 0.0), (0.0, 2.0)] {
         let pair = run(Pair::new(1, options(left, 1.0), options(right, 1.0)), 60.0);
         let two = Duration::from_secs(2);
-        let learnt = pair
-            .seen()
-            .filter(|seen| matches!(seen.what, What::HeartbeatTime { to, .. } if to == two));
+        let learnt = pair.seen().filter(
+            |seen| matches!(seen.what, What::Event(Event::HeartbeatTime { to, .. }) if to == two),
+        );
         assert_eq!(learnt.count(), 1, "{left} and {right}");
         let beats = pair
             .seen()
@@ -82,7 +83,7 @@ fn after_a_stop_a_dead_peer_gets_one_more_slack() {
     pair.at(secs(30.0), Op::Resume { host: LEFT });
     let pair = run(pair, 60.0);
     assert_eq!(downs(&pair, LEFT), [(31.0, "silent")]);
-    assert!(pair.seen_by(LEFT).any(|seen| matches!(seen.what, What::Stalled { .. })));
+    assert!(pair.seen_by(LEFT).any(|seen| matches!(seen.what, What::Event(Event::Stalled { .. }))));
 }
 
 #[test]
@@ -98,7 +99,8 @@ fn every_silence_has_a_slack_of_grace_of_its_own() {
     }
     let pair = run(pair, 100.0);
     assert_eq!(downs(&pair, LEFT), []);
-    let stalls = pair.seen_by(LEFT).filter(|seen| matches!(seen.what, What::Stalled { .. }));
+    let stalls =
+        pair.seen_by(LEFT).filter(|seen| matches!(seen.what, What::Event(Event::Stalled { .. })));
     assert_eq!(stalls.count(), 2);
 }
 
@@ -174,9 +176,8 @@ fn data_stands_in_for_heartbeats_in_mode_idle_only() {
 
 #[test]
 fn ends_have_their_reasons() {
-    let both = |a, b| [(3.0, a), (3.0005, b)];
     let cases = [
-        (Op::Close { from: LEFT, to: RIGHT }, both("local", "closed")),
+        (Op::Close { from: LEFT, to: RIGHT }, [(3.001, "local"), (3.0005, "closed")]),
         (Op::Reset { a: LEFT, b: RIGHT }, [(3.0, "io"), (3.0, "io")]),
     ];
     for (op, expected) in cases {
@@ -266,7 +267,7 @@ fn a_program_sends_closes_holds_and_waits() {
         }
     });
     let pair = run(pair, 20.0);
-    assert_eq!(downs(&pair, RIGHT), [(0.1015, "local")]);
+    assert_eq!(downs(&pair, RIGHT), [(1.1015, "local")]);
     assert_eq!(downs(&pair, LEFT), [(0.102, "closed")]);
 }
 
@@ -287,7 +288,7 @@ fn a_program_has_state_that_its_test_can_see() {
     let mut net = Net::new(1);
     let [adapter, primary, backup] = [(); 3].map(|()| net.add(options(5.0, 2.0)));
     net.on(adapter, move |side, what| match what {
-        What::Down(_) => drop(side.connect(backup)),
+        What::Down { .. } => drop(side.connect(backup)),
         What::Up { peer } if *peer == backup => failed_over.set(Some(side.now())),
         _ => {}
     });

@@ -3,12 +3,18 @@
 use std::time::Duration;
 
 use super::{LEFT, RIGHT, downs, options};
+use peerbeat::connection::{Cause, Event};
 use peerbeat::liveness::Time;
 use peerbeat::sim::{Law, Laws, Op, Options, Pair, Seen, What, secs};
 
+/// Its HELLO says no value: that is for the heartbeats.
+fn quiet(heartbeat_time: f64) -> Options {
+    Options { says_value: false, ..options(heartbeat_time, 1.0) }
+}
+
 /// Thirty seconds: RIGHT learns 2 s from LEFT, talk every second for ten, silence, a cut at 21.3 s.
 fn record() -> Vec<Seen> {
-    let mut pair = Pair::new(1, options(2.0, 1.0), options(5.0, 1.0));
+    let mut pair = Pair::new(1, quiet(2.0), quiet(5.0));
     let second = Duration::from_secs(1);
     pair.at(secs(1.5), Op::Send { from: LEFT, to: RIGHT, size: 9, times: 10, every: second });
     pair.at(secs(21.3), Op::Cut { a: LEFT, b: RIGHT });
@@ -18,7 +24,7 @@ fn record() -> Vec<Seen> {
 }
 
 fn judge(record: &[Seen]) -> Result<(), (Law, Time)> {
-    let (left, right): (Options, Options) = (options(2.0, 1.0), options(5.0, 1.0));
+    let (left, right): (Options, Options) = (quiet(2.0), quiet(5.0));
     let mut laws = Laws::new();
     let judged = record
         .iter()
@@ -46,7 +52,7 @@ fn an_honest_record_passes() {
 #[test]
 fn no_false_death() {
     let mut record = record();
-    let down = find(&record, |seen| matches!(seen.what, What::Down(_)));
+    let down = find(&record, |seen| matches!(seen.what, What::Down { .. }));
     record[down].at = Time::from_nanos(record[down].at.as_nanos() - 1);
     assert_eq!(law_of(&record), Some(Law::NoFalseDeath));
 }
@@ -54,7 +60,7 @@ fn no_false_death() {
 #[test]
 fn death_in_time() {
     let mut record = record();
-    let down = find(&record, |seen| matches!(seen.what, What::Down(_)));
+    let down = find(&record, |seen| matches!(seen.what, What::Down { .. }));
     // One nanosecond late is late; what the peer sees afterwards is not asked for.
     record.truncate(down + 1);
     assert_eq!(record[down].host, LEFT);
@@ -67,13 +73,13 @@ fn death_in_time() {
 #[test]
 fn converges() {
     let honest = record();
-    let told = find(&honest, |seen| matches!(seen.what, What::HeartbeatTime { .. }));
+    let told = find(&honest, |seen| matches!(seen.what, What::Event(Event::HeartbeatTime { .. })));
     let mut record = honest.clone();
     record.remove(told);
     assert_eq!(law_of(&record), Some(Law::Converges));
     let mut record = honest.clone();
     let (from, to) = (Some(Duration::from_secs(5)), Duration::from_secs(3));
-    record[told].what = What::HeartbeatTime { from, to };
+    record[told].what = What::Event(Event::HeartbeatTime { from, to, cause: Cause::Peer });
     assert_eq!(law_of(&record), Some(Law::Converges));
     // A change that is never announced: RIGHT keeps the record of its first 0.9 ms.
     let mut record = honest.clone();
@@ -123,7 +129,7 @@ fn never_closer() {
 #[test]
 fn one_reason() {
     let honest = record();
-    let down = find(&honest, |seen| matches!(seen.what, What::Down(_)));
+    let down = find(&honest, |seen| matches!(seen.what, What::Down { .. }));
     let mut record = honest.clone();
     record.insert(down + 1, honest[down].clone());
     assert_eq!(law_of(&record), Some(Law::OneReason));
@@ -144,8 +150,8 @@ fn nothing_leaks() {
     record.insert(message + 1, honest[message].clone());
     assert_eq!(law_of(&record), Some(Law::NothingLeaks));
     let mut record = honest.clone();
-    let down = find(&record, |seen| matches!(seen.what, What::Down(_)));
-    if let What::Down(down) = &mut record[down].what {
+    let down = find(&record, |seen| matches!(seen.what, What::Down { .. }));
+    if let What::Down { down, .. } = &mut record[down].what {
         down.silence += Duration::from_secs(1);
     }
     assert_eq!(law_of(&record), Some(Law::NothingLeaks));

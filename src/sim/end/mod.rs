@@ -1,21 +1,25 @@
-//! One end of a connection, as a link is: the reader's timed reads, the sender, the handshake
-//! before and the leave-taking after.
+//! One end of a connection: it drives the [connection](crate::connection) that a link drives, with
+//! the handshake before it.
 //!
-//! It drives the real decoder and the real rules in the order in which the link's two threads do:
-//! the socket before the clock, heartbeats only at edges between frames, a stuck write with a limit
-//! of its own. It decides nothing about liveness itself.
+//! What is here is what the simulator adds: waits that end as late as a clock is coarse, readers
+//! that a program holds, a kernel with room for so many bytes. The order is that of a link's two
+//! threads: the socket before the clock, heartbeats heard before messages. It decides nothing.
 //!
 //! Invariant: every end that was up goes down once, with the first reason it had.
 
+mod reading;
 mod sending;
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::op::Options;
+use super::rng::Rng;
+use super::seen::{HandshakeFailure, Host, LinkId, Seen, What};
 use super::wire::{Path, Piece, Pipe};
-use super::{Down, DownReason, Host, LinkId, Options, Rng, Seen, What};
-use crate::liveness::{HeartbeatTimer, SilenceTimer, Time, Verdict};
-use crate::protocol::{ByeCode, Decoder, Frame, Native, ProtocolError};
+use crate::connection::{self, DownReason, Event, Incoming, Outgoing};
+use crate::liveness::Time;
+use crate::protocol::{Decoder, Native};
 
 /// What an end may touch while it works.
 pub(super) struct World<'a> {
@@ -31,18 +35,14 @@ pub(super) struct World<'a> {
 }
 
 /// How far a connection is, for one end.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Phase {
     /// The kernel may know of it, the program does not.
     Unknown,
     /// HELLO is expected.
     Greeting,
+    /// The connection is established: it knows how far it is.
     Up,
-    /// A goodbye is under way; the reason stands.
-    Leaving {
-        reason: DownReason,
-        ended_at: Time,
-    },
     Over,
 }
 
@@ -62,21 +62,6 @@ impl Wait {
     }
 }
 
-/// A frame that waits to be written.
-#[derive(Debug)]
-struct Outgoing {
-    bytes: Vec<u8>,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Hello,
-    Data,
-    Beat(Duration),
-    Bye,
-}
-
 /// One end of a connection.
 #[derive(Debug)]
 pub(super) struct End {
@@ -86,17 +71,19 @@ pub(super) struct End {
     name: String,
     dials: bool,
     options: Options,
-    decoder: Decoder<Native>,
-    pulse: HeartbeatTimer,
-    watch: SilenceTimer,
-    up_at: Time,
-    out: VecDeque<Outgoing>,
-    /// Bytes of the front frame that the kernel has taken.
-    written: usize,
-    beat_waits: bool,
+    framing: Arc<Native>,
+    /// Of the handshake.
+    greeter: Decoder<Arc<Native>>,
+    outgoing: Outgoing<Native>,
+    incoming: Incoming<Native>,
+    /// What is left of our HELLO to be written.
+    hello: Vec<u8>,
     /// The sender waits for room.
     stuck: bool,
-    unsent: (u64, u64),
+    /// Our direction is shut.
+    is_shut: bool,
+    /// That the end has begun has been recorded.
+    is_ending: bool,
     reader: Wait,
     sender: Wait,
     /// The program holds the reader: since when, until when.
@@ -112,6 +99,8 @@ impl End {
         options: &Options,
         now: Time,
     ) -> Self {
+        let framing = Arc::new(Native::with_frame_max(options.frame_max));
+        let settings = &options.liveness;
         Self {
             host,
             peer,
@@ -119,19 +108,23 @@ impl End {
             name: name.to_owned(),
             dials,
             options: *options,
-            decoder: Decoder::new(Native::with_frame_max(options.frame_max)),
-            pulse: HeartbeatTimer::new(&options.liveness, now),
-            watch: SilenceTimer::new(&options.liveness, now),
-            up_at: now,
-            out: VecDeque::new(),
-            written: 0,
-            beat_waits: false,
+            greeter: Decoder::new(Arc::clone(&framing)),
+            outgoing: Outgoing::new(Arc::clone(&framing), settings, options.queue_bytes, now),
+            incoming: Incoming::new(Arc::clone(&framing), settings, now),
+            framing,
+            hello: Vec::new(),
             stuck: false,
-            unsent: (0, 0),
+            is_shut: false,
+            is_ending: false,
             reader: Wait::NEVER,
             sender: Wait::NEVER,
             held: None,
         }
+    }
+
+    /// Whether the program has a living link here.
+    pub(super) fn is_up(&self) -> bool {
+        self.phase == Phase::Up && matches!(self.outgoing.phase(), connection::Phase::Up)
     }
 
     /// Dialled, or accepted: the handshake begins.
@@ -151,12 +144,11 @@ impl End {
         let reads = self.held.map_or(self.reader.fires, |(_, until)| until);
         match self.phase {
             Phase::Greeting | Phase::Up => reads.min(self.sender.fires),
-            Phase::Leaving { .. } => self.sender.fires,
             Phase::Unknown | Phase::Over => Time::NEVER,
         }
     }
 
-    /// Does one thing that can be done now, and says whether there was one.
+    /// Does one thing that can be done now, and returns whether there was one.
     pub(super) fn turn(&mut self, world: &mut World<'_>) -> bool {
         match self.phase {
             Phase::Over => false,
@@ -168,15 +160,18 @@ impl End {
                 Some(_) => true,
                 None => false,
             },
-            Phase::Greeting | Phase::Up => self.read_turn(world) || self.send_turn(world),
-            Phase::Leaving { .. } => self.drain(world) || self.send_turn(world),
+            Phase::Greeting | Phase::Up => {
+                let worked = self.read_turn(world) || self.send_turn(world);
+                self.settle(world);
+                worked
+            }
         }
     }
 
     /// The program holds the reader for `time`.
     pub(super) fn hold(&mut self, world: &mut World<'_>, time: Duration) {
         let until = world.now + time;
-        if self.phase != Phase::Up || time.is_zero() {
+        if self.phase != Phase::Up || !self.outgoing.phase().hands_on() || time.is_zero() {
             return;
         }
         match &mut self.held {
@@ -199,190 +194,83 @@ impl End {
     /// The process is gone; the kernel ends the stream, unless it is gone too.
     pub(super) fn die(&mut self, world: &mut World<'_>, kernel_lives: bool) {
         if kernel_lives && self.phase != Phase::Over {
-            world.out.push(Piece::Fin, world.path, world.rng, world.now);
+            self.shut_both(world);
         }
         self.phase = Phase::Over;
     }
 
-    fn read_turn(&mut self, world: &mut World<'_>) -> bool {
-        if let Some((since, until)) = self.held {
-            if world.now < until {
-                return false;
-            }
-            self.held = None;
-            self.watch.handle_held(world.now.since(since));
-            self.reader = Wait::at_once(world.now);
-            self.tell(world, What::Released);
+    /// Does what the phase of the connection asks for, after anything that may have changed it.
+    fn settle(&mut self, world: &mut World<'_>) {
+        if self.phase != Phase::Up {
+            return;
         }
-        match self.decoder.poll_frame() {
-            Ok(Some(frame)) => {
-                let frame = Received::from(frame);
-                self.handle_frame(world, frame);
+        let phase = self.outgoing.phase();
+        let Some(reason) = phase.reason().cloned() else { return };
+        let is_over = matches!(phase, connection::Phase::Ended { .. });
+        let is_told = std::mem::replace(&mut self.is_ending, true);
+        if !is_told && (!is_over || self.held.is_some()) {
+            self.tell(world, What::Ending { reason });
+        }
+        if is_over {
+            self.sender = Wait::NEVER;
+            if self.held.is_none() {
+                self.finish(world);
             }
-            Err(error) => self.refuse(world, error),
-            Ok(None) => match world.inward.arrived.pop_front() {
-                Some(piece) => self.handle_piece(world, piece),
-                None if self.reader.fires <= world.now => self.handle_waited(world),
-                None => return false,
+        }
+    }
+
+    /// Draws up the account, once the reader is back.
+    fn finish(&mut self, world: &mut World<'_>) {
+        self.drop_rest(world);
+        self.shut_both(world);
+        self.phase = Phase::Over;
+        let changes = self.outgoing.take_changes();
+        self.incoming.apply(changes);
+        let ended_at = self.outgoing.phase().ended_at().unwrap_or(world.now);
+        let report = self.incoming.report(ended_at);
+        let down = self.outgoing.report(report, world.now);
+        self.tell(world, What::Down { peer: self.peer, down });
+    }
+
+    /// Shuts both directions and closes the socket: with bytes unread that is a reset, which
+    /// destroys what is still under way from here.
+    fn shut_both(&mut self, world: &mut World<'_>) {
+        let unread = world.inward.arrived.iter().any(|piece| matches!(piece, Piece::Bytes(_)));
+        if unread {
+            world.out.reset(world.path, world.rng, world.now);
+        } else if !self.is_shut {
+            world.out.push(Piece::Fin, world.path, world.rng, world.now);
+        }
+        self.is_shut = true;
+    }
+
+    /// Ends the handshake: there is no link.
+    fn fail(&mut self, world: &mut World<'_>, reason: HandshakeFailure) {
+        self.phase = Phase::Over;
+        self.shut_both(world);
+        let peer = self.peer;
+        self.tell(
+            world,
+            match self.dials {
+                true => What::DialFailed { peer, reason },
+                false => What::Refused { reason },
             },
-        }
-        true
+        );
     }
 
-    fn handle_piece(&mut self, world: &mut World<'_>, piece: Piece) {
-        match piece {
-            Piece::Syn => {}
-            Piece::Fin => self.end(world, DownReason::Eof),
-            Piece::Reset => self.end(world, DownReason::Io),
-            Piece::Bytes(bytes) => {
-                world.inward.handle_read(bytes.len(), world.path.is_cut);
-                self.tell(world, What::Read { bytes: bytes.len() });
-                let mut rest = &bytes[..];
-                while !rest.is_empty() {
-                    let spare = self.decoder.spare();
-                    let (part, later) = rest.split_at(spare.len().min(rest.len()));
-                    spare[..part.len()].copy_from_slice(part);
-                    self.decoder.handle_filled(part.len());
-                    rest = later;
-                }
-                if self.phase == Phase::Up {
-                    let late = self.watch.handle_waited(self.reader.until, world.now);
-                    let silence = self.watch.handle_received(world.now);
-                    self.reader = Wait::at_once(world.now);
-                    if let Some(late) = late {
-                        self.tell(world, What::Stalled { late });
-                    }
-                    if let Some(silence) = silence {
-                        self.tell(world, What::Recovered { silence });
-                    }
-                }
+    /// Ends the connection abruptly (H5).
+    fn end(&mut self, world: &World<'_>, reason: DownReason) {
+        self.outgoing.end(reason, world.now);
+    }
+
+    /// Takes over what was set since the last time.
+    fn take_changes(&mut self, world: &mut World<'_>) {
+        if self.outgoing.has_changes() {
+            let changes = self.outgoing.take_changes();
+            for event in self.incoming.apply(changes).into_iter().flatten() {
+                self.tell(world, What::Event(event));
             }
         }
-    }
-
-    /// The reader's wait has ended and brought nothing: what does the silence mean?
-    fn handle_waited(&mut self, world: &mut World<'_>) {
-        if self.phase == Phase::Greeting {
-            return self.end(world, DownReason::TooSlow);
-        }
-        let waited = std::mem::replace(&mut self.reader, Wait::at_once(world.now));
-        if let Some(late) = self.watch.handle_waited(waited.until, world.now) {
-            return self.tell(world, What::Stalled { late });
-        }
-        match self.watch.poll(world.now) {
-            Verdict::Late { silence } => self.tell(world, What::Late { silence }),
-            Verdict::Silent { .. } => self.end(world, DownReason::Silent),
-            Verdict::Wait { next } => {
-                let until = world.now + step(next.since(world.now), LONGEST_READ);
-                self.reader = self.wait(until, world.rng);
-            }
-        }
-    }
-
-    fn handle_frame(&mut self, world: &mut World<'_>, frame: Received) {
-        let allowed = match (&self.phase, frame) {
-            (Phase::Greeting, Received::Hello) => return self.establish(world),
-            (Phase::Greeting, Received::Bye(code, text)) if self.dials => {
-                return self.end(world, DownReason::Closed { code, text });
-            }
-            (Phase::Greeting, _) => "HELLO",
-            (_, Received::Data(payload)) => {
-                self.tell(world, What::Message(payload));
-                return self.hold(world, self.options.message_time);
-            }
-            (_, Received::Heartbeat(value_ms)) => return self.handle_heartbeat(world, value_ms),
-            (_, Received::Unknown) => return,
-            (_, Received::Bye(code, text)) => {
-                return self.end(world, DownReason::Closed { code, text });
-            }
-            (_, Received::Hello) => "DATA, HEARTBEAT or BYE",
-        };
-        self.refuse(world, ProtocolError::Unexpected { frame: "a frame", allowed });
-    }
-
-    fn establish(&mut self, world: &mut World<'_>) {
-        if !self.dials {
-            self.greet(world);
-        }
-        self.phase = Phase::Up;
-        self.up_at = world.now;
-        self.pulse = HeartbeatTimer::new(&self.options.liveness, world.now);
-        self.watch = SilenceTimer::new(&self.options.liveness, world.now);
-        self.reader = Wait::at_once(world.now);
-        self.sender = Wait::at_once(world.now);
-        self.tell(world, What::Up { peer: self.peer });
-    }
-
-    fn handle_heartbeat(&mut self, world: &mut World<'_>, value_ms: u32) {
-        let value = Duration::from_millis(value_ms.into());
-        self.tell(world, What::HeartbeatReceived { value });
-        self.pulse.adopt(value_ms, world.now);
-        let heard = self.watch.handle_heartbeat(value_ms, world.now);
-        if let Some(asked) = heard.clamped {
-            self.tell(world, What::Clamped { asked });
-        }
-        if let Some(change) = heard.adopted {
-            self.sender = Wait { fires: world.now, ..self.sender };
-            self.tell(world, What::HeartbeatTime { from: change.from, to: change.to });
-        }
-        if heard.flooding {
-            self.tell(world, What::Flooding);
-        }
-    }
-
-    /// Reads and drops while the goodbye is under way.
-    fn drain(&mut self, world: &mut World<'_>) -> bool {
-        match world.inward.arrived.pop_front() {
-            Some(Piece::Bytes(bytes)) => {
-                world.inward.handle_read(bytes.len(), world.path.is_cut);
-                self.tell(world, What::Read { bytes: bytes.len() });
-            }
-            Some(Piece::Fin | Piece::Reset) => self.left(world),
-            Some(Piece::Syn) => {}
-            None => return false,
-        }
-        true
-    }
-
-    /// Ends abruptly (H5): both directions are shut.
-    fn end(&mut self, world: &mut World<'_>, reason: DownReason) {
-        let was = std::mem::replace(&mut self.phase, Phase::Over);
-        match was {
-            Phase::Up => self.report(world, reason, world.now),
-            Phase::Greeting => {
-                world.out.push(Piece::Fin, world.path, world.rng, world.now);
-                let peer = self.peer;
-                self.tell(
-                    world,
-                    match self.dials {
-                        true => What::DialFailed { peer, reason },
-                        false => What::Refused { reason },
-                    },
-                );
-            }
-            was => self.phase = was,
-        }
-    }
-
-    fn report(&mut self, world: &mut World<'_>, reason: DownReason, ended_at: Time) {
-        for (index, frame) in std::mem::take(&mut self.out).iter().enumerate() {
-            let written = if index == 0 { self.written } else { 0 };
-            self.count_unsent(frame, written);
-        }
-        world.out.push(Piece::Fin, world.path, world.rng, world.now);
-        let down = Down {
-            peer: self.peer,
-            reason,
-            silence: ended_at.since(self.watch.last_received()),
-            limit: self.watch.limit(),
-            heartbeat_time: self.watch.in_force(),
-            slack: self.options.liveness.slack,
-            last_sent_age: ended_at.since(self.pulse.last_sent()),
-            unsent_frames: self.unsent.0,
-            unsent_bytes: self.unsent.1,
-            up: ended_at.since(self.up_at),
-        };
-        self.tell(world, What::Down(down));
     }
 
     /// A wait until `until` that ends up to the clock's granularity late.
@@ -390,30 +278,15 @@ impl End {
         Wait { until, fires: until + rng.duration(self.options.granularity) }
     }
 
+    fn tell_all(&self, world: &mut World<'_>, events: impl IntoIterator<Item = Option<Event>>) {
+        for event in events.into_iter().flatten() {
+            self.tell(world, What::Event(event));
+        }
+    }
+
     fn tell(&self, world: &mut World<'_>, what: What) {
         let (at, host, link) = (world.now, self.host, Some(world.link));
         world.log.push(Seen { at, host, link, what });
-    }
-}
-
-/// A frame, apart from the buffer it came in.
-enum Received {
-    Data(Vec<u8>),
-    Heartbeat(u32),
-    Hello,
-    Bye(ByeCode, String),
-    Unknown,
-}
-
-impl From<Frame<'_>> for Received {
-    fn from(frame: Frame<'_>) -> Self {
-        match frame {
-            Frame::Data(payload) => Self::Data(payload.to_vec()),
-            Frame::Heartbeat(heartbeat) => Self::Heartbeat(heartbeat.heartbeat_time_ms),
-            Frame::Hello(_) => Self::Hello,
-            Frame::Bye(bye) => Self::Bye(bye.code, bye.text.to_owned()),
-            Frame::Unknown { .. } => Self::Unknown,
-        }
     }
 }
 
@@ -424,4 +297,3 @@ fn step(left: Duration, longest: Duration) -> Duration {
 
 /// Shorter waits are made in one go.
 const LAST_STRETCH: Duration = Duration::from_millis(64);
-const LONGEST_READ: Duration = Duration::from_secs(30);

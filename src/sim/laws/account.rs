@@ -1,24 +1,47 @@
 //! The laws' own account of one end of one connection, kept from the raw record.
 //!
-//! It computes values and deadlines anew, by the words of the wire protocol; it must not ask
+//! It computes values and deadlines again, by the words of the wire protocol; it must not ask
 //! the code that it judges.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Broken, Law};
+use crate::connection::{Cause, Down, DownReason, Event};
 use crate::liveness::{Mode, Settings, Time};
-use crate::sim::{Down, DownReason, Host, Options, What};
+use crate::sim::op::Options;
+use crate::sim::seen::{Host, What};
 
-type Judged = Result<(), Broken>;
+pub(super) type Judged = Result<(), Broken>;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Phase {
     Unknown,
     Greeting,
     Up,
-    Leaving,
+    Ending,
     Over,
+}
+
+/// A limit that runs since a byte moved: the greatest since then (H4).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Running {
+    /// From where it counts.
+    since: Time,
+    pub(super) limit: Option<Duration>,
+}
+
+impl Running {
+    fn grow(&mut self, at: Time, limit: Option<Duration>) {
+        if self.limit.is_none() {
+            self.since = self.since.max(at);
+        }
+        self.limit = self.limit.max(limit);
+    }
+
+    pub(super) fn reached_at(&self) -> Time {
+        self.limit.map_or(Time::NEVER, |limit| self.since + limit)
+    }
 }
 
 #[derive(Debug)]
@@ -27,71 +50,96 @@ pub(super) struct Account {
     pub(super) phase: Phase,
     /// A byte on its way to us was changed.
     pub(super) corrupted: bool,
-    settings: Settings,
-    granularity: Duration,
-    reason: Option<DownReason>,
-    ended_at: Time,
-    /// The heartbeat-time that H2 makes of what was configured and received.
-    in_force: Option<Duration>,
+    pub(super) settings: Settings,
+    pub(super) granularity: Duration,
+    pub(super) close: (Duration, Duration),
+    pub(super) reason: Option<DownReason>,
+    pub(super) ended_at: Time,
+    /// The heartbeat-time that H2 makes of what was configured, received and set.
+    pub(super) in_force: Option<Duration>,
+    /// What the peer is held to (H4), the first value set that it has not announced, and the
+    /// smallest that it has.
+    promise: Option<Duration>,
+    unconfirmed: Option<Duration>,
+    heard: Option<Duration>,
     changed: Time,
     /// A change that must be reported before anything else.
     unreported: Option<(Option<Duration>, Duration)>,
     read: u64,
-    unread: u64,
-    last_read: Time,
-    held: Duration,
+    pub(super) unread: u64,
+    pub(super) last_read: Time,
+    pub(super) silence: Running,
     held_since: Option<Time>,
+    pub(super) was_held: bool,
     wrote: u64,
-    pending: u64,
-    /// When the kernel last took a byte, or what waits began to wait, and the greatest limit since.
-    moved: Time,
-    pending_limit: Option<Duration>,
-    /// From when on that limit counts, if there was none before.
-    limited: Time,
+    pub(super) pending: u64,
+    /// When the kernel last took a byte, or what waits began to wait.
+    pub(super) moved: Time,
+    pub(super) stuck: Running,
     last_wrote: Time,
     last_beat: Time,
+    /// The bytes of the longest frame of ours, and how much was written when the heartbeat was
+    /// decided on that is not out.
+    frame_max: u64,
+    beat_waits: Option<u64>,
     /// The value that the last heartbeat carried; how many carried a new one, and the last's time.
     announced: Option<Duration>,
     news: (u32, Time),
     resumed: Time,
-    stops: VecDeque<(Time, Time)>,
-    sent: VecDeque<Vec<u8>>,
+    pub(super) stops: VecDeque<(Time, Time)>,
+    /// What was accepted and not received by the peer.
+    pub(super) sent: VecDeque<Vec<u8>>,
+    /// The peer's end of stream was read.
+    pub(super) saw_end: bool,
+    /// A write failed: nothing is sent any more.
+    is_broken: bool,
+    pub(super) down: Option<Down>,
 }
 
 impl Account {
     pub(super) fn new(options: &Options) -> Self {
         let settings = options.liveness;
+        let in_force = settings.heartbeat_time.and_then(|value| {
+            let ms = value.as_millis().clamp(1, u32::MAX.into()) as u64;
+            (!value.is_zero()).then_some(Duration::from_millis(ms))
+        });
         Self {
             peer: None,
             phase: Phase::Unknown,
             corrupted: false,
             settings,
             granularity: options.granularity,
+            close: (options.close_timeout, options.close_max),
             reason: None,
             ended_at: Time::ZERO,
-            in_force: settings.heartbeat_time.and_then(|value| {
-                let ms = value.as_millis().clamp(1, u32::MAX.into()) as u64;
-                (!value.is_zero()).then_some(Duration::from_millis(ms))
-            }),
+            in_force,
+            promise: in_force,
+            unconfirmed: None,
+            heard: None,
             changed: Time::ZERO,
             unreported: None,
             read: 0,
             unread: 0,
             last_read: Time::ZERO,
-            held: Duration::ZERO,
+            silence: Running::default(),
             held_since: None,
+            was_held: false,
             wrote: 0,
             pending: 0,
             moved: Time::ZERO,
-            pending_limit: None,
-            limited: Time::ZERO,
+            stuck: Running::default(),
             last_wrote: Time::ZERO,
             last_beat: Time::ZERO,
+            frame_max: 0,
+            beat_waits: None,
             announced: None,
             news: (0, Time::ZERO),
             resumed: Time::ZERO,
             stops: VecDeque::new(),
             sent: VecDeque::new(),
+            saw_end: false,
+            is_broken: false,
+            down: None,
         }
     }
 
@@ -108,7 +156,8 @@ impl Account {
         if self.unreported.is_some()
             && !matches!(
                 what,
-                What::HeartbeatTime { .. } | What::Clamped { .. } | What::Arrived { .. }
+                What::Event(Event::HeartbeatTime { .. } | Event::Clamped { .. })
+                    | What::Arrived { .. }
             )
         {
             return broken(Law::Converges, "the value in force changed and nobody was told");
@@ -118,54 +167,110 @@ impl Account {
             What::Arrived { bytes } => self.unread += *bytes as u64,
             What::Read { bytes } => {
                 (self.unread, self.read) = (self.unread - *bytes as u64, self.read + *bytes as u64);
-                if self.phase == Phase::Up {
-                    (self.last_read, self.held) = (at, Duration::ZERO);
+                if matches!(self.phase, Phase::Up | Phase::Ending) {
+                    (self.last_read, self.was_held) = (at, false);
+                    self.silence = Running { since: at, limit: self.limit() };
                 }
             }
+            What::EndRead => self.saw_end = true,
+            What::WriteFailed => self.is_broken = true,
             What::Held => self.held_since = Some(at),
             What::Released => {
-                self.held += at.since(self.held_since.take().unwrap_or(at));
+                let held = at.since(self.held_since.take().unwrap_or(at));
+                self.silence.since = self.silence.since + held;
+                self.was_held = true;
             }
             What::Corrupted => self.corrupted = true,
             What::Queued { bytes, heartbeat } => {
-                if let Some(value) = heartbeat {
-                    self.judge_beat(at, *value)?;
-                }
-                if self.pending == 0 {
-                    self.begin_to_wait(at);
-                }
-                self.pending += *bytes as u64;
+                self.judge_queued(at, *bytes as u64, *heartbeat)?
             }
-            What::Wrote { bytes } => {
-                (self.pending, self.wrote) =
-                    (self.pending - *bytes as u64, self.wrote + *bytes as u64);
-                self.begin_to_wait(at);
-                self.last_wrote = at;
-            }
+            What::Wrote { bytes } => self.judge_wrote(at, *bytes as u64)?,
             What::HeartbeatSent { value } => {
                 (self.announced, self.last_beat) = (Some(*value), at);
+                self.beat_waits = None;
             }
-            What::HeartbeatReceived { value } => self.adopt(at, *value),
-            What::HeartbeatTime { from, to } => self.judge_change(*from, *to)?,
+            What::HeartbeatReceived { value } | What::HelloReceived { value } => {
+                self.adopt(at, *value);
+            }
+            What::ValueSet { value } => self.set(at, *value),
+            What::SlackSet { slack } => {
+                self.settings.slack = *slack;
+                self.grow(at);
+            }
+            What::Event(Event::HeartbeatTime { from, to, cause }) => {
+                self.judge_change(*from, *to, *cause)?;
+            }
             What::Sent(message) => self.sent.push_back(message.clone()),
-            What::Down(down) => {
-                self.judge_death(at, down)?;
+            What::Ending { reason } => self.judge_death(at, reason)?,
+            What::Down { down, .. } => {
+                if self.reason.is_none() {
+                    self.judge_death(at, &down.reason)?;
+                }
                 self.judge_account(at, down)?;
+                self.down = Some(down.clone());
             }
             _ => {}
         }
         Ok(())
     }
 
+    /// What was accepted waits, or a heartbeat was decided on.
+    fn judge_queued(&mut self, at: Time, bytes: u64, heartbeat: Option<Duration>) -> Judged {
+        match heartbeat {
+            Some(value) => {
+                self.judge_beat(at, value)?;
+                self.beat_waits = Some(self.wrote + bytes);
+            }
+            None => self.frame_max = self.frame_max.max(bytes),
+        }
+        if self.pending == 0 {
+            self.begin_to_wait(at);
+        }
+        self.pending += bytes;
+        Ok(())
+    }
+
+    fn judge_wrote(&mut self, at: Time, bytes: u64) -> Judged {
+        // The frame that was under way, and then the heartbeat.
+        if let Some(since) = self.beat_waits.filter(|since| self.wrote >= since + self.frame_max) {
+            let detail = format!("{} bytes before a heartbeat", self.wrote - since);
+            return broken(Law::HeartbeatsPass, detail);
+        }
+        // A goodbye of ours may be written in the place of what was dropped.
+        self.pending = self.pending.saturating_sub(bytes);
+        self.wrote += bytes;
+        self.last_wrote = at;
+        self.begin_to_wait(at);
+        Ok(())
+    }
+
     /// What waits now is judged by what is in force now, or by more.
     fn begin_to_wait(&mut self, at: Time) {
         self.moved = at;
-        self.limited = Time::ZERO;
-        self.pending_limit = self.in_force.map(|value| value.saturating_add(self.settings.slack));
+        self.stuck = Running { since: at, limit: self.limit() };
     }
 
-    fn judge_change(&mut self, from: Option<Duration>, to: Duration) -> Judged {
-        if self.unreported.take() == Some((from, to)) {
+    /// The limit as it is in force now.
+    fn limit(&self) -> Option<Duration> {
+        self.promise.map(|promise| promise.saturating_add(self.settings.slack))
+    }
+
+    /// What is in force changed: what is pending is not judged by less.
+    fn grow(&mut self, at: Time) {
+        let limit = self.limit();
+        self.silence.grow(at, limit);
+        self.stuck.grow(at, limit);
+    }
+
+    fn judge_change(&mut self, from: Option<Duration>, to: Duration, cause: Cause) -> Judged {
+        // One of our own is reported by the reader, when it comes by.
+        let is_told = match cause {
+            Cause::Peer => self.unreported.take() == Some((from, to)),
+            Cause::Local => {
+                self.in_force.is_some_and(|held| held <= to) && from.is_none_or(|from| to < from)
+            }
+        };
+        if is_told {
             return Ok(());
         }
         broken(Law::Converges, format!("{from:?} became {to:?}, against H2"))
@@ -181,23 +286,20 @@ impl Account {
 
     /// Judges that it is `now`, that the process runs, and that all due until now was done.
     pub(super) fn judge_time(&self, now: Time) -> Judged {
-        let Some(in_force) = self.in_force else { return Ok(()) };
         let late = self.granularity;
         let slack = self.settings.slack;
-        let limit = in_force.saturating_add(slack);
         let stopped_since = |since: Time| self.stops.iter().any(|stop| stop.1 > since);
         let granted = |since| match stopped_since(since) {
             true => self.resumed + slack,
             false => Time::ZERO,
         };
-        let dead_at = (self.last_read + self.held + limit).max(granted(self.last_read)) + late;
+        let dead_at = self.silence.reached_at().max(granted(self.last_read)) + late;
         if self.held_since.is_none() && now > dead_at {
             return broken(Law::DeathInTime, format!("silent past {dead_at:?} and alive"));
         }
+        let Some(in_force) = self.in_force.filter(|_| !self.is_broken) else { return Ok(()) };
         if self.pending > 0 {
-            let limit = self.pending_limit.map_or(limit, |began| began.max(limit));
-            let since = self.moved.max(self.limited);
-            let dead_at = (since + limit).max(granted(self.moved)) + late;
+            let dead_at = self.stuck.reached_at().max(granted(self.moved)) + late;
             if now > dead_at {
                 return broken(Law::DeathInTime, format!("stuck past {dead_at:?} and alive"));
             }
@@ -246,13 +348,14 @@ impl Account {
             (phase, What::Up { .. }) => {
                 (self.last_read, self.last_wrote, self.last_beat) = (at, at, at);
                 (self.changed, self.resumed) = (at, at);
+                self.silence = Running { since: at, limit: self.limit() };
                 (phase, Phase::Up)
             }
-            (phase, What::Leaving { reason }) => {
+            (phase, What::Ending { reason }) => {
                 (self.reason, self.ended_at) = (Some(reason.clone()), at);
-                (phase, Phase::Leaving)
+                (phase, Phase::Ending)
             }
-            (phase, What::Down(down)) => {
+            (phase, What::Down { down, .. }) => {
                 if self.reason.as_ref().is_some_and(|reason| *reason != down.reason) {
                     return broken(
                         Law::OneReason,
@@ -270,11 +373,20 @@ impl Account {
             What::Up { .. } | What::DialFailed { .. } | What::Refused { .. } => {
                 before == Phase::Greeting
             }
-            What::Down(_) => matches!(before, Phase::Up | Phase::Leaving),
-            What::Read { .. } | What::Queued { .. } | What::Wrote { .. } => {
-                matches!(before, Phase::Greeting | Phase::Up | Phase::Leaving)
+            What::Down { .. } => matches!(before, Phase::Up | Phase::Ending),
+            What::Read { .. }
+            | What::EndRead
+            | What::WriteFailed
+            | What::Queued { .. }
+            | What::Wrote { .. } => {
+                matches!(before, Phase::Greeting | Phase::Up | Phase::Ending)
             }
-            What::HeartbeatSent { .. } => matches!(before, Phase::Up | Phase::Leaving),
+            What::Held
+            | What::Released
+            | What::Message(_)
+            | What::Event(_)
+            | What::HeartbeatReceived { .. }
+            | What::HeartbeatSent { .. } => matches!(before, Phase::Up | Phase::Ending),
             _ => before == Phase::Up,
         };
         if !allowed {
@@ -284,15 +396,48 @@ impl Account {
         Ok(())
     }
 
-    /// H2.
+    /// H2, and what H4 makes of it.
     fn adopt(&mut self, at: Time, received: Duration) {
+        if received.is_zero() {
+            return;
+        }
         let raised = received.max(self.floor());
-        if !received.is_zero() && self.in_force.is_none_or(|held| raised < held) {
-            if self.in_force.is_none() {
-                self.limited = at;
-            }
+        self.heard = Some(self.heard.map_or(received, |heard| heard.min(received)));
+        if self.in_force.is_none_or(|held| raised < held) {
             self.unreported = Some((self.in_force.replace(raised), raised));
             self.changed = at;
+        }
+        self.confirm();
+        // The silence begins with the bytes that carried it.
+        if self.silence.limit.is_none() {
+            self.silence.since = self.silence.since.max(at);
+        }
+        self.silence.limit = self.limit();
+        self.stuck.grow(at, self.limit());
+    }
+
+    /// The program lowered the value.
+    fn set(&mut self, at: Time, value: Duration) {
+        let value = Duration::from_millis((value.as_millis() as u64).max(1));
+        if self.in_force.is_none_or(|held| value < held) {
+            self.in_force = Some(value);
+            self.changed = at;
+            self.promise.get_or_insert(Duration::from_secs(10));
+            self.unconfirmed.get_or_insert(value);
+            self.confirm();
+            self.grow(at);
+        }
+    }
+
+    /// The peer is held to what it has announced, or less.
+    fn confirm(&mut self) {
+        let binds = |value: Option<Duration>| {
+            value.filter(|value| self.heard.is_some_and(|heard| heard <= *value))
+        };
+        if let Some(value) = binds(self.in_force) {
+            (self.promise, self.unconfirmed) = (Some(value), None);
+        } else if let Some(value) = binds(self.unconfirmed) {
+            (self.promise, self.unconfirmed) = (Some(value), self.in_force);
         }
     }
 
@@ -324,58 +469,6 @@ impl Account {
         Ok(())
     }
 
-    /// The end has come: is its account true?
-    fn judge_account(&self, at: Time, down: &Down) -> Judged {
-        let limit = self.in_force.map(|value| value.saturating_add(self.settings.slack));
-        let ended_at = if self.reason.is_some() { self.ended_at } else { at };
-        let silence = ended_at.since(self.last_read);
-        if (down.limit, down.heartbeat_time, down.silence) != (limit, self.in_force, silence) {
-            let detail = format!("its account is not of this link: {down:?}");
-            return broken(Law::NothingLeaks, detail);
-        }
-        Ok(())
-    }
-
-    /// The end has come: was it time for a death?
-    fn judge_death(&self, at: Time, down: &Down) -> Judged {
-        let limit = self.in_force.map(|value| value.saturating_add(self.settings.slack));
-        let since = match down.reason {
-            DownReason::Silent => self.last_read + self.held,
-            DownReason::WriteStalled { .. } => self.moved,
-            DownReason::Protocol(_) if !self.corrupted => {
-                return broken(Law::NoFalseDeath, "good bytes refused");
-            }
-            _ => return Ok(()),
-        };
-        let silent = down.reason == DownReason::Silent;
-        let Some(limit) = limit else {
-            return broken(Law::NoFalseDeath, "dead of a limit where none is in force");
-        };
-        if silent && self.unread > 0 {
-            return broken(Law::NoFalseDeath, "dead with bytes unread");
-        }
-        if !silent && self.pending == 0 {
-            return broken(Law::NoFalseDeath, "stuck with nothing to write");
-        }
-        let limit = self.pending_limit.filter(|_| !silent).map_or(limit, |began| began.max(limit));
-        let since = if silent { since } else { since.max(self.limited) };
-        let dead_at = since + limit;
-        if at < dead_at {
-            return broken(Law::NoFalseDeath, format!("dead before {dead_at:?}"));
-        }
-        let tolerance = self.settings.slack.div_f64(2.0).max(Duration::from_millis(250));
-        let began = if silent { self.last_read } else { self.moved };
-        let mut long =
-            self.stops.iter().filter(|stop| stop.0 >= began && stop.1.since(stop.0) > tolerance);
-        let Some((from, until)) = long.next() else { return Ok(()) };
-        let counts = (self.held.is_zero() || !silent) && self.stops.len() < STOPS;
-        let over_it = *from <= dead_at && *until > dead_at + tolerance + self.granularity;
-        if counts && over_it && at < *until + self.settings.slack {
-            return broken(Law::NoFalseDeath, format!("dead after our own stop until {until:?}"));
-        }
-        Ok(())
-    }
-
     fn floor(&self) -> Duration {
         let nanos = self.settings.heartbeat_time_min.as_nanos();
         let ms = nanos.div_ceil(1_000_000).clamp(1, u32::MAX.into());
@@ -383,9 +476,9 @@ impl Account {
     }
 }
 
-fn broken(law: Law, detail: impl Into<String>) -> Judged {
+pub(super) fn broken(law: Law, detail: impl Into<String>) -> Judged {
     Err((law, detail.into()))
 }
 
 /// How many stops are remembered: more than a silence ever holds.
-const STOPS: usize = 16;
+pub(super) const STOPS: usize = 16;

@@ -10,6 +10,7 @@
 //! passes between them.
 
 mod account;
+mod ending;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -40,6 +41,14 @@ pub enum Law {
     NeverCloser,
     /// A link goes up once and down once, for the first reason it had.
     OneReason,
+    /// A heartbeat of ours waits for no more than the frame that is being written (H6).
+    HeartbeatsPass,
+    /// What was accepted and the peer's program did not receive is counted: as unsent or
+    /// unconfirmed here, or as not handed on there; and nothing is counted that it received.
+    NothingLost,
+    /// A close is given up no earlier than its time limits say, unless the peer has ended its
+    /// stream.
+    OrderlyClose,
     /// Nothing of one connection is seen on another: values start as configured, what is received
     /// was sent there, in order, and the account of the end is of this connection.
     NothingLeaks,
@@ -131,9 +140,16 @@ impl Laws {
             (What::Message(message), Some(other)) if !corrupted => other.judge_delivered(message),
             _ => Ok(()),
         });
-        if over && self.accounts.get(&(link, peer)).is_none_or(|other| other.phase == Phase::Over) {
-            self.accounts.remove(&(link, host));
-            self.accounts.remove(&(link, peer));
+        let is_gone = |other: &Account| other.phase == Phase::Over;
+        let mut judged = judged;
+        if over && self.accounts.get(&(link, peer)).is_none_or(is_gone) {
+            let ours = self.accounts.remove(&(link, host));
+            let theirs = self.accounts.remove(&(link, peer));
+            if let (Some(ours), Some(theirs)) = (&ours, &theirs) {
+                judged = judged
+                    .and_then(|()| ours.judge_loss(theirs))
+                    .and_then(|()| theirs.judge_loss(ours));
+            }
         }
         judged.map_err(|(law, detail)| violation(law, at, host, link, detail))
     }

@@ -39,6 +39,11 @@ impl Net<'_> {
             Op::Start { host } => self.start_process(host),
             Op::Connect { from, to } => drop(self.connect(from, to)),
             Op::Close { from, to } => self.close(from, to),
+            Op::Drain { from, to } => self.drain(from, to),
+            Op::SetHeartbeatTime { from, to, value } => {
+                drop(self.set_heartbeat_time(from, to, value));
+            }
+            Op::SetSlack { from, to, slack } => drop(self.set_slack(from, to, slack)),
             Op::Send { from, to, size, times, every } => {
                 let _refused = self.send(from, to, &vec![times as u8; size]);
                 if times > 1 {
@@ -53,6 +58,7 @@ impl Net<'_> {
         for link in &mut self.links {
             if link.ends.iter().all(|end| end.host == a || end.host == b) {
                 for pipe in &mut link.pipes {
+                    pipe.destroy();
                     pipe.arrived.push_back(Piece::Reset);
                 }
             }

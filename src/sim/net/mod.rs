@@ -9,10 +9,11 @@ mod faults;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::connection::{DownReason, HeartbeatChange, SendError};
 use crate::liveness::Time;
 use crate::sim::end::{End, Phase, World};
 use crate::sim::wire::{Path, Piece, Pipe};
-use crate::sim::{Host, LinkId, Op, Options, Rng, Seen, SendError, Side, Weather, What};
+use crate::sim::{Host, LinkId, Op, Options, Rng, Seen, Side, Weather, What};
 
 /// What a program is: it is called with everything that its side sees.
 pub(in crate::sim) type Handler<'h> = Box<dyn FnMut(&mut Side<'_, 'h>, &What) + 'h>;
@@ -164,8 +165,40 @@ impl<'h> Net<'h> {
     pub fn close(&mut self, from: Host, to: Host) {
         let runs = self.hosts[from.0].process == Process::Runs;
         if let Some((link, which)) = self.find(from, to).filter(|_| runs) {
-            self.with_end(link, which, End::close);
+            self.with_end(link, which, |end, world| end.close(world, false));
         }
+    }
+
+    /// Closes the link of `from` to `to` in order, and hands on what arrives meanwhile.
+    pub fn drain(&mut self, from: Host, to: Host) {
+        let runs = self.hosts[from.0].process == Process::Runs;
+        if let Some((link, which)) = self.find(from, to).filter(|_| runs) {
+            self.with_end(link, which, |end, world| end.close(world, true));
+        }
+    }
+
+    /// Sets the heartbeat-time of the living link of `from` to `to`; `None` if there is none.
+    pub fn set_heartbeat_time(
+        &mut self,
+        from: Host,
+        to: Host,
+        value: Duration,
+    ) -> Option<Result<HeartbeatChange, DownReason>> {
+        let runs = self.hosts[from.0].process == Process::Runs;
+        let (link, which) = self.find(from, to).filter(|_| runs)?;
+        Some(self.with_end(link, which, |end, world| end.set_heartbeat_time(world, value)))
+    }
+
+    /// Sets the slack of the living link of `from` to `to`; `None` if there is none.
+    pub fn set_slack(
+        &mut self,
+        from: Host,
+        to: Host,
+        slack: Duration,
+    ) -> Option<Result<(), DownReason>> {
+        let runs = self.hosts[from.0].process == Process::Runs;
+        let (link, which) = self.find(from, to).filter(|_| runs)?;
+        Some(self.with_end(link, which, |end, world| end.set_slack(world, slack)))
     }
 
     /// Whether `from` has a living link to `to`, as it sees it.
@@ -298,7 +331,7 @@ impl<'h> Net<'h> {
             self.handed_on += 1;
             let host = seen.host;
             let over = match &seen.what {
-                What::Down(down) => Some(down.peer),
+                What::Down { peer, .. } => Some(*peer),
                 What::DialFailed { peer, .. } => Some(*peer),
                 _ => None,
             };
@@ -362,10 +395,16 @@ impl<'h> Net<'h> {
             return;
         }
         if process == Process::Dead || !knows {
-            if matches!(piece, Piece::Syn | Piece::Bytes(_)) {
-                self.push(link, 1 - from, Piece::Reset);
+            // Whatever this kernel still holds of a connection that it does not know is lost.
+            match piece {
+                Piece::Syn => self.push(link, 1 - from, Piece::Reset),
+                Piece::Bytes(_) => self.reset_pipe(link, 1 - from),
+                Piece::Fin | Piece::Reset => {}
             }
             return;
+        }
+        if matches!(piece, Piece::Reset) {
+            self.links[link].pipes[1 - from].destroy();
         }
         if let Piece::Bytes(bytes) = &mut piece {
             let path = self.links[link].pipes[from].path;
@@ -385,10 +424,16 @@ impl<'h> Net<'h> {
         pipe.push(piece, path, &mut self.rng, self.now);
     }
 
+    fn reset_pipe(&mut self, link: usize, from: usize) {
+        let pipe = &mut self.links[link].pipes[from];
+        let path = &mut self.paths[pipe.path];
+        pipe.reset(path, &mut self.rng, self.now);
+    }
+
     /// The newest living link of `from` to `to`.
     fn find(&self, from: Host, to: Host) -> Option<(usize, usize)> {
         self.links.iter().enumerate().rev().find_map(|(index, link)| {
-            let is_it = |end: &End| (end.host, end.peer, &end.phase) == (from, to, &Phase::Up);
+            let is_it = |end: &End| (end.host, end.peer, end.is_up()) == (from, to, true);
             link.ends.iter().position(is_it).map(|which| (index, which))
         })
     }

@@ -1,19 +1,15 @@
-//! The numbers of a link, for those who run it.
+//! The numbers of a connection, for those who run it.
 //!
 //! Nothing here decides anything. What is counted a message is counted where messages were counted
 //! before; what is measured is measured once a write, once a read or once a heartbeat, so that
-//! sending and receiving are no slower for it. Histograms are summed up under the link's lock,
-//! which takes a few microseconds at most and no copy.
+//! sending and receiving are no slower for it.
 //!
-//! Invariant: a number only ever grows while a link lives, but for what says "now".
+//! Invariant: a number only ever grows while a connection lives, but for what says "now".
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::shared::State;
-use super::{Histogram, Link, Percentiles, Stream};
-use crate::liveness::{Mode, Time};
-use crate::protocol::Framing;
+use super::histogram::{Histogram, Percentiles};
+use crate::liveness::Time;
 
 /// What went over a link so far, and how punctually.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,58 +94,40 @@ impl Measures {
     }
 
     /// Records that something went out `late` where a heartbeat was due.
-    fn add_own(&mut self, late: Duration, slack: Duration) {
+    pub(super) fn add_own(&mut self, late: Duration, slack: Duration) {
         self.own_lateness.record(late);
         self.own_late += u64::from(late > slack / 2);
     }
-}
 
-impl<S> State<S> {
-    /// Moves the sending clock to `now`, when data was written, and measures where that was late.
-    pub(super) fn handle_data_sent(&mut self, mode: Mode, now: Time) {
-        let late = self.pulse.lateness(now).filter(|late| !late.is_zero() && mode == Mode::Idle);
-        if let Some(late) = late {
-            self.measures.add_own(late, self.pulse.slack());
-        }
-        self.pulse.handle_sent(now);
-    }
-
-    /// Measures a heartbeat whose last byte was written at `now`, before any clock moves.
-    pub(super) fn measure_beat(&mut self, now: Time) {
-        self.measures.suppressed += self.pulse.suppressed();
-        if let Some(late) = self.pulse.lateness(now) {
-            self.measures.add_own(late, self.pulse.slack());
+    /// Records a silence of the peer's that has ended.
+    pub(super) fn add_silence(&mut self, silence: Silence) {
+        self.largest_silence = silence.largest;
+        if let Some(late) = silence.late {
+            self.peer_lateness.record(late);
         }
     }
-}
 
-impl<S: Stream, F: Framing> Link<S, F> {
-    /// What went over the link so far, and how punctually.
-    pub fn stats(&self) -> Stats {
-        let shared = self.shared();
-        let state = shared.lock();
-        let now = match state.reason {
-            Some(_) => state.ended_at,
-            None => shared.clock.now(),
-        };
-        let (measures, received) = (&state.measures, &shared.received);
+    /// What was counted, with what was measured.
+    pub(super) fn stats(&self, counted: Stats) -> Stats {
         Stats {
-            messages_received: received.messages.load(Ordering::Relaxed),
-            bytes_received: received.bytes.load(Ordering::Relaxed),
-            heartbeats_received: received.heartbeats.load(Ordering::Relaxed),
-            heartbeats_suppressed: measures.suppressed + state.pulse.suppressed(),
-            queued_messages: state.queued_messages,
-            queued_bytes: state.pending(),
-            round_trip_min: measures.round_trip_min,
-            round_trips: measures.round_trips.spread(),
-            own_lateness: measures.own_lateness.spread(),
-            own_late: measures.own_late,
-            peer_lateness: measures.peer_lateness.spread(),
-            largest_silence: measures.largest_silence,
-            stalls: measures.stalls,
-            longest_stall: measures.longest_stall,
-            up: now.since(Time::ZERO),
-            ..state.stats
+            round_trip_min: self.round_trip_min,
+            round_trips: self.round_trips.spread(),
+            own_lateness: self.own_lateness.spread(),
+            own_late: self.own_late,
+            peer_lateness: self.peer_lateness.spread(),
+            largest_silence: self.largest_silence,
+            stalls: self.stalls,
+            longest_stall: self.longest_stall,
+            ..counted
         }
     }
+}
+
+/// What is measured of a silence that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Silence {
+    /// The longest of all so far.
+    pub(crate) largest: Duration,
+    /// How much longer than promised it was, if it was long enough to say.
+    pub(crate) late: Option<Duration>,
 }

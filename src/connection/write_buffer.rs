@@ -13,7 +13,7 @@ use crate::protocol::{Decoded, Frame, Framing};
 
 /// The buffer under way and how far it got.
 #[derive(Debug, Default)]
-pub(super) struct Flight {
+pub(crate) struct WriteBuffer {
     pub(super) bytes: Vec<u8>,
     /// Bytes that the kernel has accepted.
     written: usize,
@@ -21,35 +21,58 @@ pub(super) struct Flight {
     edge: usize,
     /// Data frames in `bytes`.
     pub(super) messages: u64,
-    /// Where the heartbeat inside ends, and the value it carries.
-    pub(super) beat: Option<(usize, Duration)>,
+    heartbeat: Option<Inserted>,
 }
 
-impl Flight {
-    /// A buffer of `messages` encoded messages, none of it written.
-    pub(super) fn new(bytes: Vec<u8>, messages: u64) -> Self {
-        Self { bytes, messages, ..Self::default() }
-    }
+/// A heartbeat in the buffer: where it ends, and what it carries.
+#[derive(Clone, Copy, Debug)]
+struct Inserted {
+    end: usize,
+    value: Duration,
+    sent_us: u64,
+}
 
-    pub(super) fn is_empty(&self) -> bool {
+/// A heartbeat that is out whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SentHeartbeat {
+    pub(super) value: Duration,
+    pub(super) sent_us: u64,
+    /// Bytes behind it that are out too.
+    pub(super) behind: usize,
+}
+
+impl WriteBuffer {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
         self.written == self.bytes.len()
     }
 
     /// What is still to be written.
-    pub(super) fn rest(&self) -> &[u8] {
+    #[inline]
+    pub(crate) fn rest(&self) -> &[u8] {
         &self.bytes[self.written..]
     }
 
-    /// Records that the kernel accepted `count` bytes, and returns the value of the heartbeat that
-    /// is now out whole.
-    pub(super) fn handle_written(&mut self, count: usize) -> Option<Duration> {
+    pub(super) fn has_heartbeat(&self) -> bool {
+        self.heartbeat.is_some()
+    }
+
+    /// Records that the kernel accepted `count` bytes, and returns the heartbeat that is now out
+    /// whole.
+    #[inline]
+    pub(super) fn handle_written(&mut self, count: usize) -> Option<SentHeartbeat> {
         self.written += count;
-        let beat = self.beat.take_if(|(end, _)| *end <= self.written);
+        let written = self.written;
+        let sent = self.heartbeat.take_if(|inserted| inserted.end <= written);
         if self.is_empty() {
             self.bytes.clear();
             (self.written, self.edge, self.messages) = (0, 0, 0);
         }
-        beat.map(|(_, value)| value)
+        sent.map(|Inserted { end, value, sent_us }| SentHeartbeat {
+            value,
+            sent_us,
+            behind: written - end,
+        })
     }
 
     /// Takes what has been queued behind it.
@@ -58,12 +81,24 @@ impl Flight {
         self.messages += std::mem::take(messages);
     }
 
+    /// Takes back the last message, which begins at `from` and of which nothing is written.
+    pub(super) fn withdraw(&mut self, from: usize) {
+        self.bytes.truncate(from);
+        self.messages = self.messages.saturating_sub(1);
+    }
+
     /// Puts a heartbeat in at the next edge between frames. Frames of a protocol that does not
     /// decode what it encodes have no edges that we can see: there it goes to the end.
-    pub(super) fn insert_beat<F: Framing>(&mut self, framing: &F, beat: &[u8], value: Duration) {
+    pub(super) fn insert_heartbeat<F: Framing>(
+        &mut self,
+        framing: &F,
+        heartbeat: &[u8],
+        value: Duration,
+        sent_us: u64,
+    ) {
         let at = if F::NUMBERED { self.bytes.len() } else { self.next_edge(framing) };
-        self.bytes.splice(at..at, beat.iter().copied());
-        self.beat = Some((at + beat.len(), value));
+        self.bytes.splice(at..at, heartbeat.iter().copied());
+        self.heartbeat = Some(Inserted { end: at + heartbeat.len(), value, sent_us });
     }
 
     /// Drops the frames of which nothing has been written, and returns what messages they were.
@@ -72,7 +107,7 @@ impl Flight {
         let dropped = self.count_from(framing, at);
         self.bytes.truncate(at);
         self.messages = self.messages.saturating_sub(dropped.messages);
-        self.beat.take_if(|(end, _)| *end > at);
+        self.heartbeat.take_if(|inserted| inserted.end > at);
         dropped
     }
 
@@ -120,7 +155,7 @@ impl Flight {
 
 /// Messages that were accepted and are not out whole, and their bytes that are not out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Unsent {
+pub(crate) struct Unsent {
     pub(super) messages: u64,
     pub(super) bytes: u64,
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Counts durations.
 ///
 /// ```
-/// use peerbeat::link::Histogram;
+/// use peerbeat::connection::Histogram;
 /// use std::time::Duration;
 ///
 /// let mut histogram = Histogram::default();

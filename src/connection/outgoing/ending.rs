@@ -1,0 +1,206 @@
+//! How the sending half ends: an orderly close, a goodbye, an abrupt end, and the account.
+//!
+//! The reading side decides that a connection has ended; here stands what that does to what was
+//! accepted. Every message is either out whole or counted.
+
+use super::Outgoing;
+use crate::connection::event::{Down, DownReason};
+use crate::connection::phase::{Close, Closing, Phase, Writing};
+use crate::connection::write_buffer::{Unsent, WriteBuffer};
+use crate::liveness::Time;
+use crate::protocol::{Bye, Framing};
+
+use std::io;
+use std::time::Duration;
+
+/// What the receiving half knows about the end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SilenceReport {
+    pub(crate) silence: Duration,
+    pub(crate) limit: Option<Duration>,
+    pub(crate) heartbeat_time: Option<Duration>,
+    pub(crate) slack: Duration,
+    pub(crate) undelivered_frames: u64,
+}
+
+impl<F: Framing> Outgoing<F> {
+    /// Begins a close at `now`; returns whether it did, which it does not if the connection ends
+    /// already. After a failed write nothing more can be said.
+    pub(crate) fn close(
+        &mut self,
+        reason: DownReason,
+        bye: Option<&Bye<'_>>,
+        close: Close,
+        now: Time,
+    ) -> bool {
+        if self.phase.reason().is_some() {
+            return false;
+        }
+        // First of all: if the framing panics, nothing has ended yet.
+        let mut encoded = Vec::new();
+        if let Some(bye) = bye {
+            self.framing.encode_bye(bye, &mut encoded);
+        }
+        let mut closing = Closing::new(reason, close, encoded, now);
+        if matches!(self.phase, Phase::Broken(_)) {
+            closing.writing = Writing::Failed;
+        }
+        self.phase = Phase::Closing(Box::new(closing));
+        true
+    }
+
+    /// Ends abruptly at `now` (H5); returns whether it did. A close that is under way ends with its
+    /// own reason.
+    pub(crate) fn end(&mut self, reason: DownReason, now: Time) -> bool {
+        let (reason, at) = match &self.phase {
+            Phase::Up | Phase::Broken(_) => (reason, now),
+            Phase::Closing(closing) => (closing.reason.clone(), closing.began),
+            Phase::Ended { .. } | Phase::Down { .. } => return false,
+        };
+        if let Phase::Closing(closing) = &self.phase {
+            self.is_confirmed = closing.is_confirmed();
+        }
+        self.phase = Phase::Ended { reason, at };
+        true
+    }
+
+    /// The peer's stream has ended. The kernel tells an error of a socket once, to whoever asks
+    /// first, and everybody else that the stream is over: if a write of ours was told, it knows
+    /// why.
+    pub(crate) fn handle_end_of_stream(&mut self, now: Time) {
+        self.saw_end = true;
+        if let Phase::Closing(closing) = &mut self.phase {
+            closing.peer_ended = true;
+            return self.finish_close();
+        }
+        let reason = match &self.phase {
+            // A write to a stream that is over says only that.
+            Phase::Broken(DownReason::Io { kind: io::ErrorKind::BrokenPipe, .. })
+                if !self.is_cut_off =>
+            {
+                DownReason::Eof
+            }
+            Phase::Broken(reason) => reason.clone(),
+            _ => DownReason::Eof,
+        };
+        self.end(reason, now);
+    }
+
+    /// After a failed write, the end of the stream that follows is of this side's making: the
+    /// failed write is the reason.
+    pub(crate) fn cut_off(&mut self) {
+        self.is_cut_off = true;
+    }
+
+    /// The peer said goodbye.
+    pub(crate) fn handle_bye(&mut self, bye: &Bye<'_>, now: Time) {
+        match &mut self.phase {
+            // It drops what we send; its stream ends behind this.
+            Phase::Closing(closing) => closing.peer_closes = true,
+            _ => {
+                let reason = DownReason::Closed { code: bye.code, text: bye.text.to_owned() };
+                self.end(reason, now);
+            }
+        }
+    }
+
+    /// Whether the peer's end of stream was seen.
+    pub(crate) fn saw_end(&self) -> bool {
+        self.saw_end
+    }
+
+    /// Whether our direction is to be shut: the goodbye is out.
+    pub(crate) fn is_out(&self) -> bool {
+        matches!(&self.phase, Phase::Closing(closing) if closing.writing == Writing::Out)
+    }
+
+    /// When a close that is under way is given up; [`Time::NEVER`] without one.
+    pub(crate) fn closes_at(&self) -> Time {
+        match &self.phase {
+            Phase::Closing(closing) => closing.until(),
+            _ => Time::NEVER,
+        }
+    }
+
+    /// Passes the verdicts that are due at `now`: a write that is stuck for its limit, a close that
+    /// takes too long. The socket must have been tried first. Returns whether it ended.
+    pub(crate) fn handle_timeout(&mut self, now: Time) -> bool {
+        let reason = match &self.phase {
+            Phase::Up => {
+                self.timer.stalled(now).map(|pending| DownReason::WriteStalled { pending })
+            }
+            Phase::Closing(closing) if now >= closing.until() => Some(closing.reason.clone()),
+            _ => None,
+        };
+        reason.is_some_and(|reason| self.end(reason, now))
+    }
+
+    pub(super) fn finish_close(&mut self) {
+        let Phase::Closing(closing) = &self.phase else { return };
+        if closing.is_done() {
+            let (reason, at) = (closing.reason.clone(), closing.began);
+            self.end(reason, at);
+        }
+    }
+
+    /// Puts the goodbye behind what is to be written before it.
+    pub(super) fn prepare_close(&mut self) {
+        let Phase::Closing(closing) = &mut self.phase else { return };
+        let Some(bye) = closing.bye.take() else { return };
+        if closing.writing == Writing::Failed {
+            return;
+        }
+        if closing.close.flush {
+            self.buffer.append(&mut self.queue, &mut self.queued);
+        } else {
+            self.unsent += self.buffer.cut(&*self.framing);
+            self.drop_queue();
+        }
+        self.buffer.bytes.extend_from_slice(&bye);
+        if self.buffer.is_empty() {
+            // A protocol without a goodbye, and nothing to be written before it.
+            if let Phase::Closing(closing) = &mut self.phase {
+                closing.writing = Writing::Out;
+            }
+            self.finish_close();
+        }
+    }
+
+    fn drop_queue(&mut self) {
+        self.unsent.messages += std::mem::take(&mut self.queued);
+        self.unsent.bytes += std::mem::take(&mut self.queue).len() as u64;
+    }
+
+    /// Draws up the account, once nobody writes any more. The connection is down after that.
+    pub(crate) fn report(&mut self, report: SilenceReport, now: Time) -> Down {
+        self.end(DownReason::Local { detail: String::new() }, now);
+        self.unsent += self.buffer.unsent(&*self.framing);
+        self.drop_queue();
+        self.buffer = WriteBuffer::default();
+        self.in_flight = 0;
+        let Unsent { messages, bytes } = self.unsent;
+        let (reason, at) = match &self.phase {
+            Phase::Ended { reason, at } => (reason.clone(), *at),
+            phase => (phase.reason().cloned().unwrap_or(DownReason::Eof), now),
+        };
+        let unconfirmed = match self.is_confirmed {
+            true => 0,
+            false => self.echoes.unconfirmed(self.stats.bytes_sent),
+        };
+        let down = Down {
+            reason,
+            silence: report.silence,
+            limit: report.limit,
+            heartbeat_time: report.heartbeat_time,
+            slack: report.slack,
+            last_sent_age: at.since(self.timer.last_sent()),
+            unsent_frames: messages,
+            unsent_bytes: bytes,
+            unconfirmed_bytes: F::NEGOTIATES.then_some(unconfirmed),
+            undelivered_frames: report.undelivered_frames,
+            up: at.since(self.began),
+        };
+        self.phase = Phase::Down { down: Box::new(down.clone()), at };
+        down
+    }
+}

@@ -1,0 +1,288 @@
+//! The receiving half of an end, driven as a link's reader thread does: the socket before the
+//! clock, heartbeats before messages, and nothing while the program holds the reader.
+//!
+//! It owns no rule: what arrived and what silence means the connection knows.
+
+use std::io;
+use std::time::Duration;
+
+use super::{End, Phase, Wait, World, step};
+use crate::connection::{self, DownReason, Event, Incoming, Input, Outgoing};
+use crate::liveness::Verdict;
+use crate::protocol::{Bye, ByeCode, Frame, ProtocolError};
+use crate::sim::seen::{HandshakeFailure, What};
+use crate::sim::wire::Piece;
+
+/// A frame of a handshake, apart from the buffer it came in.
+enum Greeting {
+    Hello(Option<u32>),
+    Bye(ByeCode, String),
+    Other,
+}
+
+impl End {
+    pub(super) fn read_turn(&mut self, world: &mut World<'_>) -> bool {
+        if let Some((since, until)) = self.held {
+            if world.now < until {
+                return false;
+            }
+            self.release(world, world.now.since(since));
+        }
+        if self.phase == Phase::Greeting {
+            return self.greeting_turn(world);
+        }
+        match self.outgoing.phase() {
+            connection::Phase::Closing(_) if !self.outgoing.phase().hands_on() => {
+                return self.drop_turn(world);
+            }
+            connection::Phase::Ended { .. } | connection::Phase::Down { .. } => return false,
+            _ => {}
+        }
+        match self.incoming.poll() {
+            Some(Input::Message(payload)) => {
+                let message = payload.to_vec();
+                self.tell(world, What::Message(message));
+                self.hold(world, self.options.message_time);
+            }
+            Some(Input::Bye(bye)) => self.outgoing.handle_bye(&bye, world.now),
+            Some(Input::Broken(error)) => self.refuse(world, error),
+            Some(Input::Skipped | Input::Heartbeat(_)) => {}
+            None => match world.inward.arrived.pop_front() {
+                Some(piece) => self.handle_piece(world, piece),
+                None if self.reader.fires <= world.now => self.handle_waited(world),
+                None => return false,
+            },
+        }
+        true
+    }
+
+    /// The program lets the reader go on.
+    fn release(&mut self, world: &mut World<'_>, held: Duration) {
+        self.held = None;
+        let is_long = self.incoming.handle_held(held);
+        self.reader = Wait::at_once(world.now);
+        self.tell(world, What::Released);
+        if is_long && self.outgoing.phase().hands_on() {
+            self.tell(world, What::Event(Event::HandlerBusy { held }));
+        }
+    }
+
+    fn greeting_turn(&mut self, world: &mut World<'_>) -> bool {
+        let greeting = match self.greeter.poll_frame() {
+            Ok(Some(Frame::Hello(hello))) => Greeting::Hello(hello.heartbeat_time_ms),
+            Ok(Some(Frame::Bye(bye))) if self.dials => Greeting::Bye(bye.code, bye.text.to_owned()),
+            Ok(Some(_)) => Greeting::Other,
+            Ok(None) => return self.read_greeting(world),
+            Err(error) => {
+                self.fail(world, HandshakeFailure::Protocol(error));
+                return true;
+            }
+        };
+        match greeting {
+            Greeting::Hello(value_ms) => self.establish(world, value_ms),
+            Greeting::Bye(code, text) => self.fail(world, HandshakeFailure::Closed { code, text }),
+            Greeting::Other => {
+                let error = ProtocolError::Unexpected { frame: "a frame", allowed: "HELLO" };
+                self.fail(world, HandshakeFailure::Protocol(error));
+            }
+        }
+        true
+    }
+
+    fn read_greeting(&mut self, world: &mut World<'_>) -> bool {
+        match world.inward.arrived.pop_front() {
+            Some(Piece::Syn) => {}
+            Some(Piece::Fin) => self.fail(world, HandshakeFailure::Eof),
+            Some(Piece::Reset) => self.fail(world, HandshakeFailure::Io),
+            Some(Piece::Bytes(bytes)) => {
+                world.inward.handle_read(bytes.len(), world.path.is_cut);
+                self.tell(world, What::Read { bytes: bytes.len() });
+                let greeter = &mut self.greeter;
+                fill(&bytes, |part| {
+                    let spare = greeter.spare();
+                    let count = spare.len().min(part.len());
+                    spare[..count].copy_from_slice(&part[..count]);
+                    greeter.handle_filled(count);
+                    count
+                });
+            }
+            None if self.reader.fires <= world.now => self.fail(world, HandshakeFailure::TooSlow),
+            None => return false,
+        }
+        true
+    }
+
+    fn establish(&mut self, world: &mut World<'_>, value_ms: Option<u32>) {
+        if !self.dials {
+            self.greet(world);
+        }
+        let (settings, now) = (&self.options.liveness, world.now);
+        let queue_bytes = self.options.queue_bytes;
+        self.outgoing = Outgoing::new(self.framing.clone(), settings, queue_bytes, now);
+        self.incoming = Incoming::new(self.framing.clone(), settings, now);
+        self.phase = Phase::Up;
+        (self.reader, self.sender) = (Wait::at_once(now), Wait::at_once(now));
+        self.tell(world, What::Up { peer: self.peer });
+        if let Some(value_ms) = value_ms {
+            let value = Duration::from_millis(value_ms.into());
+            self.tell(world, What::HelloReceived { value });
+            self.outgoing.handle_announced(value_ms, now);
+            let events = self.incoming.hear_hello(value_ms, now);
+            self.tell_all(world, events);
+        }
+        self.incoming.handle_read_before(self.greeter.pending());
+        self.greeter.discard();
+        self.hear(world);
+    }
+
+    fn handle_piece(&mut self, world: &mut World<'_>, piece: Piece) {
+        match piece {
+            Piece::Syn => {}
+            Piece::Fin => {
+                self.tell(world, What::EndRead);
+                self.outgoing.handle_end_of_stream(world.now);
+            }
+            Piece::Reset => {
+                self.tell(world, What::EndRead);
+                let reason = DownReason::io(&io::ErrorKind::ConnectionReset.into());
+                self.end(world, reason);
+            }
+            Piece::Bytes(bytes) => {
+                world.inward.handle_read(bytes.len(), world.path.is_cut);
+                self.tell(world, What::Read { bytes: bytes.len() });
+                if let Some(late) = self.incoming.handle_waited(self.reader.until, world.now) {
+                    self.report_stall(world, late);
+                }
+                self.take_changes(world);
+                let (now, incoming) = (world.now, &mut self.incoming);
+                let mut recovered = None;
+                fill(&bytes, |part| {
+                    let spare = incoming.spare();
+                    let count = spare.len().min(part.len());
+                    spare[..count].copy_from_slice(&part[..count]);
+                    let arrival = incoming.handle_received(count, now);
+                    recovered = recovered.or(arrival.recovered);
+                    count
+                });
+                self.reader = Wait::at_once(now);
+                let recovered = recovered.map(|silence| Event::Recovered { silence });
+                self.tell_all(world, [recovered]);
+                self.hear(world);
+            }
+        }
+    }
+
+    /// Hears the heartbeats of what has arrived, before anything of it is handed on.
+    fn hear(&mut self, world: &mut World<'_>) {
+        while let Some(heartbeat) = self.incoming.poll_heartbeat() {
+            let value = Duration::from_millis(heartbeat.heartbeat_time_ms.into());
+            self.tell(world, What::HeartbeatReceived { value });
+            let heard = self.outgoing.handle_heartbeat(&heartbeat, world.now);
+            if heard.adopted {
+                self.sender.fires = world.now;
+            }
+            let events = self.incoming.hear(heartbeat.heartbeat_time_ms, world.now);
+            self.tell_all(world, events);
+        }
+    }
+
+    /// Both threads of a link wake from the same stall, and it is reported once.
+    fn report_stall(&mut self, world: &mut World<'_>, late: Duration) {
+        if self.outgoing.add_stall(late, world.now) {
+            self.tell(world, What::Event(Event::Stalled { late }));
+        }
+    }
+
+    /// The reader's wait has ended and brought nothing: what does the silence mean?
+    fn handle_waited(&mut self, world: &mut World<'_>) {
+        self.take_changes(world);
+        let waited = std::mem::replace(&mut self.reader, Wait::at_once(world.now));
+        if let Some(late) = self.incoming.handle_waited(waited.until, world.now) {
+            return self.report_stall(world, late);
+        }
+        match self.incoming.poll_verdict(world.now) {
+            Verdict::Late { silence } => self.tell(world, What::Event(Event::Late { silence })),
+            Verdict::Silent { .. } => self.end(world, DownReason::Silent),
+            Verdict::Wait { next } => {
+                let until = world.now + step(next.since(world.now), LONGEST_READ);
+                self.reader = self.wait(until, world.rng);
+            }
+        }
+    }
+
+    /// Reads and drops while a close is under way.
+    fn drop_turn(&mut self, world: &mut World<'_>) -> bool {
+        match world.inward.arrived.pop_front() {
+            Some(Piece::Bytes(bytes)) => self.drop_bytes(world, &bytes),
+            Some(Piece::Fin) => {
+                self.tell(world, What::EndRead);
+                self.outgoing.handle_end_of_stream(world.now);
+            }
+            Some(Piece::Reset) => {
+                self.tell(world, What::EndRead);
+                self.end(world, DownReason::Eof);
+            }
+            Some(Piece::Syn) => {}
+            None => {
+                // What had arrived before the close began.
+                self.reader = Wait::NEVER;
+                self.drop_messages(world);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What has arrived and is not handed on any more is counted, if this side ended the link.
+    pub(super) fn drop_rest(&mut self, world: &mut World<'_>) {
+        self.drop_messages(world);
+        let counts = matches!(
+            self.outgoing.phase().reason(),
+            Some(DownReason::WriteStalled { .. } | DownReason::Local { .. } | DownReason::Replaced)
+        );
+        while counts && matches!(world.inward.arrived.front(), Some(Piece::Bytes(_))) {
+            if let Some(Piece::Bytes(bytes)) = world.inward.arrived.pop_front() {
+                self.drop_bytes(world, &bytes);
+            }
+        }
+    }
+
+    fn drop_bytes(&mut self, world: &mut World<'_>, bytes: &[u8]) {
+        world.inward.handle_read(bytes.len(), world.path.is_cut);
+        self.tell(world, What::Read { bytes: bytes.len() });
+        let (now, incoming) = (world.now, &mut self.incoming);
+        fill(bytes, |part| {
+            let spare = incoming.spare();
+            let count = spare.len().min(part.len());
+            spare[..count].copy_from_slice(&part[..count]);
+            incoming.handle_received(count, now);
+            count
+        });
+        while let Some(heartbeat) = self.incoming.poll_heartbeat() {
+            self.outgoing.handle_heartbeat(&heartbeat, now);
+        }
+        self.drop_messages(world);
+    }
+
+    fn drop_messages(&mut self, world: &World<'_>) {
+        while let Some(input) = self.incoming.drop_messages() {
+            match input {
+                Input::Bye(Bye { code, text }) => {
+                    self.outgoing.handle_bye(&Bye { code, text }, world.now);
+                }
+                Input::Broken(_) => break,
+                Input::Message(_) | Input::Heartbeat(_) | Input::Skipped => {}
+            }
+        }
+    }
+}
+
+/// Gives `bytes` to `take` until it has taken all.
+fn fill(mut bytes: &[u8], mut take: impl FnMut(&[u8]) -> usize) {
+    while !bytes.is_empty() {
+        let count = take(bytes);
+        bytes = &bytes[count..];
+    }
+}
+
+const LONGEST_READ: Duration = Duration::from_secs(30);

@@ -1,0 +1,103 @@
+//! What the laws say about an end: whether it was time for it, whether its account is true, and
+//! whether all that was lost is counted.
+//!
+//! It judges from the [account](super::account) that was kept of the record, and keeps nothing.
+
+use std::time::Duration;
+
+use super::Law;
+use super::account::{Account, Judged, STOPS, broken};
+use crate::connection::{Down, DownReason};
+use crate::liveness::Time;
+
+impl Account {
+    /// Both ends are down: what the peer did not receive of ours is counted, here or there.
+    pub(super) fn judge_loss(&self, other: &Self) -> Judged {
+        let (Some(ours), Some(theirs)) = (&self.down, &other.down) else { return Ok(()) };
+        if self.corrupted || other.corrupted {
+            return Ok(());
+        }
+        let lost = self.sent.len() as u64;
+        let (unsent, undelivered) = (ours.unsent_frames, theirs.undelivered_frames);
+        if unsent + undelivered > lost {
+            let detail = format!("{unsent} unsent, {undelivered} not handed on, of {lost} lost");
+            return broken(Law::NothingLost, detail);
+        }
+        // In order: arrived there and not handed on, under way, not sent.
+        let between = self.sent.iter().skip(undelivered as usize);
+        let between = between.take((lost - unsent - undelivered) as usize);
+        let bytes: u64 = between.map(|message| message.len() as u64 + 5).sum();
+        if ours.unconfirmed_bytes.is_some_and(|unconfirmed| bytes > unconfirmed) {
+            let detail = format!("{bytes} bytes lost under way, told {ours:?}");
+            return broken(Law::NothingLost, detail);
+        }
+        Ok(())
+    }
+
+    /// When a close is given up, at the earliest.
+    fn closes_at(&self) -> Time {
+        let (timeout, max) = self.close;
+        (self.moved.max(self.ended_at) + timeout).min(self.ended_at + max)
+    }
+
+    /// The end has come: is its account true?
+    pub(super) fn judge_account(&self, at: Time, down: &Down) -> Judged {
+        let ended_at = if self.reason.is_some() { self.ended_at } else { at };
+        let silence = ended_at.since(self.last_read);
+        let truth = (self.silence.limit, self.in_force, silence);
+        if (down.limit, down.heartbeat_time, down.silence) != truth {
+            let detail = format!("its account is not of this link: {down:?}, not {truth:?}");
+            return broken(Law::NothingLeaks, detail);
+        }
+        if down.unsent_bytes > self.pending || down.unsent_frames > self.sent.len() as u64 {
+            let (bytes, messages) = (self.pending, self.sent.len());
+            let detail = format!("{bytes} bytes wait, {messages} messages are missing: {down:?}");
+            return broken(Law::NothingLost, detail);
+        }
+        let is_close = matches!(&down.reason, DownReason::Local { .. });
+        // What is still handed on is watched as well: a peer that is silent for the limit is gone.
+        let until = self.closes_at().min(self.silence.reached_at());
+        if is_close && !self.saw_end && at < until {
+            let detail = format!("given up before {:?}", self.closes_at());
+            return broken(Law::OrderlyClose, detail);
+        }
+        Ok(())
+    }
+
+    /// The end has come: was it time for a death?
+    pub(super) fn judge_death(&self, at: Time, reason: &DownReason) -> Judged {
+        let running = match reason {
+            DownReason::Silent => self.silence,
+            DownReason::WriteStalled { .. } => self.stuck,
+            DownReason::Protocol(_) if !self.corrupted => {
+                return broken(Law::NoFalseDeath, "good bytes refused");
+            }
+            _ => return Ok(()),
+        };
+        let silent = *reason == DownReason::Silent;
+        if running.limit.is_none() {
+            return broken(Law::NoFalseDeath, "dead of a limit where none is in force");
+        }
+        if silent && self.unread > 0 {
+            return broken(Law::NoFalseDeath, "dead with bytes unread");
+        }
+        if !silent && self.pending == 0 {
+            return broken(Law::NoFalseDeath, "stuck with nothing to write");
+        }
+        let dead_at = running.reached_at();
+        if at < dead_at {
+            return broken(Law::NoFalseDeath, format!("dead before {dead_at:?}"));
+        }
+        let tolerance = self.settings.slack.div_f64(2.0).max(Duration::from_millis(250));
+        let began = if silent { self.last_read } else { self.moved };
+        let mut long =
+            self.stops.iter().filter(|stop| stop.0 >= began && stop.1.since(stop.0) > tolerance);
+        let Some((from, until)) = long.next() else { return Ok(()) };
+        let counts = (!self.was_held || !silent) && self.stops.len() < STOPS;
+        let over_it = *from <= dead_at && *until > dead_at + tolerance + self.granularity;
+        if counts && over_it && at < *until + self.settings.slack {
+            return broken(Law::NoFalseDeath, format!("dead after our own stop until {until:?}"));
+        }
+        Ok(())
+    }
+}
