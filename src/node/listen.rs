@@ -94,8 +94,20 @@ pub(crate) fn listening_sockets(host: Option<&str>, port: u16) -> io::Result<Vec
     Ok(listeners.into_iter().map(|listener| listener.socket).collect())
 }
 
-/// Binds every interface at once.
+/// Binds every interface at once. A port that the system chooses for IPv6 may be taken in IPv4:
+/// then it chooses again.
 fn bind_all(port: u16) -> io::Result<Vec<Listener>> {
+    let mut tries = if port == 0 { PORTS } else { 1 };
+    loop {
+        tries -= 1;
+        match bind_both(port) {
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
+            bound => return bound,
+        }
+    }
+}
+
+fn bind_both(port: u16) -> io::Result<Vec<Listener>> {
     let first = match bind((Ipv6Addr::UNSPECIFIED, port).into()) {
         Ok(listener) => listener,
         Err(e) if e.kind() == io::ErrorKind::AddrInUse || is_out_of_descriptors(&e) => {
@@ -108,12 +120,28 @@ fn bind_all(port: u16) -> io::Result<Vec<Listener>> {
     match bind((Ipv4Addr::UNSPECIFIED, port).into()) {
         // The first one does not take IPv4 (sysctl bindv6only, or another system).
         Ok(second) => Ok(vec![first, second]),
-        // It does: this is the usual case.
-        Err(e) if e.kind() == io::ErrorKind::AddrInUse => Ok(vec![first]),
+        // It does: this is the usual case. Or it does not, and another program has the port.
+        Err(e) if e.kind() == io::ErrorKind::AddrInUse => match takes_both()? {
+            true => Ok(vec![first]),
+            false => Err(e),
+        },
         // No IPv4 here.
         Err(e) if e.kind() == io::ErrorKind::Unsupported => Ok(vec![first]),
         Err(e) => Err(e),
     }
+}
+
+/// Whether a socket that listens on all of IPv6 takes IPv4 as well, which std cannot ask it: two
+/// more sockets on a port of the system's choice show it. In case another program has just that
+/// port, more than one is tried.
+fn takes_both() -> io::Result<bool> {
+    for _ in 0..PORTS {
+        let first = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0))?;
+        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, first.local_addr()?.port())).is_ok() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Binds all addresses of one interface but those in `taken`. A host name may have addresses that
@@ -166,3 +194,6 @@ fn failed(host: &str, port: u16, error: io::Error, limits: &SystemLimits) -> Sta
     };
     StartError::Listen { addr: format!("{host}:{port}"), error, advice }
 }
+
+/// How many ports of the system's choice are tried where one may be taken by chance.
+const PORTS: u32 = 4;

@@ -31,3 +31,4 @@ mod busy;
 mod drops;
 mod freeze;
 mod lateness;
+mod one_family;
