@@ -45,8 +45,13 @@ impl Reader<'_> {
             return self.stop(source.at(0), "file", "bytes in a file", MAX_FILE_BYTES);
         }
         self.bytes = text.len();
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        if is_xml(text.as_bytes()) {
+            let location = source.at(1).location();
+            return self.reject(&location, "file", shown, FileProblem::Xml, Vec::new());
+        }
         self.chain.push(String::new());
-        self.read_text(&source, text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text));
+        self.read_text(&source, text);
         self.end_include_dirs();
     }
 
@@ -289,7 +294,7 @@ fn text(bytes: &[u8]) -> Result<Cow<'_, str>, (u32, FileProblem)> {
         return Err((u32::try_from(breaks + 1).unwrap_or(u32::MAX), FileProblem::NotText));
     }
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(bytes);
-    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<') {
+    if is_xml(bytes) {
         return Err((1, FileProblem::Xml));
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -301,6 +306,10 @@ fn text(bytes: &[u8]) -> Result<Cow<'_, str>, (u32, FileProblem)> {
         text.extend(chunk.invalid().iter().map(|byte| mark_byte(*byte)));
     }
     Ok(Cow::Owned(text))
+}
+
+fn is_xml(bytes: &[u8]) -> bool {
+    bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<')
 }
 
 fn problem(error: &io::Error) -> FileProblem {

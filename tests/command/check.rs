@@ -204,3 +204,153 @@ fn errors_are_also_json_and_all_of_them() {
     assert_eq!(id.number("line"), 2.0);
     assert_eq!(file.str("file"), "nowhere.conf");
 }
+
+/// A deployment: two applications, one of which runs in the folder above its own, and a file that
+/// both include.
+fn deployment() -> Folder {
+    let folder = Folder::new();
+    for path in ["feed/etc", "hub", "parts"] {
+        std::fs::create_dir_all(folder.path(path)).unwrap();
+    }
+    let files = [
+        (
+            "feed/etc/feed.conf",
+            "include-file ../parts/all.conf\napplication-name feed\ndatasrc-local-label %a\n\
+             add-peer\nremote-name hub\nport ${PORT}\nheartbeat-time 1\nend-peer\n\
+             add-peer\nremote-name gone\naddr h\nport 9\nend-peer\n",
+        ),
+        (
+            "hub/hub.conf",
+            "include-file ../parts/all.conf\ndatasrc-name hub\ndatasrc-port ${PORT}\n\
+             add-peer\nlabel feed\nend-peer\nadd-peer\nremote-label nobody\nend-peer\n",
+        ),
+        ("parts/all.conf", "define PORT 7000\ndatasrc-heartbeat-time 3\n"),
+        ("parts/orphan.conf", "add-peer\nremote-name x\nport 1\nend-peer\n"),
+    ];
+    for (name, text) in files {
+        std::fs::write(folder.path(name), text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn a_folder_is_a_deployment_of_applications_that_meet() {
+    let ended = deployment().peerbeat("check .");
+    let text = ended.stdout;
+    assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
+    let from = text.find("links between").unwrap();
+    let expected = "\
+links between these files
+
+  ./feed/etc/feed.conf peer \"hub\" dials localhost:7000, which is ./hub/hub.conf peer \"feed\"
+    in force        ./feed/etc/feed.conf: heartbeat-time 1 s, down after 3 s of silence
+                    ./hub/hub.conf: heartbeat-time 1 s, down after 3 s of silence
+
+peers that none of these files meets
+
+  ./feed/etc/feed.conf peer \"gone\" dials h:9, where none of these files listens
+  ./hub/hub.conf peer \"nobody\" waits to be dialled, but none of these files dials it
+
+files that are no applications
+
+  ./parts/orphan.conf: nothing includes it, and it says neither who it is nor where it listens
+
+no warnings
+";
+    assert_eq!(&text[from..], expected);
+    assert!(text.contains("recognised by label feed (the old name of remote-label)\n"), "{text}");
+}
+
+#[test]
+fn a_deployment_is_one_picture_and_one_object() {
+    let folder = deployment();
+    let ended = folder.peerbeat("check . --json --picture estate.svg");
+    let object = Value::parse(ended.stdout.strip_suffix('\n').unwrap());
+    assert_eq!(object.array("links").len(), 1);
+    let [gone, nobody] = object.array("unmet") else { panic!("{object:?}") };
+    assert_eq!((gone.str("peer"), nobody.str("peer")), ("gone", "nobody"));
+    assert_eq!(object.array("parts").len(), 1);
+    let svg = std::fs::read_to_string(folder.path("estate.svg")).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{svg}");
+    for shown in ["hub", "localhost:7000", "every 1 s, down after 3 s", "waited for by hub", "h:9"]
+    {
+        assert!(svg.contains(shown), "{shown} in\n{svg}");
+    }
+    assert_eq!(svg.matches("<rect ").count(), 1 + 4, "a ground, two boxes, two dashed ones");
+    let refused = folder.peerbeat("check . --picture nowhere/estate.svg");
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.starts_with("peerbeat check: --picture nowhere/estate.svg: "));
+}
+
+#[test]
+fn a_folder_without_applications_is_wrong_usage() {
+    let folder = Folder::with(&[("x.conf", "add-peer\nport 1\nend-peer\n")]);
+    let ended = folder.peerbeat("check .");
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("found no application"), "{}", ended.stderr);
+    let ended = deployment().peerbeat("check . --app-name x");
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("--app-name with 2 applications"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_file_is_checked_for_another_machine() {
+    let text = "if os win32\ndefine P 1\nelse\ndefine P 2\nendif\ndatasrc-name %a%r\n\
+                include-file more.conf\nadd-peer\nport ${P}\nend-peer\n";
+    let folder = Folder::with(&[("a.conf", text)]);
+    std::fs::create_dir(folder.path("root")).unwrap();
+    std::fs::write(folder.path("root/more.conf"), "datasrc-id 7\n").unwrap();
+    let ended = folder.peerbeat("check a.conf --os win32 --app-root root --app-name x");
+    let root = folder.path("root").to_string_lossy().into_owned();
+    for line in [
+        format!("node              \"x{root}\", id 7"),
+        "application       x (--app-name)".to_owned(),
+        format!("root              {root} (--app-root)"),
+        "conditions        os win32 holds (a.conf:1)".to_owned(),
+        "we dial localhost:1".to_owned(),
+    ] {
+        assert!(ended.stdout.contains(&line), "{line} in\n{}", ended.stdout);
+    }
+    let ended = folder.peerbeat("check a.conf");
+    assert_eq!(ended.code, Some(2), "without the root the file is not found");
+    let expected = "a.conf:7: include-file: found \"more.conf\", which does not exist as \
+                    more.conf, allowed: a file that exists\n";
+    assert_eq!(ended.stderr, expected);
+}
+
+#[test]
+fn errors_come_with_the_warnings_beside_them() {
+    let folder = Folder::with(&[
+        ("a.conf", "datasrc-hearbeat-time 1\ndatasrc-port x\n"),
+        ("b.conf", "datasrc-name b\nADD-PEER\nend-peer\n"),
+    ]);
+    let ended = folder.peerbeat("check --json a.conf b.conf");
+    assert_eq!(ended.code, Some(2));
+    let expected = "a.conf:2: datasrc-port: found \"x\", allowed: a port from 1 to 65535, 0 or auto\n\
+        warning: a.conf:1: datasrc-hearbeat-time: not an item, skipped; did you mean \
+        datasrc-heartbeat-time?\n\
+        warning: b.conf:2: ADD-PEER: skipped with the lines to its end; did you mean add-peer?\n";
+    assert_eq!(ended.stderr, expected);
+    let object = Value::parse(ended.stdout.strip_suffix('\n').unwrap());
+    assert_eq!((object.array("errors").len(), object.array("warnings").len()), (1, 2));
+}
+
+#[test]
+fn two_that_dial_as_the_same_peer_are_a_warning() {
+    let feed = "datasrc-name a\nadd-peer\nremote-name hub\nport 7000\nend-peer\n";
+    let hub = "datasrc-name hub\ndatasrc-port 7000\nadd-peer\nremote-name a\nend-peer\n";
+    let folder = Folder::with(&[("a.conf", feed), ("copy.conf", feed), ("hub.conf", hub)]);
+    let ended = folder.peerbeat("check a.conf copy.conf hub.conf --strict");
+    let warning = "copy.conf:2: add-peer: dials as the same peer as that of a.conf:2, \"a\" of \
+                   hub.conf; they would take the link from each other, give them different labels";
+    assert!(ended.stdout.ends_with(&format!("warnings: 1\n  {warning}\n")), "{}", ended.stdout);
+    assert_eq!(ended.code, Some(1));
+}
+
+#[test]
+fn a_part_is_told_as_one_and_gets_no_advice_on_the_whole() {
+    let folder = Folder::with(&[("part.conf", "add-peer\nremote-label a\nend-peer\n")]);
+    let ended = folder.peerbeat("check --strict part.conf");
+    assert_eq!(ended.code, Some(0), "{}", ended.stdout);
+    assert!(ended.stdout.contains("note              a part: it says neither"), "{}", ended.stdout);
+}

@@ -14,6 +14,7 @@ mod crowds;
 mod dialling;
 mod handlers;
 mod hello;
+mod matching;
 mod meeting;
 mod one_life;
 mod reload;
