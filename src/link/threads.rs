@@ -30,6 +30,15 @@ pub(crate) fn spawn(
     builder.spawn(body).map_err(|error| named(&error))
 }
 
+/// Gives the calling thread another name, where the system has a way: std names a thread only when
+/// it makes it.
+pub(crate) fn rename(name: &str) {
+    if cfg!(target_os = "linux") {
+        // The kernel cuts it to 15 bytes. Without /proc the name is only less telling.
+        let _ = fs::write("/proc/thread-self/comm", name.replace('\0', " "));
+    }
+}
+
 fn named(error: &io::Error) -> io::Error {
     let limits = [
         (number("/proc/self/limits", "Max processes"), "ulimit -u"),

@@ -10,7 +10,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::ownership::{ClaimRefused, ClaimRules, Lease};
+use super::held::{ClaimRefused, ClaimRules};
+use super::ownership::Lease;
 use super::places::{Entered, Place, Stage};
 use super::probe;
 use super::reports::Refusal;
@@ -19,6 +20,7 @@ use super::session::{Session, hello_to};
 use super::shared::{Handshake, Phase, Shared};
 use super::{Direction, Event, RefusedReason};
 use crate::link::handshake::{self, Greeting, HandshakeError};
+use crate::link::threads;
 use crate::liveness::Settings;
 
 /// Accepts connections until the node stops.
@@ -283,6 +285,7 @@ impl AcceptedSocket {
         let Self { stream, addr, handshake, .. } = self;
         drop(handshake);
         let (shared, runtime) = (session.shared, session.runtime);
+        threads::rename(&format!("pb-r:{}", runtime.name()));
         let name = session.greeting.name.clone();
         // Only a node that stops holds another handle on the stream now, and not for long.
         let stream = Arc::try_unwrap(stream).or_else(|shared| shared.try_clone());

@@ -1,28 +1,30 @@
 //! The dialling side: one thread a peer that dials, shakes hands, reads, waits, and again.
 //!
-//! The addresses are tried in their order, each with the connect-timeout. While the peer is up by a
-//! connection of its own, nobody dials.
+//! The addresses are tried in their order, each with the connect-timeout; a link that did not last
+//! counts as an address that failed. While the peer is up by a connection of its own, nobody dials.
 //!
-//! A thread inside the system's resolver or `connect` cannot be woken. A node that stops lets go of
+//! A thread inside the system's `connect` cannot be woken. A node that stops lets go of
 //! it, so it touches nothing of the node, the handler least of all, until its ownership says that
 //! the node still runs.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::backoff::{self, Backoff};
+use super::held::{HelloStart, Look, Next};
 use super::limits::is_out_of_descriptors;
-use super::ownership::{HelloEnd, HelloStart, Next};
+use super::ownership::HelloEnd;
+use super::resolve::Resolver;
 use super::runtime::PeerRuntime;
 use super::session::{Session, hello_to};
 use super::shared::{Phase, Shared};
 use super::{DialFailedReason, Direction, Event};
 use crate::config::{Address, Config, PeerConfig};
 use crate::link;
-use crate::link::handshake::{self, HandshakeError};
-use crate::protocol::ByeCode;
+use crate::link::handshake::{self, Greeting, HandshakeError};
+use crate::protocol::{ByeCode, Hello, ProtocolError};
 
 /// Keeps the peer connected until the node stops.
 pub(super) fn dial_peer(shared: &Arc<Shared>, runtime: &Arc<PeerRuntime>) {
@@ -32,11 +34,12 @@ pub(super) fn dial_peer(shared: &Arc<Shared>, runtime: &Arc<PeerRuntime>) {
     let limits = |peer: &PeerConfig| (peer.reconnect_time_min(), peer.reconnect_time_max());
     let (min, max) = limits(&runtime.config());
     let mut backoff = Backoff::new(min, max);
+    let resolver = Resolver::default();
     let mut due = None;
     loop {
         let next = runtime.ownership.wait_dial(due);
         // What a reload has changed counts from here on.
-        let dialler = Dialler { shared, runtime, peer: runtime.config() };
+        let dialler = Dialler { shared, runtime, resolver: &resolver, peer: runtime.config() };
         let (min, max) = limits(&dialler.peer);
         backoff.set_limits(min, max);
         match next {
@@ -44,7 +47,7 @@ pub(super) fn dial_peer(shared: &Arc<Shared>, runtime: &Arc<PeerRuntime>) {
             Next::Wait { stable: true } => backoff.reset(),
             Next::Wait { stable: false } => {}
             Next::Dial => match dialler.dial_round() {
-                Dialled::Failed { .. } => {}
+                Dialled::Failed { .. } | Dialled::Unstable => {}
                 // The ownership knows when the link has ended, be it ours or the peer's.
                 Dialled::Over => continue,
                 Dialled::Stop => return,
@@ -59,6 +62,7 @@ pub(super) fn dial_peer(shared: &Arc<Shared>, runtime: &Arc<PeerRuntime>) {
 struct Dialler<'a> {
     shared: &'a Arc<Shared>,
     runtime: &'a Arc<PeerRuntime>,
+    resolver: &'a Resolver,
     peer: Arc<PeerConfig>,
 }
 
@@ -67,44 +71,81 @@ struct Dialler<'a> {
 enum Dialled {
     /// No link.
     Failed { reason: DialFailedReason, detail: String },
-    /// There was a link and it has ended, or the peer has reached us.
+    /// There was a link, and it did not last: the address counts as one that failed.
+    Unstable,
+    /// There was a link and it has ended, the peer has reached us, or it has other addresses now.
     Over,
     /// The node stops: the thread must end and touch nothing.
     Stop,
 }
 
 impl Dialler<'_> {
-    /// Tries every address once; the last failure, where none led to a link.
+    /// Tries every address once; the last failure, where none led to a link that lasted.
     fn dial_round(&self) -> Dialled {
         let mut last = Dialled::Over;
         for address in self.peer.addresses() {
+            if let Some(over) = self.look() {
+                return over;
+            }
             let addr = address.to_string();
             self.report(&Event::Dialling { addr: addr.clone() });
             last = self.dial_host(address);
-            let Dialled::Failed { reason, detail } = &last else { return last };
-            let (reason, detail) = (*reason, detail.clone());
-            self.report(&Event::DialFailed { addr, reason, detail });
+            match &last {
+                Dialled::Failed { reason, detail } => {
+                    let (reason, detail) = (*reason, detail.clone());
+                    self.report(&Event::DialFailed { addr, reason, detail });
+                }
+                Dialled::Unstable => {}
+                Dialled::Over | Dialled::Stop => return last,
+            }
         }
         last
     }
 
+    /// Looks whether the round goes on: the peer may have come by itself, and a reload may have
+    /// given it other addresses. `None` = it does.
+    fn look(&self) -> Option<Dialled> {
+        match self.runtime.ownership.look() {
+            Look::Stop => Some(Dialled::Stop),
+            Look::Over => Some(Dialled::Over),
+            Look::GoOn => {
+                let same = self.runtime.config().addresses() == self.peer.addresses();
+                (!same).then_some(Dialled::Over)
+            }
+        }
+    }
+
     /// Tries every address that the host's name stands for, and tells of all of them.
     fn dial_host(&self, address: &Address) -> Dialled {
-        let Some(resolved) = self.blocked(|| resolve(address)) else { return Dialled::Stop };
-        let resolved = match resolved {
-            Ok(resolved) => resolved,
-            Err(error) => {
-                let detail = self.shared.limits.describe(&error);
-                return Dialled::Failed { reason: DialFailedReason::Resolve, detail };
+        let timeout = self.peer.connect_timeout();
+        let mut deadline = Instant::now() + timeout;
+        let (ownership, stack_size) = (&self.runtime.ownership, self.shared.options.stack_size);
+        let resolved = match self.resolver.resolve(ownership, address, deadline, stack_size) {
+            None => return Dialled::Stop,
+            Some(Ok(resolved)) => resolved,
+            Some(Err(error)) => {
+                let reason = match error.kind() {
+                    io::ErrorKind::TimedOut => DialFailedReason::Timeout,
+                    io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => DialFailedReason::Io,
+                    _ => DialFailedReason::Resolve,
+                };
+                return Dialled::Failed { reason, detail: self.shared.limits.describe(&error) };
             }
         };
         let alone = resolved.len() == 1;
         let mut failures = Vec::new();
         let mut worst = DialFailedReason::Connect;
         for addr in resolved {
-            let (reason, detail) = match self.dial(addr) {
+            if let Some(over) = self.look() {
+                return over;
+            }
+            let dialled = self.dial(addr, deadline);
+            // The first one has what the resolver has left of the time.
+            deadline = Instant::now() + timeout;
+            let (reason, detail) = match dialled {
                 Dialled::Failed { reason, detail } => (reason, detail),
-                other => return other,
+                Dialled::Unstable => continue,
+                Dialled::Over | Dialled::Stop => return dialled,
             };
             failures.push(if alone { detail } else { format!("{addr}: {detail}") });
             if reason != DialFailedReason::Connect {
@@ -115,12 +156,15 @@ impl Dialler<'_> {
                 break;
             }
         }
-        Dialled::Failed { reason: worst, detail: failures.join("; ") }
+        match failures.is_empty() {
+            true => Dialled::Unstable,
+            false => Dialled::Failed { reason: worst, detail: failures.join("; ") },
+        }
     }
 
-    fn dial(&self, addr: SocketAddr) -> Dialled {
-        let timeout = self.peer.connect_timeout();
-        let deadline = Instant::now() + timeout;
+    fn dial(&self, addr: SocketAddr, deadline: Instant) -> Dialled {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = left.max(Duration::from_millis(1));
         let connected = self.blocked(|| link::dial(addr, timeout));
         match connected {
             None => Dialled::Stop,
@@ -147,7 +191,18 @@ impl Dialler<'_> {
             HelloStart::Stop => return Dialled::Stop,
         };
         let settings = self.runtime.liveness();
-        let answer = handshake::dial(&stream, &hello_to(&self.peer, &settings), deadline);
+        let hello = hello_to(&self.peer, &settings);
+        let answer = handshake::dial(&stream, &hello, deadline);
+        let answer = answer.and_then(|greeting| match self.is_own(&hello, &greeting) {
+            false => Ok(greeting),
+            true => {
+                let detail = "our own HELLO came back: what listens there echoes, or is this node";
+                let error = ProtocolError::Foreign { detail: detail.to_owned() };
+                // Best effort: what went wrong is reported in any case.
+                let _ = handshake::write_bye(&stream, ByeCode::PROTOCOL, detail);
+                Err(HandshakeError::Protocol(error))
+            }
+        });
         match (self.runtime.ownership.end_hello(number, answer.is_ok()), answer) {
             (HelloEnd::Stopped, _) => {
                 // Best effort: whoever does not hear it sees the end of the stream.
@@ -163,6 +218,16 @@ impl Dialler<'_> {
             (HelloEnd::Ours(_), Err(error)) => self.not_welcome(&error),
             (HelloEnd::Abandoned | HelloEnd::Ours(None), _) => Dialled::Over,
         }
+    }
+
+    /// Whether an answer is what we said ourselves, while somebody else was meant.
+    fn is_own(&self, hello: &Hello<'_>, answer: &Greeting) -> bool {
+        let same = answer.name == hello.name
+            && answer.label == hello.label
+            && answer.id == hello.id
+            && answer.always == hello.always
+            && answer.heartbeat_time_ms == hello.heartbeat_time_ms;
+        same && self.peer.remote_name() != Some(hello.name)
     }
 
     fn not_welcome(&self, error: &HandshakeError) -> Dialled {
@@ -181,7 +246,11 @@ impl Dialler<'_> {
         // The ownership has given its handle back; only a node that stops may still hold one.
         let stream = Arc::try_unwrap(stream).or_else(|shared| shared.try_clone());
         match stream.and_then(|stream| session.run(stream)) {
-            Ok(()) => Dialled::Over,
+            Ok(true) => Dialled::Over,
+            Ok(false) => {
+                self.runtime.ownership.forget_lost();
+                Dialled::Unstable
+            }
             Err(error) => {
                 let (reason, detail) = (DialFailedReason::Io, self.shared.limits.describe(&error));
                 self.report(&Event::DialFailed { addr: addr.to_string(), reason, detail });
@@ -212,15 +281,4 @@ pub(super) fn not_tcp(config: &Config) -> Option<(String, String)> {
         let address = peer.addresses().iter().find(is_other)?;
         Some((peer.name().to_owned(), address.to_string()))
     })
-}
-
-fn resolve(address: &Address) -> io::Result<Vec<SocketAddr>> {
-    let Address::Tcp { host, port } = address else {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "not a TCP address"));
-    };
-    let resolved: Vec<_> = (host.as_str(), *port).to_socket_addrs()?.collect();
-    match resolved.is_empty() {
-        true => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
-        false => Ok(resolved),
-    }
 }

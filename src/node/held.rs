@@ -1,7 +1,8 @@
-//! What an ownership needs of a link and of a connection on which HELLO is out.
+//! What is asked of an ownership and what it answers, and what it needs of a link and of a
+//! connection on which HELLO is out.
 //!
-//! Two traits, so that the rules of ownership are tested with a flag and a number in place of a
-//! link and a socket.
+//! The latter are traits, so that the rules of ownership are tested with a flag and a number in
+//! place of a link and a socket.
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -40,4 +41,58 @@ impl Greeted for Arc<TcpStream> {
         // is dead already, the thread is awake already.
         let _ = self.shutdown(Shutdown::Read);
     }
+}
+
+/// What an accepted connection claims a peer with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClaimRules {
+    /// Of two links that both sides dialled, ours stays.
+    pub(super) ours_first: bool,
+    /// A connected peer keeps its link.
+    pub(super) reject_new: bool,
+}
+
+/// Why a claim was not granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClaimRefused {
+    /// The peer is connected, or about to be; in words.
+    Connected(&'static str),
+    /// The node stops.
+    Stopping,
+}
+
+/// What the dialling thread does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Dial.
+    Dial,
+    /// A link of the peer's, dialled or accepted, has ended: wait before the next dial.
+    Wait {
+        /// Whether it had been stable.
+        stable: bool,
+    },
+    /// The node stops.
+    Stop,
+}
+
+/// Whether a round of dials goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Nobody has the peer, and nobody had it meanwhile.
+    GoOn,
+    /// The peer has come by itself, or is not dialled any more.
+    Over,
+    /// The node stops.
+    Stop,
+}
+
+/// Whether our HELLO may go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HelloStart {
+    /// Yes; the number names this greeting.
+    Go(u64),
+    /// No: the peer has reached us.
+    Taken,
+    /// No: the node stops.
+    Stop,
 }

@@ -82,6 +82,7 @@
 
 mod accept;
 mod backoff;
+mod contest;
 mod dial;
 mod error;
 mod event;
@@ -94,6 +95,7 @@ mod places;
 mod probe;
 mod reload;
 mod reports;
+mod resolve;
 mod runtime;
 mod session;
 mod shared;

@@ -17,7 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Direction;
-use super::held::{Greeted, Held};
+use super::held::{ClaimRefused, ClaimRules, Greeted, Held, HelloStart, Look, Next};
 use crate::link::Link;
 
 /// The state of one peer, with its lock and its condition variable.
@@ -34,49 +34,8 @@ pub(super) struct Lease<'a, L: Held = Link, S: Greeted = Arc<TcpStream>> {
     number: u64,
     /// Whether its link lived long enough for the waits between dials to begin anew.
     pub(super) stable: bool,
-}
-
-/// What an accepted connection claims a peer with.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ClaimRules {
-    /// Of two links that both sides dialled, ours stays.
-    pub(super) ours_first: bool,
-    /// A connected peer keeps its link.
-    pub(super) reject_new: bool,
-}
-
-/// Why a claim was not granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ClaimRefused {
-    /// The peer is connected, or about to be; in words.
-    Connected(&'static str),
-    /// The node stops.
-    Stopping,
-}
-
-/// What the dialling thread does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// Dial.
-    Dial,
-    /// A link of the peer's, dialled or accepted, has ended: wait before the next dial.
-    Wait {
-        /// Whether it had been stable.
-        stable: bool,
-    },
-    /// The node stops.
-    Stop,
-}
-
-/// Whether our HELLO may go out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HelloStart {
-    /// Yes; the number names this greeting.
-    Go(u64),
-    /// No: the peer has reached us.
-    Taken,
-    /// No: the node stops.
-    Stop,
+    /// Whether it ended a link that lived.
+    pub(super) replaced: bool,
 }
 
 /// How a greeting of ours ended.
@@ -168,6 +127,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
     ) -> Result<Lease<'_, L, S>, ClaimRefused> {
         let mut state = self.lock();
         let number = state.next_number();
+        let mut replaced = false;
         loop {
             let (now, newest) = (Instant::now(), state.claim);
             let step = state.poll_claim(number, terms, now);
@@ -178,12 +138,15 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
             match step {
                 Step::Granted(abandoned) => {
                     drop(state);
-                    return Ok(self.begin_lease(number, abandoned));
+                    let mut lease = self.begin_lease(number, abandoned);
+                    lease.replaced = replaced;
+                    return Ok(lease);
                 }
                 Step::Refused(why) => return Err(why),
                 Step::Replace(link) => {
                     drop(state);
                     link.replace();
+                    replaced = true;
                     state = self.lock();
                 }
                 Step::Wait if now >= deadline => {
@@ -227,8 +190,49 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         self.changed.notify_all();
     }
 
-    /// Says that the dialling thread goes into a call that nothing interrupts; `false` = it must
-    /// stop.
+    /// Asks, between the addresses of a round, whether to go on with it.
+    pub(super) fn look(&self) -> Look {
+        let state = self.lock();
+        match state.is_free() && state.dials && state.lost.is_none() {
+            _ if state.stopping => Look::Stop,
+            true => Look::GoOn,
+            false => Look::Over,
+        }
+    }
+
+    /// Forgets that a link has ended: the round that made it goes on.
+    pub(super) fn forget_lost(&self) {
+        self.lock().lost = None;
+    }
+
+    /// Waits until `is_true`, which must be woken for; `Some(false)` = it was not by `deadline`,
+    /// `None` = the node stops.
+    pub(super) fn wait_until_true(
+        &self,
+        deadline: Instant,
+        is_true: impl Fn() -> bool,
+    ) -> Option<bool> {
+        let mut state = self.lock();
+        while !state.stopping {
+            if is_true() {
+                return Some(true);
+            }
+            if Instant::now() >= deadline {
+                return Some(false);
+            }
+            state = self.wait_until(state, Some(deadline));
+        }
+        None
+    }
+
+    /// Wakes who waits for something to become true.
+    pub(super) fn wake(&self) {
+        // With the lock, so that nobody is between the look and the wait.
+        drop(self.lock());
+        self.changed.notify_all();
+    }
+
+    /// The dialling thread goes into a call that nothing interrupts; `false` = it must stop.
     pub(super) fn enter_blocked(&self) -> bool {
         let mut state = self.lock();
         if !state.stopping {
@@ -317,7 +321,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         if let Some(stream) = abandoned {
             stream.interrupt();
         }
-        Lease { ownership: self, number, stable: false }
+        Lease { ownership: self, number, stable: false, replaced: false }
     }
 
     /// Nothing of ours panics while it is locked, so what a poisoned lock guards is whole.

@@ -7,11 +7,13 @@
 //! Invariant: the locks here are held for a copy, a count or a call that sets a value of the link,
 //! which takes the link's own lock and no other.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Event;
+use super::contest::Contest;
 use super::numbers::{DownCounts, PeerStats, Totals};
 use super::ownership::Ownership;
 use crate::config::PeerConfig;
@@ -26,6 +28,7 @@ pub(super) struct PeerRuntime {
     has_dialler: AtomicBool,
     values: Mutex<Values>,
     counts: Mutex<Counts>,
+    contest: Mutex<Contest>,
 }
 
 struct Values {
@@ -89,6 +92,7 @@ impl PeerRuntime {
             has_dialler: AtomicBool::new(false),
             values: Mutex::new(values),
             counts: Mutex::default(),
+            contest: Mutex::default(),
         }
     }
 
@@ -189,6 +193,13 @@ impl PeerRuntime {
             Event::DialFailed { .. } => self.counts().dial_failures += 1,
             _ => {}
         }
+    }
+
+    /// Records where the link that comes up is from and whether it replaced a living one; returns
+    /// what to warn of.
+    pub(super) fn contested(&self, replaced: bool, addr: SocketAddr) -> Option<String> {
+        let mut contest = self.contest.lock().unwrap_or_else(PoisonError::into_inner);
+        contest.add(replaced, addr, Instant::now())
     }
 
     pub(super) fn count_refusal(&self) {

@@ -31,11 +31,12 @@ pub(super) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Makes the link and reads it until it ends; the lease ends with it.
+    /// Makes the link and reads it until it ends; the lease ends with it. Returns whether the link
+    /// lasted.
     ///
     /// # Errors
     /// Where the link could not be made: no thread or descriptor left. Nothing was reported.
-    pub(super) fn run(mut self, stream: TcpStream) -> io::Result<()> {
+    pub(super) fn run(mut self, stream: TcpStream) -> io::Result<bool> {
         let options = self.link_options();
         let framing = Native::with_frame_max(self.shared.options.frame_max);
         let (link, mut reader) = Link::establish(stream, framing, &options)?;
@@ -48,10 +49,11 @@ impl Session<'_> {
         reader.enter();
         self.report_up(&link);
         let down = self.read(reader);
-        self.lease.stable = backoff::was_stable(&down);
+        let stable = backoff::was_stable(&down);
+        self.lease.stable = stable;
         self.runtime.end_link();
         self.shared.report(Some(self.runtime), &Event::Down(down));
-        Ok(())
+        Ok(stable)
     }
 
     fn link_options(&self) -> link::Options {
@@ -79,6 +81,9 @@ impl Session<'_> {
         };
         if !self.shared.report(Some(self.runtime), &up) {
             end_after_panic(link);
+        }
+        if let Some(detail) = self.runtime.contested(self.lease.replaced, self.addr) {
+            self.shared.report(Some(self.runtime), &Event::Warning { detail });
         }
         let peer = self.runtime.config();
         if let Some(expected) = peer

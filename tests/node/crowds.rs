@@ -218,3 +218,43 @@ fn probes_do_not_keep_a_peer_out() {
         mock.expect_end();
     }
 }
+
+// Each of the two programs redials when its link is replaced.
+#[test]
+fn two_programs_of_one_name_are_reported_as_that_once() {
+    let book = Recorder::default();
+    let node = node(8, book.clone());
+    let mut links = Vec::new();
+    for round in 1..=6 {
+        links.push(Mock::greet(addr(&node), "friend"));
+        book.wait_up("friend", round);
+    }
+    let contested = |seen: &Seen| match seen.event() {
+        Some(Event::Warning { detail }) if detail.starts_with("contested: 127.0.0.1:") => {
+            seen.peer == "friend" && detail.matches("127.0.0.1:").count() == 2
+        }
+        _ => false,
+    };
+    drop(node);
+    assert_eq!(book.count(contested), 1, "{:?}", book.all());
+}
+
+/// Notes what its thread is called.
+struct Named(Sender<String>);
+
+impl Handler for Named {
+    fn on_message(&self, _: &Peer, _: &[u8]) {
+        let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap_or_default();
+        let _gone = self.0.send(name.trim().to_owned());
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_thread_that_reads_an_accepted_peer_is_called_after_it() {
+    let (sender, names) = channel();
+    let node = node(8, Named(sender));
+    let mut friend = Mock::greet(addr(&node), "friend");
+    friend.say(&data(b"x"));
+    assert_eq!(names.recv_timeout(PATIENCE).as_deref(), Ok("pb-r:friend"));
+}

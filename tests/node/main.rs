@@ -12,6 +12,7 @@ mod alive;
 mod both_dial;
 mod crowds;
 mod dialling;
+mod failover;
 mod handlers;
 mod hello;
 mod matching;

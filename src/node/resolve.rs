@@ -1,0 +1,175 @@
+//! Names to addresses, within a time: the system's resolver cannot be interrupted, so it runs on a
+//! thread of its own.
+//!
+//! A resolver that hangs holds that thread and nothing else: the dial has failed once its time is
+//! over, and a node that stops lets go of it. The next dial of the name waits for the same thread
+//! and does not make another. Invariant: at most one thread for each name of a peer.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::ownership::Ownership;
+use crate::config::Address;
+use crate::link::threads;
+
+/// The addresses that a name stands for.
+type Outcome = io::Result<Vec<SocketAddr>>;
+
+/// The names of one peer that are being resolved.
+#[derive(Default)]
+pub(super) struct Resolver {
+    running: Mutex<Vec<Arc<Running>>>,
+}
+
+/// One call of the system's resolver.
+struct Running {
+    address: Address,
+    outcome: Mutex<Option<Outcome>>,
+}
+
+impl Resolver {
+    /// Resolves an address by `deadline`; `None` = the node stops.
+    pub(super) fn resolve(
+        &self,
+        ownership: &Arc<Ownership>,
+        address: &Address,
+        deadline: Instant,
+        stack_size: usize,
+    ) -> Option<Outcome> {
+        match literal(address) {
+            Some(addr) => Some(Ok(vec![addr])),
+            None => self.resolve_by(lookup, ownership, address, deadline, stack_size),
+        }
+    }
+
+    fn resolve_by(
+        &self,
+        lookup: impl FnOnce(&Address) -> Outcome + Send + 'static,
+        ownership: &Arc<Ownership>,
+        address: &Address,
+        deadline: Instant,
+        stack_size: usize,
+    ) -> Option<Outcome> {
+        let known = lock(&self.running).iter().find(|other| other.address == *address).cloned();
+        let running = match known {
+            Some(running) => running,
+            None => match begin(lookup, ownership, address, stack_size) {
+                Ok(running) => {
+                    lock(&self.running).push(Arc::clone(&running));
+                    running
+                }
+                Err(error) => return Some(Err(error)),
+            },
+        };
+        let done = ownership.wait_until_true(deadline, || lock(&running.outcome).is_some())?;
+        if !done {
+            let late = "the name was not resolved in time";
+            return Some(Err(io::Error::new(io::ErrorKind::TimedOut, late)));
+        }
+        lock(&self.running).retain(|other| !Arc::ptr_eq(other, &running));
+        lock(&running.outcome).take()
+    }
+}
+
+fn begin(
+    lookup: impl FnOnce(&Address) -> Outcome + Send + 'static,
+    ownership: &Arc<Ownership>,
+    address: &Address,
+    stack_size: usize,
+) -> io::Result<Arc<Running>> {
+    let running = Arc::new(Running { address: address.clone(), outcome: Mutex::default() });
+    let (of_thread, waiting) = (Arc::clone(&running), Arc::clone(ownership));
+    threads::spawn("pb-resolve", stack_size, move || {
+        let outcome = lookup(&of_thread.address);
+        *lock(&of_thread.outcome) = Some(outcome);
+        waiting.wake();
+    })?;
+    Ok(running)
+}
+
+/// An address that needs no resolver.
+fn literal(address: &Address) -> Option<SocketAddr> {
+    let Address::Tcp { host, port } = address else { return None };
+    let ip: IpAddr = host.parse().ok()?;
+    Some(SocketAddr::new(ip, *port))
+}
+
+fn lookup(address: &Address) -> Outcome {
+    let Address::Tcp { host, port } = address else {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "not a TCP address"));
+    };
+    let resolved: Vec<_> = (host.as_str(), *port).to_socket_addrs()?.collect();
+    match resolved.is_empty() {
+        true => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
+        false => Ok(resolved),
+    }
+}
+
+/// Nothing of ours panics while it is locked, so what a poisoned lock guards is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+
+    const STACK: usize = 256 << 10;
+
+    fn address(host: &str) -> Address {
+        Address::Tcp { host: host.to_owned(), port: 7 }
+    }
+
+    #[test]
+    fn a_resolver_that_hangs_costs_its_time_and_one_thread() {
+        let (resolver, ownership) = (Resolver::default(), Arc::new(Ownership::new()));
+        let (go, hangs) = channel::<()>();
+        let found: SocketAddr = ([10, 0, 0, 1], 7).into();
+        let hang = move |_: &Address| {
+            let _gone = hangs.recv();
+            Ok(vec![found])
+        };
+        let soon = || Instant::now() + Duration::from_millis(20);
+        let name = address("hangs");
+        let late = resolver.resolve_by(hang, &ownership, &name, soon(), STACK);
+        let kind = late.expect("it does not stop").map_err(|error| error.kind());
+        assert_eq!(kind, Err(io::ErrorKind::TimedOut));
+        // The same name again waits for the same thread; another one does not wait for it.
+        let never = |_: &Address| -> Outcome { panic!("it is being resolved already") };
+        let again = resolver.resolve_by(never, &ownership, &name, soon(), STACK);
+        assert!(again.is_some_and(|outcome| outcome.is_err()));
+        let later = Instant::now() + Duration::from_secs(30);
+        let quick = move |_: &Address| Ok(vec![found]);
+        let other = resolver.resolve_by(quick, &ownership, &address("other"), later, STACK);
+        assert_eq!(other.and_then(Result::ok), Some(vec![found]));
+        drop(go);
+        let never = |_: &Address| -> Outcome { panic!("it is being resolved already") };
+        let there = resolver.resolve_by(never, &ownership, &name, later, STACK);
+        assert_eq!(there.and_then(Result::ok), Some(vec![found]));
+        assert!(lock(&resolver.running).is_empty());
+    }
+
+    #[test]
+    fn a_node_that_stops_does_not_wait_for_it() {
+        let (resolver, ownership) = (Resolver::default(), Arc::new(Ownership::new()));
+        let (_go, hangs) = channel::<()>();
+        let hang = move |_: &Address| -> Outcome {
+            let _gone = hangs.recv();
+            Ok(Vec::new())
+        };
+        let later = Instant::now() + Duration::from_secs(60);
+        let name = address("hangs");
+        let stopped = std::thread::scope(|scope| {
+            let waiting = scope
+                .spawn(|| resolver.resolve_by(hang, &ownership, &name, later, STACK).is_none());
+            ownership.stop();
+            waiting.join()
+        });
+        assert!(stopped.expect("it did not panic"));
+    }
+}
