@@ -24,6 +24,9 @@ impl SystemLimits {
         if !is_out_of_descriptors(error) {
             return error.to_string();
         }
+        if cfg!(windows) {
+            return format!("no socket left: {error}; close some, or raise the memory for sockets");
+        }
         format!(
             "no file descriptor left{}: {error}; raise the limit of open files (ulimit -n)",
             parenthesis(self.open_files.as_deref())
@@ -33,10 +36,11 @@ impl SystemLimits {
 
 /// Whether the process or the system has no descriptor left; std has no kind for it.
 pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
-    cfg!(unix) && matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+    error.raw_os_error().is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code))
 }
+
+/// EMFILE and ENFILE; on Windows WSAEMFILE and WSAENOBUFS.
+const OUT_OF_DESCRIPTORS: [i32; 2] = if cfg!(windows) { [10_024, 10_055] } else { [24, 23] };
 
 fn parenthesis(limit: Option<&str>) -> String {
     limit.map(|limit| format!(" (limit {limit})")).unwrap_or_default()
@@ -57,8 +61,12 @@ mod tests {
         let text = "Limit   Soft Limit  Hard Limit  Units\n\
                     Max open files            1024                 20000                files\n";
         let limits = SystemLimits { open_files: soft_limit(text, "Max open files") };
-        let full = limits.describe(&io::Error::from_raw_os_error(24));
-        assert!(full.starts_with("no file descriptor left (limit 1024): "), "{full}");
+        let full = limits.describe(&io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS[0]));
+        let expected = match cfg!(windows) {
+            true => "no socket left: ",
+            false => "no file descriptor left (limit 1024): ",
+        };
+        assert!(full.starts_with(expected), "{full}");
         assert_eq!(SystemLimits::default().describe(&io::Error::other("why")), "why");
     }
 }

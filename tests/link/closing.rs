@@ -187,6 +187,7 @@ fn wait_down_waits_no_longer_than_told() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_thread_that_waits_for_the_end_is_not_woken_by_traffic() {
     let mut rig = Rig::new(&options(60_000, 60_000));
     let link = rig.link.clone();
@@ -206,6 +207,7 @@ fn a_thread_that_waits_for_the_end_is_not_woken_by_traffic() {
 }
 
 /// How often the calling thread has waited so far.
+#[cfg(target_os = "linux")]
 fn switches() -> u64 {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("voluntary")).unwrap();

@@ -380,6 +380,7 @@ fn an_echo_that_cannot_be_ours_is_no_round_trip() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_quiet_link_wakes_up_a_few_times_an_interval() {
     // lesson 13
     if !crate::alone::alone("heartbeats::a_quiet_link_wakes_up_a_few_times_an_interval") {
@@ -400,6 +401,7 @@ fn a_quiet_link_wakes_up_a_few_times_an_interval() {
 }
 
 /// Voluntary context switches of the two threads of the link of this name.
+#[cfg(target_os = "linux")]
 fn wakeups(name: &str) -> u64 {
     let mut sum = 0;
     for task in std::fs::read_dir("/proc/self/task").unwrap() {

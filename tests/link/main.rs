@@ -2,12 +2,13 @@
 //!
 //! The other end is a [`mock::Mock`]: bytes written and parsed by hand, so that a mistake shared by
 //! our encoder and our decoder shows. Never early is asserted to the nanosecond, not late only
-//! loosely: the machine that runs this is busy.
+//! loosely: the machine that runs this is busy. What looks into `/proc` is for Linux alone.
 
 // A test that cannot go on says so by panicking; clippy allows that only inside `#[test]`
 // functions, and most of what is here are their helpers.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(target_os = "linux")]
 mod alone;
 #[allow(dead_code, reason = "the tests of faults use the rest")]
 mod mock;
@@ -16,11 +17,14 @@ mod rig;
 
 mod closing;
 mod ends;
+#[cfg(unix)]
 mod frozen;
 mod heartbeat_change;
 mod heartbeats;
+#[cfg(target_os = "linux")]
 mod idle;
 mod inbox;
+#[cfg(target_os = "linux")]
 mod leaks;
 mod life;
 mod numbers;

@@ -125,7 +125,8 @@ fn an_idle_link_measures_beats_lateness_and_round_trips() {
     assert!(stats.largest_silence >= ms(40), "{stats:?}");
     assert!(stats.round_trip.is_some() && stats.round_trip_min <= stats.round_trip, "{stats:?}");
     assert!(stats.round_trips.max < PATIENCE && stats.up >= ms(400), "{stats:?}");
-    assert_eq!((stats.heartbeats_suppressed, stats.queued_messages, stats.queued_bytes), (0, 0, 0));
+    // A heartbeat may wait at this moment, a message does not.
+    assert_eq!((stats.heartbeats_suppressed, stats.queued_messages), (0, 0));
     link.close();
     let ended = peer.wait_down(PATIENCE).map(|_| peer.stats()).unwrap();
     assert_eq!(ended.up, peer.stats().up, "the clock of an ended link stands");
