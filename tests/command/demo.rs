@@ -45,9 +45,9 @@ fn demo_tells_every_step_and_holds_every_promise() {
 #[test]
 fn demo_ends_quietly_when_nobody_reads() {
     let folder = Folder::new();
-    let line = format!("{} demo | head -1", env!("CARGO_BIN_EXE_peerbeat"));
+    let line = "\"$0\" demo | head -1";
     let mut shell = Command::new("sh");
-    let shell = shell.args(["-c", &line]).stdin(Stdio::null());
+    let shell = shell.args(["-c", line, env!("CARGO_BIN_EXE_peerbeat")]).stdin(Stdio::null());
     let output = shell.output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     drop(folder);
