@@ -17,3 +17,4 @@ mod node;
 mod script;
 #[path = "../common/skip.rs"]
 mod skip;
+mod through_c;

@@ -17,7 +17,7 @@ FAULTS = {
     "unknown-kills": "F2: a type that it does not know is an error",
     "longer-kills": "F2: bytes after the known fields are an error",
     "mute-start": "H1: does not announce its value when the link is established",
-    "mute-while-busy": "H1: announces a change only once it has been idle for a while",
+    "mute-while-busy": "H1: announces a change only when a heartbeat is due anyway",
     "no-floor": "H2: takes any value, 1 ms too",
     "adopts-zero": "H2: takes 0 for a value: it has none any more",
     "adopts-greater": "H2: takes a greater value too",
@@ -131,7 +131,7 @@ class Link:
         self.value, self.before, self.heard = options.value, None, 0  # in force; promise until confirmed
         self.limit = self.write_limit = 0  # what the silence, and the pending write, are judged by
         self.peer, self.welcomed, self.announce, self.echo = None, dialled, False, (0, now)
-        self.closing = self.ended = self.asked = None
+        self.closing = self.ended = self.asked = self.announced = None
         self.dropped, (self.wake, self.woken), self.commands = 0, socket.socketpair(), collections.deque()
         if dialled:
             self.put(hello(options.name, options.label, self.value))  # S1
@@ -188,9 +188,9 @@ class Link:
 
     def poll_beat(self, now):
         busy, value = self.is_busy(), self.value / 1000
-        mute = self.fault == "mute-while-busy" and (busy or now - self.sent_at < 0.3)
+        mute = self.fault == "mute-while-busy" and self.announced and now - self.sent_at < value
         if self.announce and not mute:  # H1
-            self.announce = False
+            self.announce, self.announced = False, True
             return self.beat()
         if not value or busy or self.closing:
             return

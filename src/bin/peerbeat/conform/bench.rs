@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ConformOptions;
-use super::conn::{Conn, Failure, hello};
+use super::conn::{Conn, Failure, Seen, hello};
 
 /// What every check works with.
 pub(crate) struct Bench<'a> {
@@ -49,19 +49,19 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// There is none to be had.
     pub(crate) fn open(&self) -> Result<Conn, Failure> {
-        let opened = match &self.listener {
-            Some(listener) => self.accept(listener),
-            None => connect(&self.options.addr),
+        let Some(listener) = &self.listener else {
+            return connect(&self.options.addr).and_then(Conn::new).map_err(no_connection);
         };
-        let mut conn = opened.and_then(Conn::new).map_err(|error| Failure {
-            expected: "a connection".to_owned(),
-            got: error.to_string(),
-            bytes: Vec::new(),
-        })?;
-        if self.is_listening() {
+        loop {
+            let mut conn = self.accept(listener).and_then(Conn::new).map_err(no_connection)?;
             conn.expect_hello(self.soon().max(PATIENCE))?;
+            match conn.next(Instant::now())? {
+                Seen::Nothing => return Ok(conn),
+                // It was dialled during the check before, and has been given up meanwhile.
+                Seen::Bye(..) | Seen::End(_) => {}
+                other => return Err(conn.failure("nothing before our HELLO", &other.to_string())),
+            }
         }
-        Ok(conn)
     }
 
     fn accept(&self, listener: &TcpListener) -> io::Result<TcpStream> {
@@ -114,6 +114,10 @@ impl<'a> Bench<'a> {
         })?;
         Ok((conn, beat.heartbeat_time_ms))
     }
+}
+
+fn no_connection(error: io::Error) -> Failure {
+    Failure { expected: "a connection".to_owned(), got: error.to_string(), bytes: Vec::new() }
 }
 
 fn connect(addr: &str) -> io::Result<TcpStream> {
