@@ -50,7 +50,7 @@
 //! | `clamped` | `peer` `asked_ms` `floor_ms` | the peer asked for less than `heartbeat-time-min` and got that |
 //! | `data` | `peer` `bytes` | a message arrived; only if asked for |
 //! | `down` | `peer` `reason` `detail` `silent_ms` `limit_ms` `heartbeat_time_ms` `slack_ms` `unsent_frames` `unsent_bytes` `up_ms` | the link ended; for `reason` see [`DownReason`](crate::link::DownReason) |
-//! | `refused` | `addr` `name` `reason` | a connection to us was refused; for `reason` see [`RefusedReason`](crate::node::RefusedReason) |
+//! | `refused` | `addr` `name` `reason` `count` | a connection to us was refused; of many in a short time one is told, with their count; for `reason` see [`RefusedReason`](crate::node::RefusedReason) |
 //! | `dial-failed` | `peer` `addr` `reason` `detail` | for `reason` see [`DialFailedReason`](crate::node::DialFailedReason) |
 //! | `retry` | `peer` `in_ms` | the next dial begins after that |
 //! | `warning` | `peer` `detail` | something that a person should look at |
@@ -71,6 +71,7 @@
 
 mod handler;
 mod json;
+mod metrics;
 mod numbers;
 mod record;
 mod time;
@@ -83,6 +84,7 @@ use std::time::SystemTime;
 use crate::node::{Event, Handler, Peer};
 use crate::protocol::Escaped;
 pub use handler::JournalHandler;
+pub use metrics::prometheus;
 
 /// Writes what happens, one JSON object a line. Clones write to the same place.
 #[derive(Clone)]

@@ -96,3 +96,20 @@ pub(super) enum HelloStart {
     /// No: the node stops.
     Stop,
 }
+
+/// What a claim has come to.
+#[derive(Debug, PartialEq)]
+pub(super) enum Step<L, S> {
+    /// It has the lease; the greeting of ours that it displaced is to be interrupted.
+    Granted(Option<S>),
+    Refused(ClaimRefused),
+    /// This link is to be ended.
+    Replace(L),
+    /// Somebody else is still at it.
+    Wait,
+}
+
+/// A claim that is not granted, because of a link that is there or about to be.
+pub(super) fn refused<L, S>(why: &'static str) -> Step<L, S> {
+    Step::Refused(ClaimRefused::Connected(why))
+}

@@ -365,6 +365,13 @@ impl Peer {
         }
     }
 
+    /// Dials now rather than after what is left of the wait between dials, which begins again
+    /// if this dial fails as well. Returns whether a dial begins or is under way; it does not if
+    /// the peer is connected or has no address.
+    pub fn dial_now(&self) -> bool {
+        self.runtime.ownership.dial_now()
+    }
+
     /// The node it belongs to; the handle does not keep it running.
     pub fn node(&self) -> Node {
         Node { shared: Arc::clone(&self.shared), _owner: None }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Direction;
-use super::held::{ClaimRefused, ClaimRules, Greeted, Held, HelloStart, Look, Next};
+use super::held::{ClaimRefused, ClaimRules, Greeted, Held, HelloStart, Look, Next, Step, refused};
 use crate::link::Link;
 
 /// The state of one peer, with its lock and its condition variable.
@@ -59,6 +59,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
             dial: Dial::Idle,
             lost: None,
             dials: true,
+            hurries: false,
             stopping: false,
             waits: false,
             successor: None,
@@ -178,10 +179,22 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
                 return Next::Wait { stable };
             }
             match due {
+                _ if std::mem::take(&mut state.hurries) => return Next::Dial,
                 Some(due) if Instant::now() < due => state = self.wait_until(state, Some(due)),
                 _ => return Next::Dial,
             }
         }
+    }
+
+    /// Ends the wait for the next dial; `false` = nobody is dialled: there is a link already, no
+    /// address, or the node stops.
+    pub(super) fn dial_now(&self) -> bool {
+        let mut state = self.lock();
+        let dials = state.dials && !state.stopping && state.holder.is_none();
+        // One that is under way is what was asked for.
+        state.hurries = dials && matches!(state.dial, Dial::Idle);
+        self.changed.notify_all();
+        dials
     }
 
     /// Says whether the peer is dialled at all: without addresses its dialling thread waits.
@@ -384,6 +397,8 @@ struct State<L: Held, S: Greeted> {
     /// Set by the end of a lease, taken by the dialling thread: was its link stable?
     lost: Option<bool>,
     dials: bool,
+    /// The program asks for the next dial now, whatever is left of the wait.
+    hurries: bool,
     stopping: bool,
     /// One of the same name, which a reload took out, has not reported its end.
     waits: bool,
@@ -407,18 +422,6 @@ enum Dial<S> {
     Blocked,
     /// Our HELLO is out.
     HelloEnd { number: u64, stream: S },
-}
-
-/// What a claim has come to.
-#[derive(Debug, PartialEq)]
-enum Step<L, S> {
-    /// It has the lease; the greeting of ours that it displaced is to be interrupted.
-    Granted(Option<S>),
-    Refused(ClaimRefused),
-    /// This link is to be ended.
-    Replace(L),
-    /// Somebody else is still at it.
-    Wait,
 }
 
 impl<L: Held, S: Greeted> State<L, S> {
@@ -485,10 +488,6 @@ impl<L: Held, S: Greeted> State<L, S> {
         self.holder = Some(Holder { number, direction: Direction::Accepted, link: None });
         Step::Granted(abandoned)
     }
-}
-
-fn refused<L, S>(why: &'static str) -> Step<L, S> {
-    Step::Refused(ClaimRefused::Connected(why))
 }
 
 /// How long after it came up a link that we dialled is kept against the dials that its peer had

@@ -100,6 +100,42 @@ fn the_end_of_stdin_ends_it_if_asked_to() {
 }
 
 #[test]
+fn a_line_on_stdin_dials_now() {
+    let feed = FEED.replace("0.05", "10000").replace("max 0.1", "max 10000");
+    let folder = Folder::with(&[("feed.conf", &feed)]);
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut feed = spawn(&folder, &format!("run feed.conf --json --define PORT={gone}"));
+    let mut lines = BufReader::new(feed.stdout.take().unwrap()).lines();
+    let mut wait_for = |event: &str| {
+        while Value::parse(&lines.next().unwrap().unwrap()).str("event") != event {}
+    };
+    wait_for("retry");
+    let mut stdin = feed.stdin.take().unwrap();
+    writeln!(stdin, "dial").unwrap();
+    wait_for("dialling");
+    wait_for("retry");
+    writeln!(stdin, "dial hub").unwrap();
+    wait_for("dialling");
+    let _ = feed.kill();
+    let _ = feed.wait();
+}
+
+#[test]
+fn metrics_are_written_whole() {
+    let folder = folder();
+    let ended = folder.peerbeat("run hub.conf --metrics hub.prom --duration 0.3 --json");
+    assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
+    let text = std::fs::read_to_string(folder.path("hub.prom")).unwrap();
+    assert!(text.contains("\npeerbeat_up{node=\"hub\",peer=\"feed\"} 0\n"), "{text}");
+    assert!(text.ends_with("} 1\n") && text.contains("\npeerbeat_build_info{version=\""), "{text}");
+    assert!(!folder.path("hub.prom.tmp").exists());
+    let ended = folder.peerbeat("run hub.conf --metrics no/such/folder --duration 0.3 --json");
+    assert_eq!(ended.code, Some(0));
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.starts_with("peerbeat run: --metrics: no/such/folder: "));
+}
+
+#[test]
 fn a_reader_that_does_not_read_holds_nothing() {
     // lesson 68
     let folder = folder();

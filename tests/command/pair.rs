@@ -188,7 +188,7 @@ fn two_that_are_refused_say_so() {
     let stranger = format!("run adapter.conf --json --app-name Stranger --define PORT={port}");
     let mut adapter = folder.start(&stranger);
     let refused = server.wait_for("refused");
-    assert_eq!(refused.keys().join(" "), "v at node event level addr name reason");
+    assert_eq!(refused.keys().join(" "), "v at node event level addr name reason count");
     assert!(refused.str("name").starts_with("Stranger-"), "{refused:?}");
     assert_eq!(refused.str("reason"), "unknown-peer");
     let failed = adapter.wait_for("dial-failed");

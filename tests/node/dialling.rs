@@ -182,3 +182,27 @@ fn accepting_and_closing_does_not_reset_the_waits() {
     }
     assert!(waited >= 7, "{waited} of the waits were looked at: {book:#?}");
 }
+
+#[test]
+fn a_program_can_have_the_next_dial_now() {
+    let port = refused_port();
+    let slow = text(port, "").replace("0.02", "10000").replace("max 0.1", "max 10000");
+    let (node, book) = start(&slow);
+    let is_retry = |seen: &Seen| matches!(seen.event(), Some(Event::Retry { .. }));
+    book.wait_count("retry", 1, is_retry);
+    let server = node.peer("server").unwrap();
+    assert!(server.dial_now());
+    failed(&book, 2);
+    book.wait_count("retry", 2, is_retry);
+    // It is asked for once, and again.
+    assert!(server.dial_now());
+    failed(&book, 3);
+    node.shutdown();
+    node.join();
+    assert!(!server.dial_now());
+}
+
+/// A port that nobody listens on.
+fn refused_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

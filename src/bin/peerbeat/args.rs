@@ -93,6 +93,8 @@ pub(crate) struct RunOptions {
     pub(crate) send_size: usize,
     /// `None` = every 5 s with `--json`, else never.
     pub(crate) stats_every: Option<Duration>,
+    /// Where the metrics are written.
+    pub(crate) metrics: Option<PathBuf>,
     pub(crate) echo: bool,
     pub(crate) show_data: bool,
 }
@@ -210,6 +212,9 @@ impl<I: Iterator<Item = OsString>> ArgParser<I> {
                 "--duration" => run.duration = Some(self.seconds(&name, value, DURATION)?),
                 "--send-every" => run.send_every = Some(self.seconds(&name, value, EVERY)?),
                 "--stats-every" => run.stats_every = Some(self.seconds(&name, value, EVERY)?),
+                "--metrics" => {
+                    run.metrics = Some(self.text(&name, value, "a file")?.into());
+                }
                 "--send-size" => {
                     let size = self.number(&name, value, (0, SEND_SIZE_MAX), "bytes")?;
                     send_size = Some(size as usize);
@@ -355,6 +360,7 @@ const RUN_OPTIONS: &[&str] = &[
     "--send-every",
     "--send-size",
     "--stats-every",
+    "--metrics",
     "--echo",
     "--show-data",
 ];

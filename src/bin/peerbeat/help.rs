@@ -64,6 +64,8 @@ prints a line for everything that happens to its peers.
   --send-size N        bytes of such a message (0 to 16777215, default 64)
   --stats-every S      prints the numbers of every peer each S seconds (0.001 to
                        86400; default with --json: 5)
+  --metrics FILE       writes Prometheus metrics to FILE every 15 s, whole and
+                       renamed, for node_exporter's textfile collector
   --echo               sends every message back to the peer it came from
   --show-data          prints a line for every message that arrives
 
@@ -71,7 +73,8 @@ SIGINT (ctrl-C) and SIGTERM end it in order: every link is closed with a
 goodbye, and a summary is printed; a second one ends it at once. systemd is
 told of readiness, state and end if NOTIFY_SOCKET is set (Type=notify).
 
-Lines on stdin: close PEER.
+Lines on stdin: dial (whoever is not connected, now rather than after the
+wait), dial PEER, close PEER.
 
 Exit codes: 0 ended as asked, or stdout was closed by its reader; 1 the node
 could not start (port in use, no threads left); 2 wrong usage or configuration,

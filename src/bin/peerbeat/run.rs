@@ -5,6 +5,7 @@
 //! that is gone. Messages that could not be sent or echoed are counted and reported at the end.
 
 mod line;
+mod metrics;
 mod numbers;
 mod status;
 mod stdin;
@@ -27,6 +28,7 @@ use crate::output::{self, Output, complain};
 use crate::text::{Count, Escaped};
 use crate::{FAILED, WRONG_USAGE, clock, signals};
 use line::Lines;
+use metrics::MetricsFile;
 use status::Status;
 use stdin::Stdin;
 
@@ -69,6 +71,7 @@ fn start(options: RunOptions, config: Config) -> Result<(Arc<Run>, Node), String
         journal: Journal::to(JournalOutput(Arc::clone(&output)), name),
         lines: Lines::new(config.peers().iter().map(PeerConfig::name)),
         status: Status::new(config.peers().len()),
+        metrics: MetricsFile::new(options.metrics.clone()),
         output,
         options,
         sent: Outcome::default(),
@@ -84,6 +87,7 @@ struct Run {
     journal: Journal,
     lines: Lines,
     status: Status,
+    metrics: MetricsFile,
     output: Arc<Output>,
     sent: Outcome,
     echoed: Outcome,
@@ -100,6 +104,7 @@ impl Run {
         }
         node.shutdown();
         node.join();
+        self.metrics.write(&node);
         if !self.options.json {
             self.output.say(|| summary::of(&node, &before));
         }
@@ -118,6 +123,9 @@ impl Run {
         };
         let mut sends = Ticks::new(self.options.send_every, start);
         let mut stats = Ticks::new(stats_every, start);
+        let metrics_every = self.options.metrics.is_some().then_some(METRICS_EVERY);
+        let mut metrics = Ticks::new(metrics_every, start);
+        self.metrics.write(node);
         let stdin = Stdin::start();
         while self.output.has_reader() && !signals::is_asked() {
             let now = Instant::now();
@@ -133,8 +141,11 @@ impl Run {
             if stats.take(now) {
                 self.say_stats(node);
             }
+            if metrics.take(now) {
+                self.metrics.write(node);
+            }
             let soon = now + LOOK;
-            let until = [end, sends.next, stats.next].into_iter().flatten().min();
+            let until = [end, sends.next, stats.next, metrics.next].into_iter().flatten().min();
             self.output.wait_failed(until.map_or(soon, |until| until.min(soon)));
         }
     }
@@ -290,6 +301,8 @@ impl Ticks {
     }
 }
 
+/// How often the file with the metrics is written.
+const METRICS_EVERY: Duration = Duration::from_secs(15);
 /// How often signals and stdin are looked at.
 const LOOK: Duration = Duration::from_millis(100);
 /// How often a journal has the numbers of all peers.

@@ -36,6 +36,7 @@ fn options_stand_anywhere_and_take_both_forms() {
         duration: Some(Duration::from_millis(1500)),
         send_every: Some(Duration::from_millis(250)),
         stats_every: Some(Duration::from_secs(60)),
+        metrics: None,
         send_size: 0,
         echo: true,
         show_data: true,

@@ -76,6 +76,18 @@ fn obey(node: &Node, line: &str) -> Result<(), String> {
     };
     match (word, name) {
         ("", _) => {}
+        ("dial", "") => {
+            // Whoever is connected stays so.
+            let count = node.peers().iter().filter(|peer| peer.dial_now()).count();
+            if count == 0 {
+                return Err("nobody to dial: all are connected or have no address".to_owned());
+            }
+        }
+        ("dial", name) => {
+            if !find()?.dial_now() {
+                return Err(format!("{}: connected, or without an address", Escaped(name)));
+            }
+        }
         ("close", name) if !name.is_empty() => find()?.close(),
         _ => {
             let hint = match nearest(word, WORDS) {
