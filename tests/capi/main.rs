@@ -8,6 +8,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod abi;
+#[cfg(unix)]
+mod feed;
 mod header;
 mod numbers;
 mod packaging;

@@ -75,6 +75,23 @@ fn the_one_object_archive_links_beside_another_rust_library() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_plugin_is_loaded_and_closed_without_a_trace() {
+    let Some(cc) = cc() else { return };
+    let (plugin, host) = (scratch("plugin.so"), scratch("plugin_host"));
+    let sources = Path::new(ROOT).join("tests/c");
+    let mut command = cc.command();
+    command.args(["-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-S"]);
+    command.args(["-Wl,--gc-sections", "-Wl,--exclude-libs,ALL", "-I"]);
+    command.arg(Path::new(ROOT).join("src/ffi")).arg(sources.join("plugin.c")).arg(archive());
+    must(command.args(LIBRARIES).arg("-o").arg(&plugin));
+    let mut command = cc.command();
+    command.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror"]).arg(sources.join("plugin_host.c"));
+    must(command.args(["-lpthread", "-ldl", "-o"]).arg(&host));
+    run(&host, &[plugin.to_str().unwrap()], Duration::from_secs(60));
+}
+
+#[test]
 fn pkg_config_finds_what_a_program_needs() {
     let template = fs::read_to_string(Path::new(ROOT).join("src/ffi/peerbeat.pc.in")).unwrap();
     let filled = template
