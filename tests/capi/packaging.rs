@@ -109,5 +109,30 @@ fn pkg_config_finds_what_a_program_needs() {
     assert_eq!(ask("--modversion"), env!("CARGO_PKG_VERSION"));
     assert_eq!(ask("--cflags"), "-I/opt/peerbeat/include");
     let libraries = format!("-L/opt/peerbeat/lib -lpeerbeat {}", LIBRARIES.join(" "));
-    assert_eq!(ask("--libs"), libraries);
+    assert_eq!(ask("--libs"), format!("{libraries} -Wl,--gc-sections"));
+}
+
+#[test]
+fn cmake_finds_what_a_program_needs() {
+    let tools = [cc(), tool("CMAKE", "cmake", "peerbeatConfig.cmake")];
+    let [Some(_), Some(cmake)] = tools else { return };
+    let folder = scratch("cmake");
+    fs::create_dir_all(&folder).unwrap();
+    let sources = Path::new(ROOT).join("tests/c");
+    let text = format!(
+        "cmake_minimum_required(VERSION 3.10)\nproject(pair C)\n\
+         find_package(peerbeat CONFIG REQUIRED PATHS \"{}\" NO_DEFAULT_PATH)\n\
+         add_executable(pair \"{}\")\n\
+         target_link_libraries(pair PRIVATE peerbeat::peerbeat)\n",
+        Path::new(ROOT).join("src/ffi").display(),
+        sources.join("pair.c").display(),
+    );
+    fs::write(folder.join("CMakeLists.txt"), text).unwrap();
+    let build = folder.join("build");
+    let mut command = cmake.command();
+    command.arg("-S").arg(&folder).arg("-B").arg(&build);
+    must(command.arg(format!("-Dpeerbeat_LIBRARY={}", archive().display())));
+    must(cmake.command().arg("--build").arg(&build));
+    let told = run(&build.join("pair"), &[], Duration::from_secs(60));
+    assert_eq!(told.matches("down, heartbeat-time").count(), 2, "{told}");
 }

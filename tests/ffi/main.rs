@@ -7,3 +7,4 @@ mod abi;
 mod calls;
 #[path = "../capi/numbers.rs"]
 mod numbers;
+mod speed;
