@@ -96,6 +96,8 @@ pub(super) fn account(down: &Down) -> PeerbeatState {
         up_ms: millis(down.up),
         unsent_frames: signed(down.unsent_frames),
         unsent_bytes: signed(down.unsent_bytes),
+        unconfirmed_bytes: down.unconfirmed_bytes.map_or(NONE, signed),
+        undelivered_frames: signed(down.undelivered_frames),
         ..PeerbeatState::default()
     };
     set_reason(&mut state, &down.reason);

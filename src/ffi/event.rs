@@ -130,6 +130,8 @@ fn fill_link(made: &mut PeerbeatEvent, texts: &mut Texts, event: &link::Event) {
         link::Event::Late { silence } | link::Event::Recovered { silence } => {
             made.silent_ms = millis(*silence)
         }
+        link::Event::HandlerBusy { held } => made.held_ms = millis(*held),
+        link::Event::NotReading { behind } => made.behind_ms = millis(*behind),
         link::Event::Stalled { late } => made.late_ms = millis(*late),
         link::Event::Clamped { asked, floor } => {
             made.asked_ms = millis(*asked);
@@ -155,6 +157,8 @@ fn fill_down(made: &mut PeerbeatEvent, texts: &mut Texts, down: &Down) {
     made.last_sent_age_ms = millis(down.last_sent_age);
     made.unsent_frames = signed(down.unsent_frames);
     made.unsent_bytes = signed(down.unsent_bytes);
+    made.unconfirmed_bytes = down.unconfirmed_bytes.map_or(NONE, signed);
+    made.undelivered_frames = signed(down.undelivered_frames);
     made.up_ms = millis(down.up);
 }
 
@@ -198,6 +202,8 @@ fn word(kind: c_int) -> &'static CStr {
         12 => c"retry",
         13 => c"warning",
         14 => c"stopped",
+        15 => c"handler-busy",
+        16 => c"not-reading",
         MESSAGE => c"message",
         _ => c"",
     }
@@ -223,6 +229,8 @@ fn kind(event: &Event) -> c_int {
         Event::Retry { .. } => 12,
         Event::Warning { .. } | Event::Link(link::Event::Flooding) => 13,
         Event::Stopped => 14,
+        Event::Link(link::Event::HandlerBusy { .. }) => 15,
+        Event::Link(link::Event::NotReading { .. }) => 16,
     }
 }
 

@@ -290,6 +290,19 @@ pub unsafe extern "C" fn peerbeat_link_event_fd(link: *mut PeerbeatLink, fd: *mu
     })
 }
 
+/// Closes in order, and waits until the peer has read all.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_link_drain(link: *mut PeerbeatLink, timeout_ms: c_int) -> c_int {
+    guard(|| {
+        // SAFETY: as the header says.
+        let link = unsafe { handle(link, "link") }?.handle.enter()?;
+        match link.link.drain(timeout(timeout_ms).unwrap_or(Duration::MAX)) {
+            true => Ok(()),
+            false => Err(Fault::new(E_TIMEOUT, "the peer's end of stream was not seen")),
+        }
+    })
+}
+
 /// Closes in order and wakes everybody.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_link_shutdown(link: *mut PeerbeatLink) -> c_int {

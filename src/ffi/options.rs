@@ -39,6 +39,8 @@ pub struct PeerbeatOptions {
     pub local_name: *const c_char,
     pub local_label: *const c_char,
     pub thread_name: *const c_char,
+    pub close_max_ms: u32,
+    pub reserved: u32,
 }
 
 impl Default for PeerbeatOptions {
@@ -97,6 +99,7 @@ impl Checked {
                 queue_bytes: size(raw.queue_bytes),
                 send_timeout: millis(raw.send_timeout_ms),
                 close_timeout: millis(raw.close_timeout_ms),
+                close_max: millis(raw.close_max_ms),
                 stack_size: stack_size(
                     raw.stack_size,
                     link::Options::default().stack_size,
@@ -201,6 +204,8 @@ pub(super) fn defaults() -> PeerbeatOptions {
         local_name: null(),
         local_label: null(),
         thread_name: null(),
+        close_max_ms: to_millis(link.close_max),
+        reserved: 0,
     }
 }
 

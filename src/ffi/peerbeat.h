@@ -44,7 +44,7 @@
  *   peerbeat_liveness belongs to whoever uses it.
  * - These wait, for as long as it says here; no other function waits for a peer:
  *     timeout_ms                    recv, recv_borrow, accept, wait_up, wait_room, next_event,
- *                                   free_timeout
+ *                                   free_timeout, drain
  *     the send timeout              peerbeat_link_send, _send_all (each message), _node_send
  *     the resolver, then for each   peerbeat_link_connect: connect_timeout_ms and
  *     address of the host           handshake_timeout_ms; peerbeat_link_attach_fd: the latter
@@ -80,7 +80,6 @@ extern "C" {
 #endif
 
 /* Versions ------------------------------------------------------------------------------------- */
-
 /* Of this header; the library's own may be newer. */
 #define PEERBEAT_VERSION_MAJOR 0
 #define PEERBEAT_VERSION_MINOR 1
@@ -93,7 +92,6 @@ const char *peerbeat_version(void);  /* such as "0.1.0" */
 int peerbeat_abi_version(void);      /* of the library; compare it with PEERBEAT_ABI_VERSION */
 
 /* Status codes --------------------------------------------------------------------------------- */
-
 enum peerbeat_status {
     PEERBEAT_OK = 0,
     PEERBEAT_E_INVALID = -1,          /* an argument that cannot be */
@@ -121,15 +119,13 @@ enum peerbeat_status {
 
 const char *peerbeat_strerror(int code); /* static; never NULL */
 
-/* Copies the details of this thread's last failure, cut to cap - 1 bytes and a zero byte. Returns
- * their whole length. buf may be NULL where cap is 0. */
+/* Copies the details of this thread's last failure, and returns their whole length. */
 size_t peerbeat_last_error(char *buf, size_t cap);
 
 /* The system's number (errno) of this thread's last failure; 0 if it had none. */
 int peerbeat_last_errno(void);
 
 /* Options -------------------------------------------------------------------------------------- */
-
 enum peerbeat_mode {
     PEERBEAT_MODE_IDLE = 0,   /* heartbeats where nothing else was sent */
     PEERBEAT_MODE_ALWAYS = 1  /* heartbeats also while data flows */
@@ -153,7 +149,7 @@ typedef struct peerbeat_options {
     uint32_t connect_timeout_ms;    /* 10000; for each of the host's addresses */
     uint32_t handshake_timeout_ms;  /* 10000 */
     uint32_t send_timeout_ms;       /* 10000; how long peerbeat_link_send() waits for room */
-    uint32_t close_timeout_ms;      /* 2000; how long, in a close, the kernel may take no byte */
+    uint32_t close_timeout_ms;      /* 2000; how long a close goes on without progress */
     uint32_t local_id;              /* 0 */
     uint32_t nagle;                 /* 0; 1 = leave Nagle's algorithm on */
     uint64_t frame_max;             /* 16 MiB; the greatest message and a byte */
@@ -163,12 +159,13 @@ typedef struct peerbeat_options {
     const char *local_name;         /* "peerbeat"; what we call ourselves */
     const char *local_label;        /* "" */
     const char *thread_name;        /* threads: pb-r:NAME and pb-s:NAME; NULL = the peer's name */
+    uint32_t close_max_ms;          /* 30000; the longest that a close takes in all */
+    uint32_t reserved;
 } peerbeat_options;
 
 int peerbeat_options_init(peerbeat_options *options, size_t struct_size);
 
 /* Configuration files -------------------------------------------------------------------------- */
-
 typedef struct peerbeat_config peerbeat_config;
 
 /* What is in force for one peer. The texts live as long as the configuration. */
@@ -206,7 +203,6 @@ size_t peerbeat_config_warning_count(const peerbeat_config *config);
 const char *peerbeat_config_warning(const peerbeat_config *config, size_t index);
 
 /* Statistics ----------------------------------------------------------------------------------- */
-
 /* Of a link, or of a node's present links. */
 
 typedef struct peerbeat_stats {
@@ -260,7 +256,6 @@ typedef struct peerbeat_totals {
 } peerbeat_totals;
 
 /* Why a link ended ----------------------------------------------------------------------------- */
-
 enum peerbeat_down_reason {
     PEERBEAT_DOWN_SILENT = 1,        /* no byte for the limit */
     PEERBEAT_DOWN_WRITE_STALLED = 2, /* it stopped reading */
@@ -292,10 +287,11 @@ typedef struct peerbeat_state {
     int64_t unsent_frames;
     int64_t unsent_bytes;
     char detail[256]; /* the reason in words */
+    int64_t unconfirmed_bytes;  /* of an end: sent, and perhaps not read; -1 = not known */
+    int64_t undelivered_frames; /* of an end: arrived, and not handed on */
 } peerbeat_state;
 
 /* Nodes ---------------------------------------------------------------------------------------- */
-
 typedef struct peerbeat_node peerbeat_node;
 
 enum peerbeat_event_kind {
@@ -313,6 +309,8 @@ enum peerbeat_event_kind {
     PEERBEAT_EVENT_RETRY = 12,         /* wait_ms until the next dial */
     PEERBEAT_EVENT_WARNING = 13,       /* text */
     PEERBEAT_EVENT_STOPPED = 14,        /* the last one */
+    PEERBEAT_EVENT_HANDLER_BUSY = 15,   /* held_ms: a callback of yours held the reader */
+    PEERBEAT_EVENT_NOT_READING = 16,    /* behind_ms: the peer answers, but does not read */
     PEERBEAT_EVENT_MESSAGE = 100      /* data, data_len; only in a node without a handler */
 };
 
@@ -380,6 +378,10 @@ typedef struct peerbeat_event {
     void *peer_user_data; /* as set by peerbeat_node_set_user_data(); NULL = none */
     const void *data;     /* of PEERBEAT_EVENT_MESSAGE */
     uint64_t data_len;
+    int64_t held_ms;
+    int64_t behind_ms;
+    int64_t unconfirmed_bytes;  /* of an end: sent, and perhaps not read; -1 = not known */
+    int64_t undelivered_frames; /* of an end: arrived, and not handed on */
 } peerbeat_event;
 
 const char *peerbeat_event_word(int kind); /* the journal's, such as "late"; static, never NULL */
@@ -473,7 +475,6 @@ int peerbeat_node_event_fd(peerbeat_node *node, int *fd);
 int peerbeat_node_next_event(peerbeat_node *node, peerbeat_event *event, int timeout_ms);
 
 /* Links ---------------------------------------------------------------------------------------- */
-
 typedef struct peerbeat_link peerbeat_link;
 
 /* Connects and shakes hands. The resolver takes the time it takes. */
@@ -501,7 +502,6 @@ typedef struct peerbeat_bytes {
 int peerbeat_link_send_all(peerbeat_link *link, const peerbeat_bytes *messages, size_t count,
                            size_t *sent);
 
-/* Waits until try_send would take len bytes; another thread may take the room first. */
 int peerbeat_link_wait_room(peerbeat_link *link, size_t len, int timeout_ms);
 
 /* Takes the next message. After the end what had arrived comes first, then PEERBEAT_E_DOWN.
@@ -527,15 +527,18 @@ int peerbeat_link_event_fd(peerbeat_link *link, int *fd);
 int peerbeat_link_set_heartbeat_time(peerbeat_link *link, uint32_t heartbeat_time_ms);
 int peerbeat_link_set_slack(peerbeat_link *link, uint32_t slack_ms); /* smaller or larger */
 
+/* Closes in order, and waits until the peer has ended its stream: then it has read all, and what it
+ * sent can be received. Else PEERBEAT_E_TIMEOUT. */
+int peerbeat_link_drain(peerbeat_link *link, int timeout_ms);
+
 /* Closes in order and wakes everybody. From any thread, and as often as you like. */
 int peerbeat_link_shutdown(peerbeat_link *link);
 
-/* Shuts down, waits for the link's threads, and frees: close_timeout_ms and some 100 ms. */
+/* Shuts down, waits for the link's threads, and frees. */
 int peerbeat_link_free(peerbeat_link *link);
 int peerbeat_link_free_timeout(peerbeat_link *link, int timeout_ms); /* as of a node */
 
 /* Listeners ------------------------------------------------------------------------------------ */
-
 typedef struct peerbeat_listener peerbeat_listener;
 
 /* host NULL = everywhere; port 0 = any free one. */
@@ -551,7 +554,6 @@ int peerbeat_listener_accept(peerbeat_listener *listener, const peerbeat_options
 int peerbeat_listener_free(peerbeat_listener *listener);
 
 /* Liveness ------------------------------------------------------------------------------------- */
-
 /* Yours to allocate, and to copy like any struct: no thread, heap, lock or clock in it. All times
  * are nanoseconds on a monotonic clock of yours, such as CLOCK_MONOTONIC. */
 typedef struct peerbeat_liveness {

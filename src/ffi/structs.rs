@@ -83,6 +83,10 @@ pub struct PeerbeatEvent {
     pub peer_user_data: *mut c_void,
     pub data: *const c_void,
     pub data_len: u64,
+    pub held_ms: i64,
+    pub behind_ms: i64,
+    pub unconfirmed_bytes: i64,
+    pub undelivered_frames: i64,
 }
 
 /// `peerbeat_state`.
@@ -103,6 +107,8 @@ pub struct PeerbeatState {
     pub unsent_frames: i64,
     pub unsent_bytes: i64,
     pub detail: [c_char; 256],
+    pub unconfirmed_bytes: i64,
+    pub undelivered_frames: i64,
 }
 
 /// `peerbeat_totals`.
@@ -248,6 +254,10 @@ impl Default for PeerbeatEvent {
             peer_user_data: null_mut(),
             data: null(),
             data_len: 0,
+            held_ms: NONE,
+            behind_ms: NONE,
+            unconfirmed_bytes: NONE,
+            undelivered_frames: NONE,
         }
     }
 }
@@ -268,6 +278,8 @@ impl Default for PeerbeatState {
             unsent_frames: 0,
             unsent_bytes: 0,
             detail: [0; 256],
+            unconfirmed_bytes: NONE,
+            undelivered_frames: 0,
         }
     }
 }

@@ -233,8 +233,12 @@ static void links(void) {
     while (count > 0 && peerbeat_link_recv(far, buf, sizeof buf, &len, 20000) == PEERBEAT_OK)
         count--;
     IS(peerbeat_link_wait_room(near, 50000, 20000), PEERBEAT_OK);
-    IS(peerbeat_link_shutdown(near), PEERBEAT_OK);
-    MUST(is_readable(fd, 20000)); /* the end */
+    IS(peerbeat_link_send(near, "last", 4), PEERBEAT_OK);
+    IS(peerbeat_link_drain(near, 20000), PEERBEAT_OK);
+    MUST(is_readable(fd, 20000)); /* the last message, and the end */
+    IS(peerbeat_link_recv(far, buf, sizeof buf, &len, 0), PEERBEAT_OK);
+    MUST(len == 4);
+    MUST(is_readable(fd, 20000));
     IS(peerbeat_link_recv(far, buf, sizeof buf, &len, 20000), PEERBEAT_E_DOWN);
     IS(peerbeat_link_wait_room(near, 1, -1), PEERBEAT_E_DOWN);
     IS(peerbeat_link_free(near), PEERBEAT_OK);

@@ -318,6 +318,7 @@ static void walk_link(void) {
     IS(peerbeat_link_stats(NULL, &stats), INVALID);
     IS(peerbeat_link_stats(link, NULL), INVALID);
     IS(peerbeat_link_set_heartbeat_time(NULL, 1), INVALID);
+    IS(peerbeat_link_drain(NULL, 0), INVALID);
     IS(peerbeat_link_set_slack(NULL, 1), INVALID);
     IS(peerbeat_link_wait_room(NULL, 1, 0), INVALID);
     IS(peerbeat_link_explain(NULL, buf, 8, &len), INVALID);

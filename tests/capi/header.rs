@@ -84,7 +84,7 @@ fn the_names_that_were_promised_are_there() {
         node_reload node_set_heartbeat_time node_set_slack node_close_peer node_wait_up \
         node_wait_room node_state node_totals node_explain node_peer node_event_fd \
         node_next_event node_free_timeout link_set_slack link_wait_room link_explain \
-        link_event_fd link_send_all link_free_timeout event_text event_word last_errno";
+        link_event_fd link_send_all link_free_timeout link_drain event_text event_word last_errno";
     for name in promised.split_whitespace() {
         assert!(functions.contains(&format!("peerbeat_{name}")), "{name}");
     }

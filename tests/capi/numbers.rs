@@ -62,6 +62,8 @@ pub(crate) const NUMBERS: &[(&str, i32)] = &[
     ("PEERBEAT_EVENT_RETRY", 12),
     ("PEERBEAT_EVENT_WARNING", 13),
     ("PEERBEAT_EVENT_STOPPED", 14),
+    ("PEERBEAT_EVENT_HANDLER_BUSY", 15),
+    ("PEERBEAT_EVENT_NOT_READING", 16),
     ("PEERBEAT_EVENT_MESSAGE", 100),
     ("PEERBEAT_DIRECTION_DIALLED", 1),
     ("PEERBEAT_DIRECTION_ACCEPTED", 2),
@@ -99,12 +101,12 @@ pub(crate) const NUMBERS: &[(&str, i32)] = &[
 macro_rules! layouts {
     ($to:ident) => {
         $to! {
-            "peerbeat_options" PeerbeatOptions 104:
+            "peerbeat_options" PeerbeatOptions 112:
               struct_size 0, heartbeat_time_ms 4, slack_ms 8, heartbeat_time_min_ms 12,
               heartbeat_mode 16, handshake 20, connect_timeout_ms 24, handshake_timeout_ms 28,
               send_timeout_ms 32, close_timeout_ms 36, local_id 40, nagle 44, frame_max 48,
               queue_bytes 56, inbox_bytes 64, stack_size 72, local_name 80, local_label 88,
-              thread_name 96;
+              thread_name 96, close_max_ms 104, reserved 108;
             "peerbeat_peer" PeerbeatPeer 80:
               struct_size 0, heartbeat_mode 4, name 8, addresses 16, heartbeat_time_ms 24,
               slack_ms 32, heartbeat_time_min_ms 40, connect_timeout_ms 48,
@@ -114,20 +116,21 @@ macro_rules! layouts {
               messages_received 32, bytes_received 40, heartbeats_received 48, queued_bytes 56,
               round_trip_us 64, inbox_messages 72, inbox_bytes 80, held_ms 88, local_blocked 96,
               reserved 100;
-            "peerbeat_event" PeerbeatEvent 216:
+            "peerbeat_event" PeerbeatEvent 248:
               struct_size 0, kind 4, peer 8, text 16, addr 24, remote_name 32, remote_label 40,
               reason_word 48, reason 56, direction 60, cause 64, bye_code 68, silent_ms 72,
               limit_ms 80, heartbeat_time_ms 88, slack_ms 96, last_sent_age_ms 104,
               unsent_frames 112, unsent_bytes 120, up_ms 128, from_ms 136, to_ms 144, late_ms 152,
               asked_ms 160, floor_ms 168, wait_ms 176, line 184, peer_user_data 192, data 200,
-              data_len 208;
+              data_len 208, held_ms 216, behind_ms 224, unconfirmed_bytes 232,
+              undelivered_frames 240;
             "peerbeat_handler" PeerbeatHandler 40:
               struct_size 0, send_timeout_ms 4, on_message 8, on_event 16, user_data 24,
               stack_size 32;
-            "peerbeat_state" PeerbeatState 336:
+            "peerbeat_state" PeerbeatState 352:
               struct_size 0, state 4, reason 8, bye_code 12, silent_ms 16, limit_ms 24,
               heartbeat_time_ms 32, slack_ms 40, last_sent_age_ms 48, up_ms 56, unsent_frames 64,
-              unsent_bytes 72, detail 80;
+              unsent_bytes 72, detail 80, unconfirmed_bytes 336, undelivered_frames 344;
             "peerbeat_totals" PeerbeatTotals 272:
               struct_size 0, peers_up 4, messages_accepted 8, bytes_sent 16, heartbeats_sent 24,
               heartbeats_suppressed 32, messages_received 40, bytes_received 48,
