@@ -199,12 +199,17 @@ impl<F: Framing> Incoming<F> {
         }
     }
 
+    /// Whether the next frame of what has arrived is a message.
+    pub(crate) fn has_message(&self) -> bool {
+        let next = self.decoder.framing().decode(self.decoder.pending());
+        matches!(next, Ok(Decoded::Whole { length: 1.., frame: Frame::Data(_) }))
+    }
+
     /// Drops the messages that are there, and counts them as not handed on. What else arrived is
     /// returned like [`poll`](Self::poll) does.
     pub(crate) fn drop_messages(&mut self) -> Option<Input<'_>> {
         loop {
-            let next = self.decoder.framing().decode(self.decoder.pending());
-            if !matches!(next, Ok(Decoded::Whole { frame: Frame::Data(_), .. })) {
+            if !self.has_message() {
                 return self.poll();
             }
             if let Err(error) = self.decoder.poll_frame() {

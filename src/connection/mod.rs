@@ -1,7 +1,7 @@
 //! One connection as a value: what leaves it, what arrives, and how it ends.
 //!
-//! A link drives it with two threads, the simulator with a virtual clock. It never reads a clock,
-//! locks or does I/O.
+//! A link drives it with two threads, the simulator with a virtual clock, and a host with a loop of
+//! its own as a [`Connection`]. It never reads a clock, locks or does I/O.
 //!
 //! The two halves belong to whoever writes and to whoever reads: [`outgoing`] holds the queue, the
 //! buffer that is being written, the phase and the account of the end, [`incoming`] what arrives
@@ -17,6 +17,7 @@ mod phase;
 mod rate;
 mod send_error;
 mod stats;
+mod whole;
 mod write_buffer;
 
 pub use change::HeartbeatChange;
@@ -28,4 +29,5 @@ pub(crate) use phase::{Close, Phase};
 pub(crate) use rate::Rate;
 pub use send_error::SendError;
 pub use stats::Stats;
+pub use whole::{Connection, Output};
 pub(crate) use write_buffer::WriteBuffer;

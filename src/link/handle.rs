@@ -242,7 +242,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
 
     /// Whether the link lives.
     pub fn is_up(&self) -> bool {
-        !self.shared.is_ended()
+        self.shared.lock().outgoing.phase().reason().is_none()
     }
 
     /// The account of the link's end, once its reader has ended.

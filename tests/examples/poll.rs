@@ -1,20 +1,20 @@
 //! A host with a loop of its own: any number of peers in one thread, with poll(2).
 //!
 //! `poll [ADDRESS]` listens and sends every message back. Sockets and loop are the host's; of
-//! peerbeat it takes the rules, one `Liveness` a connection, and here the frames. Every turn is the
-//! same: wait for the earliest deadline, read what the kernel holds, then ask each `Liveness` what
-//! is due. The order matters: bytes that came in time are heard before a verdict is passed.
+//! peerbeat it takes one `Connection` a peer, which knows what to write and what is due. Every turn
+//! is the same: wait for the earliest deadline, read what the kernel holds, then ask each connection
+//! what to do. The order matters: bytes that came in time are heard before a verdict is passed.
 
 #![allow(unsafe_code, reason = "std has no poll: it is declared here, and called in one place")]
 
 use std::ffi::{c_int, c_short};
-use std::fmt::Display;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use peerbeat::liveness::{Action, Liveness, Settings, Time};
-use peerbeat::protocol::{Decoder, Frame, Framing, Heartbeat, Native};
+use peerbeat::connection::{Connection, Down, DownReason, Event, Output};
+use peerbeat::liveness::{Settings, Time};
+use peerbeat::protocol::Native;
 
 /// What the loop tells about a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,20 +68,19 @@ impl Host {
                 stream.set_nonblocking(true)?;
                 stream.set_nodelay(true)?;
                 tell(addr, Told::Up);
-                self.peers.push(Peer::new(stream, addr, Liveness::new(&self.settings, now)));
+                let connection = Connection::new(Native::default(), &self.settings, now);
+                self.peers.push(Peer { addr, stream, connection, due: Time::ZERO });
             }
         }
         self.peers.retain_mut(|peer| {
             let addr = peer.addr;
             let mut tell = |told| tell(addr, told);
             // One read a turn: a busy peer does not keep the others waiting.
-            let read = match readable.next() {
-                Some(true) => peer.read(now, &mut tell),
-                _ => Ok(()),
-            };
-            let lives = read.and_then(|()| peer.ask(now, &mut tell));
-            // Down is dropped, which closes both directions at once (H5).
-            lives.map_err(|why| tell(Told::Down(why))).is_ok()
+            if readable.next() == Some(true) {
+                peer.read(now);
+            }
+            // A connection that is down is dropped, which closes both directions at once.
+            peer.ask(now, &mut tell)
         });
         Ok(())
     }
@@ -92,7 +91,10 @@ impl Host {
         let entry = |fd, events| PollFd { fd, events, revents: 0 };
         let mut fds = vec![entry(raw(&self.listener), POLLIN)];
         fds.extend(self.peers.iter().map(|peer| {
-            entry(raw(&peer.stream), if peer.out.is_empty() { POLLIN } else { POLLIN | POLLOUT })
+            entry(
+                raw(&peer.stream),
+                if peer.connection.pending() == 0 { POLLIN } else { POLLIN | POLLOUT },
+            )
         }));
         // Rounded up: rounded down, the loop would spin through the last millisecond.
         let millis = until.since(self.now()).as_nanos().div_ceil(1_000_000);
@@ -115,99 +117,74 @@ impl Host {
 struct Peer {
     addr: SocketAddr,
     stream: TcpStream,
-    decoder: Decoder<Native>,
-    liveness: Liveness,
+    connection: Connection,
     /// When to ask again.
     due: Time,
-    /// What the kernel has not taken yet, and where in it a heartbeat ends that carries a value.
-    out: Vec<u8>,
-    beat: Option<(usize, u32)>,
 }
 
 impl Peer {
-    fn new(stream: TcpStream, addr: SocketAddr, liveness: Liveness) -> Self {
-        let (decoder, due) = (Decoder::new(Native::default()), Time::ZERO);
-        Self { addr, stream, decoder, liveness, due, out: Vec::new(), beat: None }
+    fn read(&mut self, now: Time) {
+        match self.stream.read(self.connection.spare()) {
+            Ok(0) => self.connection.handle_end_of_stream(now),
+            Ok(count) => self.connection.handle_received(count, now),
+            Err(e) if is_nothing(&e) => {}
+            Err(e) => self.connection.handle_read_error(&e, now),
+        }
     }
 
-    fn read(&mut self, now: Time, tell: &mut impl FnMut(Told)) -> Result<(), Why> {
-        match self.stream.read(self.decoder.spare()) {
-            Ok(0) => return Err(ended("the stream ended")),
-            Ok(count) => self.decoder.handle_filled(count),
-            Err(e) if is_nothing(&e) => return Ok(()),
-            Err(e) => return Err(ended(e)),
-        }
-        self.liveness.handle_received(now);
-        while let Some(frame) = self.decoder.poll_frame().map_err(ended)? {
-            match frame {
-                Frame::Heartbeat(heartbeat) => {
-                    self.liveness.handle_heartbeat(heartbeat.heartbeat_time_ms, now);
-                }
-                Frame::Data(payload) => {
-                    Native::default().encode_data(payload, &mut self.out).map_err(ended)?;
-                    tell(Told::Message(payload.to_vec()));
-                }
-                Frame::Bye(bye) => return Err(ended(bye.code)),
-                _ => {}
-            }
-        }
-        if self.out.len() > OUT_MAX { Err(ended("it does not read")) } else { Ok(()) }
-    }
-
-    /// Does what is due.
-    fn ask(&mut self, now: Time, tell: &mut impl FnMut(Told)) -> Result<(), Why> {
+    /// Does what is due; returns whether the connection lives.
+    fn ask(&mut self, now: Time, tell: &mut impl FnMut(Told)) -> bool {
         loop {
-            self.write(now)?;
-            match self.liveness.poll(now) {
-                Action::Wait { until } => {
+            self.write(now);
+            match self.connection.poll(now) {
+                Output::Wait { until } => {
                     self.due = until;
-                    return Ok(());
+                    return true;
                 }
-                Action::SendHeartbeat { value_ms } => {
-                    let heartbeat = Heartbeat { heartbeat_time_ms: value_ms, timing: None };
-                    heartbeat.encode(&mut self.out);
-                    self.beat = Some((self.out.len(), value_ms));
+                Output::Message(payload) => {
+                    let message = payload.to_vec();
+                    // An echo that finds no room is lost: the peer does not read.
+                    let _full = self.connection.send(&message);
+                    tell(Told::Message(message));
                 }
-                Action::Late { silence } => tell(Told::Late(silence)),
-                Action::Stalled { late } => tell(Told::Stalled(late)),
-                Action::Silent { silence, limit } => return Err(Why::Silent { silence, limit }),
-                Action::WriteStalled { .. } => return Err(ended("it does not read")),
+                Output::Event(Event::Late { silence }) => tell(Told::Late(silence)),
+                Output::Event(Event::Stalled { late }) => tell(Told::Stalled(late)),
+                Output::Down(down) => {
+                    tell(Told::Down(Why::from(down)));
+                    return false;
+                }
                 _ => {}
             }
         }
     }
 
-    /// Writes what the kernel takes, and reports it: only what was taken moves the clock of
-    /// sending.
-    fn write(&mut self, now: Time) -> Result<(), Why> {
-        while !self.out.is_empty() {
-            let count = match self.stream.write(&self.out) {
-                Ok(count) => count,
-                Err(e) if is_nothing(&e) => {
-                    self.liveness.handle_pending(now);
-                    return Ok(());
-                }
-                Err(e) => return Err(ended(e)),
-            };
-            self.out.drain(..count);
-            self.liveness.handle_sent(now);
-            match self.beat.take() {
-                Some((end, value)) if end <= count => {
-                    self.liveness.handle_heartbeat_sent(value, now);
-                }
-                beat => self.beat = beat.map(|(end, value)| (end - count, value)),
+    /// Writes what the kernel takes.
+    fn write(&mut self, now: Time) {
+        loop {
+            let bytes = self.connection.poll_transmit(now);
+            if bytes.is_empty() {
+                return;
+            }
+            match self.stream.write(bytes) {
+                Ok(count) => self.connection.handle_written(count, now),
+                Err(e) if is_nothing(&e) => return self.connection.handle_written(0, now),
+                Err(e) => return self.connection.handle_write_error(&e, now),
             }
         }
-        Ok(())
+    }
+}
+
+impl From<Down> for Why {
+    fn from(down: Down) -> Self {
+        match (&down.reason, down.limit) {
+            (DownReason::Silent, Some(limit)) => Self::Silent { silence: down.silence, limit },
+            _ => Self::Ended(down.reason.to_string()),
+        }
     }
 }
 
 fn is_nothing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
-}
-
-fn ended(why: impl Display) -> Why {
-    Why::Ended(why.to_string())
 }
 
 fn main() -> io::Result<()> {
@@ -278,6 +255,3 @@ mod windows {
     pub(super) const POLLIN: c_short = 0x300;
     pub(super) const POLLOUT: c_short = 0x10;
 }
-
-/// What a peer may leave unread.
-const OUT_MAX: usize = 1 << 20;

@@ -16,6 +16,7 @@ mod pipe;
 mod rig;
 
 mod closing;
+mod delivery;
 mod ends;
 #[cfg(unix)]
 mod frozen;

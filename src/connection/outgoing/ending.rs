@@ -68,7 +68,8 @@ impl<F: Framing> Outgoing<F> {
     /// first, and everybody else that the stream is over: if a write of ours was told, it knows
     /// why.
     pub(crate) fn handle_end_of_stream(&mut self, now: Time) {
-        self.saw_end = true;
+        // After our own end the stream ends because we shut it.
+        self.saw_end |= !matches!(self.phase, Phase::Ended { .. } | Phase::Down { .. });
         if let Phase::Closing(closing) = &mut self.phase {
             closing.peer_ended = true;
             return self.finish_close();
@@ -112,6 +113,17 @@ impl<F: Framing> Outgoing<F> {
     /// Whether our direction is to be shut: the goodbye is out.
     pub(crate) fn is_out(&self) -> bool {
         matches!(&self.phase, Phase::Closing(closing) if closing.writing == Writing::Out)
+    }
+
+    /// When something is due at the latest, if nothing is sent before. A heartbeat that is due
+    /// while bytes wait is among them already, or yields to them.
+    pub(crate) fn poll_timeout(&self, now: Time) -> Time {
+        if !matches!(self.phase, Phase::Up) {
+            return self.closes_at();
+        }
+        let due = self.timer.due();
+        let is_in = self.pending() > 0 && due <= now;
+        self.timer.stalled_at().min(if is_in { Time::NEVER } else { due })
     }
 
     /// When a close that is under way is given up; [`Time::NEVER`] without one.

@@ -98,6 +98,10 @@ impl<F: Framing> Outgoing<F> {
         }
     }
 
+    pub(crate) fn set_queue_bytes(&mut self, bytes: usize) {
+        self.queue_bytes = bytes;
+    }
+
     /// Whether a message of `length` bytes can be accepted now. One is, however long, while nothing
     /// waits.
     #[inline]

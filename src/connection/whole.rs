@@ -1,0 +1,391 @@
+//! A connection whole, for a host with a loop of its own: both halves, and one thing to do at a
+//! time.
+//!
+//! The host owns the socket and the clock. It hands in what it read, writes what there is to be
+//! written, and asks what to do; nothing here reads a clock, locks, or does I/O.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::change::HeartbeatChange;
+use super::event::{Down, DownReason, Event};
+use super::incoming::{Incoming, Input};
+use super::outgoing::Outgoing;
+use super::phase::{Close, Phase};
+use super::send_error::SendError;
+use super::stats::Stats;
+use super::write_buffer::WriteBuffer;
+use crate::liveness::{Settings, Time, Verdict};
+use crate::protocol::{Bye, ByeCode, Framing, Native, ProtocolError};
+
+/// One established connection: its queue, heartbeats at the edges of frames, verdicts on a peer
+/// that is silent or has stopped reading, an orderly close, and the account of the end.
+///
+/// A turn of the host's loop: read what the kernel holds into [`spare`](Self::spare), then write
+/// [`poll_transmit`](Self::poll_transmit) and ask [`poll`](Self::poll), again and again until that
+/// returns [`Output::Wait`], and wait until the socket is ready or the instant has come. The order
+/// matters: bytes that came in time are heard before a verdict is passed.
+///
+/// ```
+/// use peerbeat::connection::{Connection, Output};
+/// use peerbeat::liveness::{Settings, Time};
+/// use peerbeat::protocol::Native;
+/// use std::time::Duration;
+///
+/// let now = Time::ZERO;
+/// let [mut here, mut there] =
+///     [(); 2].map(|()| Connection::new(Native::default(), &Settings::default(), now));
+/// here.send(b"tick")?;
+///
+/// // What the one writes the other reads; a host has a socket between the two.
+/// let bytes = here.poll_transmit(now).to_vec();
+/// here.handle_written(bytes.len(), now);
+/// there.spare()[..bytes.len()].copy_from_slice(&bytes);
+/// there.handle_received(bytes.len(), now);
+/// assert!(matches!(there.poll(now), Output::Message(b"tick")));
+/// assert!(matches!(there.poll(now), Output::Wait { .. }));
+///
+/// // Nothing is heard of it for 5 s + 2 s of slack.
+/// let later = now + Duration::from_secs(7);
+/// assert!(matches!(there.poll(later - Duration::from_secs(1)), Output::Event(_))); // late
+/// let Output::Down(down) = there.poll(later) else { panic!("it is silent") };
+/// assert_eq!(down.reason.as_str(), "silent");
+/// # Ok::<(), peerbeat::connection::SendError>(())
+/// ```
+pub struct Connection<F: Framing = Native> {
+    outgoing: Outgoing<F>,
+    incoming: Incoming<F>,
+    /// What the host is writing.
+    writes: Option<WriteBuffer>,
+    events: VecDeque<Event>,
+    /// The instant that the host was last asked to wait for.
+    waits_until: Time,
+    close_timeout: Duration,
+    close_max: Duration,
+    is_shut: bool,
+}
+
+/// What [`Connection::poll`] asks of the host, or reports.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output<'a> {
+    /// A message arrived.
+    Message(&'a [u8]),
+    /// Something happened on the living connection.
+    Event(Event),
+    /// All that was accepted is written, and the goodbye behind it: shut the sending direction of
+    /// the socket, and go on reading.
+    ShutdownWrite,
+    /// The connection has ended: shut both directions and close the socket. Returned again if asked
+    /// again.
+    Down(Down),
+    /// Nothing is due: poll again at `until` ([`Time::NEVER`] = no need), or when bytes came or
+    /// went.
+    Wait {
+        /// The next instant at which something is due.
+        until: Time,
+    },
+}
+
+impl<F: Framing> Connection<F> {
+    /// Starts with the connection's establishment at `now`. Up to 8 MiB may wait to be sent.
+    pub fn new(framing: F, settings: &Settings, now: Time) -> Self {
+        let settings = match F::NEGOTIATES {
+            true => *settings,
+            false => settings.without_negotiation(),
+        };
+        let framing = Arc::new(framing);
+        Self {
+            outgoing: Outgoing::new(Arc::clone(&framing), &settings, QUEUE_BYTES, now),
+            incoming: Incoming::new(framing, &settings, now),
+            writes: None,
+            events: VecDeque::new(),
+            waits_until: Time::NEVER,
+            close_timeout: Duration::from_secs(2),
+            close_max: Duration::from_secs(30),
+            is_shut: false,
+        }
+    }
+
+    /// Sets how many bytes may wait to be sent. A longer message is accepted while nothing waits.
+    pub fn set_queue_bytes(&mut self, bytes: usize) {
+        self.outgoing.set_queue_bytes(bytes);
+    }
+
+    /// Sets how long a close may go on without the kernel taking a byte, and in all. Default 2 s
+    /// and 30 s.
+    pub fn set_close_timeout(&mut self, timeout: Duration, max: Duration) {
+        (self.close_timeout, self.close_max) = (timeout, max);
+    }
+
+    /// Takes in what the peer's HELLO said about its heartbeat-time, if the host made the
+    /// handshake: both ends then start at the smaller value.
+    pub fn handle_hello(&mut self, heartbeat_time_ms: u32, now: Time) {
+        self.outgoing.handle_announced(heartbeat_time_ms, now);
+        let events = self.incoming.hear_hello(heartbeat_time_ms, now);
+        self.events.extend(events.into_iter().flatten());
+    }
+
+    /// Accepts a message for sending.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] if there is no room now, [`SendError::Unfit`] for a message that no
+    /// frame can carry, [`SendError::Down`] once the connection ends or a write has failed.
+    pub fn send(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        if self.outgoing.phase().refusal().is_none() && !self.outgoing.has_room(payload.len()) {
+            return Err(SendError::Full);
+        }
+        self.outgoing.queue(payload)
+    }
+
+    /// What is to be written at `now`, perhaps nothing. Report what the kernel took of it with
+    /// [`handle_written`](Self::handle_written), even if that is nothing.
+    pub fn poll_transmit(&mut self, now: Time) -> &[u8] {
+        if self.writes.is_none() {
+            self.writes = self.outgoing.poll_transmit(now, true, false);
+        }
+        self.writes.as_ref().map_or(&[], WriteBuffer::rest)
+    }
+
+    /// Records that the kernel took `count` bytes of what was to be written at `now`.
+    ///
+    /// # Panics
+    /// If that is more than there was.
+    pub fn handle_written(&mut self, count: usize, now: Time) {
+        let Some(buffer) = self.writes.take() else { return assert_eq!(count, 0) };
+        assert!(count <= buffer.rest().len(), "more was written than there is");
+        self.outgoing.handle_written(buffer, count, now);
+    }
+
+    /// Records that a write failed. Nothing more is sent, and what has arrived is still handed on:
+    /// go on reading until the end of the stream.
+    pub fn handle_write_error(&mut self, error: &io::Error, now: Time) {
+        let reason = DownReason::io(error);
+        match self.writes.take() {
+            Some(buffer) => self.outgoing.handle_write_failed(buffer, reason, None, now),
+            None => self.outgoing.break_off(reason),
+        }
+    }
+
+    /// The space to read into, never empty.
+    pub fn spare(&mut self) -> &mut [u8] {
+        self.incoming.spare()
+    }
+
+    /// Records that `count` bytes were read into the spare space at `now`. Poll until nothing is
+    /// left before reading more.
+    ///
+    /// # Panics
+    /// If that is more than there was space.
+    pub fn handle_received(&mut self, count: usize, now: Time) {
+        self.take_changes();
+        let waited_until = std::mem::replace(&mut self.waits_until, Time::NEVER);
+        self.handle_waited(waited_until, now);
+        let arrival = self.incoming.handle_received(count, now);
+        if let Some(silence) = arrival.silence {
+            self.outgoing.add_silence(silence);
+        }
+        let recovered = arrival.recovered.map(|silence| Event::Recovered { silence });
+        self.events.extend(recovered);
+        while let Some(heartbeat) = self.incoming.poll_heartbeat() {
+            self.outgoing.handle_heartbeat(&heartbeat, now);
+            let events = self.incoming.hear(heartbeat.heartbeat_time_ms, now);
+            self.events.extend(events.into_iter().flatten());
+        }
+    }
+
+    /// Records that the peer's stream has ended, after what was read before it has been polled.
+    pub fn handle_end_of_stream(&mut self, now: Time) {
+        self.outgoing.handle_end_of_stream(now);
+    }
+
+    /// Records that a read failed.
+    pub fn handle_read_error(&mut self, error: &io::Error, now: Time) {
+        self.outgoing.end(DownReason::io(error), now);
+    }
+
+    /// Begins an orderly close at `now`: what was accepted is written, then a goodbye; what arrives
+    /// meanwhile is dropped and counted. Go on as before until [`Output::Down`].
+    pub fn close(&mut self, now: Time) {
+        self.begin_close(false, now);
+    }
+
+    /// Begins an orderly close that hands on what arrives meanwhile.
+    pub fn drain(&mut self, now: Time) {
+        self.begin_close(true, now);
+    }
+
+    fn begin_close(&mut self, hands_on: bool, now: Time) {
+        let (timeout, max) = (self.close_timeout, self.close_max);
+        let reason = DownReason::Local { detail: String::new() };
+        let bye = Bye { code: ByeCode::CLOSE, text: "" };
+        self.outgoing.close(reason, Some(&bye), Close { flush: true, hands_on, timeout, max }, now);
+    }
+
+    /// Asks what to do at `now`. Call again after every answer but [`Output::Wait`] and
+    /// [`Output::Down`].
+    pub fn poll(&mut self, now: Time) -> Output<'_> {
+        self.take_changes();
+        let hands_on = self.outgoing.phase().hands_on();
+        if let Some(event) = self.events.pop_front().filter(|_| hands_on) {
+            return Output::Event(event);
+        }
+        if hands_on {
+            self.handle_frames(now);
+        } else {
+            self.drop_messages(now);
+        }
+        if self.outgoing.phase().hands_on() && self.incoming.has_message() {
+            return match self.incoming.poll() {
+                Some(Input::Message(payload)) => Output::Message(payload),
+                _ => Output::Wait { until: now },
+            };
+        }
+        if let Some(down) = self.down(now) {
+            return Output::Down(down);
+        }
+        let waited_until = std::mem::replace(&mut self.waits_until, Time::NEVER);
+        self.handle_waited(waited_until, now);
+        let next = self.poll_verdict(now).unwrap_or(now);
+        self.outgoing.handle_timeout(now);
+        if let Some(event) = self.events.pop_front() {
+            return Output::Event(event);
+        }
+        if let Some(down) = self.down(now) {
+            return Output::Down(down);
+        }
+        if self.outgoing.is_out() && !std::mem::replace(&mut self.is_shut, true) {
+            return Output::ShutdownWrite;
+        }
+        self.waits_until = next.min(self.outgoing.poll_timeout(now));
+        Output::Wait { until: self.waits_until }
+    }
+
+    /// The verdict on silence: the next instant at which it changes, unless it is passed now.
+    fn poll_verdict(&mut self, now: Time) -> Option<Time> {
+        if !self.outgoing.phase().hands_on() {
+            return Some(Time::NEVER);
+        }
+        match self.incoming.poll_verdict(now) {
+            Verdict::Late { silence } => self.events.push_back(Event::Late { silence }),
+            Verdict::Silent { .. } => {
+                self.outgoing.end(DownReason::Silent, now);
+            }
+            Verdict::Wait { next } => return Some(next),
+        }
+        None
+    }
+
+    fn handle_waited(&mut self, until: Time, now: Time) {
+        let late = self.incoming.handle_waited(until, now);
+        let is_new = late.is_some_and(|late| self.outgoing.add_stall(late, now));
+        let in_write = self.outgoing.handle_write_waited(until, now);
+        let late = late.filter(|_| is_new).or(in_write);
+        self.events.extend(late.map(|late| Event::Stalled { late }));
+    }
+
+    fn take_changes(&mut self) {
+        if self.outgoing.has_changes() {
+            let changes = self.outgoing.take_changes();
+            let events = self.incoming.apply(changes);
+            self.events.extend(events.into_iter().flatten());
+        }
+    }
+
+    /// Takes in the frames in front of the next message.
+    fn handle_frames(&mut self, now: Time) {
+        while self.outgoing.phase().hands_on() && !self.incoming.has_message() {
+            match self.incoming.poll() {
+                None => return,
+                Some(Input::Bye(bye)) => self.outgoing.handle_bye(&bye, now),
+                Some(Input::Broken(error)) => self.refuse(error, now),
+                Some(Input::Message(_) | Input::Heartbeat(_) | Input::Skipped) => {}
+            }
+        }
+    }
+
+    fn drop_messages(&mut self, now: Time) {
+        while let Some(input) = self.incoming.drop_messages() {
+            match input {
+                Input::Bye(bye) => self.outgoing.handle_bye(&bye, now),
+                Input::Broken(_) => return,
+                Input::Message(_) | Input::Heartbeat(_) | Input::Skipped => {}
+            }
+        }
+    }
+
+    fn refuse(&mut self, error: ProtocolError, now: Time) {
+        let text = error.to_string();
+        let bye = Bye { code: ByeCode::PROTOCOL, text: &text };
+        let (timeout, max) = (GOODBYE_MAX, GOODBYE_MAX);
+        let close = Close { flush: false, hands_on: false, timeout, max };
+        self.outgoing.close(DownReason::Protocol(error), Some(&bye), close, now);
+    }
+
+    /// The account, once the connection has ended.
+    fn down(&mut self, now: Time) -> Option<Down> {
+        let at = match self.outgoing.phase() {
+            Phase::Ended { at, .. } => *at,
+            Phase::Down { down, .. } => return Some((**down).clone()),
+            _ => return None,
+        };
+        if let Some(buffer) = self.writes.take() {
+            self.outgoing.handle_written(buffer, 0, now);
+        }
+        self.drop_messages(now);
+        Some(self.outgoing.report(self.incoming.report(at), now))
+    }
+
+    /// Sets the heartbeat-time of the living connection at `now`, if `value` is smaller than the
+    /// one in force. The peer is held to it once it has announced a value that is not greater.
+    ///
+    /// # Errors
+    /// The reason, if the connection has ended.
+    pub fn set_heartbeat_time(
+        &mut self,
+        value: Duration,
+        now: Time,
+    ) -> Result<HeartbeatChange, DownReason> {
+        self.waits_until = Time::NEVER;
+        self.outgoing.set_heartbeat_time(value, now)
+    }
+
+    /// Sets the slack of the living connection at `now`: a greater one holds at once, a smaller one
+    /// for what begins after it.
+    ///
+    /// # Errors
+    /// The reason, if the connection has ended.
+    pub fn set_slack(&mut self, slack: Duration, now: Time) -> Result<(), DownReason> {
+        self.waits_until = Time::NEVER;
+        self.outgoing.set_slack(slack, now)
+    }
+
+    /// The heartbeat-time in force for sending.
+    pub fn heartbeat_time(&self) -> Option<Duration> {
+        self.outgoing.timer().in_force()
+    }
+
+    /// Bytes that were accepted and are not written.
+    pub fn pending(&self) -> usize {
+        self.outgoing.pending()
+    }
+
+    /// What went out so far, and how punctually; what was received is the host's to count.
+    pub fn stats(&self, now: Time) -> Stats {
+        self.outgoing.stats(now)
+    }
+}
+
+impl<F: Framing> fmt::Debug for Connection<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("phase", self.outgoing.phase()).finish_non_exhaustive()
+    }
+}
+
+/// What may wait to be sent, unless the host says otherwise.
+const QUEUE_BYTES: usize = 8 << 20;
+/// How long a goodbye may take if nothing is written before it.
+const GOODBYE_MAX: Duration = Duration::from_millis(70);

@@ -1,0 +1,244 @@
+//! What arrived is handed on before any end is reported, and what was accepted is delivered by an
+//! orderly close, or its loss is counted. Lessons 58, 59, 74, 75.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use peerbeat::link::{DownReason, Event, Link, Options, Stream};
+use peerbeat::protocol::{Decoded, Framing, Heartbeat, Native, ProtocolError};
+
+use crate::mock::{DATA, LONG, bye, frame, heartbeat};
+use crate::pipe::pipe;
+use crate::rig::{Log, Rig, Told, ms, notes, options, wait_for};
+
+/// Two links on one connection, and what each reports.
+fn pair(
+    options: [&Options; 2],
+    act: impl FnMut(&Link<TcpStream>, &Told) + Send + 'static,
+) -> ([Link; 2], [Log; 2]) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let far = listener.accept().unwrap().0;
+    let (near_notes, near_log) = notes(|_, _| {});
+    let (far_notes, far_log) = notes(act);
+    let start = |stream, options, notes| {
+        Link::start_with(stream, Native::default(), options, notes).unwrap()
+    };
+    let links = [start(near, options[0], near_notes), start(far, options[1], far_notes)];
+    (links, [near_log, far_log])
+}
+
+fn messages(told: &[Told]) -> usize {
+    told.iter().filter(|told| matches!(told, Told::Message(_))).count()
+}
+
+// lesson 58
+#[test]
+fn all_that_arrived_is_handed_on_with_its_goodbye_though_every_write_fails() {
+    let (ours, theirs) = pipe(1000);
+    ours.break_writes();
+    let (notes, log) = notes(|link: &Link<_>, told| {
+        if matches!(told, Told::Message(_)) {
+            let _broken = link.send(b"an answer");
+            thread::sleep(ms(1));
+        }
+    });
+    let options = options(20, 60_000);
+    let _link = Link::start_with(ours, Native::default(), &options, notes).unwrap();
+    let mut batch = frame(DATA, b"of a batch").repeat(300);
+    batch.extend(bye(0, b"that was all"));
+    let mut rest = &batch[..];
+    while !rest.is_empty() {
+        rest = &rest[Stream::write(&theirs, rest).unwrap()..];
+    }
+    let (told, down) = log.until_down();
+    assert_eq!((messages(&told), down.reason.as_str()), (300, "closed"), "{down}");
+}
+
+// lesson 58
+#[test]
+fn a_batch_that_ends_in_order_is_read_whole_by_a_slow_handler_that_answers() {
+    let rig = Rig::acting(&options(20, 60_000), |link, told| {
+        if matches!(told, Told::Message(_)) {
+            let _broken = link.send(b"an answer");
+            thread::sleep(ms(1));
+        }
+    });
+    let mut batch = frame(DATA, &[7; 100]).repeat(300);
+    batch.extend(bye(0, b"done"));
+    let mut stream = rig.mock.stream.try_clone().unwrap();
+    stream.write_all(&batch).unwrap();
+    rig.log.message();
+    // Closed with what we sent unread: our next write draws a reset.
+    drop((stream, rig.mock));
+    let (told, down) = rig.log.until_down();
+    assert_eq!((messages(&told) + 1, down.reason.as_str()), (300, "closed"), "{down}");
+}
+
+// lessons 59, 75
+#[test]
+fn a_close_waits_until_a_slow_peer_has_read_all() {
+    let near = Options { close_timeout: LONG, close_max: LONG, ..options(20, 60_000) };
+    let (links, logs) = pair([&near, &options(20, 60_000)], |_, told| {
+        if matches!(told, Told::Message(_)) {
+            thread::sleep(Duration::from_micros(200));
+        }
+    });
+    let [link, _peer] = &links;
+    for _ in 0..2000 {
+        link.send(&[1; 1000]).unwrap();
+    }
+    link.close();
+    let (told, down) = logs[1].until_down();
+    assert_eq!((messages(&told), down.reason.as_str()), (2000, "closed"));
+    let down = logs[0].down().1;
+    assert_eq!(down.reason, DownReason::Local { detail: String::new() });
+    assert_eq!((down.unsent_frames, down.unconfirmed_bytes), (0, Some(0)), "{down:?}");
+}
+
+// lesson 59
+#[test]
+fn what_a_peer_that_vanishes_may_not_have_read_is_counted() {
+    let rig = Rig::new(&options(60_000, 60_000));
+    rig.link.send(&[1; 1000]).unwrap();
+    wait_for("it is out", || rig.link.stats().queued_bytes == 0);
+    let sent = rig.link.stats().bytes_sent;
+    rig.link.close();
+    let down = rig.log.down().1;
+    // The mock keeps its end open, and echoes nothing.
+    assert_eq!(down.unconfirmed_bytes, Some(sent + 6), "all of it and the goodbye: {down:?}");
+}
+
+#[test]
+fn two_drains_at_once_lose_nothing() {
+    let patient = Options { close_timeout: LONG, close_max: LONG, ..options(20, 60_000) };
+    let (links, logs) = pair([&patient, &patient], |_, _| {});
+    let counts = thread::scope(|scope| {
+        let drains = links.each_ref().map(|link| {
+            scope.spawn(move || {
+                for _ in 0..500 {
+                    link.send(&[2; 700]).unwrap();
+                }
+                link.drain(LONG)
+            })
+        });
+        drains.map(|drain| drain.join().unwrap())
+    });
+    assert_eq!(counts, [true; 2], "each saw the other's end of stream");
+    for log in &logs {
+        let (told, down) = log.until_down();
+        assert_eq!((messages(&told), down.reason.as_str()), (500, "local"));
+        assert_eq!((down.unsent_frames, down.undelivered_frames), (0, 0));
+    }
+}
+
+#[test]
+fn a_drain_of_a_link_whose_peer_says_nothing_ends_in_its_time() {
+    let rig = Rig::new(&options(60_000, 60_000));
+    let began = std::time::Instant::now();
+    assert!(!rig.link.drain(ms(200)), "the mock keeps its end open");
+    assert!(began.elapsed() >= ms(195));
+    assert!(began.elapsed() < ms(5000), "{:?}", began.elapsed());
+}
+
+#[test]
+fn what_arrived_before_an_end_of_this_side_is_counted() {
+    let (returns, held) = mpsc::channel::<()>();
+    let rig = Rig::acting(&options(60_000, 60_000), move |_, told| {
+        if matches!(told, Told::Message(_)) {
+            let _test_is_over = held.recv();
+        }
+    });
+    rig.mock.say(&frame(DATA, b"in hand").repeat(20));
+    rig.log.message();
+    rig.link.end(DownReason::Replaced, None);
+    drop(returns);
+    let (told, down) = rig.log.until_down();
+    assert_eq!((messages(&told), down.reason), (0, DownReason::Replaced));
+    assert_eq!(down.undelivered_frames, 19);
+}
+
+/// The native protocol, of which one message panics when it is half encoded.
+struct Bomb;
+
+impl Framing for Bomb {
+    fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
+        Native::default().decode(bytes)
+    }
+
+    fn encode_data(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), ProtocolError> {
+        Native::default().encode_data(payload, out)?;
+        match payload {
+            b"bomb" => {
+                out.truncate(out.len() - 2);
+                panic!("on purpose: half a frame is encoded");
+            }
+            b"bad" => Err(ProtocolError::Foreign { detail: "on purpose".to_owned() }),
+            _ => Ok(()),
+        }
+    }
+
+    fn encode_heartbeat(&self, heartbeat: &Heartbeat, out: &mut Vec<u8>) {
+        Native::default().encode_heartbeat(heartbeat, out);
+    }
+}
+
+#[test]
+fn a_message_that_panics_half_encoded_leaves_nothing_behind() {
+    let (stream, mut mock) = crate::mock::Mock::pair();
+    let ignore = |_: &Link<TcpStream, Bomb>, _: &[u8]| {};
+    let link = Link::start_with(stream, Bomb, &options(0, 60_000), ignore).unwrap();
+    for payload in [&b"bomb"[..], b"bad", b"good", b"bomb", b"good"] {
+        let _result = catch_unwind(AssertUnwindSafe(|| link.send(payload)));
+    }
+    for _ in 0..2 {
+        assert_eq!(mock.no_heartbeat().payload, b"good");
+    }
+    assert_eq!(link.stats().messages_accepted, 2);
+}
+
+#[test]
+fn a_value_is_heard_before_the_data_it_came_with_is_handed_on() {
+    let (seen, values) = mpsc::channel();
+    let rig = Rig::acting(&options(60_000, 60_000), move |link, told| {
+        if matches!(told, Told::Message(_)) {
+            seen.send(link.heartbeat_time()).unwrap();
+        }
+    });
+    rig.mock.say(&[frame(DATA, b"first"), heartbeat(100)].concat());
+    assert_eq!(values.recv_timeout(LONG).unwrap(), Some(ms(100)));
+}
+
+// lesson 74
+#[test]
+fn a_hung_handler_is_seen_at_both_ends() {
+    let hangs = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&hangs);
+    let both = options(50, 250);
+    let (links, logs) = pair([&both, &both], move |_, told| {
+        if matches!(told, Told::Message(_)) && counts.fetch_add(1, Ordering::SeqCst) == 0 {
+            thread::sleep(ms(2000));
+        }
+    });
+    links[0].send(b"hang").unwrap();
+    wait_for("it hangs", || links[1].state().handler_held > ms(400));
+    let behind = |event: &Event| match event {
+        Event::NotReading { behind } => Some(*behind),
+        _ => None,
+    };
+    let (_, behind) = logs[0].event(behind);
+    assert!(behind > ms(300), "{behind:?}");
+    let held = |event: &Event| match event {
+        Event::HandlerBusy { held } => Some(*held),
+        _ => None,
+    };
+    let (_, held) = logs[1].event(held);
+    assert!(held >= ms(2000), "{held:?}");
+    wait_for("it is back", || links[1].state().handler_held == Duration::ZERO);
+    assert!(links.iter().all(Link::is_up));
+}
