@@ -126,6 +126,7 @@ impl<F: Framing> Incoming<F> {
         let mut at = held.len().saturating_sub(self.unheard);
         let mut found = None;
         while found.is_none() {
+            at += self.decoder.framing().data_length(&held[at..]);
             match self.decoder.framing().decode(&held[at..]) {
                 Ok(Decoded::Whole { length, frame }) if (1..=held.len() - at).contains(&length) => {
                     at += length;

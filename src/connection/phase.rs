@@ -33,6 +33,11 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
+    #[inline]
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self, Self::Up)
+    }
+
     /// Why nothing is accepted for sending any more.
     pub(crate) fn refusal(&self) -> Option<&DownReason> {
         match self {

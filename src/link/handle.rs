@@ -280,8 +280,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
     ) -> Result<Result<(), SendError>, Guard<'a, S, F>> {
         let shared = &*self.shared;
         let writes = state.pace.is_direct() && state.outgoing.is_idle();
-        let accepts = state.outgoing.phase().refusal().is_none();
-        if accepts && !writes && !state.outgoing.has_room(payload.len()) {
+        let waits = !writes && !state.outgoing.has_room(payload.len());
+        if waits && state.outgoing.phase().is_up() {
             return Err(state);
         }
         let own = state.outgoing.queued_bytes();

@@ -96,6 +96,14 @@ pub trait Framing: Send + Sync + 'static {
         self.decode(bytes)
     }
 
+    /// The length of the whole frames of data at the front of `bytes`, as far as that can be told
+    /// without looking into them: a link looks for heartbeats before it hands data on. The default
+    /// knows of none.
+    #[inline(always)]
+    fn data_length(&self, _bytes: &[u8]) -> usize {
+        0
+    }
+
     /// Appends the frame that carries `payload`, or appends nothing and says why not.
     ///
     /// A host that frames its messages itself appends them as they are, one whole frame at a time.
@@ -124,6 +132,11 @@ impl<F: Framing> Framing for Arc<F> {
     #[inline(always)]
     fn decode_own<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
         (**self).decode_own(bytes)
+    }
+
+    #[inline(always)]
+    fn data_length(&self, bytes: &[u8]) -> usize {
+        (**self).data_length(bytes)
     }
 
     #[inline]
@@ -202,6 +215,19 @@ impl Framing for Native {
     /// Our heartbeats and goodbyes may be longer than a small limit for messages.
     fn decode_own<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
         Self::with_frame_max(usize::MAX).decode(bytes)
+    }
+
+    #[inline(always)]
+    fn data_length(&self, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
+        while let Some((&[a, b, c, d, frame::DATA], body)) = rest.split_first_chunk::<5>() {
+            let payload = (u32::from_be_bytes([a, b, c, d]) as usize).wrapping_sub(1);
+            if payload >= self.frame_max || payload > body.len() {
+                break;
+            }
+            rest = &body[payload..];
+        }
+        bytes.len() - rest.len()
     }
 
     #[inline]

@@ -129,15 +129,21 @@ impl<F: Framing> Outgoing<F> {
     /// Accepts a message. The driver has looked for room.
     #[inline]
     pub(crate) fn queue(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        if let Some(reason) = self.phase.refusal() {
-            return Err(SendError::Down(reason.clone()));
+        if !self.phase.is_up() {
+            return Err(self.refuse());
         }
-        let mut encoding = Encoding { length: self.queue.len(), queue: &mut self.queue };
+        let encoding = Encoding { length: self.queue.len(), queue: &mut self.queue };
         self.framing.encode_data(payload, encoding.queue).map_err(SendError::Unfit)?;
-        encoding.length = encoding.queue.len();
+        std::mem::forget(encoding);
         self.queued += 1;
         self.stats.messages_accepted += 1;
         Ok(())
+    }
+
+    #[cold]
+    fn refuse(&self) -> SendError {
+        let reason = self.phase.refusal().cloned();
+        reason.map_or(SendError::NotConnected, SendError::Down)
     }
 
     /// Messages that wait in the queue.
