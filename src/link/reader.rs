@@ -228,6 +228,11 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         state.room_waiters -= 1;
         state.outgoing.handle_end_of_stream(shared.clock.now());
         shared.settle(state);
+        // In a close our own side may still be writing.
+        let mut state = shared.lock();
+        while matches!(state.outgoing.phase(), Phase::Closing(_)) {
+            state = shared.wait_until(state, Time::NEVER);
+        }
     }
 
     /// Takes in `count` bytes that were read by now, and the heartbeats among them.
@@ -376,14 +381,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             was_closing = true;
             let _shut = stream.set_read_timeout(CLOSING_POLL);
             match stream.read(self.incoming.spare()) {
-                Ok(0) => {
-                    self.handle_end();
-                    // Our own side may still be writing.
-                    let mut state = shared.lock();
-                    while matches!(state.outgoing.phase(), Phase::Closing(_)) {
-                        state = shared.wait_until(state, Time::NEVER);
-                    }
-                }
+                Ok(0) => self.handle_end(),
                 Ok(count) => {
                     self.now = shared.clock.now();
                     self.take_in(count);
