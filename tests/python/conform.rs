@@ -39,6 +39,7 @@ fn the_node_that_accepts_conforms() {
     let mut hub = folder.start("run hub.conf --json --echo");
     let ended = folder.peerbeat(&format!("conform 127.0.0.1:{} {GIVEN}", hub.port()));
     passes(&ended);
+    assert!(ended.stdout.contains(" 0 skipped"), "{}", ended.stdout);
 }
 
 #[test]
