@@ -19,6 +19,8 @@ mod harness;
 mod json;
 #[path = "command/pair.rs"]
 mod pair;
+#[path = "command/probe.rs"]
+mod probe;
 #[path = "command/run.rs"]
 mod run;
 #[path = "command/stats.rs"]

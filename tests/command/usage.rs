@@ -10,11 +10,11 @@ fn wrong_usage_ends_with_2_and_a_complaint() {
     let table = [
         (
             "",
-            "peerbeat: missing command: expected demo, run, check, top, picture, cable or conform",
+            "peerbeat: missing command: expected demo, run, check, top, picture, probe, cable or conform",
         ),
         (
             "fly",
-            "peerbeat: unknown command \"fly\": expected demo, run, check, top, picture, cable or conform",
+            "peerbeat: unknown command \"fly\": expected demo, run, check, top, picture, probe, cable or conform",
         ),
         ("chekc a.conf", "peerbeat: unknown command \"chekc\": did you mean check?"),
         ("run", "peerbeat run: missing FILE"),

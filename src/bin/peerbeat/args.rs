@@ -22,7 +22,7 @@ use crate::help;
 use crate::text::{COLUMNS, wrapped};
 use nearest::nearest;
 use parser::{ArgParser, Range, Word, shown};
-pub(crate) use views::{DemoOptions, PictureOptions, TopOptions, TopSource};
+pub(crate) use views::{DemoOptions, PictureOptions, ProbeOptions, TopOptions, TopSource};
 
 /// The parsed command.
 #[derive(Debug, PartialEq)]
@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Top(TopOptions),
     /// `picture`
     Picture(PictureOptions),
+    /// `probe`
+    Probe(ProbeOptions),
     /// `cable`
     Cable(CableOptions),
     /// `conform`
@@ -153,6 +155,7 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, Us
             Some("check") => args.parse_check(),
             Some("top") => args.parse_top(),
             Some("picture") => args.parse_picture(),
+            Some("probe") => args.parse_probe(),
             Some("cable") => args.parse_cable(),
             Some("conform") => args.parse_conform(),
             Some("help") => args.parse_help(),
@@ -340,12 +343,13 @@ fn listed() -> String {
 }
 
 /// The commands and what their help says.
-const COMMANDS: [(&str, &str); 7] = [
+const COMMANDS: [(&str, &str); 8] = [
     ("demo", help::DEMO),
     ("run", help::RUN),
     ("check", help::CHECK),
     ("top", help::TOP),
     ("picture", help::PICTURE),
+    ("probe", help::PROBE),
     ("cable", help::CABLE),
     ("conform", help::CONFORM),
 ];

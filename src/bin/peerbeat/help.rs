@@ -15,6 +15,7 @@ Usage: peerbeat COMMAND [OPTIONS]
   check FILE...        prints the links that files make, and every warning
   top FILE             all peers at a glance, worst first
   picture JOURNAL      a journal as an SVG: a row a peer, one moment in detail
+  probe HOST:PORT      who listens there, and how far away it is
   cable LISTEN TARGET  carries TCP connections, and breaks them on demand
   conform ADDR         holds an implementation of the protocol to its rules
 
@@ -163,6 +164,23 @@ Exit codes: 0 fine, 1 the journal cannot be read, 2 wrong usage, or the journal
 holds no records or no such peer.
 ";
 
+/// `peerbeat probe`.
+pub(crate) const PROBE: &str = "\
+Usage: peerbeat probe HOST:PORT [OPTIONS]
+
+Asks who listens there: name, version, heartbeat-time and a round trip. It is no
+peer for that: no link of the other side is touched, and it tells nobody. What
+is not peerbeat is named if it is HTTP, TLS or SSH, or silent.
+
+  --count N    asks N times, a second apart (1 to 1000000, default 1)
+  --timeout S  how long each step may take (0.01 to 600, default 3)
+  --json       one JSON object a line; result is peerbeat, refused (it speaks
+               the protocol and does not answer probes), http, tls, ssh, silent,
+               closed, unknown or unreachable
+
+Exit codes: 0 it is peerbeat, each time; 1 it is not; 2 wrong usage.
+";
+
 /// `peerbeat cable`.
 pub(crate) const CABLE: &str = "\
 Usage: peerbeat cable LISTEN TARGET [OPTIONS]
@@ -229,7 +247,7 @@ mod tests {
 
     #[test]
     fn every_line_fits_a_terminal() {
-        for text in [COMMAND, DEMO, RUN, CHECK, TOP, PICTURE, CABLE, VERSION] {
+        for text in [COMMAND, DEMO, RUN, CHECK, TOP, PICTURE, PROBE, CABLE, VERSION] {
             for line in text.lines() {
                 assert!(line.chars().count() <= COLUMNS, "{line}");
             }

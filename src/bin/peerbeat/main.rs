@@ -17,6 +17,7 @@ mod json;
 mod notify;
 mod output;
 mod picture;
+mod probe;
 mod record;
 mod run;
 #[allow(unsafe_code)]
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Ok(Command::Check(options)) => check::check(&options),
         Ok(Command::Top(options)) => top::top(&options),
         Ok(Command::Picture(options)) => picture::picture(&options),
+        Ok(Command::Probe(options)) => probe::probe(&options),
         Ok(Command::Cable(options)) => cable::cable(&options),
         Ok(Command::Conform(options)) => conform::conform(&options),
         Err(usage) => {

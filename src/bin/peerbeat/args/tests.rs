@@ -82,10 +82,10 @@ fn seconds_are_digits_with_a_point_and_nothing_else() {
 #[test]
 fn wrong_usage_says_what_was_found_and_what_is_expected() {
     let table = [
-        ("", "missing command: expected demo, run, check, top, picture, cable or conform"),
+        ("", "missing command: expected demo, run, check, top, picture, probe, cable or conform"),
         (
             "walk",
-            "unknown command \"walk\": expected demo, run, check, top, picture, cable or conform",
+            "unknown command \"walk\": expected demo, run, check, top, picture, probe, cable or conform",
         ),
         ("chekc a", "unknown command \"chekc\": did you mean check?"),
         ("help rum", "unknown command \"rum\": did you mean run?"),

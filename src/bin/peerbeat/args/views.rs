@@ -56,7 +56,52 @@ pub(crate) struct PictureOptions {
     pub(crate) last: Option<Duration>,
 }
 
+/// The options of `probe`.
+#[derive(Debug, PartialEq)]
+pub(crate) struct ProbeOptions {
+    /// `host:port`
+    pub(crate) target: String,
+    pub(crate) count: u64,
+    pub(crate) timeout: Duration,
+    pub(crate) json: bool,
+}
+
 impl<I: Iterator<Item = OsString>> ArgParser<I> {
+    pub(super) fn parse_probe(&mut self) -> Result<Command, Usage> {
+        self.command = "probe";
+        let timeout = Duration::from_secs(3);
+        let mut probe = ProbeOptions { target: String::new(), count: 1, timeout, json: false };
+        while let Some(word) = self.poll_word()? {
+            let (name, value) = match word {
+                Word::Operand(word) if probe.target.is_empty() => {
+                    probe.target = word.to_string_lossy().into_owned();
+                    continue;
+                }
+                Word::Operand(word) => return Err(self.unexpected(&word, "one HOST:PORT")),
+                Word::Option { name, value } => (name, value),
+            };
+            match &*name {
+                "--help" | "-h" => return Ok(Command::Print(help::PROBE)),
+                "--json" => probe.json = self.flag(&name, value)?,
+                "--count" => probe.count = self.number(&name, value, (1, 1_000_000), "times")?,
+                "--timeout" => probe.timeout = self.seconds(&name, value, TIMEOUT)?,
+                _ => return Err(self.unknown(&name, PROBE_OPTIONS)),
+            }
+        }
+        let target = probe.target.rsplit_once(':');
+        let is_address = target.is_some_and(|(host, port)| {
+            !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+        });
+        match (is_address, &*probe.target) {
+            (true, _) => Ok(Command::Probe(probe)),
+            (false, "") => Err(self.wrong("missing HOST:PORT")),
+            (false, found) => {
+                let found = crate::text::Escaped(found);
+                Err(self.wrong(format!("found \"{found}\", expected HOST:PORT")))
+            }
+        }
+    }
+
     pub(super) fn parse_demo(&mut self) -> Result<Command, Usage> {
         self.command = "demo";
         let mut demo = DemoOptions::default();
@@ -169,3 +214,6 @@ const LAST: &str = "a time: 90s, 5min, 1h";
 const WAIT: Range = (Duration::ZERO, Duration::from_secs(3600), "seconds, 0 to 3600");
 const REDRAW: Range =
     (Duration::from_millis(100), Duration::from_secs(3600), "seconds, 0.1 to 3600");
+const PROBE_OPTIONS: &[&str] = &["--count", "--timeout", "--json"];
+const TIMEOUT: Range =
+    (Duration::from_millis(10), Duration::from_secs(600), "seconds, 0.01 to 600");
