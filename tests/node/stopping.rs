@@ -150,3 +150,33 @@ fn the_stop_does_not_wait_for_a_peer_that_reads_nothing() {
     assert!(down.unsent_frames > 0);
     drop(friend);
 }
+
+#[test]
+fn a_drained_peer_has_read_all_that_was_accepted() {
+    let (node, book) = start(
+        "datasrc-name us
+        datasrc-port auto
+        datasrc-interface 127.0.0.1
+        add-peer
+            remote-name friend
+        end-peer",
+    );
+    let peer = node.peer("friend").unwrap();
+    assert!(!peer.drain(Duration::ZERO), "it is not connected");
+    let mut friend = Mock::greet(addr(&node), "friend");
+    book.wait_up("friend", 1);
+    for number in 0..100_u8 {
+        peer.send(&[number]).unwrap();
+    }
+    let reading = std::thread::spawn(move || {
+        let read: Vec<u8> = (0..100).map(|_| friend.expect_data()[0]).collect();
+        friend.say(&data(b"last"));
+        friend.expect_bye();
+        read
+    });
+    assert!(peer.drain(PATIENCE));
+    assert_eq!(reading.join().unwrap(), (0..100).collect::<Vec<u8>>());
+    let last = |seen: &Seen| seen.what == What::Message(b"last".to_vec());
+    book.wait_count("what came meanwhile", 1, last);
+    book.wait_down("friend", 1);
+}
