@@ -372,9 +372,9 @@ impl Peer {
         self.runtime.ownership.dial_now()
     }
 
-    /// Closes the link as [`close`](Self::close) does, hands on what arrives meanwhile, and waits up
-    /// to `timeout` for the end. Returns whether the peer has ended its side, and so has read all
-    /// that was accepted; `false` if there is no link.
+    /// Closes the link as [`close`](Self::close) does, hands on what arrives meanwhile, and waits
+    /// up to `timeout` for the end. Returns whether the peer has ended its side, and so has read
+    /// all that was accepted; `false` if there is no link.
     ///
     /// In a handler of this peer it does not wait, because nothing is read meanwhile.
     pub fn drain(&self, timeout: Duration) -> bool {
