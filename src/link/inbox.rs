@@ -58,6 +58,7 @@ pub struct Inbox {
 
 /// A message that was taken without a copy; the next one can be taken once it is dropped.
 #[derive(Debug)]
+#[must_use = "the message is taken, and lost when this is dropped"]
 pub struct Message {
     inbox: Inbox,
     batch: Batch,

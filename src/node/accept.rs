@@ -343,6 +343,10 @@ impl<'a> Claim<'a> {
                 let reason = RefusedReason::AlreadyConnected;
                 Err(refusal(Some(Arc::clone(runtime)), reason, why.to_owned()))
             }
+            Err(ClaimRefused::Paused) => {
+                let reason = RefusedReason::ShuttingDown;
+                Err(refusal(Some(Arc::clone(runtime)), reason, "this peer is paused".to_owned()))
+            }
             // A reload has taken it out meanwhile.
             Err(ClaimRefused::Stopping) if !self.shared.is_stopping() => Err(unknown()),
             Err(ClaimRefused::Stopping) => Err(shutting_down(Some(Arc::clone(runtime)), name)),

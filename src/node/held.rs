@@ -57,6 +57,8 @@ pub(super) struct ClaimRules {
 pub(super) enum ClaimRefused {
     /// The peer is connected, or about to be; in words.
     Connected(&'static str),
+    /// The program has paused the peer.
+    Paused,
     /// The node stops.
     Stopping,
 }

@@ -91,6 +91,7 @@ mod limits;
 mod listen;
 mod numbers;
 mod ownership;
+mod pause;
 mod places;
 mod probe;
 mod reload;
@@ -100,6 +101,7 @@ mod runtime;
 mod session;
 mod shared;
 mod supervisor;
+mod waiting;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -117,6 +119,7 @@ pub use numbers::{DownCounts, NodeStats, PeerStats, Totals};
 pub use reload::{PeerOutcome, Reload};
 use runtime::PeerRuntime;
 use shared::{Phase, Shared};
+pub use waiting::PeerState;
 
 /// What a node calls.
 ///
@@ -202,6 +205,7 @@ impl Default for Options {
 /// do not keep it running. A forked child may drop its copies, and nothing happens to the parent's
 /// node.
 #[derive(Clone)]
+#[must_use = "the node stops when its last handle is dropped"]
 pub struct Node {
     shared: Arc<Shared>,
     /// Stops the node with the last clone; handles given to handlers have none.

@@ -24,7 +24,7 @@ use crate::link::Link;
 #[derive(Debug)]
 pub(super) struct Ownership<L: Held = Link, S: Greeted = Arc<TcpStream>> {
     state: Mutex<State<L, S>>,
-    changed: Condvar,
+    pub(super) changed: Condvar,
 }
 
 /// The right to report about a peer; ends when dropped.
@@ -59,6 +59,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
             dial: Dial::Idle,
             lost: None,
             dials: true,
+            paused: false,
             hurries: false,
             stopping: false,
             waits: false,
@@ -171,7 +172,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
             if state.stopping {
                 return Next::Stop;
             }
-            if !state.is_free() || !state.dials {
+            if !state.is_free() || !state.dials || state.paused {
                 state = self.wait_until(state, None);
                 continue;
             }
@@ -187,26 +188,20 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
     }
 
     /// Ends the wait for the next dial; `false` = nobody is dialled: there is a link already, no
-    /// address, or the node stops.
+    /// address, a pause, or the node stops.
     pub(super) fn dial_now(&self) -> bool {
         let mut state = self.lock();
-        let dials = state.dials && !state.stopping && state.holder.is_none();
+        let dials = state.dials && !state.paused && !state.stopping && state.holder.is_none();
         // One that is under way is what was asked for.
         state.hurries = dials && matches!(state.dial, Dial::Idle);
         self.changed.notify_all();
         dials
     }
 
-    /// Says whether the peer is dialled at all: without addresses its dialling thread waits.
-    pub(super) fn set_dialled(&self, dials: bool) {
-        self.lock().dials = dials;
-        self.changed.notify_all();
-    }
-
     /// Asks, between the addresses of a round, whether to go on with it.
     pub(super) fn look(&self) -> Look {
         let state = self.lock();
-        match state.is_free() && state.dials && state.lost.is_none() {
+        match state.is_free() && state.dials && !state.paused && state.lost.is_none() {
             _ if state.stopping => Look::Stop,
             true => Look::GoOn,
             false => Look::Over,
@@ -245,39 +240,6 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         self.changed.notify_all();
     }
 
-    /// The dialling thread goes into a call that nothing interrupts; `false` = it must stop.
-    pub(super) fn enter_blocked(&self) -> bool {
-        let mut state = self.lock();
-        if !state.stopping {
-            state.dial = Dial::Blocked;
-        }
-        !state.stopping
-    }
-
-    /// Says that the call is over; `false` = the thread must end and touch nothing: the node may be
-    /// gone.
-    pub(super) fn leave_blocked(&self) -> bool {
-        let mut state = self.lock();
-        state.dial = Dial::Idle;
-        let goes_on = !state.stopping;
-        drop(state);
-        self.changed.notify_all();
-        goes_on
-    }
-
-    /// Waits until no call of the dialling thread's is blocked; `false` = at `deadline` it still
-    /// is.
-    pub(super) fn wait_unblocked(&self, deadline: Instant) -> bool {
-        let mut state = self.lock();
-        while matches!(state.dial, Dial::Blocked) {
-            if Instant::now() >= deadline {
-                return false;
-            }
-            state = self.wait_until(state, Some(deadline));
-        }
-        true
-    }
-
     /// Asks whether our HELLO may go out on `stream`, and marks that it does.
     pub(super) fn begin_hello(&self, stream: S) -> HelloStart {
         let mut state = self.lock();
@@ -306,6 +268,9 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         state.dial = Dial::Idle;
         if !welcome {
             return HelloEnd::Ours(None);
+        }
+        if state.paused {
+            return HelloEnd::Abandoned;
         }
         state.holder = Some(Holder { number, direction: Direction::Dialled, link: None });
         drop(state);
@@ -338,11 +303,11 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
     }
 
     /// Nothing of ours panics while it is locked, so what a poisoned lock guards is whole.
-    fn lock(&self) -> MutexGuard<'_, State<L, S>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<L, S>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait_until<'a>(
+    pub(super) fn wait_until<'a>(
         &'a self,
         state: MutexGuard<'a, State<L, S>>,
         deadline: Option<Instant>,
@@ -384,22 +349,24 @@ impl<L: Held, S: Greeted> Drop for Lease<'_, L, S> {
 }
 
 #[derive(Debug)]
-struct State<L: Held, S: Greeted> {
+pub(super) struct State<L: Held, S: Greeted> {
     /// The last number given to a lease, a claim or a greeting.
     last_number: u64,
     /// Whoever has the lease.
-    holder: Option<Holder<L>>,
+    pub(super) holder: Option<Holder<L>>,
     /// The newest accepted connection that waits for the lease.
     claim: Option<u64>,
     /// The newest that waits, has waited or was granted: an older one has nothing to ask for.
     newest_claim: u64,
-    dial: Dial<S>,
+    pub(super) dial: Dial<S>,
     /// Set by the end of a lease, taken by the dialling thread: was its link stable?
     lost: Option<bool>,
-    dials: bool,
+    pub(super) dials: bool,
+    /// The program wants no connection.
+    pub(super) paused: bool,
     /// The program asks for the next dial now, whatever is left of the wait.
-    hurries: bool,
-    stopping: bool,
+    pub(super) hurries: bool,
+    pub(super) stopping: bool,
     /// One of the same name, which a reload took out, has not reported its end.
     waits: bool,
     /// One of the same name that waits for ours.
@@ -407,15 +374,15 @@ struct State<L: Held, S: Greeted> {
 }
 
 #[derive(Debug)]
-struct Holder<L> {
+pub(super) struct Holder<L> {
     number: u64,
     direction: Direction,
     /// The link and when it came up; none while it is being established.
-    link: Option<(L, Instant)>,
+    pub(super) link: Option<(L, Instant)>,
 }
 
 #[derive(Debug)]
-enum Dial<S> {
+pub(super) enum Dial<S> {
     /// Between dials, or not dialled at all.
     Idle,
     /// In a call of the system's that nothing interrupts.
@@ -430,7 +397,7 @@ impl<L: Held, S: Greeted> State<L, S> {
         self.last_number
     }
 
-    fn is_free(&self) -> bool {
+    pub(super) fn is_free(&self) -> bool {
         self.holder.is_none() && self.claim.is_none() && !self.waits
     }
 
@@ -441,6 +408,9 @@ impl<L: Held, S: Greeted> State<L, S> {
     fn poll_claim(&mut self, number: u64, terms: ClaimRules, now: Instant) -> Step<L, S> {
         if self.stopping {
             return Step::Refused(ClaimRefused::Stopping);
+        }
+        if self.paused {
+            return Step::Refused(ClaimRefused::Paused);
         }
         if self.newest_claim > number {
             return refused("a newer connection of its own has come");

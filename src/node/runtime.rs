@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Event;
 use super::contest::Contest;
 use super::numbers::{DownCounts, PeerStats, Totals};
 use super::ownership::Ownership;
+use super::{Direction, Event};
 use crate::config::PeerConfig;
-use crate::link::{HeartbeatChange, Link};
+use crate::link::{Down, HeartbeatChange, Link};
 use crate::liveness::Settings;
 
 /// One peer of a node.
@@ -51,6 +51,39 @@ struct Counts {
     downs: DownCounts,
     dial_failures: u64,
     refusals: u64,
+    shown: Shown,
+}
+
+/// What the last events of the peer said.
+#[derive(Clone, Default)]
+pub(super) struct Shown {
+    /// Where the present link goes, and who dialled.
+    pub(super) connection: Option<(SocketAddr, Direction)>,
+    /// When it last came up or went down.
+    pub(super) since: Option<Instant>,
+    pub(super) last_down: Option<Down>,
+    /// The dial under way.
+    pub(super) dialling: Option<String>,
+}
+
+impl Shown {
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::Dialling { addr } => self.dialling = Some(addr.clone()),
+            Event::DialFailed { .. } => self.dialling = None,
+            Event::Up { addr, direction, .. } => {
+                self.connection = Some((*addr, *direction));
+                self.since = Some(Instant::now());
+                self.dialling = None;
+            }
+            Event::Down(down) => {
+                self.connection = None;
+                self.since = Some(Instant::now());
+                self.last_down = Some(down.clone());
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Values {
@@ -186,7 +219,12 @@ impl PeerRuntime {
         drop(link);
     }
 
+    pub(super) fn shown(&self) -> Shown {
+        self.counts().shown.clone()
+    }
+
     pub(super) fn count(&self, event: &Event) {
+        self.counts().shown.take(event);
         match event {
             Event::Up { .. } => self.counts().connects += 1,
             Event::Down(down) => self.counts().downs.add(&down.reason),

@@ -22,3 +22,4 @@ mod reload;
 mod replacing;
 mod stopping;
 mod strangers;
+mod waiting;

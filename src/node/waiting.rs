@@ -1,0 +1,102 @@
+//! What a program waits for and asks of a peer, and what it can hold up: up, state, pause, dial now.
+//!
+//! Nothing here decides about a connection: ownership does, and the link's own rules.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::{Direction, Node, Peer};
+use crate::link::{Down, LinkState};
+
+/// How a peer is doing now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeerState {
+    /// Its link: silence, heartbeat-time in force and so on; `None` while it is not connected.
+    pub link: Option<LinkState>,
+    /// The other end of its connection.
+    pub addr: Option<SocketAddr>,
+    /// Who dialled.
+    pub direction: Option<Direction>,
+    /// For how long it has been connected, or not; `None` if it never was.
+    pub since: Option<Duration>,
+    /// The address that is being dialled, as configured: `host:port`.
+    pub dialling: Option<String>,
+    /// How its last link ended.
+    pub last_down: Option<Down>,
+    /// Whether the program has [paused](Peer::pause) it.
+    pub is_paused: bool,
+}
+
+impl PeerState {
+    /// Whether it is connected.
+    pub fn is_up(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.reason.is_none())
+    }
+}
+
+impl Peer {
+    /// Waits up to `timeout` until it is connected, `None` = without limit, and returns whether it
+    /// is. Returns early if the node stops or a reload takes the peer out; in a handler of the node
+    /// it does not wait.
+    #[doc(alias = "wait_connected")]
+    pub fn wait_up(&self, timeout: Option<Duration>) -> bool {
+        let timeout = if self.shared.is_own_thread() { Some(Duration::ZERO) } else { timeout };
+        self.runtime.ownership.wait_up(deadline(timeout))
+    }
+
+    /// How it is doing now.
+    pub fn state(&self) -> PeerState {
+        let link = self.runtime.ownership.link();
+        let shown = self.runtime.shown();
+        let (addr, direction) = shown.connection.unzip();
+        PeerState {
+            link: link.map(|link| link.state()),
+            addr,
+            direction,
+            since: shown.since.map(|since| since.elapsed()),
+            dialling: shown.dialling,
+            last_down: shown.last_down,
+            is_paused: self.runtime.ownership.is_paused(),
+        }
+    }
+
+    /// Closes the link in order and keeps the peer from being connected until it is
+    /// [resumed](Self::resume): it is not dialled, and a connection of its own is refused as
+    /// `shutting-down`. A dial under way is given up once the system lets go of it. Returns at once.
+    pub fn pause(&self) {
+        if let Some(link) = self.runtime.ownership.pause() {
+            link.close();
+        }
+    }
+
+    /// Ends a [pause](Self::pause). A peer that has addresses is dialled at once.
+    pub fn resume(&self) {
+        self.runtime.ownership.resume();
+    }
+}
+
+impl Node {
+    /// Waits up to `timeout` until every peer of the configuration is connected, `None` = without
+    /// limit, and returns whether all of them are. Returns early if the node stops; in a handler of
+    /// the node it does not wait.
+    pub fn wait_up(&self, timeout: Option<Duration>) -> bool {
+        let deadline = deadline(timeout);
+        let left = || deadline.map(|until| until.saturating_duration_since(Instant::now()));
+        let peers = self.peers();
+        // One that went down again while another was waited for is waited for again.
+        loop {
+            if !peers.iter().all(|peer| peer.wait_up(left())) {
+                return false;
+            }
+            if peers.iter().all(Peer::is_up) {
+                return true;
+            }
+        }
+    }
+}
+
+/// None = there is none that a clock ever shows.
+fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
+}
