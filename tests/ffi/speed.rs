@@ -28,8 +28,8 @@ fn rust() -> f64 {
     let (near, far) = streams();
     let (options, inbox) = (Options::default(), Inbox::default());
     let none = |_: &Link, _: &[u8]| ();
-    let near = Link::start(near, Native::default(), &options, none).unwrap();
-    let far = Link::start(far, Native::default(), &options, inbox.clone()).unwrap();
+    let near = Link::start_with(near, Native::default(), &options, none).unwrap();
+    let far = Link::start_with(far, Native::default(), &options, inbox.clone()).unwrap();
     let began = Instant::now();
     let taking = thread::spawn(move || {
         for _ in 0..MESSAGES {
