@@ -271,7 +271,8 @@ impl<'o> Reader<'o> {
         let Some(item) = self.item(line, name, rest) else { return };
         let taken = match name {
             "application-name" => item.name().map(|name| {
-                let late = self.variables.set_app_name(name.raw, &item.location);
+                let name = self.variables.percents().fill(&name.raw);
+                let late = self.variables.set_app_name(name, &item.location);
                 late.then_some(WarningKind::ApplicationLate { item: "application-name" })
             }),
             "application-root" => item.path().map(|root| {

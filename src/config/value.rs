@@ -3,6 +3,7 @@
 //! One function a type of value. Numbers are read by hand, digit by digit: what the standard
 //! library would also take (`1e99`, `NaN`, `inf`, `+5`) is not in the grammar.
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -185,12 +186,9 @@ impl Item<'_> {
 
     fn host(&self, text: &str, allowed: &'static str) -> Result<String, ErrorKind> {
         if let Some(historic) = HistoricIpv4::of(text) {
-            return Err(ErrorKind::HostForm {
-                item: cut(self.name),
-                found: cut(text),
-                decimal: historic.decimal,
-                dialled: historic.dialled,
-            });
+            let HistoricIpv4 { decimal, dialled } = historic;
+            let (item, found) = (cut(self.name), cut(text));
+            return Err(ErrorKind::HostForm { item, found, decimal, dialled });
         }
         host(text).ok_or_else(|| self.bad(allowed))
     }
@@ -343,6 +341,17 @@ pub(crate) struct HistoricIpv4 {
     pub(crate) decimal: String,
     /// What the C library dials, if it dials anything and that differs.
     pub(crate) dialled: Option<String>,
+}
+
+impl fmt::Display for HistoricIpv4 {
+    /// What it reads as, and what it is dialled as if that differs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "reads as {}", self.decimal)?;
+        match &self.dialled {
+            Some(dialled) => write!(f, " but would be dialled as {dialled}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl HistoricIpv4 {

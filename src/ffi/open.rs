@@ -9,13 +9,14 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use super::fault::{E_CONNECT, E_HANDSHAKE, E_IO, E_LIMIT, E_REFUSED, Fault};
+use super::fault::{E_CONNECT, E_HANDSHAKE, E_INVALID, E_IO, E_LIMIT, E_REFUSED, Fault};
 use super::guard::guard;
 use super::handle::Handle;
 use super::link::{LinkParts, News, PeerbeatLink};
 use super::options::{Checked, Handshake, PeerbeatOptions};
 use super::pointer::{c_text, output, text};
 use super::signals::SignalsBlocked;
+use crate::config::HistoricIpv4;
 use crate::link::handshake::{self, Greeting, HandshakeError};
 use crate::link::{self, Event, Handler, Inbox, Link, Reader, threads};
 
@@ -42,6 +43,13 @@ pub unsafe extern "C" fn peerbeat_link_connect(
 /// Tries the host's addresses in turn until one of them gives a link; a handshake that fails counts
 /// as an address that does.
 fn connect(host: &str, port: u16, options: &Checked) -> Result<*mut PeerbeatLink, Fault> {
+    if let Some(form) = HistoricIpv4::of(host) {
+        let host = host.escape_debug();
+        return Err(Fault::new(
+            E_INVALID,
+            format!("host: {host} {form}; write four numbers without leading zeros"),
+        ));
+    }
     let place = || format!("{}:{port}", host.escape_debug());
     let unresolved = |error| Fault::io(E_CONNECT, format!("{} has no address", place()), &error);
     let mut last = None;

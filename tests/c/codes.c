@@ -74,6 +74,8 @@ static void connecting(void) {
     close(fd);
     IS(peerbeat_link_connect("127.0.0.1", port, &options, &link), PEERBEAT_E_CONNECT);
     IS(peerbeat_link_connect("no.such.host.invalid", 1, &options, &link), PEERBEAT_E_CONNECT);
+    /* People read 10.0.0.1, and the C library 8.0.0.1. */
+    IS(peerbeat_link_connect("010.0.0.1", 1, &options, &link), PEERBEAT_E_INVALID);
 }
 
 static void sending(void) {
