@@ -11,7 +11,7 @@ fn demo_tells_every_step_and_holds_every_promise() {
     let folder = Folder::new();
     // It measures lateness, and this machine runs other tests beside it: it gets three tries.
     let ended = (0..3)
-        .map(|_| folder.peerbeat("demo"))
+        .map(|_| folder.peerbeat("demo --picture demo.svg"))
         .find(|ended| {
             ended.code == Some(0) || {
                 eprintln!("a try on a busy machine failed: {ended:#?}");
@@ -40,6 +40,11 @@ fn demo_tells_every_step_and_holds_every_promise() {
     }
     assert!(!ended.stdout.contains("BROKEN"), "{}", ended.stdout);
     assert!(!ended.stdout.contains('\u{1b}'), "colours where there is no terminal");
+    for line in ended.stdout.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    let picture = std::fs::read_to_string(folder.path("demo.svg")).unwrap();
+    assert!(picture.contains("down: silent, ") && picture.ends_with("</svg>\n"), "{picture}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ use peerbeat::text::{Count, Measured, Seconds};
 
 use crate::args::{DemoOptions, PictureOptions};
 use crate::output::{self, complain};
-use crate::text::Escaped;
+use crate::text::{COLUMNS, Escaped, wrapped};
 use crate::{FAILED, picture};
 use promise::Promises;
 use reports::{
@@ -55,7 +55,7 @@ pub(crate) fn demo(options: &DemoOptions) -> ExitCode {
         }
     };
     let line = format!("\n{} It took {}.", promises.summary(), Measured(stage.elapsed()));
-    stage.say(&line);
+    stage.say(&wrapped(&line, COLUMNS, 0));
     if let Some(file) = &options.picture {
         let drawn = picture::draw(&*stage.journal(), &PictureOptions::default());
         let written = drawn.and_then(|svg| fs::write(file, svg).map_err(|e| e.to_string()));
@@ -141,7 +141,7 @@ impl Play {
         let measured = up.filter(|_| both).map(|at| at - self.started);
         promises.within("feed and hub are connected", CONNECT, measured);
         measured.ok_or("feed and hub did not connect")?;
-        self.learn(stage, promises, 0, "the hub, having none, takes the feed's heartbeat-time")
+        self.learn(stage, promises, 0, "the hub takes the feed's heartbeat-time")
     }
 
     /// The hub takes the heartbeat-time that the feed announces.
@@ -198,7 +198,7 @@ impl Play {
         );
         stage.tell_now("cable", &line);
         promises.add("prices of the feed reach the hub", &promised, &measured, whole);
-        let what = "heartbeats of the feed while it sends prices";
+        let what = "heartbeats of the feed among its prices";
         promises.add(what, "0", &feed.to_string(), feed <= held_up);
         let last_seen = passed.iter().filter(|f| f.kind == Kind::Data).map(|f| f.at).max();
         Ok(last_seen.unwrap_or(last))
@@ -299,7 +299,7 @@ impl Play {
         let measured = up.filter(|_| both).map(|at| at - plugged);
         promises.within("feed and hub are connected again", AGAIN, measured);
         measured.ok_or("feed and hub did not connect again")?;
-        self.learn(stage, promises, mark, "the hub learns it anew: it died with the old link")?;
+        self.learn(stage, promises, mark, "the hub learns it again on the new link")?;
         self.send(MESSAGES)?;
         let arrived = stage.wait(mark, CONNECT, |seen| messages(seen) == [message(MESSAGES)]);
         let measured = if arrived { "yes" } else { "no" };
@@ -354,9 +354,10 @@ fn message(number: u64) -> Vec<u8> {
 }
 
 const INTRODUCTION: &str = "
-The feed sends prices to the hub. It asks for a sign of life every 1 s (heartbeat-time) and forgives
-0.5 s more (slack), so a loss must be known after 1.5 s of silence: not before, and not noticeably
-later. The hub has no heartbeat-time of its own; it takes the feed's.
+The feed sends prices to the hub. It expects to hear from the hub every 1 s
+(heartbeat-time), and allows 0.5 s more (slack), so a loss must be known after
+1.5 s of silence: not before, and not noticeably later. The hub has no
+heartbeat-time of its own; it takes the feed's.
 ";
 
 /// What the feed is told. `${CABLE}` is the port of the cable.

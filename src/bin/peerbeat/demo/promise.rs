@@ -98,6 +98,6 @@ fn shown(measured: Option<Duration>) -> String {
 }
 
 fn row(what: &str, promised: &str, measured: &str, held: &str) -> String {
-    let line = format!("  {what:<53}  {promised:<13}  {measured:<12}  {held}");
+    let line = format!("  {what:<41} {promised:<12} {measured:<12} {held}");
     line.trim_end().to_owned()
 }

@@ -17,6 +17,7 @@ use peerbeat::protocol::Escaped;
 use peerbeat::text::{Measured, Seconds};
 
 use crate::output;
+use crate::text::{COLUMNS, wrapped};
 
 /// One of the two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -198,7 +199,8 @@ impl Stage {
     pub(super) fn tell(&mut self, at: Instant, who: &str, what: &str) {
         let since = at.saturating_duration_since(self.start);
         let (seconds, millis) = (since.as_secs(), since.subsec_millis());
-        self.say(&format!("  +{seconds:02}.{millis:03} s  {who:<5}  {what}"));
+        let line = format!("  +{seconds:02}.{millis:03} s  {who:<5}  {what}");
+        self.say(&wrapped(&line, COLUMNS, INDENT));
     }
 
     /// A line of the timeline, now.
@@ -276,3 +278,5 @@ fn told(event: &Event) -> Option<String> {
 
 /// How finely the silences of a picture are known.
 const RECORD_EVERY: Duration = Duration::from_millis(20);
+/// Further lines of an event begin under its words.
+const INDENT: usize = 20;
