@@ -2,8 +2,8 @@
 //!
 //! `poll [ADDRESS]` listens and sends every message back. Sockets and loop are the host's; of
 //! peerbeat it takes one `Connection` a peer, which knows what to write and what is due. Every turn
-//! is the same: wait for the earliest deadline, read what the kernel holds, then ask what to do. The
-//! order matters: bytes that came in time are heard before a verdict is passed.
+//! is the same: wait for the earliest deadline, read what the kernel holds, then ask what to do.
+//! The order matters: bytes that came in time are heard before a verdict is passed.
 
 #![allow(unsafe_code, reason = "std has no poll: it is declared here, and called in one place")]
 

@@ -297,3 +297,38 @@ fn a_program_has_state_that_its_test_can_see() {
     net.run_until(secs(60.0));
     assert_eq!(failed_over.get(), Some(secs(7.002)));
 }
+
+#[test]
+fn a_heartbeat_passes_a_long_queue() {
+    let left = options(2.0, 10.0);
+    let left = Options {
+        liveness: Settings { mode: Mode::Always, ..left.liveness },
+        socket_bytes: 1024,
+        ..left
+    };
+    let mut pair = Pair::new(1, left, options(2.0, 10.0));
+    let bandwidth = Some(500);
+    pair.set_weather(Weather { bandwidth, ..Weather::default() });
+    let op = Op::Send { from: LEFT, to: RIGHT, size: 500, times: 40, every: Duration::ZERO };
+    pair.at(secs(1.0), op);
+    let pair = run(pair, 30.0);
+    let beats = pair.seen_by(LEFT);
+    let beats = beats.filter(|seen| matches!(seen.what, What::HeartbeatSent { .. })).count();
+    assert!(beats > 8, "{beats}");
+}
+
+#[test]
+fn what_a_refusal_drops_is_counted_and_not_sent() {
+    let mut refused = 0;
+    for seed in 0..100 {
+        let left = Options { socket_bytes: 1024, ..options(0.5, 10.0) };
+        let right = Options { message_time: MS * 10, ..options(0.5, 10.0) };
+        let mut pair = Pair::new(seed, left, right);
+        pair.at(secs(1.9), Op::Corrupt { from: RIGHT, to: LEFT });
+        let op = Op::Send { from: LEFT, to: RIGHT, size: 300, times: 80, every: Duration::ZERO };
+        pair.at(secs(1.9), op);
+        let pair = run(pair, 20.0);
+        refused += usize::from(downs(&pair, LEFT).iter().any(|(_, word)| *word == "protocol"));
+    }
+    assert!(refused > 0, "none of 100 changed bytes broke the protocol");
+}

@@ -89,6 +89,8 @@ pub(super) struct Account {
     pub(super) stops: VecDeque<(Time, Time)>,
     /// What was accepted and not received by the peer.
     pub(super) sent: VecDeque<Vec<u8>>,
+    /// Bytes written since the end began.
+    pub(super) wrote_ending: u64,
     /// The peer's end of stream was read.
     pub(super) saw_end: bool,
     /// A write failed: nothing is sent any more.
@@ -137,6 +139,7 @@ impl Account {
             resumed: Time::ZERO,
             stops: VecDeque::new(),
             sent: VecDeque::new(),
+            wrote_ending: 0,
             saw_end: false,
             is_broken: false,
             down: None,
@@ -237,6 +240,7 @@ impl Account {
             return broken(Law::HeartbeatsPass, detail);
         }
         // A goodbye of ours may be written in the place of what was dropped.
+        self.wrote_ending += if self.phase == Phase::Ending { bytes } else { 0 };
         self.pending = self.pending.saturating_sub(bytes);
         self.wrote += bytes;
         self.last_wrote = at;

@@ -14,7 +14,7 @@ impl Account {
     /// Both ends are down: what the peer did not receive of ours is counted, here or there.
     pub(super) fn judge_loss(&self, other: &Self) -> Judged {
         let (Some(ours), Some(theirs)) = (&self.down, &other.down) else { return Ok(()) };
-        if self.corrupted || other.corrupted {
+        if other.corrupted {
             return Ok(());
         }
         let lost = self.sent.len() as u64;
@@ -27,7 +27,9 @@ impl Account {
         let between = self.sent.iter().skip(undelivered as usize);
         let between = between.take((lost - unsent - undelivered) as usize);
         let bytes: u64 = between.map(|message| message.len() as u64 + 5).sum();
-        if ours.unconfirmed_bytes.is_some_and(|unconfirmed| bytes > unconfirmed) {
+        // A changed echo may have confirmed what was not read.
+        let told = ours.unconfirmed_bytes.filter(|_| !self.corrupted);
+        if told.is_some_and(|unconfirmed| bytes > unconfirmed) {
             let detail = format!("{bytes} bytes lost under way, told {ours:?}");
             return broken(Law::NothingLost, detail);
         }
@@ -49,7 +51,9 @@ impl Account {
             let detail = format!("its account is not of this link: {down:?}, not {truth:?}");
             return broken(Law::NothingLeaks, detail);
         }
-        if down.unsent_bytes > self.pending || down.unsent_frames > self.sent.len() as u64 {
+        if down.unsent_bytes > self.pending + self.wrote_ending
+            || down.unsent_frames > self.sent.len() as u64
+        {
             let (bytes, messages) = (self.pending, self.sent.len());
             let detail = format!("{bytes} bytes wait, {messages} messages are missing: {down:?}");
             return broken(Law::NothingLost, detail);
