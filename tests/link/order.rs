@@ -160,7 +160,7 @@ fn writes_and_reads_that_end_for_nothing_are_repeated() {
 #[test]
 fn a_stream_of_small_messages_arrives_whole_in_order() {
     // Queued, batched, written by whoever fills a batch.
-    let mut rig = Rig::new(&options(50, 60_000));
+    let mut rig = Rig::new(&options(50, 3_600_000));
     let link = rig.link.clone();
     let sends = thread::spawn(move || {
         for place in 0..200_000u32 {
@@ -180,7 +180,7 @@ fn a_stream_of_small_messages_arrives_whole_in_order() {
 #[test]
 fn the_end_of_a_stream_does_not_wait_for_more() {
     // Whatever the adaptive path is doing when the last message comes, that message goes out.
-    let mut rig = Rig::new(&options(60_000, 5000));
+    let mut rig = Rig::new(&options(60_000, 3_600_000));
     rig.mock.frame();
     for round in 0..300u32 {
         for _ in 0..round {
