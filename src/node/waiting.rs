@@ -1,4 +1,4 @@
-//! What a program waits for and asks of a peer, and what it can hold up: up, state, pause, dial now.
+//! What a program waits for and asks of a peer, and what it can hold up: up, state, pause.
 //!
 //! Nothing here decides about a connection: ownership does, and the link's own rules.
 
@@ -63,7 +63,8 @@ impl Peer {
 
     /// Closes the link in order and keeps the peer from being connected until it is
     /// [resumed](Self::resume): it is not dialled, and a connection of its own is refused as
-    /// `shutting-down`. A dial under way is given up once the system lets go of it. Returns at once.
+    /// `shutting-down`. A dial under way is given up once the system lets go of it. Returns at
+    /// once.
     pub fn pause(&self) {
         if let Some(link) = self.runtime.ownership.pause() {
             link.close();
