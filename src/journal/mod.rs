@@ -47,9 +47,11 @@
 //! | `late` | `peer` `silent_ms` | silence has passed heartbeat-time and half the slack: a warning |
 //! | `recovered` | `peer` `silent_ms` | that silence has ended |
 //! | `stalled` | `peer` `late_ms` | this process itself was stopped or starved; the peer got one more slack |
+//! | `handler-busy` | `peer` `held_ms` | our own handler held the reader for longer than the limit |
+//! | `not-reading` | `peer` `behind_ms` | the peer's application does not read; the age of the heartbeat that it should have read |
 //! | `clamped` | `peer` `asked_ms` `floor_ms` | the peer asked for less than `heartbeat-time-min` and got that |
 //! | `data` | `peer` `bytes` | a message arrived; only if asked for |
-//! | `down` | `peer` `reason` `detail` `silent_ms` `limit_ms` `heartbeat_time_ms` `slack_ms` `unsent_frames` `unsent_bytes` `up_ms` | the link ended; for `reason` see [`DownReason`](crate::link::DownReason) |
+//! | `down` | `peer` `reason` `detail` `silent_ms` `limit_ms` `heartbeat_time_ms` `slack_ms` `unsent_frames` `unsent_bytes` `unconfirmed_bytes` `undelivered_frames` `up_ms` | the link ended; for `reason` see [`DownReason`](crate::link::DownReason) |
 //! | `refused` | `addr` `name` `reason` `count` | a connection to us was refused; of many in a short time one is told, with their count; for `reason` see [`RefusedReason`](crate::node::RefusedReason) |
 //! | `dial-failed` | `peer` `addr` `reason` `detail` | for `reason` see [`DialFailedReason`](crate::node::DialFailedReason) |
 //! | `retry` | `peer` `in_ms` | the next dial begins after that |

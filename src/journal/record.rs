@@ -73,6 +73,8 @@ fn link(object: Object, event: &link::Event) -> Object {
             object.ms("silent_ms", *silence)
         }
         link::Event::Stalled { late } => object.ms("late_ms", *late),
+        link::Event::HandlerBusy { held } => object.ms("held_ms", *held),
+        link::Event::NotReading { behind } => object.ms("behind_ms", *behind),
         link::Event::Clamped { asked, floor } => {
             object.ms("asked_ms", *asked).ms("floor_ms", *floor)
         }
@@ -84,7 +86,7 @@ fn link(object: Object, event: &link::Event) -> Object {
 }
 
 fn fill_down(object: Object, down: &Down) -> Object {
-    object
+    let object = object
         .string("reason", down.reason.as_str())
         .string("detail", &down.reason.to_string())
         .ms("silent_ms", down.silence)
@@ -92,8 +94,12 @@ fn fill_down(object: Object, down: &Down) -> Object {
         .ms("heartbeat_time_ms", down.heartbeat_time)
         .ms("slack_ms", down.slack)
         .number("unsent_frames", down.unsent_frames)
-        .number("unsent_bytes", down.unsent_bytes)
-        .ms("up_ms", down.up)
+        .number("unsent_bytes", down.unsent_bytes);
+    let object = match down.unconfirmed_bytes {
+        Some(bytes) => object.number("unconfirmed_bytes", bytes),
+        None => object.null("unconfirmed_bytes"),
+    };
+    object.number("undelivered_frames", down.undelivered_frames).ms("up_ms", down.up)
 }
 
 #[cfg(test)]
@@ -133,9 +139,11 @@ mod tests {
     }
 
     const NUMBERS: &str = "'silent_ms':1500,'limit_ms':1500,'heartbeat_time_ms':1000,\
-        'slack_ms':500,'unsent_frames':2,'unsent_bytes':30,'up_ms':61000.25}";
+        'slack_ms':500,'unsent_frames':2,'unsent_bytes':30,\
+        'unconfirmed_bytes':0,'undelivered_frames':0,'up_ms':61000.25}";
     const NO_LIMIT: &str = "'silent_ms':1500,'limit_ms':null,'heartbeat_time_ms':null,\
-        'slack_ms':500,'unsent_frames':2,'unsent_bytes':30,'up_ms':61000.25}";
+        'slack_ms':500,'unsent_frames':2,'unsent_bytes':30,\
+        'unconfirmed_bytes':0,'undelivered_frames':0,'up_ms':61000.25}";
 
     #[test]
     fn events_of_the_living_have_exactly_their_fields() {
@@ -173,6 +181,14 @@ mod tests {
             (
                 link(link::Event::Clamped { asked: ms(1), floor: ms(100) }),
                 "'clamped','peer':'p','asked_ms':1,'floor_ms':100}",
+            ),
+            (
+                link(link::Event::HandlerBusy { held: ms(9) }),
+                "'handler-busy','peer':'p','held_ms':9}",
+            ),
+            (
+                link(link::Event::NotReading { behind: ms(10) }),
+                "'not-reading','peer':'p','behind_ms':10}",
             ),
             (
                 Event::Retry { wait: Duration::from_micros(1_234_567) },

@@ -150,7 +150,7 @@ fn every_record_has_exactly_the_fields_of_its_event() {
     dialler.wait_for("retry");
     dialler.wait_for("dial-failed");
     let down = "peer reason detail silent_ms limit_ms heartbeat_time_ms slack_ms \
-                unsent_frames unsent_bytes up_ms";
+                unsent_frames unsent_bytes unconfirmed_bytes undelivered_frames up_ms";
     for record in server.seen.iter().chain(&dialler.seen) {
         let fields = match record.str("event") {
             "listening" => "addr",

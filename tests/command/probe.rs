@@ -73,11 +73,16 @@ fn what_else_listens_is_named() {
         let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2p1\r\n");
         let _ = stream.read(&mut [0; 256]);
     });
+    let page = listener(|mut stream| {
+        let _ = stream.read(&mut [0; 256]);
+        let _ = stream.write_all(b"<!DOCTYPE HTML>\n<html>");
+    });
     let silent = listener(|mut stream| while let Ok(1..) = stream.read(&mut [0; 256]) {});
     let closed = listener(drop);
     let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let table = [
         (http, "http"),
+        (page, "http"),
         (tls, "tls"),
         (ssh, "ssh"),
         (silent, "silent"),

@@ -251,6 +251,12 @@ fn heard(frame: Frame<'_>) -> Heard {
 
 /// A protocol that is known by the first bytes of an answer.
 fn named(bytes: &[u8]) -> Option<Found> {
+    // Before HTTP 1.0 an answer had no head, and some servers still answer nonsense like that.
+    let is_page =
+        |page: &[u8]| bytes.len() >= page.len() && bytes[..page.len()].eq_ignore_ascii_case(page);
+    if is_page(b"<!doctype html") || is_page(b"<html") {
+        return Some(Found::Http);
+    }
     match bytes {
         [b'H', b'T', b'T', b'P', b'/', ..] => Some(Found::Http),
         [b'S', b'S', b'H', b'-', rest @ ..] => {
