@@ -82,8 +82,9 @@ impl<'a> Cursor<'a> {
             return Err(CONDITION);
         }
         let is_word = !self.rest.starts_with('"');
+        let negated = self.rest.starts_with('!');
         let left = self.operand()?;
-        if is_word && matches!(&*left, "not" | "!") {
+        if negated || (is_word && left == "not") {
             return Err(ONLY_AND);
         }
         self.skip_blanks();

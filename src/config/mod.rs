@@ -72,6 +72,7 @@ pub use location::{Location, Origin, Override, Setting};
 pub use options::{Environment, Options, Os, limits};
 pub use peer::{Address, PeerConfig, RecognisedBy};
 pub use reader::OsCondition;
+#[cfg(feature = "capi")]
 pub(crate) use value::HistoricIpv4;
 pub use value::Port;
 pub use warning::{Warning, WarningKind};
