@@ -44,7 +44,8 @@
 //! | a log of what happened | [`journal`]: events as text or as JSON |
 //!
 //! The [guide] takes an existing adapter from std to peerbeat and says which of these fits whom;
-//! [moving] an estate that has DataSource's configuration files; the [changelog] says what changed.
+//! [moving] an estate that has DataSource's configuration files. [operating] lists the items of the
+//! configuration and the commands; the [changelog] says what changed.
 //!
 //! # The rooms
 //!
@@ -111,6 +112,9 @@ pub mod changelog {}
 
 #[doc = include_str!("moving.md")]
 pub mod moving {}
+
+#[doc = include_str!("operating.md")]
+pub mod operating {}
 
 /// The README's examples are compiled and run as tests.
 #[cfg(doctest)]
