@@ -39,7 +39,7 @@
 //! |---|---|
 //! | a configuration of named peers | [`node::Node`]: listens, dials, fails over, reconnects, reports |
 //! | one connection | [`link::connect`] and [`link::accept`]; with a protocol of your own, [`link::Link`] and [`Framing`](protocol::Framing) |
-//! | sockets and a loop of your own | [`liveness::Liveness`]: the rules alone, as a value that takes the time |
+//! | sockets and a loop of your own | [`connection::Connection`]: a whole link as a value that takes the time; [`liveness::Liveness`]: the rules alone |
 //! | code to test | [`sim`], on a virtual clock; [`cable::Cable`], a TCP connection that you can pull |
 //! | a log of what happened | [`journal`]: events as text or as JSON |
 //!
