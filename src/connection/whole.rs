@@ -35,7 +35,7 @@ use crate::protocol::{Bye, ByeCode, Framing, Native, ProtocolError};
 /// use peerbeat::protocol::Native;
 /// use std::time::Duration;
 ///
-/// let now = Time::ZERO;
+/// let mut now = Time::ZERO;
 /// let [mut here, mut there] =
 ///     [(); 2].map(|()| Connection::new(Native::default(), &Settings::default(), now));
 /// here.send(b"tick")?;
@@ -46,12 +46,19 @@ use crate::protocol::{Bye, ByeCode, Framing, Native, ProtocolError};
 /// there.spare()[..bytes.len()].copy_from_slice(&bytes);
 /// there.handle_received(bytes.len(), now);
 /// assert!(matches!(there.poll(now), Output::Message(b"tick")));
-/// assert!(matches!(there.poll(now), Output::Wait { .. }));
 ///
-/// // Nothing is heard of it for 5 s + 2 s of slack.
-/// let later = now + Duration::from_secs(7);
-/// assert!(matches!(there.poll(later - Duration::from_secs(1)), Output::Event(_))); // late
-/// let Output::Down(down) = there.poll(later) else { panic!("it is silent") };
+/// // Nothing more comes. A host waits for its socket, until the instant that it is given.
+/// let down = loop {
+///     let count = there.poll_transmit(now).len();
+///     there.handle_written(count, now);
+///     match there.poll(now) {
+///         Output::Wait { until } => now = until,
+///         Output::Down(down) => break down,
+///         _ => {} // such as `Event::Late`
+///     }
+/// };
+/// // 5 s and 2 s of slack
+/// assert_eq!(now, Time::ZERO + Duration::from_secs(7));
 /// assert_eq!(down.reason.as_str(), "silent");
 /// # Ok::<(), peerbeat::connection::SendError>(())
 /// ```
