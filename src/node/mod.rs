@@ -175,7 +175,8 @@ pub struct Options {
     pub frame_max: usize,
     /// How long [`Peer::send`] waits for room. Default 10 s.
     pub send_timeout: Duration,
-    /// How long an orderly close gives what was accepted to be written. Default 50 ms.
+    /// How long an orderly close goes on while the kernel takes no byte and the peer does not end
+    /// its stream. Default 2 s; 30 s is the longest that a close takes in all.
     pub close_timeout: Duration,
     /// The stack of each thread, in bytes; the handler runs on them. Default 256 KiB.
     pub stack_size: usize,
@@ -277,7 +278,9 @@ impl Node {
         &self.shared.local_addrs
     }
 
-    /// Begins the stop: every link is closed in order, nobody is dialled or accepted any more.
+    /// Begins the stop: every link is closed in order, nobody is dialled or accepted any more. A
+    /// close ends once the peer has read all and ended its stream; see [`Options::close_timeout`]
+    /// for how long that may take.
     ///
     /// Returns at once. May be called again, and from any thread, handlers included.
     pub fn shutdown(&self) {
