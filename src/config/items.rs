@@ -355,6 +355,7 @@ mod tests {
         }
     }
 
+    // lesson 65
     #[test]
     fn what_is_nearly_ours_is_seen_and_upstreams_is_not() {
         let ours = |name| Some(NearMiss::Nearest(name));

@@ -450,6 +450,7 @@ const LABEL: &str = "one value of 0 to 255 bytes without control characters";
 mod tests {
     use super::*;
 
+    // lesson 69
     #[test]
     fn historic_forms_of_addresses_are_read_as_people_and_as_the_c_library_do() {
         let form = |host: &str| {

@@ -90,6 +90,7 @@ fn adapter(name: &str, ports: &str, times: &str) -> String {
     )
 }
 
+// lesson 73
 #[test]
 fn four_processes_fail_over_reload_and_end_in_order() {
     let Some(cc) = cc() else { return };

@@ -152,6 +152,7 @@ fn a_reader_that_does_not_read_holds_nothing() {
     }
 }
 
+// lesson 68
 #[cfg(unix)]
 #[test]
 fn a_non_blocking_stdout_is_waited_for() {

@@ -19,6 +19,7 @@ fn every_mistake_is_named_with_place_item_found_and_allowed() {
     }
 }
 
+// lesson 65
 #[test]
 fn a_host_has_no_blanks_that_nobody_sees() {
     for blank in ['\u{a0}', '\u{3000}', '\u{b}', '\u{7f}'] {

@@ -161,6 +161,7 @@ fn what_a_file_opens_it_closes() {
     );
 }
 
+// lesson 64
 #[test]
 #[cfg_attr(windows, ignore = "paths are shown with backslashes there")]
 fn files_that_are_none_are_errors_and_the_rest_is_still_read() {
@@ -250,6 +251,7 @@ fn a_link_does_not_hide_a_cycle() {
     assert!(errors.contains("which is being read already"), "{errors}");
 }
 
+// lesson 64
 #[cfg(unix)]
 #[test]
 fn the_system_follows_dots_after_links_and_a_link_to_nothing_is_an_error() {

@@ -98,6 +98,7 @@ fn accept_gives_up_after_the_handshake_timeout() {
 
 // Linux walks through every other of its ephemeral ports, so one of some ten thousand dials to a
 // port of that half meets itself.
+// lesson 60
 #[test]
 #[cfg(target_os = "linux")]
 fn nobody_is_connected_with_himself() {
@@ -121,6 +122,7 @@ fn nobody_is_connected_with_himself() {
     panic!("no dial reached its own port: this test shows nothing here");
 }
 
+// lesson 70
 #[test]
 #[cfg(target_os = "linux")]
 fn a_stream_that_does_not_block_is_made_to() {

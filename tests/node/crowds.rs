@@ -117,6 +117,7 @@ fn a_handler_that_is_slow_for_strangers_keeps_nobody_out() {
     book.wait_refused(1);
 }
 
+// lesson 72
 #[test]
 fn a_flood_of_refusals_is_reported_at_a_bounded_rate_and_counted() {
     let book = Recorder::default();

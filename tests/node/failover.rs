@@ -32,6 +32,7 @@ fn failed(book: &Recorder, times: usize) -> (DialFailedReason, String) {
     })
 }
 
+// lesson 63
 #[test]
 fn a_first_address_that_welcomes_and_drops_does_not_keep_the_second_from_its_turn() {
     let ((first, one), (second, two)) = (listener(), listener());

@@ -83,6 +83,7 @@ fn an_adapter_and_a_server_meet_and_exchange_both_ways() {
     assert!(matches!(local.reason, DownReason::Local { .. }), "{local}");
 }
 
+// lesson 67
 #[test]
 fn a_dead_address_is_passed_over_for_the_next() {
     let (server, server_book) = start(SERVER);
@@ -129,6 +130,7 @@ fn a_port_in_use_is_named_and_nothing_is_left_behind() {
     drop(taken);
 }
 
+// lesson 67
 #[test]
 fn every_interface_is_reached_over_ipv4_and_ipv6() {
     let (server, book) = start(
