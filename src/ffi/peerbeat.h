@@ -48,9 +48,8 @@
  *     the send timeout              peerbeat_link_send, _send_all (each message), _node_send
  *     the resolver, then for each   peerbeat_link_connect: connect_timeout_ms and
  *     address of the host           handshake_timeout_ms; peerbeat_link_attach_fd: the latter
- *     an orderly close: up to       peerbeat_link_free, and peerbeat_listener_free for links that
- *     close_max_ms (30 s)           nobody took; sooner once the peer has ended its stream, or the
- *                                   kernel has taken nothing for close_timeout_ms
+ *     close_max_ms (30 s) at most   peerbeat_link_free, _listener_free: until the peer ends its
+ *                                   stream, or nothing moves for close_timeout_ms (2 s)
  *     the same, and every callback  peerbeat_node_free: as long as a callback of yours runs
  *   So do not free while you hold a lock that a callback takes, and do not let the callbacks of two
  *   nodes free each other's node: use peerbeat_node_free_timeout(), which gives up in time.
