@@ -44,6 +44,19 @@ impl Display for Count {
     }
 }
 
+/// Displays how many others an event stands for, itself not counted: ` (and 2 more)`, or nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct More(pub u64);
+
+impl Display for More {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            ..=1 => Ok(()),
+            count => write!(f, " (and {} more)", count - 1),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

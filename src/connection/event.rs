@@ -9,13 +9,14 @@ use std::io;
 use std::time::Duration;
 
 use crate::protocol::{ByeCode, Escaped, ProtocolError};
-use crate::text::{Count, Measured, Seconds};
+use crate::text::{Count, Measured, More, Seconds};
 
 /// Something that happened to a link. Displays as one line of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The heartbeat-time in force changed; both directions follow it.
+    /// The heartbeat-time in force changed; both directions follow it. If the peer changes it more
+    /// than ten times in ten seconds, at most one a second is reported, for all since the last.
     HeartbeatTime {
         /// What was in force before; `None` = nothing.
         from: Option<Duration>,
@@ -25,14 +26,21 @@ pub enum Event {
         cause: Cause,
     },
     /// Silence has passed the heartbeat-time in force and half the slack. Once a silence.
+    ///
+    /// This and [`Recovered`](Self::Recovered) are reported as they come up to ten times in ten
+    /// seconds together; beyond that at most one a second, the latest, with how many it stands for.
     Late {
         /// How long the peer has been silent.
         silence: Duration,
+        /// How many it stands for, itself included.
+        count: u64,
     },
     /// The silence that was late has ended.
     Recovered {
         /// How long it was.
         silence: Duration,
+        /// How many it stands for, itself included.
+        count: u64,
     },
     /// Our own process was stopped or starved: a wait ended much later than asked. The peer got one
     /// more slack.
@@ -67,6 +75,16 @@ pub enum Event {
 }
 
 impl Event {
+    /// One silence that has become late.
+    pub(crate) fn late(silence: Duration) -> Self {
+        Self::Late { silence, count: 1 }
+    }
+
+    /// The end of one that was late.
+    pub(crate) fn recovered(silence: Duration) -> Self {
+        Self::Recovered { silence, count: 1 }
+    }
+
     /// The stable word for what happened, the one that the journal uses.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -108,11 +126,13 @@ impl fmt::Display for Event {
             Self::HeartbeatTime { from: None, to, cause } => {
                 write!(f, "{}, was none; {cause} asked for it", Seconds(*to))
             }
-            Self::Late { silence } => {
-                write!(f, "nothing received for {}; the link is still up", Measured(*silence))
+            Self::Late { silence, count } => {
+                let (silence, more) = (Measured(*silence), More(*count));
+                write!(f, "nothing received for {silence}; the link is still up{more}")
             }
-            Self::Recovered { silence } => {
-                write!(f, "heard from again after {} of silence", Measured(*silence))
+            Self::Recovered { silence, count } => {
+                let (silence, more) = (Measured(*silence), More(*count));
+                write!(f, "heard from again after {silence} of silence{more}")
             }
             Self::Stalled { late } => write!(
                 f,
@@ -449,12 +469,20 @@ mod tests {
                 "heartbeat-time: 1 s, was 2 s; this side asked for it",
             ),
             (
-                Event::Late { silence: second },
+                Event::Late { silence: second, count: 1 },
                 "late: nothing received for 1.0000 s; the link is still up",
             ),
             (
-                Event::Recovered { silence: second },
+                Event::Late { silence: second, count: 2 },
+                "late: nothing received for 1.0000 s; the link is still up (and 1 more)",
+            ),
+            (
+                Event::Recovered { silence: second, count: 1 },
                 "recovered: heard from again after 1.0000 s of silence",
+            ),
+            (
+                Event::Recovered { silence: second, count: 1000 },
+                "recovered: heard from again after 1.0000 s of silence (and 999 more)",
             ),
         ];
         for (event, text) in table {

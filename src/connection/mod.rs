@@ -17,6 +17,7 @@ mod phase;
 mod rate;
 mod send_error;
 mod stats;
+mod unreported;
 mod whole;
 mod write_buffer;
 
@@ -29,5 +30,6 @@ pub(crate) use phase::{Close, Phase};
 pub(crate) use rate::Rate;
 pub use send_error::SendError;
 pub use stats::Stats;
+pub(crate) use unreported::Unreported;
 pub use whole::{Connection, Output};
 pub(crate) use write_buffer::WriteBuffer;

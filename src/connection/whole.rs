@@ -4,7 +4,6 @@
 //! The host owns the socket and the clock. It hands in what it read, writes what there is to be
 //! written, and asks what to do; nothing here reads a clock, locks, or does I/O.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use super::outgoing::Outgoing;
 use super::phase::{Close, Phase};
 use super::send_error::SendError;
 use super::stats::Stats;
+use super::unreported::Unreported;
 use super::write_buffer::WriteBuffer;
 use crate::liveness::{Settings, Time, Verdict};
 use crate::protocol::{Bye, ByeCode, Framing, Native, ProtocolError};
@@ -67,7 +67,7 @@ pub struct Connection<F: Framing = Native> {
     incoming: Incoming<F>,
     /// What the host is writing.
     writes: Option<WriteBuffer>,
-    events: VecDeque<Event>,
+    events: Unreported,
     /// The instant that the host was last asked to wait for.
     waits_until: Time,
     close_timeout: Duration,
@@ -109,7 +109,7 @@ impl<F: Framing> Connection<F> {
             outgoing: Outgoing::new(Arc::clone(&framing), &settings, QUEUE_BYTES, now),
             incoming: Incoming::new(framing, &settings, now),
             writes: None,
-            events: VecDeque::new(),
+            events: Unreported::default(),
             waits_until: Time::NEVER,
             close_timeout: Duration::from_secs(2),
             close_max: Duration::from_secs(30),
@@ -133,7 +133,7 @@ impl<F: Framing> Connection<F> {
     pub fn handle_hello(&mut self, heartbeat_time_ms: u32, now: Time) {
         self.outgoing.handle_announced(heartbeat_time_ms, now);
         let events = self.incoming.hear_hello(heartbeat_time_ms, now);
-        self.events.extend(events.into_iter().flatten());
+        self.events.add_all(events.into_iter().flatten(), now);
     }
 
     /// Accepts a message for sending.
@@ -188,19 +188,18 @@ impl<F: Framing> Connection<F> {
     /// # Panics
     /// If that is more than there was space.
     pub fn handle_received(&mut self, count: usize, now: Time) {
-        self.take_changes();
+        self.take_changes(now);
         let waited_until = std::mem::replace(&mut self.waits_until, Time::NEVER);
         self.handle_waited(waited_until, now);
         let arrival = self.incoming.handle_received(count, now);
         if let Some(silence) = arrival.silence {
             self.outgoing.add_silence(silence);
         }
-        let recovered = arrival.recovered.map(|silence| Event::Recovered { silence });
-        self.events.extend(recovered);
+        self.events.add_all(arrival.recovered.map(Event::recovered), now);
         while let Some(heartbeat) = self.incoming.poll_heartbeat() {
             self.outgoing.handle_heartbeat(&heartbeat, now);
             let events = self.incoming.hear(heartbeat.heartbeat_time_ms, now);
-            self.events.extend(events.into_iter().flatten());
+            self.events.add_all(events.into_iter().flatten(), now);
         }
     }
 
@@ -235,9 +234,9 @@ impl<F: Framing> Connection<F> {
     /// Asks what to do at `now`. Call again after every answer but [`Output::Wait`] and
     /// [`Output::Down`].
     pub fn poll(&mut self, now: Time) -> Output<'_> {
-        self.take_changes();
+        self.take_changes(now);
         let hands_on = self.outgoing.phase().hands_on();
-        if let Some(event) = self.events.pop_front().filter(|_| hands_on) {
+        if let Some(event) = self.events.pop(now).filter(|_| hands_on) {
             return Output::Event(event);
         }
         if hands_on {
@@ -258,7 +257,7 @@ impl<F: Framing> Connection<F> {
         self.handle_waited(waited_until, now);
         let next = self.poll_verdict(now).unwrap_or(now);
         self.outgoing.handle_timeout(now);
-        if let Some(event) = self.events.pop_front() {
+        if let Some(event) = self.events.pop(now) {
             return Output::Event(event);
         }
         if let Some(down) = self.down(now) {
@@ -267,7 +266,7 @@ impl<F: Framing> Connection<F> {
         if self.outgoing.is_out() && !std::mem::replace(&mut self.is_shut, true) {
             return Output::ShutdownWrite;
         }
-        self.waits_until = next.min(self.outgoing.poll_timeout(now));
+        self.waits_until = next.min(self.outgoing.poll_timeout(now)).min(self.events.due());
         Output::Wait { until: self.waits_until }
     }
 
@@ -277,7 +276,7 @@ impl<F: Framing> Connection<F> {
             return Some(Time::NEVER);
         }
         match self.incoming.poll_verdict(now) {
-            Verdict::Late { silence } => self.events.push_back(Event::Late { silence }),
+            Verdict::Late { silence } => self.events.add(Event::late(silence), now),
             Verdict::Silent { .. } => {
                 self.outgoing.end(DownReason::Silent, now);
             }
@@ -291,14 +290,14 @@ impl<F: Framing> Connection<F> {
         let is_new = late.is_some_and(|late| self.outgoing.add_stall(late, now));
         let in_write = self.outgoing.handle_write_waited(until, now);
         let late = late.filter(|_| is_new).or(in_write);
-        self.events.extend(late.map(|late| Event::Stalled { late }));
+        self.events.add_all(late.map(|late| Event::Stalled { late }), now);
     }
 
-    fn take_changes(&mut self) {
+    fn take_changes(&mut self, now: Time) {
         if self.outgoing.has_changes() {
             let changes = self.outgoing.take_changes();
             let events = self.incoming.apply(changes);
-            self.events.extend(events.into_iter().flatten());
+            self.events.add_all(events.into_iter().flatten(), now);
         }
     }
 

@@ -98,7 +98,8 @@ fn fill(made: &mut PeerbeatEvent, texts: &mut Texts, event: &Event) {
         }
         Event::Link(event) => fill_link(made, texts, event),
         Event::Down(down) => fill_down(made, texts, down),
-        Event::Refused { addr, name, reason, detail, .. } => {
+        Event::Refused { addr, name, reason, detail, count } => {
+            made.count = signed(*count);
             made.addr = texts.keep(&addr.to_string());
             made.remote_name = texts.keep(name);
             made.reason = refused_number(*reason);
@@ -127,8 +128,9 @@ fn fill_link(made: &mut PeerbeatEvent, texts: &mut Texts, event: &link::Event) {
                 Cause::Local => 2,
             };
         }
-        link::Event::Late { silence } | link::Event::Recovered { silence } => {
-            made.silent_ms = millis(*silence)
+        link::Event::Late { silence, count } | link::Event::Recovered { silence, count } => {
+            made.silent_ms = millis(*silence);
+            made.count = signed(*count);
         }
         link::Event::HandlerBusy { held } => made.held_ms = millis(*held),
         link::Event::NotReading { behind } => made.behind_ms = millis(*behind),

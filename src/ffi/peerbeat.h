@@ -299,12 +299,12 @@ enum peerbeat_event_kind {
     PEERBEAT_EVENT_DIALLING = 2,       /* addr */
     PEERBEAT_EVENT_UP = 3,             /* addr, direction, remote_name, remote_label */
     PEERBEAT_EVENT_HEARTBEAT_TIME = 4, /* from_ms, to_ms, cause */
-    PEERBEAT_EVENT_LATE = 5,           /* silent_ms */
-    PEERBEAT_EVENT_RECOVERED = 6,      /* silent_ms */
+    PEERBEAT_EVENT_LATE = 5,           /* silent_ms, count */
+    PEERBEAT_EVENT_RECOVERED = 6,      /* silent_ms, count */
     PEERBEAT_EVENT_STALLED = 7,        /* late_ms: we were stopped; the peer got one more slack */
     PEERBEAT_EVENT_CLAMPED = 8,        /* asked_ms, floor_ms */
     PEERBEAT_EVENT_DOWN = 9,           /* reason and the numbers below it */
-    PEERBEAT_EVENT_REFUSED = 10,       /* addr, remote_name, reason */
+    PEERBEAT_EVENT_REFUSED = 10,       /* addr, remote_name, reason, count */
     PEERBEAT_EVENT_DIAL_FAILED = 11,   /* addr, reason */
     PEERBEAT_EVENT_RETRY = 12,         /* wait_ms until the next dial */
     PEERBEAT_EVENT_WARNING = 13,       /* text */
@@ -382,6 +382,7 @@ typedef struct peerbeat_event {
     int64_t behind_ms;
     int64_t unconfirmed_bytes;  /* of an end: sent, and perhaps not read; -1 = not known */
     int64_t undelivered_frames; /* of an end: arrived, and not handed on */
+    int64_t count;              /* how many it stands for, itself included */
 } peerbeat_event;
 
 const char *peerbeat_event_word(int kind); /* the journal's, such as "late"; static, never NULL */

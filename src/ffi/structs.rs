@@ -87,6 +87,7 @@ pub struct PeerbeatEvent {
     pub behind_ms: i64,
     pub unconfirmed_bytes: i64,
     pub undelivered_frames: i64,
+    pub count: i64,
 }
 
 /// `peerbeat_state`.
@@ -258,6 +259,7 @@ impl Default for PeerbeatEvent {
             behind_ms: NONE,
             unconfirmed_bytes: NONE,
             undelivered_frames: NONE,
+            count: NONE,
         }
     }
 }

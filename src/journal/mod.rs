@@ -44,8 +44,8 @@
 //! | `dialling` | `peer` `addr` | a dial begins |
 //! | `up` | `peer` `addr` `direction` `remote_name` `remote_label` | connected; `direction` is `dialled` or `accepted`, the rest is what the peer calls itself |
 //! | `heartbeat-time` | `peer` `from_ms` `to_ms` `cause` | the value in force changed, by the `peer` or `local`ly |
-//! | `late` | `peer` `silent_ms` | silence has passed heartbeat-time and half the slack: a warning |
-//! | `recovered` | `peer` `silent_ms` | that silence has ended |
+//! | `late` | `peer` `silent_ms` `count` | silence has passed heartbeat-time and half the slack: a warning; of more than ten `late` and `recovered` in ten seconds one a second is reported, the latest, with how many it stands for |
+//! | `recovered` | `peer` `silent_ms` `count` | that silence has ended |
 //! | `stalled` | `peer` `late_ms` | this process itself was stopped or starved; the peer got one more slack |
 //! | `handler-busy` | `peer` `held_ms` | our own handler held the reader for longer than the limit |
 //! | `not-reading` | `peer` `behind_ms` | the peer's application does not read; the age of the heartbeat that it should have read |

@@ -69,8 +69,8 @@ fn link(object: Object, event: &link::Event) -> Object {
         link::Event::HeartbeatTime { from, to, cause } => {
             object.ms("from_ms", *from).ms("to_ms", *to).string("cause", cause.as_str())
         }
-        link::Event::Late { silence } | link::Event::Recovered { silence } => {
-            object.ms("silent_ms", *silence)
+        link::Event::Late { silence, count } | link::Event::Recovered { silence, count } => {
+            object.ms("silent_ms", *silence).number("count", *count)
         }
         link::Event::Stalled { late } => object.ms("late_ms", *late),
         link::Event::HandlerBusy { held } => object.ms("held_ms", *held),
@@ -172,10 +172,13 @@ mod tests {
                 time(Some(ms(5000)), ms(1), Cause::Local),
                 "'heartbeat-time','peer':'p','from_ms':5000,'to_ms':1,'cause':'local'}",
             ),
-            (link(link::Event::Late { silence: ms(6) }), "'late','peer':'p','silent_ms':6}"),
             (
-                link(link::Event::Recovered { silence: ms(7) }),
-                "'recovered','peer':'p','silent_ms':7}",
+                link(link::Event::Late { silence: ms(6), count: 1 }),
+                "'late','peer':'p','silent_ms':6,'count':1}",
+            ),
+            (
+                link(link::Event::Recovered { silence: ms(7), count: 31 }),
+                "'recovered','peer':'p','silent_ms':7,'count':31}",
             ),
             (link(link::Event::Stalled { late: ms(8) }), "'stalled','peer':'p','late_ms':8}"),
             (

@@ -21,7 +21,7 @@ use super::handle::{Handler, Link};
 use super::pace::{BUFFER_KEPT_BYTES, SHRINK_AFTER};
 use super::shared::State;
 use super::stream::{LAST_STRETCH, READ_MAX, Stream, is_timeout, step};
-use crate::connection::{Down, DownReason, Event, Incoming, Input, Phase};
+use crate::connection::{Down, DownReason, Event, Incoming, Input, Phase, Unreported};
 use crate::liveness::{Time, Verdict};
 use crate::protocol::{Bye, ByeCode, Framing, Heartbeat, Native, ProtocolError};
 
@@ -45,7 +45,7 @@ pub struct Reader<S: Stream = TcpStream, F: Framing = Native> {
     /// stopped, between a look and the clock.
     watched: Time,
     /// What was found before the handler can be told.
-    untold: Vec<Event>,
+    untold: Unreported,
     /// The program is told of the link before this runs, on this thread.
     has_entered: bool,
 }
@@ -68,7 +68,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             timeout: Duration::ZERO,
             last_large: now,
             watched: Time::ZERO,
-            untold: heard.into_iter().flatten().flatten().collect(),
+            untold: Unreported::new(heard.into_iter().flatten().flatten(), now),
             has_entered: false,
             link,
         }
@@ -147,7 +147,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             self.take_changes();
             self.tell_all(handler);
             match self.incoming.poll_verdict(self.now) {
-                Verdict::Late { silence } => self.untold.push(Event::Late { silence }),
+                Verdict::Late { silence } => self.untold.add(Event::late(silence), self.now),
                 Verdict::Silent { .. } if self.watched < self.incoming.timer().silent_at() => {
                     self.read(&stream, handler, self.now + READ_TIMEOUT_MIN);
                 }
@@ -164,6 +164,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         // Without a limit nothing but this look tells us of one that the program sets.
         let has_limit = self.incoming.timer().limit().is_some();
         let farthest = if has_limit { READ_MAX } else { UNLIMITED_WAIT_MAX.min(READ_MAX) };
+        let next = next.min(self.untold.due());
         self.set_timeout(stream, step(next.since(self.now)).clamp(READ_TIMEOUT_MIN, farthest));
         let until = self.now + self.timeout;
         let silent_at = self.incoming.timer().silent_at();
@@ -186,7 +187,8 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let latest = until + self.timeout / 8;
         let stalled = self.incoming.handle_waited(latest, self.now);
         let is_new = |late: &Duration| shared.lock().outgoing.add_stall(*late, self.now);
-        self.untold.extend(stalled.filter(is_new).map(|late| Event::Stalled { late }));
+        let stalled = stalled.filter(is_new).map(|late| Event::Stalled { late });
+        self.untold.add_all(stalled, self.now);
         match read {
             Ok(0) => self.handle_end(),
             Ok(count) => {
@@ -251,8 +253,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         if let Some(silence) = arrival.silence {
             shared.lock().outgoing.add_silence(silence);
         }
-        let recovered = arrival.recovered.map(|silence| Event::Recovered { silence });
-        self.untold.extend(recovered);
+        self.untold.add_all(arrival.recovered.map(Event::recovered), self.now);
         self.hear();
     }
 
@@ -277,7 +278,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             shared.publish_changes();
         }
         let events = self.incoming.hear(heartbeat.heartbeat_time_ms, self.now);
-        self.untold.extend(events.into_iter().flatten());
+        self.untold.add_all(events.into_iter().flatten(), self.now);
     }
 
     /// Takes over what was set, or found by the sender, since the last look.
@@ -286,7 +287,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         if shared.take_has_changes() {
             let changes = shared.lock().outgoing.take_changes();
             let events = self.incoming.apply(changes);
-            self.untold.extend(events.into_iter().flatten());
+            self.untold.add_all(events.into_iter().flatten(), self.now);
         }
     }
 
@@ -326,20 +327,20 @@ impl<S: Stream, F: Framing> Reader<S, F> {
 
     /// Reports what has been found, in order.
     fn tell_all<H: Handler<S, F>>(&mut self, handler: &mut H) {
-        if self.untold.is_empty() {
+        let events = self.untold.take(self.now);
+        if events.is_empty() {
             return;
         }
-        let shared = self.link.clone();
-        shared.shared().hands_on_since.store(self.now.as_nanos(), Ordering::Relaxed);
+        self.link.shared().hands_on_since.store(self.now.as_nanos(), Ordering::Relaxed);
         // Whatever a handler brings about is told as well, but not without end.
-        for event in std::mem::take(&mut self.untold) {
+        for event in events {
             if self.link.shared().is_ended() {
                 break;
             }
             handler.on_event(&self.link, &event);
             self.come_back();
         }
-        shared.shared().hands_on_since.store(Time::NEVER.as_nanos(), Ordering::Relaxed);
+        self.link.shared().hands_on_since.store(Time::NEVER.as_nanos(), Ordering::Relaxed);
     }
 
     /// The handler has held this thread: that time is not the peer's silence.
@@ -348,7 +349,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let held = now.since(self.now);
         self.now = now;
         if self.incoming.handle_held(held) {
-            self.untold.push(Event::HandlerBusy { held });
+            self.untold.add(Event::HandlerBusy { held }, now);
         }
     }
 

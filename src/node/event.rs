@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::link::{self, Down, Level};
 use crate::protocol::{ByeCode, Escaped};
-use crate::text::Measured;
+use crate::text::{Measured, More};
 
 /// Something that happened to a node or one of its peers. Displays as one line of text, in which
 /// text from peers is escaped.
@@ -130,10 +130,7 @@ impl fmt::Display for Event {
             Self::Refused { addr, name, reason, detail, count } => {
                 let (name, detail) = (Escaped(name), Escaped(detail));
                 write!(f, "refused: connection from {addr}, name \"{name}\": {reason}: {detail}")?;
-                match count {
-                    ..=1 => Ok(()),
-                    count => write!(f, " (and {} more)", count - 1),
-                }
+                write!(f, "{}", More(*count))
             }
             Self::DialFailed { addr, reason, detail } => {
                 write!(f, "dial failed: {}: {reason}: {}", Escaped(addr), Escaped(detail))
@@ -298,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_link_that_was_closed_on_purpose_is_no_error() {
-        let late = link::Event::Late { silence: Duration::from_secs(1) };
+        let late = link::Event::Late { silence: Duration::from_secs(1), count: 1 };
         assert_eq!(Event::Link(late).level(), Level::Warn);
         assert_eq!(Event::Retry { wait: Duration::ZERO }.level(), Level::Debug);
         assert!(Level::Debug < Level::Error);

@@ -116,14 +116,14 @@ macro_rules! layouts {
               messages_received 32, bytes_received 40, heartbeats_received 48, queued_bytes 56,
               round_trip_us 64, inbox_messages 72, inbox_bytes 80, held_ms 88, local_blocked 96,
               reserved 100;
-            "peerbeat_event" PeerbeatEvent 248:
+            "peerbeat_event" PeerbeatEvent 256:
               struct_size 0, kind 4, peer 8, text 16, addr 24, remote_name 32, remote_label 40,
               reason_word 48, reason 56, direction 60, cause 64, bye_code 68, silent_ms 72,
               limit_ms 80, heartbeat_time_ms 88, slack_ms 96, last_sent_age_ms 104,
               unsent_frames 112, unsent_bytes 120, up_ms 128, from_ms 136, to_ms 144, late_ms 152,
               asked_ms 160, floor_ms 168, wait_ms 176, line 184, peer_user_data 192, data 200,
               data_len 208, held_ms 216, behind_ms 224, unconfirmed_bytes 232,
-              undelivered_frames 240;
+              undelivered_frames 240, count 248;
             "peerbeat_handler" PeerbeatHandler 40:
               struct_size 0, send_timeout_ms 4, on_message 8, on_event 16, user_data 24,
               stack_size 32;

@@ -147,7 +147,7 @@ impl Peer {
                     let _full = self.connection.send(&message);
                     tell(Told::Message(message));
                 }
-                Output::Event(Event::Late { silence }) => tell(Told::Late(silence)),
+                Output::Event(Event::Late { silence, .. }) => tell(Told::Late(silence)),
                 Output::Event(Event::Stalled { late }) => tell(Told::Stalled(late)),
                 Output::Down(down) => {
                     tell(Told::Down(Why::from(down)));

@@ -198,6 +198,23 @@ fn a_peer_that_lowers_its_value_every_time_is_not_answered_every_time() {
 }
 
 #[test]
+fn values_that_a_peer_lowers_without_end_are_reported_at_a_bounded_rate() {
+    // lesson 72
+    let rig = Rig::new(&options(60_000, 5000));
+    let begun = Instant::now();
+    let flood: Vec<u8> = (59_000..60_000).rev().flat_map(heartbeat).collect();
+    rig.mock.say(&flood);
+    let (mut changes, mut in_force) = (0, ms(60_000));
+    while in_force > ms(59_000) {
+        let (at, (from, to, cause)) = rig.log.event(change);
+        assert_eq!((from, cause), (Some(in_force), Cause::Peer), "nothing is left out");
+        (changes, in_force) = (changes + 1, to);
+        assert!(changes <= 11 + at.duration_since(begun).as_secs(), "{changes} changes");
+    }
+    assert!(changes > 10, "as they come at first, but {changes}");
+}
+
+#[test]
 fn a_busy_sender_keeps_a_silent_receiver_that_has_no_value() {
     // PROTOCOL H1: without the announcement the receiver would never send, and die of it
     let (one, two) = tcp_pair();

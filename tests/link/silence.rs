@@ -128,14 +128,14 @@ fn a_late_peer_is_reported_once_and_so_is_its_return() {
     let rig = Rig::new(&options(100, 3000));
     let last = rig.mock.say(&heartbeat(100));
     let (at, silence) = rig.log.event(|event| match event {
-        Event::Late { silence } => Some(*silence),
+        Event::Late { silence, .. } => Some(*silence),
         _ => None,
     });
     assert!(at - last >= ms(1600) && silence >= ms(1600), "late at {:?}", at - last);
     thread::sleep(ms(100));
     rig.mock.say(&[0]);
     let (_, whole) = rig.log.event(|event| match event {
-        Event::Recovered { silence } => Some(*silence),
+        Event::Recovered { silence, .. } => Some(*silence),
         Event::Late { .. } => panic!("late twice in one silence"),
         _ => None,
     });

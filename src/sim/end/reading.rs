@@ -165,7 +165,7 @@ impl End {
                     count
                 });
                 self.reader = Wait::at_once(now);
-                let recovered = recovered.map(|silence| Event::Recovered { silence });
+                let recovered = recovered.map(Event::recovered);
                 self.tell_all(world, [recovered]);
                 self.hear(world);
             }
@@ -201,7 +201,7 @@ impl End {
             return self.report_stall(world, late);
         }
         match self.incoming.poll_verdict(world.now) {
-            Verdict::Late { silence } => self.tell(world, What::Event(Event::Late { silence })),
+            Verdict::Late { silence } => self.tell(world, What::Event(Event::late(silence))),
             Verdict::Silent { .. } => self.end(world, DownReason::Silent),
             Verdict::Wait { next } => {
                 let until = world.now + step(next.since(world.now), LONGEST_READ);

@@ -248,10 +248,10 @@ fn told(event: &Event) -> Option<String> {
             let before = from.map_or("none".to_owned(), |from| Seconds(from).to_string());
             format!("heartbeat-time is {} now (was: {before}), the other end said so", Seconds(*to))
         }
-        Event::Link(link::Event::Late { silence }) => {
+        Event::Link(link::Event::Late { silence, .. }) => {
             format!("late: nothing heard for {}, a first warning", Measured(*silence))
         }
-        Event::Link(link::Event::Recovered { silence }) => {
+        Event::Link(link::Event::Recovered { silence, .. }) => {
             format!("recovered: heard again after {}", Measured(*silence))
         }
         Event::Link(link::Event::Stalled { late }) => {
