@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -118,12 +118,16 @@ fn what_a_peer_that_vanishes_may_not_have_read_is_counted() {
 fn two_drains_at_once_lose_nothing() {
     let patient = Options { close_timeout: LONG, close_max: LONG, ..options(20, 60_000) };
     let (links, logs) = pair([&patient, &patient], |_, _| {});
+    let both_sent = Barrier::new(2);
     let counts = thread::scope(|scope| {
         let drains = links.each_ref().map(|link| {
+            let both_sent = &both_sent;
             scope.spawn(move || {
                 for _ in 0..500 {
                     link.send(&[2; 700]).unwrap();
                 }
+                // A side that is said goodbye accepts nothing more.
+                both_sent.wait();
                 link.drain(LONG)
             })
         });
