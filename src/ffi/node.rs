@@ -166,6 +166,19 @@ pub unsafe extern "C" fn peerbeat_node_shutdown(node: *mut PeerbeatNode) -> c_in
     })
 }
 
+/// Drains all links, then begins the stop.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_node_drain(node: *mut PeerbeatNode, timeout_ms: c_int) -> c_int {
+    guard(|| {
+        // SAFETY: as the header says.
+        let node = unsafe { handle(node, "node") }?.handle.enter()?;
+        match node.running()?.drain(timeout(timeout_ms).unwrap_or(Duration::MAX)) {
+            true => Ok(()),
+            false => Err(Fault::new(E_TIMEOUT, "not every peer's end of stream was seen")),
+        }
+    })
+}
+
 /// Shuts down, waits for the last callback, and frees.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_node_free(node: *mut PeerbeatNode) -> c_int {

@@ -412,6 +412,11 @@ int peerbeat_node_port(peerbeat_node *node, uint16_t *port); /* 0 = it does not 
 /* Begins the stop: links are closed in order, nobody is dialled or accepted any more. */
 int peerbeat_node_shutdown(peerbeat_node *node);
 
+/* Drains the links of all peers side by side, connects with nobody meanwhile, then shuts down.
+ * PEERBEAT_OK = every peer that was connected has read all; PEERBEAT_E_TIMEOUT = one has not.
+ * In a callback it does not wait. Free it after that. */
+int peerbeat_node_drain(peerbeat_node *node, int timeout_ms);
+
 /* Shuts down, waits for the last callback, which is of PEERBEAT_EVENT_STOPPED, and frees. */
 int peerbeat_node_free(peerbeat_node *node);
 

@@ -219,7 +219,17 @@ impl<S: Stream, F: Framing> Link<S, F> {
     ///
     /// On the link's own reader thread it does not wait, because nothing is read meanwhile.
     pub fn drain(&self, timeout: Duration) -> bool {
+        self.begin_drain(timeout);
+        self.wait_drained(timeout)
+    }
+
+    /// Begins what [`drain`](Self::drain) does, and returns at once.
+    pub(crate) fn begin_drain(&self, timeout: Duration) {
         self.close_in_order(Close { flush: true, hands_on: true, timeout, max: timeout });
+    }
+
+    /// Waits for the end of a drain that is over after `timeout`, as [`drain`](Self::drain) does.
+    pub(crate) fn wait_drained(&self, timeout: Duration) -> bool {
         // The end itself takes no longer than a tenth of a second.
         let _down = self.wait_down(timeout.saturating_add(END_MAX));
         self.shared.lock().outgoing.saw_end()

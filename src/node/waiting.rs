@@ -97,6 +97,35 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Stops in order, and loses nothing that can be delivered: [drains](Peer::drain) the links of
+    /// all peers side by side, connects with nobody meanwhile, and then begins the stop as
+    /// [`shutdown`](Self::shutdown) does. Waits up to `timeout` in all, and returns whether every
+    /// peer that was connected has ended its side, and so has read all that was accepted.
+    ///
+    /// In a handler it does not wait, because nothing of that peer is read meanwhile: links that
+    /// have not ended by then are closed by the stop. In a forked child it does nothing.
+    pub fn drain(&self, timeout: Duration) -> bool {
+        if self.shared.is_forked() {
+            return false;
+        }
+        let timeout = if self.shared.is_own_thread() { Duration::ZERO } else { timeout };
+        let until = deadline(Some(timeout));
+        let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
+        let links: Vec<_> =
+            self.shared.peers().iter().filter_map(|peer| peer.ownership.pause()).collect();
+        for link in &links {
+            link.begin_drain(left().unwrap_or(Duration::MAX));
+        }
+        let mut all = true;
+        for link in &links {
+            all &= link.wait_drained(left().unwrap_or(Duration::MAX));
+        }
+        self.shutdown();
+        all
+    }
+}
+
 /// None = there is none that a clock ever shows.
 fn deadline(timeout: Option<Duration>) -> Option<Instant> {
     timeout.and_then(|timeout| Instant::now().checked_add(timeout))

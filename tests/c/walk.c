@@ -227,6 +227,7 @@ static void walk_node(void) {
     MUST(port == 0);
     walk_asking(node, config);
     peerbeat_config_free(config);
+    IS(peerbeat_node_drain(NULL, 0), INVALID);
     IS(peerbeat_node_shutdown(NULL), INVALID);
     for (int i = 0; i < 3; i++) {
         IS(peerbeat_node_shutdown(node), PEERBEAT_OK);

@@ -50,7 +50,7 @@ fn strict_compilers_take_the_header() {
 #[test]
 fn the_header_is_read_in_one_sitting() {
     let header = header();
-    assert!(header.lines().count() <= 600);
+    assert!(header.lines().count() <= 610);
     let long: Vec<_> = header.lines().filter(|line| line.chars().count() > 100).collect();
     assert_eq!(long, Vec::<&str>::new());
 }
@@ -84,7 +84,7 @@ fn the_names_that_were_promised_are_there() {
         node_reload node_set_heartbeat_time node_set_slack node_close_peer node_wait_up \
         node_wait_room node_state node_totals node_explain node_peer node_event_fd \
         node_next_event node_free_timeout link_set_slack link_wait_room link_explain \
-        link_event_fd link_send_all link_free_timeout link_drain event_text event_word last_errno";
+        link_event_fd link_send_all link_free_timeout link_drain node_drain event_text event_word last_errno";
     for name in promised.split_whitespace() {
         assert!(functions.contains(&format!("peerbeat_{name}")), "{name}");
     }

@@ -1,6 +1,8 @@
 //! The end of a node: fast, whatever its threads are doing, and in order.
 
 use std::net::TcpStream;
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use peerbeat::node::{Event, Node};
@@ -168,7 +170,7 @@ fn a_drained_peer_has_read_all_that_was_accepted() {
     for number in 0..100_u8 {
         peer.send(&[number]).unwrap();
     }
-    let reading = std::thread::spawn(move || {
+    let reading = thread::spawn(move || {
         let read: Vec<u8> = (0..100).map(|_| friend.expect_data()[0]).collect();
         friend.say(&data(b"last"));
         friend.expect_bye();
@@ -179,4 +181,91 @@ fn a_drained_peer_has_read_all_that_was_accepted() {
     let last = |seen: &Seen| seen.what == What::Message(b"last".to_vec());
     book.wait_count("what came meanwhile", 1, last);
     book.wait_down("friend", 1);
+}
+
+/// A node with two friends that are connected, and its address.
+fn befriended() -> (Node, Recorder, [Mock; 2]) {
+    let (node, book) = start(
+        "datasrc-name us
+        datasrc-port auto
+        datasrc-interface 127.0.0.1
+        add-peer
+            remote-name ann
+        end-peer
+        add-peer
+            remote-name bob
+        end-peer",
+    );
+    let friends = ["ann", "bob"].map(|name| {
+        let friend = Mock::greet(addr(&node), name);
+        book.wait_up(name, 1);
+        friend
+    });
+    (node, book, friends)
+}
+
+#[test]
+fn a_drained_node_has_delivered_all_and_drains_its_peers_side_by_side() {
+    let (node, book, friends) = befriended();
+    for peer in node.peers() {
+        for number in 0..100_u8 {
+            peer.send(&[number]).unwrap();
+        }
+    }
+    // Each ends its side only once both were said goodbye: one after the other would be no end.
+    let goodbyes = Arc::new(Barrier::new(2));
+    let reading = friends.map(|mut friend| {
+        let goodbyes = Arc::clone(&goodbyes);
+        thread::spawn(move || {
+            for number in 0..100_u8 {
+                assert_eq!(friend.expect_data(), [number]);
+            }
+            friend.expect_bye();
+            goodbyes.wait();
+        })
+    });
+    assert!(node.drain(PATIENCE));
+    for friend in reading {
+        friend.join().unwrap();
+    }
+    assert!(node.join(), "the stop has begun");
+    for name in ["ann", "bob"] {
+        let down = book.wait_down(name, 1);
+        let lost = (down.unsent_frames, down.unconfirmed_bytes);
+        assert_eq!((down.reason.as_str(), lost), ("local", (0, Some(0))));
+    }
+}
+
+#[test]
+fn a_drain_of_a_node_ends_in_its_time_whatever_the_peers_do() {
+    let (node, book, [mut ann, bob]) = befriended();
+    let begun = Instant::now();
+    let reading = thread::spawn(move || {
+        ann.expect_bye();
+    });
+    assert!(!node.drain(Duration::from_millis(300)), "bob keeps his end open");
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    reading.join().unwrap();
+    assert_stops_soon(node, &book);
+    drop(bob);
+}
+
+#[test]
+fn a_drained_node_connects_with_nobody_meanwhile() {
+    let (node, book, [mut ann, mut bob]) = befriended();
+    let (ours, handle) = (addr(&node), node.clone());
+    let draining = thread::spawn(move || handle.drain(PATIENCE));
+    ann.expect_bye();
+    drop(ann);
+    book.wait_down("ann", 1);
+    let mut again = Mock::dial(ours);
+    again.say(&hello("ann", "", 1));
+    again.expect_bye();
+    bob.expect_bye();
+    drop(bob);
+    assert!(draining.join().unwrap());
+    assert!(node.join());
+    let ups =
+        book.all().iter().filter(|seen| matches!(seen.event(), Some(Event::Up { .. }))).count();
+    assert_eq!(ups, 2, "nobody was let in");
 }
