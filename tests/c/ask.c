@@ -164,9 +164,9 @@ static void filled(peerbeat_node *hub, peerbeat_node *feed) {
     IS(peerbeat_node_wait_room(feed, "hub", sizeof big, 20000), PEERBEAT_OK);
 }
 
-static void *shut_down(void *node) {
+static void *drain(void *node) {
     sleep_ms(50);
-    IS(peerbeat_node_shutdown(node), PEERBEAT_OK);
+    IS(peerbeat_node_drain(node, 20000), PEERBEAT_OK);
     return NULL;
 }
 
@@ -183,7 +183,7 @@ static void nodes(void) {
     changed(hub, feed);
     filled(hub, feed);
     IS(peerbeat_node_event_fd(feed, &fd), PEERBEAT_OK);
-    MUST(pthread_create(&thread, NULL, shut_down, hub) == 0);
+    MUST(pthread_create(&thread, NULL, drain, hub) == 0);
     next(hub, PEERBEAT_EVENT_STOPPED);
     IS(peerbeat_node_next_event(hub, &event, -1), PEERBEAT_E_DOWN);
     pthread_join(thread, NULL);
