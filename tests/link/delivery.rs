@@ -42,7 +42,7 @@ fn messages(told: &[Told]) -> usize {
 fn all_that_arrived_is_handed_on_with_its_goodbye_though_every_write_fails() {
     let mut batch = frame(DATA, b"of a batch").repeat(300);
     batch.extend(bye(0, b"that was all"));
-    let (ours, theirs) = pipe(batch.len());
+    let (theirs, ours) = pipe(batch.len());
     ours.break_writes();
     // All of it is there before the link is: how fast this thread writes decides nothing.
     let mut rest = &batch[..];
