@@ -1,7 +1,7 @@
 //! What a connection reports: changes while it lives, and the one account of its end.
 //!
 //! Values only; nothing here decides. Every end has one reason, the first one, and the numbers that
-//! show it (lesson 54).
+//! show it.
 
 use std::error::Error;
 use std::fmt;

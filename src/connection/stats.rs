@@ -40,7 +40,7 @@ pub struct Stats {
     /// All of them.
     pub round_trips: Percentiles,
     /// How late our heartbeats were: written minus due. Data that went out in the place of one that
-    /// was due already counts alike, announcements of a new value do not (lesson 56).
+    /// was due already counts alike, announcements of a new value do not.
     pub own_lateness: Percentiles,
     /// How many of those were later than half our slack: a peer that forgives as much as we do has
     /// called us late.
@@ -52,7 +52,7 @@ pub struct Stats {
     pub peer_lateness: Percentiles,
     /// The longest silence of the peer's that has ended, measured likewise.
     pub largest_silence: Duration,
-    /// How often we ourselves were stopped or starved (lesson 33).
+    /// How often we ourselves were stopped or starved.
     pub stalls: u64,
     /// For how long beyond what was asked, at the most.
     pub longest_stall: Duration,

@@ -1,7 +1,7 @@
 //! Bytes on their way: the one contiguous buffer that is being written.
 //!
 //! A buffer leaves in as many writes as the kernel needs, and always in order: after a part of a
-//! frame is out, the rest follows or the link dies (lesson 23). A heartbeat that must go out while
+//! frame is out, the rest follows or the link dies. A heartbeat that must go out while
 //! data is under way is put in at the next edge between frames, never inside one (H3, H6).
 //!
 //! Invariant: `edge <= written <= bytes.len()`, and a frame begins at `edge`.

@@ -70,7 +70,7 @@ pub extern "C" fn peerbeat_version() -> *const c_char {
     guard::light(|| VERSION.as_ptr())
 }
 
-/// The number that moves when programs must be compiled anew.
+/// The number that moves when programs must be compiled again.
 #[unsafe(no_mangle)]
 pub extern "C" fn peerbeat_abi_version() -> c_int {
     guard::light(|| ABI_VERSION)

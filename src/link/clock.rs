@@ -1,7 +1,7 @@
 //! The clock: where `Instant::now` begins.
 //!
 //! One origin a link, so that the rules below see plain numbers; monotonic, never the time of day
-//! (lesson 34).
+//!.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::liveness::Time;
 /// The monotonic clock of one link, counted from its establishment.
 ///
 /// On Linux and macOS it stops while the machine is suspended; a peer's silence does not grow in
-/// that time, and the first thing after it is a look at the socket (lesson 35).
+/// that time, and the first thing after it is a look at the socket.
 #[derive(Debug)]
 pub(super) struct Clock(Instant);
 

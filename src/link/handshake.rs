@@ -384,7 +384,7 @@ fn unexpected(frame: &'static str) -> HandshakeError {
 }
 
 /// Reads what has come, however little. Looks at the socket before the clock: where we were stopped
-/// ourselves, what came in time still counts (lesson 33).
+/// ourselves, what came in time still counts.
 fn read_some(
     mut stream: &TcpStream,
     buffer: &mut [u8],
@@ -428,7 +428,7 @@ pub(crate) fn write_whole(
     Ok(())
 }
 
-/// A socket timeout on the way to `deadline`: never zero, which would mean "for ever".
+/// A socket timeout on the way to `deadline`: never zero, which would mean "without a limit".
 fn wait_until(deadline: Instant) -> Duration {
     let left = deadline.saturating_duration_since(Instant::now());
     step(left).max(Duration::from_millis(1))

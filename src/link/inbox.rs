@@ -4,7 +4,7 @@
 //! on that buffer for any number of threads. Consumers swap the whole buffer against an empty one
 //! and walk it without meeting the reader's lock; they are woken only when it stops being empty.
 //! When it is full the reader is held: TCP slows the peer down, its silence does not count
-//! meanwhile, and [`InboxStats`] say so (lesson 32).
+//! meanwhile, and [`InboxStats`] say so.
 //!
 //! Rules of the two locks: `front` belongs to the consumers, `back` to the reader, and whoever
 //! wants both takes `front` first. Nothing is called and nothing waits with `front` held. Every
@@ -113,7 +113,7 @@ impl Inbox {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Takes the next message, waiting for it up to `timeout`, `None` = for ever.
+    /// Takes the next message, waiting for it up to `timeout`, `None` = without a limit.
     ///
     /// # Errors
     /// Why there is none.

@@ -3,8 +3,8 @@
 //!
 //! Rules of the lock. While it is held: no I/O, no join, no user code but a framing's. Whoever
 //! writes to the stream takes the buffer first and lets go of the lock; only one thread writes at a
-//! time, so frames never mix (lesson 22), and nobody who waits for the lock waits for the network
-//! (lesson 20). Waits loop on state with absolute deadlines. `changed` has two kinds of waiters
+//! time, so frames never mix, and nobody who waits for the lock waits for the network
+//!. Waits loop on state with absolute deadlines. `changed` has two kinds of waiters
 //! while the link lives, the sender thread and whoever waits for room, so all are notified if both
 //! may wait. Programs that wait for the link's end wait on `gone`: traffic wakes none.
 

@@ -191,14 +191,14 @@ impl Stream for UnixStream {
 }
 
 /// Whether an error only means that the time was up, or that a signal ended the wait. The kind
-/// differs per system (lesson 37), and none of them moves a clock (lesson 28).
+/// differs per system, and none of them moves a clock (lesson 28).
 pub(crate) fn is_timeout(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
     matches!(kind, WouldBlock | TimedOut | Interrupted)
 }
 
 /// How long to wait of what is `left`: the kernel rounds a long timeout up by as much as an eighth,
-/// so long ones are made in steps, and the last stretch in one go (lesson 38).
+/// so long ones are made in steps, and the last stretch in one go.
 pub(crate) fn step(left: Duration) -> Duration {
     if left <= LAST_STRETCH { left } else { left / 8 * 7 }
 }

@@ -163,7 +163,7 @@ mod tests {
         let (near, mut far) = pair();
         let bytes = vec![7; 300_000];
         let (mut accepted, mut stuck) = (0, 0);
-        // The kernel finds more room by and by: what counts is that every byte is accounted for.
+        // The kernel finds more room later: what counts is that every byte is accounted for.
         while stuck < 5 {
             match without_timeout::write(&near, &bytes) {
                 Ok(count) => accepted += count,

@@ -55,7 +55,7 @@ pub enum Action {
     },
     /// Send a heartbeat now, then report it with [`Liveness::handle_heartbeat_sent`]. It is asked
     /// for once, also where the kernel takes it late: a host that keeps it in a buffer of its own
-    /// collects no burst (lesson 12). Bytes of data on their way make it needless, and may replace
+    /// collects no burst. Bytes of data on their way make it needless, and may replace
     /// it where it carries no news.
     SendHeartbeat {
         /// The value it must carry, in milliseconds.

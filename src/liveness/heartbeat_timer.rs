@@ -1,9 +1,9 @@
 //! The sending half: when a heartbeat is due, and which value it carries.
 //!
 //! Owned by the sending side of a link. It moves only on what the kernel accepted: never on what
-//! was received, queued or attempted (lesson 14). Deadlines are computed from the last byte and
-//! never sampled, so no gap is longer than was promised (lesson 9), and a stall costs one
-//! heartbeat, not a burst of them (lesson 12).
+//! was received, queued or attempted. Deadlines are computed from the last byte and
+//! never sampled, so no gap is longer than was promised, and a stall costs one
+//! heartbeat, not a burst of them.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub struct HeartbeatTimer {
     /// value in force (H1).
     announced: Option<Duration>,
     /// No announcement before this instant: a peer that lowers its value with every heartbeat must
-    /// not make us answer each one (lesson 1).
+    /// not make us answer each one.
     announce_from: Time,
 }
 
@@ -72,7 +72,7 @@ impl HeartbeatTimer {
         }
     }
 
-    /// Records that the kernel accepted bytes at `now`, parts of a frame included (lesson 15).
+    /// Records that the kernel accepted bytes at `now`, parts of a frame included.
     /// [`handle_pending`](Self::handle_pending) follows if it did not take all.
     #[inline]
     pub fn handle_sent(&mut self, now: Time) {
@@ -200,7 +200,7 @@ impl HeartbeatTimer {
         (self.clocked_from() + in_force).min(self.announce_at().unwrap_or(Time::NEVER))
     }
 
-    /// How much later than promised bytes are that go out at `now` (lesson 56); zero in time.
+    /// How much later than promised bytes are that go out at `now`; zero in time.
     /// `None` where nothing is promised: without a value in force, or while it has not been
     /// announced.
     #[inline]

@@ -57,7 +57,7 @@ pub struct Settings {
 }
 
 /// What the handshake of a foreign protocol settled: one value for each direction, which need not
-/// be the same and either of which may be missing (lesson 6).
+/// be the same and either of which may be missing.
 ///
 /// ```
 /// use peerbeat::liveness::{Action, FixedIntervals, Liveness, Settings, Time};
@@ -94,7 +94,7 @@ impl Default for Settings {
 
 impl Settings {
     /// How much later than asked a wait may end before it counts as a stall of our own: half the
-    /// slack or 250 ms, whichever is greater (lesson 33).
+    /// slack or 250 ms, whichever is greater.
     pub fn stall_tolerance(&self) -> Duration {
         (self.slack / 2).max(Duration::from_millis(250))
     }

@@ -2,8 +2,8 @@
 //!
 //! Owned by the reading side of a link. Silence is counted from the last byte *read*, and only
 //! while somebody was there to read it: the time for which our own handler held the reader is not
-//! the peer's (lesson 32), and neither is the time for which our process was stopped (lesson 33).
-//! Attempts to read move nothing (lesson 28), and nothing is counted over a lifetime (lesson 27).
+//! the peer's, and neither is the time for which our process was stopped (lesson 33).
+//! Attempts to read move nothing, and nothing is counted over a lifetime (lesson 27).
 //!
 //! Invariant: a verdict is never passed before the limit, to the nanosecond.
 
@@ -59,7 +59,7 @@ pub struct HeartbeatOutcome {
     /// The peer asked for less than our floor and got the floor; said once a connection.
     pub clamped: Option<Duration>,
     /// The peer sends more than ten heartbeats a floor interval; said once a connection, never a
-    /// reason to kill (lesson 7).
+    /// reason to kill.
     pub flooding: bool,
 }
 
@@ -96,7 +96,7 @@ impl SilenceTimer {
     /// it had been reported as late.
     ///
     /// Data, heartbeats and parts of either count alike (H4): silence is measured from the last
-    /// byte, so a large frame on a slow link is life (lesson 25).
+    /// byte, so a large frame on a slow link is life.
     #[inline]
     pub fn handle_received(&mut self, now: Time) -> Option<Duration> {
         let silence = now.since(self.last_received);
@@ -107,7 +107,7 @@ impl SilenceTimer {
     }
 
     /// Records that our own handler held the reader for `held` since the last byte: nobody was
-    /// there to read, so that time is not the peer's silence (lesson 32).
+    /// there to read, so that time is not the peer's silence.
     #[inline]
     pub fn handle_held(&mut self, held: Duration) {
         self.held = self.held.saturating_add(held);
@@ -171,7 +171,7 @@ impl SilenceTimer {
 
     /// Sets the slack while connected, at `now`. A greater one holds at once; a smaller one from
     /// the next byte that arrives: a silence is never judged by less than it began with, so no
-    /// change kills a healthy peer (lesson 8), and a dead one is gone by the old limit. Of several
+    /// change kills a healthy peer, and a dead one is gone by the old limit. Of several
     /// that are set in one silence, the last one is for the next. [`Settings::stall_tolerance`]
     /// follows the slack.
     pub fn set_slack(&mut self, slack: Duration, now: Time) {

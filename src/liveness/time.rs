@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// Nanoseconds since an origin that the owner of the clock chose; good for 584 years.
 ///
-/// It must come from a monotonic clock: wall clocks are stepped, and links die of it (lesson 34).
+/// It must come from a monotonic clock: wall clocks are stepped, and links die of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 

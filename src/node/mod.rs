@@ -223,7 +223,7 @@ pub struct Peer {
 }
 
 impl Node {
-    /// Starts the links of a configuration. Returns when the node listens; peers come up by and by.
+    /// Starts the links of a configuration. Returns once it listens; peers connect in the background.
     ///
     /// # Errors
     /// Where an address cannot be listened on or a thread cannot be made; nothing runs then.

@@ -59,7 +59,7 @@ pub struct PeerStats {
     pub connects: u64,
     /// How often and why it went down.
     pub downs: DownCounts,
-    /// Dials that failed, one for each address that was tried in vain.
+    /// Dials that failed, one for each address that was tried.
     pub dial_failures: u64,
     /// Connections of its own that were refused.
     pub refusals: u64,

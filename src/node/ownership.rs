@@ -32,7 +32,7 @@ pub(super) struct Ownership<L: Held = Link, S: Greeted = Arc<TcpStream>> {
 pub(super) struct Lease<'a, L: Held = Link, S: Greeted = Arc<TcpStream>> {
     ownership: &'a Ownership<L, S>,
     number: u64,
-    /// Whether its link lived long enough for the waits between dials to begin anew.
+    /// Whether its link lived long enough for the waits between dials to start over.
     pub(super) stable: bool,
     /// Whether it ended a link that lived.
     pub(super) replaced: bool,

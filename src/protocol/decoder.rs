@@ -3,7 +3,7 @@
 //! Frames are handed out as slices of the buffer: no allocation and no copy a message. The buffer
 //! grows only when received bytes have filled it, so a length alone never makes it larger, and it
 //! shrinks again after the large frame is gone. Partial frames stay where they are for as long as
-//! it takes, so no timed-out read loses a byte (lesson 36).
+//! it takes, so no timed-out read loses a byte.
 //!
 //! Invariant: `start <= end <= buffer.len()`; the bytes between are received and not yet handed
 //! out.
