@@ -233,7 +233,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     }
 
     /// A write failed. What has arrived is still handed on, perhaps with the peer's goodbye, so the
-    /// reader ends the link, where it finds the end of the stream. If it waits and nothing comes, the
+    /// reader ends the link, where it finds the end of the stream. If nothing comes, the
     /// stream is ended for it, behind all that has arrived.
     fn leave_end_to_reader(
         &mut self,

@@ -223,7 +223,8 @@ pub struct Peer {
 }
 
 impl Node {
-    /// Starts the links of a configuration. Returns once it listens; peers connect in the background.
+    /// Starts the links of a configuration. Returns once it listens; peers connect in the
+    /// background.
     ///
     /// # Errors
     /// Where an address cannot be listened on or a thread cannot be made; nothing runs then.
