@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -118,20 +118,26 @@ fn what_a_peer_that_vanishes_may_not_have_read_is_counted() {
 #[test]
 fn two_drains_at_once_lose_nothing() {
     let patient = Options { close_timeout: LONG, close_max: LONG, ..options(20, 60_000) };
-    let (links, logs) = pair([&patient, &patient], |_, _| {});
-    let both_sent = Barrier::new(2);
+    // A side that is said goodbye accepts nothing more and closes: the far one hears of nothing
+    // until both drains have begun, and the near one begins first.
+    let (begun, held) = mpsc::channel::<()>();
+    let (links, logs) = pair([&patient, &patient], move |_, told| {
+        if matches!(told, Told::Message(_)) {
+            let _both_drain = held.recv();
+        }
+    });
+    for link in &links {
+        for _ in 0..500 {
+            link.send(&[2; 700]).unwrap();
+        }
+    }
     let counts = thread::scope(|scope| {
         let drains = links.each_ref().map(|link| {
-            let both_sent = &both_sent;
-            scope.spawn(move || {
-                for _ in 0..500 {
-                    link.send(&[2; 700]).unwrap();
-                }
-                // A side that is said goodbye accepts nothing more.
-                both_sent.wait();
-                link.drain(LONG)
-            })
+            let drain = scope.spawn(|| link.drain(LONG));
+            wait_for("the drain to begin", || !link.is_up());
+            drain
         });
+        drop(begun);
         drains.map(|drain| drain.join().unwrap())
     });
     assert_eq!(counts, [true; 2], "each saw the other's end of stream");
