@@ -278,10 +278,16 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         HelloEnd::Ours(Some(self.begin_lease(number, None)))
     }
 
-    /// Lets nobody begin anything any more and wakes everybody; returns the link to close.
+    /// Keeps everything from beginning any more and wakes all that wait; returns the link to close.
     pub(super) fn stop(&self) -> Option<L> {
+        self.interrupt(|state| state.stopping = true)
+    }
+
+    /// Sets what keeps the peer from being connected, wakes all that wait, and interrupts a
+    /// handshake under way; returns the link to close.
+    pub(super) fn interrupt(&self, set: impl FnOnce(&mut State<L, S>)) -> Option<L> {
         let mut state = self.lock();
-        state.stopping = true;
+        set(&mut state);
         let link = state.holder.as_ref().and_then(|holder| holder.link.clone());
         let greeting = match &state.dial {
             Dial::HelloEnd { stream, .. } => Some(stream.clone()),

@@ -51,19 +51,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
     /// Keeps the peer from being connected, by either side, until it is resumed; returns the link
     /// to close.
     pub(super) fn pause(&self) -> Option<L> {
-        let mut state = self.lock();
-        state.paused = true;
-        let link = state.holder.as_ref().and_then(|holder| holder.link.clone());
-        let greeting = match &state.dial {
-            Dial::HelloEnd { stream, .. } => Some(stream.clone()),
-            _ => None,
-        };
-        drop(state);
-        self.changed.notify_all();
-        if let Some(stream) = greeting {
-            stream.interrupt();
-        }
-        link.map(|(link, _)| link)
+        self.interrupt(|state| state.paused = true)
     }
 
     /// Ends a pause; a peer that is dialled is dialled at once.
