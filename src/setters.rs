@@ -1,7 +1,7 @@
 //! One way to set an option, everywhere: a method with the field's name that returns the options.
 //!
-//! Options are `#[non_exhaustive]`, so that new ones break nobody; outside the crate they are made
-//! from their default by these methods, or changed field by field.
+//! Options are `#[non_exhaustive]`, so that new ones break no program; outside the crate they are
+//! made from their default by these methods, or changed field by field.
 
 /// Makes a setter for each field; `into` takes whatever becomes the type.
 macro_rules! setters {

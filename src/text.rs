@@ -44,7 +44,7 @@ impl Display for Count {
     }
 }
 
-/// Displays how many others an event stands for, itself not counted: ` (and 2 more)`, or nothing.
+/// Displays how many others an event represents, itself not counted: ` (and 2 more)`, or nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct More(pub u64);
 

@@ -37,7 +37,7 @@
 //!
 //! | | bytes | ends | new connections |
 //! |---|---|---|---|
-//! | [`pull`](Cable::pull) | vanish | vanish, too: a link that is half open | are made, and reach nobody |
+//! | [`pull`](Cable::pull) | vanish | vanish, too: a link that is half open | are made, and reach no one |
 //! | [`freeze`](Cable::freeze) | wait in the sender's kernel, nothing is lost | wait | are carried as far |
 //! | [`delay`](Cable::delay) | arrive later, in order | later | are delayed likewise |
 //! | [`slice`](Cable::slice) | arrive in small pieces | unchanged | sliced likewise |
@@ -53,7 +53,7 @@
 //!
 //! # What it cannot do
 //!
-//! It stands between two programs, not under their TCP: no packet is lost, reordered or sent twice,
+//! It sits between two programs, not under their TCP: no packet is lost, reordered or sent twice,
 //! and the handshake of TCP itself always succeeds. For those use netem (`tc qdisc`). A reset of
 //! one side reaches the other as an end of stream.
 
@@ -365,7 +365,7 @@ impl Drop for Cable {
             IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
             ip => ip,
         };
-        // Wakes the thread that accepts; where that cannot be done it is left to its next caller.
+        // Wakes the thread that accepts; if that fails, the next caller wakes it.
         let woken = TcpStream::connect_timeout(&(ip, self.addr.port()).into(), WAKE_MAX);
         if let (Ok(_), Some(accepting)) = (woken, self.accepting.take()) {
             let _ended = accepting.join();

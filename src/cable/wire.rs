@@ -2,7 +2,7 @@
 //!
 //! Each way has a thread that reads and one that writes, with a bounded queue between them for what
 //! is delayed. A socket is held by the thread that reads it and the one that writes it, and by
-//! nobody else: when both have let go with bytes unread, the kernel sends a reset.
+//! no one else: when both have let go with bytes unread, the kernel sends a reset.
 //!
 //! Invariant: a byte is handed on with the way's lock held and its line not pulled, so that nothing
 //! passes once a change has returned.
@@ -22,7 +22,7 @@ use super::{CableEvent, Line, Shared, Way};
 pub(super) enum Fate {
     /// It is carried.
     Open,
-    /// Whoever sends is reset.
+    /// A side that sends is reset.
     Reset,
     /// It ends in order.
     Cut,
@@ -84,7 +84,7 @@ impl Connection {
         });
         let (carried, shared) = (Arc::clone(&connection), Arc::clone(shared));
         let thread = named("cable-conn").spawn(move || {
-            // Also where a tap panics.
+            // Even if a tap panics.
             let _gone = Gone(&carried);
             if let Ok(from) = near.peer_addr() {
                 shared.see(number, CableEvent::Opened { from });
@@ -112,7 +112,7 @@ impl Connection {
         }
     }
 
-    /// Ends it where it would go on with a hole in its stream.
+    /// Ends it if its stream would continue with a gap.
     pub(super) fn end_if_damaged(&self) {
         let states = [&self.wires[0], &self.wires[1]].map(|wire| {
             let state = wire.lock();
@@ -155,7 +155,7 @@ impl Connection {
         });
     }
 
-    /// A connection that came while the cable was pulled: it reaches nobody.
+    /// A connection that came while the cable was pulled: it reaches no one.
     fn swallow(&self, shared: &Shared, number: u64, near: TcpStream) {
         let wire = self.wire(Way::Out);
         wire.lock().is_damaged = true;
@@ -369,7 +369,7 @@ impl Carrier<'_> {
         let count = match to.write(&rest[..most]) {
             Ok(count) => count,
             Err(error) if is_timeout(error.kind()) => {
-                // Whoever wants to change the line gets the lock.
+                // Lets a caller that wants to change the line take the lock.
                 drop(self.wire().wait(state, BREATH));
                 return Some(0);
             }
@@ -422,7 +422,7 @@ fn end_in_order(mut side: &TcpStream) {
     }
 }
 
-/// Waits for a byte that nobody reads then, or for the end of the side or the cable.
+/// Waits for a byte, which stays unread, or for the end of the side or the cable.
 fn wait_unread(side: &TcpStream, wire: &Wire) {
     while wire.lock().fate == Fate::Reset {
         match side.peek(&mut [0]) {

@@ -76,7 +76,7 @@ impl Reader<'_> {
     pub(super) fn expand_name(&mut self, line: Line<'_>, name: &str, rest: &str) -> Option<String> {
         let folder = line.source.folder.to_string_lossy();
         match self.variables.text(name, &folder) {
-            // What is inserted is not expanded again, so no name of ours can hold this.
+            // What is inserted is not expanded again, so none of our names can contain this.
             Ok((name, _)) if name.contains("${") => None,
             Ok((name, _)) => {
                 let gap = if rest.is_empty() { "" } else { " " };

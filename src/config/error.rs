@@ -125,14 +125,14 @@ pub enum ErrorKind {
         /// What the C library makes of it, if that differs.
         dialled: Option<String>,
     },
-    /// Bytes that are not UTF-8 in a value of ours.
+    /// Bytes that are not UTF-8 in a value that peerbeat reads.
     NotUtf8 {
         /// The item.
         item: String,
         /// The value, read as Latin-1.
         found: String,
     },
-    /// A no-break space, which nobody sees, in front of, in or behind an item of ours.
+    /// A no-break space, which is invisible, before, in or after an item that peerbeat reads.
     NoBreakSpace {
         /// The item.
         item: String,

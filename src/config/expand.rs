@@ -278,7 +278,7 @@ impl<'o> Variables<'o> {
         value
     }
 
-    /// What percents stand for, as far as the files have been read.
+    /// What percent codes expand to, as far as the files have been read.
     pub(super) fn percents(&self) -> Percents {
         let environment = &self.options.environment;
         Percents {
@@ -290,7 +290,7 @@ impl<'o> Variables<'o> {
     }
 }
 
-/// What `%a`, `%h`, `%r` and `%u` stand for.
+/// What `%a`, `%h`, `%r` and `%u` expand to.
 #[derive(Clone, Debug)]
 pub(super) struct Percents {
     app_name: String,

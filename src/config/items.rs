@@ -1,8 +1,8 @@
 //! The names of items: which are ours, which are upstream's and skipped, and which is meant.
 //!
-//! A global item that is not ours belongs to somebody else and is skipped without a word, unless
-//! it is nearly ours and no name of upstream's. In `add-peer`, which is ours, an unknown one is a
-//! warning.
+//! A global item that peerbeat does not know belongs to another program and is skipped silently,
+//! unless it is nearly ours and no name of upstream's. In `add-peer`, which is ours, an unknown one
+//! is a warning.
 
 use super::limits::MAX_NAME_BYTES;
 

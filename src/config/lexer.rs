@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-/// What may stand where something else was found.
+/// What is allowed where something else was found.
 pub(super) type Allowed = &'static str;
 
 /// One part of a condition; parts are joined by `and`. Nothing in it is expanded.

@@ -24,7 +24,7 @@ pub(super) fn lint(globals: &Globals, peers: &[PeerConfig], is_part: bool, repor
     }
 }
 
-/// A peer that waits to be dialled, but the one who would dial finds nobody listening.
+/// A peer that waits to be dialled, but the program that would dial it finds nothing listening.
 fn lint_listening(globals: &Globals, peers: &[PeerConfig], report: &mut Report) {
     if globals.port.is_some() {
         return;

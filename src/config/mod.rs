@@ -3,7 +3,7 @@
 //! peerbeat reads DataSource configuration files as they are, includes, variables and conditions
 //! and all. [`Config::load`] gives the checked [`Config`], or every error of the run at once; after
 //! a `Config` exists its values cannot be wrong. Items that are not about peers and heartbeats
-//! belong to somebody else and are skipped, whole groups too. [`moving`](crate::moving) says what
+//! belong to other programs and are skipped, whole groups too. [`moving`](crate::moving) says what
 //! that means for an estate that moves from DataSource.
 //!
 //! # Grammar
@@ -21,7 +21,7 @@
 //!   item repeats, the last one holds: in one file or group with a warning.
 //! - `define NAME value`, `undefine NAME`, `${NAME}`, `${HOST${LEG}}`, `${ENV:NAME}`, `${ccd}` (the
 //!   folder of the current file), `${APP_NAME}`, `${HOST_NAME}`, `${HOME_DIR}`. Inserted text is
-//!   not expanded again. Undefined is empty, with a warning where it arrives in a value of ours or
+//!   not expanded again. Undefined is empty, with a warning if it reaches one of our values or
 //!   in the path of an include. `defmacro` up to `endmacro` is skipped with a warning.
 //! - `%a` (application name), `%h` (host name), `%r` (application root), `%u` (home) and `%%` in
 //!   our texts and in the paths of includes. `application-name` and `application-root` set the
@@ -33,7 +33,7 @@
 //! - `include-file path`: absolute, or beside the including file, in a folder that `include-dir`
 //!   has named, or from the application root; the first that has it is read. Variables defined in
 //!   an included file hold after it too.
-//! - Bytes that are not UTF-8 are read as Latin-1, but not in values of ours.
+//! - Bytes that are not UTF-8 are read as Latin-1, except in our own values.
 //!
 //! Globals are the defaults of peers, even of those before them. What is nearly ours, as
 //! `datasrc-hearbeat-time`, is a warning. The [`limits`] keep a broken or hostile file from costing

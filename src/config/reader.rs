@@ -158,7 +158,7 @@ impl<'o> Reader<'o> {
         }
     }
 
-    /// A no-break space in front of, in or behind an item or value of ours is an error, and then
+    /// A no-break space before, in or after one of our items or values is an error, and then
     /// taken for a blank; elsewhere it is nothing.
     fn without_invisible_blanks<'t>(&mut self, line: Line<'_>, text: &'t str) -> Cow<'t, str> {
         if text.is_ascii()
@@ -226,7 +226,7 @@ impl<'o> Reader<'o> {
             Owner::Others => {}
             Owner::Peer => self.read_peer_item(line, name, rest),
             Owner::Global if !items::is_global(name) => self.pass_item(line, name),
-            // What a value cannot be: somebody has another grammar in mind.
+            // No value may look like this: the author has another grammar in mind.
             Owner::Global if rest.starts_with('=') => {
                 let nearest = items::near_miss(&format!("{name}="));
                 if let Some(NearMiss::Nearest(nearest)) = nearest {
@@ -317,7 +317,7 @@ impl<'o> Reader<'o> {
         }
     }
 
-    /// The item of ours with its values expanded; `None` if that failed and was reported.
+    /// One of our items with its values expanded; `None` if that failed and was reported.
     fn item<'n>(&mut self, line: Line<'_>, name: &'n str, rest: &str) -> Option<Item<'n>> {
         let (values, marks) = self.expand_values(line, name, rest)?;
         self.warn_undefined(line, &marks);
@@ -337,7 +337,7 @@ impl<'o> Reader<'o> {
         }
     }
 
-    /// Reports what came of an item of ours. Returns true if it was taken.
+    /// Reports what became of one of our items. Returns true if it was taken.
     fn note(&mut self, item: &Item<'_>, taken: Result<Option<WarningKind>, ErrorKind>) -> bool {
         match taken {
             Ok(warning) => {

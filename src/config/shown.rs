@@ -1,7 +1,7 @@
 //! Text as messages show it: quoted, escaped, cut, and read as Latin-1 if it was not UTF-8.
 //!
 //! A byte that was not UTF-8 travels through variables as a private character, so that it is still
-//! known when it arrives in a value of ours, and is shown as what it most likely was.
+//! known when it reaches one of our values, and is shown as what it most likely was.
 
 use std::fmt;
 use std::time::Duration;
@@ -60,6 +60,6 @@ fn latin1(c: char) -> char {
     }
 }
 
-/// The last 256 code points, of which nobody's text has one.
+/// The last 256 code points, which no real text contains.
 const MARKED: u32 = 0x10_ff00;
 const SHOWN_CHARS: usize = 100;

@@ -26,7 +26,7 @@ pub(super) struct Item<'a> {
     pub(super) undefined: Vec<String>,
 }
 
-/// A text of ours, in which percents may still have to be filled in.
+/// The text of a value, in which percent codes may still have to be expanded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Text {
     item: String,
@@ -85,7 +85,7 @@ impl Item<'_> {
         }
     }
 
-    /// Nothing in a value of ours may be invisible or a guess.
+    /// Nothing in one of our values may be invisible or a guess.
     pub(super) fn check_text(&self) -> Result<(), ErrorKind> {
         for value in &self.values {
             if value.contains(is_marked) {

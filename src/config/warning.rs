@@ -43,7 +43,7 @@ impl fmt::Display for Warning {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WarningKind {
-    /// A variable that was never defined expanded to nothing in a value of ours or in the path of
+    /// A variable that was never defined expanded to nothing in one of our values or in the path of
     /// an include.
     Undefined {
         /// The variable.
@@ -327,7 +327,7 @@ impl WarningKind {
                 f.write_str("port: skipped, unix: addresses take none; remove it, or add addr")
             }
             WarningKind::MatchesNobody { item } => {
-                write!(f, "{item}: recognises nobody, as if it were not there; remove it")
+                write!(f, "{item}: recognises no peer, as if it were not there; remove it")
             }
             WarningKind::SlackZero { item } => {
                 write!(f, "{item}: 0 is taken as 0.01 s; a busy machine may be called dead, ")?;

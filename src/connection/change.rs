@@ -2,7 +2,7 @@
 //!
 //! What holds from when on is a rule of liveness (H4). The sending half follows at once; the
 //! receiving half takes over what was set when it is next driven, which is never later than the old
-//! limit. Until it has, nobody but it may pass a verdict on silence.
+//! limit. Until it has, only that side may pass a verdict on silence.
 //!
 //! Invariant: a heartbeat-time in force only ever becomes smaller.
 
@@ -28,7 +28,7 @@ pub(crate) struct Changes {
     pub(super) lowered: Option<Lowered>,
     /// The greatest slack that was set, the last one, and when the first was set.
     pub(super) slack: Option<(Duration, Duration, Time)>,
-    /// A stall of ours that was found in a write.
+    /// A stall of our own process that was found in a write.
     pub(super) stalled: Option<Duration>,
     /// The peer's heartbeats come, and it does not read: how old ours are that it should have read.
     pub(super) not_reading: Option<Duration>,

@@ -3,7 +3,7 @@
 //!
 //! A heartbeat carries its sender's clock, and the next one of the peer's returns it with how long
 //! ago it was read. So the bytes up to a heartbeat that was echoed have been read; and a peer whose
-//! heartbeats come, but echo an old one of ours, has an application that does not read.
+//! heartbeats arrive but keep echoing an old heartbeat has an application that does not read.
 //!
 //! Invariant: `out` holds heartbeats that are out and not echoed, oldest first, a bounded number.
 
@@ -17,7 +17,7 @@ use crate::protocol::Timing;
 pub(super) struct Echoes {
     /// Our clock in each, and how many bytes the kernel had taken with its last one.
     out: VecDeque<(u64, u64)>,
-    /// Bytes of ours that the peer has read for certain.
+    /// Bytes that the peer has certainly read.
     confirmed: u64,
     /// The peer's clock in its last heartbeat, and when that arrived.
     last: Option<(u64, Time)>,
@@ -26,16 +26,16 @@ pub(super) struct Echoes {
     is_behind: bool,
 }
 
-/// What one heartbeat of the peer's told.
+/// What one heartbeat from the peer showed.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct EchoOutcome {
     pub(super) round_trip: Option<Duration>,
     /// How old the oldest heartbeat is that it should have read; once an episode.
     pub(super) not_reading: Option<Duration>,
 }
 
 impl Echoes {
-    /// The timing for a heartbeat of ours that is made at `now`.
+    /// The timing for a heartbeat that we make at `now`.
     pub(super) fn timing(&self, now: Time) -> Timing {
         let (echo_us, echo_age_us) = match self.last {
             Some((sent_us, at)) => (sent_us, now.since(at).as_micros() as u64),
@@ -44,7 +44,7 @@ impl Echoes {
         Timing { sent_us: micros(now), echo_us, echo_age_us }
     }
 
-    /// A heartbeat of ours is out whole, `bytes` of ours with its last one.
+    /// Records that a whole heartbeat is out, our byte `bytes` being its last.
     pub(super) fn handle_sent(&mut self, sent_us: u64, bytes: u64) {
         // Those that find no room are not known later: what is unconfirmed is then over-estimated.
         if self.out.len() < OUT_MAX {
@@ -58,7 +58,7 @@ impl Echoes {
         timing: &Timing,
         now: Time,
         limit: Option<Duration>,
-    ) -> Told {
+    ) -> EchoOutcome {
         self.last = Some((timing.sent_us, now));
         let first_us = *self.first_us.get_or_insert(timing.sent_us);
         let is_echoed = |(sent_us, _): &&(u64, u64)| *sent_us <= timing.echo_us;
@@ -77,7 +77,7 @@ impl Echoes {
         let is_behind = behind.zip(limit).is_some_and(|(behind, limit)| behind > limit);
         let begins = !std::mem::replace(&mut self.is_behind, is_behind) && is_behind;
         let age = oldest.map(|oldest| Duration::from_micros(micros(now).saturating_sub(oldest)));
-        Told { round_trip: round_trip(timing, now), not_reading: age.filter(|_| begins) }
+        EchoOutcome { round_trip: round_trip(timing, now), not_reading: age.filter(|_| begins) }
     }
 
     /// Bytes, of the first `sent`, that the peer may not have read.

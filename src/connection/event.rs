@@ -28,18 +28,19 @@ pub enum Event {
     /// Silence has passed the heartbeat-time in force and half the slack. Once a silence.
     ///
     /// This and [`Recovered`](Self::Recovered) are reported as they come up to ten times in ten
-    /// seconds together; beyond that at most one a second, the latest, with how many it stands for.
+    /// seconds together; beyond that at most one a second, the latest, with the number it
+    /// represents.
     Late {
         /// How long the peer has been silent.
         silence: Duration,
-        /// How many it stands for, itself included.
+        /// How many it represents, itself included.
         count: u64,
     },
     /// The silence that was late has ended.
     Recovered {
         /// How long it was.
         silence: Duration,
-        /// How many it stands for, itself included.
+        /// How many it represents, itself included.
         count: u64,
     },
     /// Our own process was stopped or starved: a wait ended much later than asked. The peer got one
@@ -230,7 +231,7 @@ pub struct Down {
     pub heartbeat_time: Option<Duration>,
     /// The slack.
     pub slack: Duration,
-    /// How long ago the kernel had last accepted a byte of ours.
+    /// How long ago the kernel had last accepted one of our bytes.
     pub last_sent_age: Duration,
     /// Messages that were accepted and not handed to the kernel whole. Those that were being
     /// written when a foreign stream or framing panicked are not among them: the reason says that.
@@ -267,7 +268,8 @@ pub enum DownReason {
         /// Its words; shown escaped.
         text: String,
     },
-    /// The stream ended without a goodbye: the peer's process died, or somebody cut the connection.
+    /// The stream ended without a goodbye: the peer's process died, or something cut the
+    /// connection.
     Eof,
     /// A reset or another error of the socket.
     Io {
@@ -282,7 +284,7 @@ pub enum DownReason {
     Replaced,
     /// We closed it.
     Local {
-        /// What for; empty where the program just closed it.
+        /// Why; empty if the program simply closed it.
         detail: String,
     },
 }

@@ -32,7 +32,7 @@ pub struct Histogram {
     max: Duration,
 }
 
-/// What a histogram comes to. All zero where nothing was measured.
+/// A summary of a histogram. All zero if nothing was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Percentiles {
     /// How many were measured.
@@ -69,7 +69,7 @@ impl Histogram {
     }
 
     /// The least value of which at least `per_mille` of 1000 are no greater, rounded up to the end
-    /// of its bucket; zero where nothing was counted.
+    /// of its bucket; zero if nothing was counted.
     pub fn quantile(&self, per_mille: u64) -> Duration {
         let counted: u64 = self.counts().map(|(_, count)| count).sum();
         let rank = u128::from(counted) * u128::from(per_mille.min(1000));
@@ -84,7 +84,7 @@ impl Histogram {
         self.max
     }
 
-    /// The counts of a power, where it is met for the first time all zero.
+    /// The counts of a power, all zero when it is met for the first time.
     fn parts(&mut self, power: u8) -> &mut [u32; PARTS] {
         let place = self.powers.binary_search_by_key(&power, |(power, _)| *power);
         let index = place.unwrap_or_else(|index| {

@@ -1,8 +1,8 @@
 //! The receiving half: bytes in, messages and events out, and the verdict on silence.
 //!
-//! Owned by whoever reads. The heartbeats of what a read brought are heard before its messages are
-//! handed on, because a program may hold the reader with any one of them for as long as it likes,
-//! and a value that waits behind it would come too late (H4).
+//! Owned by the reading side. The heartbeats that a read brought are processed before its messages
+//! are handed on, because a program may hold the reader with any one of them for as long as it
+//! likes, and a value that waits behind it would come too late (H4).
 //!
 //! Invariant: every whole frame is heard once and handed on once, in order.
 
@@ -39,7 +39,7 @@ pub(crate) struct Incoming<F> {
 #[derive(Debug)]
 pub(crate) enum Input<'a> {
     Message(&'a [u8]),
-    /// Only where heartbeats carry no value: the others are heard before.
+    /// Only if heartbeats carry no value: the others are processed before.
     Heartbeat(Heartbeat),
     Bye(Bye<'a>),
     /// The peer breaks the protocol.
@@ -237,7 +237,7 @@ impl<F: Framing> Incoming<F> {
     }
 
     /// Records that a wait that should have ended at `until` ended at `now`, before what it
-    /// brought; returns by how much too late, if that is a stall of ours.
+    /// brought; returns by how much too late, if that is a stall of our own process.
     #[inline]
     pub(crate) fn handle_waited(&mut self, until: Time, now: Time) -> Option<Duration> {
         let late = self.timer.handle_waited(until, now)?;

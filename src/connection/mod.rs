@@ -3,7 +3,7 @@
 //! A link drives it with two threads, the simulator with a virtual clock, and a host with a loop of
 //! its own as a [`Connection`]. It never reads a clock, locks or does I/O.
 //!
-//! The two halves belong to whoever writes and to whoever reads: `outgoing` holds the queue, the
+//! The two halves belong to the writing and the reading side: `outgoing` holds the queue, the
 //! buffer that is being written, the phase and the account of the end, `incoming` what arrives
 //! and the verdict on silence. What is set on the one is taken over (`change`) by the other.
 

@@ -23,7 +23,7 @@ pub(crate) struct Rate {
 
 impl Rate {
     /// Asks whether something that happened at `now` is reported now: `Some(count)` = yes, and it
-    /// stands for so many; `None` = it is held back, and replaces what was.
+    /// represents so many; `None` = it is held back, and replaces what was.
     pub(crate) fn admit(&mut self, now: Time) -> Option<u64> {
         if self.next_at().is_some_and(|next| now < next) {
             self.held_back += 1;
@@ -42,7 +42,7 @@ impl Rate {
         (self.held_back > 0).then(|| self.next_at().unwrap_or(Time::ZERO))
     }
 
-    /// Reports what is held back, whenever it is; how many it stands for.
+    /// Reports what is held back at any time, and how many it represents.
     pub(crate) fn report(&mut self, now: Time) -> u64 {
         if self.reported.len() >= BURST {
             self.reported.pop_front();

@@ -20,8 +20,8 @@ pub struct Stats {
     pub bytes_sent: u64,
     /// Heartbeats sent.
     pub heartbeats_sent: u64,
-    /// Heartbeats that data made needless (H3): the whole heartbeat-times from a heartbeat of ours
-    /// to the last data behind it. With `heartbeat-mode always` there are none.
+    /// Heartbeats that data made needless (H3): the whole heartbeat-times from one of our
+    /// heartbeats to the last data behind it. With `heartbeat-mode always` there are none.
     pub heartbeats_suppressed: u64,
     /// Messages received.
     pub messages_received: u64,
@@ -54,7 +54,7 @@ pub struct Stats {
     pub largest_silence: Duration,
     /// How often we ourselves were stopped or starved.
     pub stalls: u64,
-    /// For how long beyond what was asked, at the most.
+    /// The longest time beyond what was asked.
     pub longest_stall: Duration,
     /// How long the link has been up.
     pub up: Duration,
@@ -93,7 +93,7 @@ impl Measures {
         is_new
     }
 
-    /// Records that something went out `late` where a heartbeat was due.
+    /// Records that something went out `late` after a heartbeat was due.
     pub(super) fn add_own(&mut self, late: Duration, slack: Duration) {
         self.own_lateness.record(late);
         self.own_late += u64::from(late > slack / 2);

@@ -136,7 +136,7 @@ impl WriteBuffer {
     }
 
     /// Walks to the first edge that is not behind what has been written. The walk costs a few
-    /// nanoseconds a frame and happens only when somebody asks, so the usual path keeps no list.
+    /// nanoseconds a frame and happens only on request, so the usual path keeps no list.
     /// `edge` itself stays at the start of the frame that is partly out.
     fn next_edge<F: Framing>(&mut self, framing: &F) -> usize {
         while self.edge < self.written {

@@ -1,4 +1,4 @@
-//! Cancellation of threads, held back: no call of ours is a cancellation point.
+//! Cancellation of threads, held back: no function here is a cancellation point.
 //!
 //! `pthread_cancel` unwinds the thread from the next wait that the system knows of, and such an
 //! unwinding through Rust ends the process. Held back, it takes effect at the host's next
@@ -52,7 +52,7 @@ impl Drop for CancelHeld {
     }
 }
 
-/// Makes the calling thread, which is one of ours, one that cannot be cancelled.
+/// Makes the calling thread, which belongs to peerbeat, one that cannot be cancelled.
 pub(super) fn never_here() {
     std::mem::forget(CancelHeld::begin());
 }

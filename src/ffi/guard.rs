@@ -29,7 +29,7 @@ pub(super) fn light<A: Answer>(body: impl FnOnce() -> A) -> A::C {
     })
 }
 
-/// What a body can answer, and what stands in its place after a panic.
+/// What a body can return, and what replaces it after a panic.
 pub(super) trait Answer {
     /// What C gets.
     type C;

@@ -1,6 +1,6 @@
-//! Handshakes of accepted connections, side by side, so that a silent client holds nobody up.
+//! Handshakes of accepted connections, side by side, so that a silent client delays no other.
 //!
-//! Each has a thread. What comes of it waits here until somebody takes it. When as many are under
+//! Each has a thread. Its result waits here until it is taken. When as many are under
 //! way as may be, the oldest makes room.
 //!
 //! Invariant: after `end` no thread runs and nothing waits here.
@@ -46,7 +46,7 @@ struct Running {
     thread: JoinHandle<()>,
 }
 
-/// A link that nobody has yet.
+/// A link that has not been taken yet.
 #[derive(Debug)]
 pub(super) struct Opened(pub(super) *mut PeerbeatLink);
 
@@ -120,7 +120,7 @@ impl Handshakes {
         self.done.set();
     }
 
-    /// Waits for the threads, and returns the links that nobody has taken.
+    /// Waits for the threads, and returns the links that were not taken.
     pub(super) fn end(&self) -> Vec<*mut PeerbeatLink> {
         self.begin_end();
         loop {

@@ -69,7 +69,7 @@ impl LinkParts {
         self.news.tell();
     }
 
-    /// The reader's thread, for whoever joins it.
+    /// The reader's thread, to be joined.
     fn reader(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn peerbeat_link_send(
     })
 }
 
-/// Sends a message where there is room now.
+/// Sends a message if there is room now.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_link_try_send(
     link: *mut PeerbeatLink,
@@ -336,7 +336,7 @@ pub unsafe extern "C" fn peerbeat_link_free_timeout(
 }
 
 /// # Safety
-/// `link` is null or a handle that nobody uses after this has succeeded.
+/// `link` is null or a handle that is not used after this has succeeded.
 unsafe fn free(link: *mut PeerbeatLink, limit: Option<Duration>) -> Result<(), Fault> {
     if link.is_null() {
         return Ok(());
@@ -365,7 +365,7 @@ unsafe fn free(link: *mut PeerbeatLink, limit: Option<Duration>) -> Result<(), F
     // Joining the reader is enough: it joins the sender. Its panic was reported on stderr.
     let _panicked = reader.take().map(JoinHandle::join);
     drop(reader);
-    // SAFETY: it came from `open`, nobody is inside, and it is not used after this.
+    // SAFETY: it came from `open`, no thread is inside, and it is not used after this.
     drop(unsafe { take(link) });
     Ok(())
 }

@@ -122,10 +122,10 @@ pub unsafe extern "C" fn peerbeat_listener_free(listener: *mut PeerbeatListener)
         listening.handshakes.begin_end();
         inside.handle.wait_alone(None);
         for link in listening.handshakes.end() {
-            // SAFETY: a link that nobody has taken.
+            // SAFETY: a link that was not taken.
             unsafe { peerbeat_link_free(link) };
         }
-        // SAFETY: it came from `open`, nobody is inside, and it is not used after this.
+        // SAFETY: it came from `open`, no thread is inside, and it is not used after this.
         drop(unsafe { take(listener) });
         Ok(())
     })
@@ -177,7 +177,7 @@ fn accept_one(socket: &TcpListener) -> Result<Option<TcpStream>, Fault> {
     }
 }
 
-/// Nobody was there, or somebody who has gone again.
+/// No client was there, or one that has gone again.
 fn is_passing(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, WouldBlock};
     matches!(kind, WouldBlock | Interrupted | ConnectionAborted | ConnectionReset)

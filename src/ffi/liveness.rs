@@ -46,7 +46,7 @@ pub unsafe extern "C" fn peerbeat_liveness_init(
     })
 }
 
-/// The kernel took bytes of ours.
+/// The kernel took some of our bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_liveness_sent(
     liveness: *mut PeerbeatLiveness,
@@ -60,7 +60,7 @@ pub unsafe extern "C" fn peerbeat_liveness_sent(
     })
 }
 
-/// Bytes of ours wait that the kernel did not take.
+/// Some of our bytes wait that the kernel did not take.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_liveness_pending(
     liveness: *mut PeerbeatLiveness,
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn peerbeat_liveness_pending(
     })
 }
 
-/// The kernel took a whole heartbeat of ours.
+/// The kernel took a whole heartbeat from us.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_liveness_heartbeat_sent(
     liveness: *mut PeerbeatLiveness,
@@ -161,7 +161,7 @@ pub unsafe extern "C" fn peerbeat_liveness_next(
 /// The rules in storage that was initialised.
 ///
 /// # Safety
-/// `liveness` is null or a `peerbeat_liveness` that nobody else uses meanwhile.
+/// `liveness` is null or a `peerbeat_liveness` that no other thread uses meanwhile.
 unsafe fn rules<'a>(liveness: *mut PeerbeatLiveness) -> Option<&'a mut Liveness> {
     if liveness.is_null() {
         return None;

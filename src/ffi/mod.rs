@@ -14,7 +14,7 @@
 //! declared as, texts end with a zero byte, a struct is as long as its `struct_size` says, and a
 //! handle is not used after it was freed.
 
-// The one contract of all functions stands above and in the header.
+// The one contract of all functions is written above and in the header.
 #![allow(clippy::missing_safety_doc)]
 
 mod attach;

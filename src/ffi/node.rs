@@ -98,7 +98,7 @@ pub unsafe extern "C" fn peerbeat_node_send(
     })
 }
 
-/// Sends a message where there is room now.
+/// Sends a message if there is room now.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_node_try_send(
     node: *mut PeerbeatNode,
@@ -201,7 +201,7 @@ pub unsafe extern "C" fn peerbeat_node_free_timeout(
 }
 
 /// # Safety
-/// `node` is null or a handle that nobody uses after this has succeeded.
+/// `node` is null or a handle that is not used after this has succeeded.
 unsafe fn free(node: *mut PeerbeatNode, limit: Option<Duration>) -> Result<(), Fault> {
     if node.is_null() {
         return Ok(());
@@ -222,7 +222,7 @@ unsafe fn free(node: *mut PeerbeatNode, limit: Option<Duration>) -> Result<(), F
     if parts.node.get().is_some_and(|node| !node.join()) {
         return Err(Fault::new(E_OWN_THREAD, "the node's own thread cannot wait for itself"));
     }
-    // SAFETY: it came from `start`, nobody is inside, and it is not used after this.
+    // SAFETY: it came from `start`, no thread is inside, and it is not used after this.
     drop(unsafe { take(node) });
     Ok(())
 }

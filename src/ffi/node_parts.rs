@@ -1,4 +1,4 @@
-//! What stands behind `peerbeat_node`: the node, its peers, and the host's callbacks.
+//! What is behind `peerbeat_node`: the node, its peers, and the host's callbacks.
 //!
 //! The handle exists before the node does, because callbacks come with it from the first event on.
 //! What they need of the node, the first of them brings along, so that a callback that is early may
@@ -225,7 +225,7 @@ impl Drop for Callbacks {
     fn drop(&mut self) {
         let parts = self.parts();
         parts.events.end();
-        // Under the lock: whoever sees it may go on to free the handle.
+        // Under the lock: a thread that sees it may go on to free the handle.
         let mut has_ended = lock(&parts.has_ended);
         *has_ended = true;
         parts.moved.notify_all();

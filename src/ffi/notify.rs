@@ -1,7 +1,7 @@
 //! A descriptor that becomes readable, for those who wait with `poll`.
 //!
 //! Two ends of a socket: a byte in it means "look again". At most one byte is in it, so that it
-//! never fills, and nobody needs to read it but [`Notifier::clear`].
+//! never fills, and nothing needs to read it but [`Notifier::clear`].
 
 use std::io::{self, Read, Write};
 use std::sync::Mutex;

@@ -87,7 +87,7 @@ impl Checked {
         let raw = unsafe { read_options(options) }.map_err(|unfit| unfit.named("options"))?;
         let liveness = settings(&raw)
             .ok_or_else(|| not_one("heartbeat_mode", raw.heartbeat_mode, "PEERBEAT_MODE_"))?;
-        // SAFETY: a text of the host's or of ours.
+        // SAFETY: a text from the host or from us.
         let local_name = unsafe { optional_text(raw.local_name, "options->local_name") }?;
         // SAFETY: as above.
         let local_label = unsafe { optional_text(raw.local_label, "options->local_label") }?;
@@ -138,7 +138,7 @@ impl Checked {
     }
 }
 
-/// The options of a host, where null stands for the defaults.
+/// The options of a host, null meaning the defaults.
 ///
 /// # Safety
 /// As [`read_sized`].
@@ -169,7 +169,7 @@ pub(super) fn settings(raw: &PeerbeatOptions) -> Option<Settings> {
 }
 
 /// A stack that our own code fits on, and that a system could have, beside the host's thread-local
-/// variables; `default` stands for 0.
+/// variables; `default` replaces 0.
 pub(super) fn stack_size(bytes: u64, default: usize, of: &str) -> Result<usize, Fault> {
     let bytes = match usize::try_from(bytes) {
         Ok(0) => default,

@@ -41,7 +41,7 @@
  *
  * - All functions may be called from any thread, and those on one handle at the same time, except
  *   free, which must be the last: it wakes and waits for threads that are inside a call. A
- *   peerbeat_liveness belongs to whoever uses it.
+ *   peerbeat_liveness belongs to its user.
  * - These wait, for as long as it says here; no other function waits for a peer:
  *     timeout_ms                    recv, recv_borrow, accept, wait_up, wait_room, next_event,
  *                                   free_timeout, drain
@@ -127,7 +127,7 @@ int peerbeat_last_errno(void);
 
 /* Options -------------------------------------------------------------------------------------- */
 enum peerbeat_mode {
-    PEERBEAT_MODE_IDLE = 0,   /* heartbeats where nothing else was sent */
+    PEERBEAT_MODE_IDLE = 0,   /* heartbeats only if nothing else was sent */
     PEERBEAT_MODE_ALWAYS = 1  /* heartbeats also while data flows */
 };
 
@@ -138,7 +138,7 @@ enum peerbeat_handshake {
     PEERBEAT_HANDSHAKE_NONE = 3     /* none: both sides begin with heartbeats and data at once */
 };
 
-/* For links and liveness. NULL stands for the defaults, which peerbeat_options_init() fills in. */
+/* For links and liveness. NULL means the defaults, which peerbeat_options_init() fills in. */
 typedef struct peerbeat_options {
     uint32_t struct_size;
     uint32_t heartbeat_time_ms;     /* 5000; 0 = ask for nothing, but answer a peer that does */
@@ -241,7 +241,7 @@ typedef struct peerbeat_totals {
     uint64_t dial_failures;
     uint64_t refusals;      /* connections refused; in the sum also those of strangers */
     uint64_t downs[9];      /* how often links ended, by PEERBEAT_DOWN_; downs[0] is not used */
-    uint64_t own_late;      /* heartbeats of ours later than half the slack */
+    uint64_t own_late;      /* our heartbeats later than half the slack */
     uint64_t stalls;        /* how often we ourselves were stopped or starved */
     uint64_t up_ms;
     int64_t own_late_p50_us; /* how late our heartbeats were: half were no later */
@@ -350,7 +350,7 @@ enum peerbeat_dial_failure {
 typedef struct peerbeat_event {
     uint32_t struct_size;
     int32_t kind;         /* PEERBEAT_EVENT_ */
-    const char *peer;     /* its name in the configuration; "" where it is about none */
+    const char *peer;     /* its name in the configuration; "" if it is about none */
     const char *text;     /* the details in words */
     const char *addr;     /* "address:port", or "host:port" as configured */
     const char *remote_name;
@@ -382,12 +382,12 @@ typedef struct peerbeat_event {
     int64_t behind_ms;
     int64_t unconfirmed_bytes;  /* of an end: sent, and perhaps not read; -1 = not known */
     int64_t undelivered_frames; /* of an end: arrived, and not handed on */
-    int64_t count;              /* how many it stands for, itself included */
+    int64_t count;              /* how many it represents, itself included */
 } peerbeat_event;
 
 const char *peerbeat_event_word(int kind); /* the journal's, such as "late"; static, never NULL */
 
-/* Copies the line that the command prints for an event of ours, and returns its whole length. */
+/* Copies the line that the command prints for such an event, and returns its whole length. */
 size_t peerbeat_event_text(const peerbeat_event *event, char *buf, size_t cap);
 
 /* What a node calls, from several threads of its own; a peer's messages and the ups and downs
@@ -409,10 +409,10 @@ int peerbeat_node_start(const peerbeat_config *config, const peerbeat_handler *h
                         peerbeat_node **node);
 int peerbeat_node_port(peerbeat_node *node, uint16_t *port); /* 0 = it does not listen */
 
-/* Begins the stop: links are closed in order, nobody is dialled or accepted any more. */
+/* Begins the stop: links are closed in order, no peer is dialled or accepted any more. */
 int peerbeat_node_shutdown(peerbeat_node *node);
 
-/* Drains the links of all peers side by side, connects with nobody meanwhile, then shuts down.
+/* Drains the links of all peers side by side, connects with no peer meanwhile, then shuts down.
  * PEERBEAT_OK = every peer that was connected has read all; PEERBEAT_E_TIMEOUT = one has not.
  * In a callback it does not wait. Free it after that. */
 int peerbeat_node_drain(peerbeat_node *node, int timeout_ms);
@@ -581,8 +581,8 @@ enum peerbeat_next {
 int peerbeat_liveness_init(peerbeat_liveness *liveness, const peerbeat_options *options,
                            uint64_t now_ns);
 
-/* The kernel took bytes of ours; a whole heartbeat that carries value_ms. Bytes wait that it did
- * not take: after a write that took some or none, or never if you want no verdict on them. */
+/* The kernel took some of our bytes; a whole heartbeat that carries value_ms. Bytes wait that it
+ * did not take: after a write that took some or none, or never if you want no verdict on them. */
 int peerbeat_liveness_sent(peerbeat_liveness *liveness, uint64_t now_ns);
 int peerbeat_liveness_pending(peerbeat_liveness *liveness, uint64_t now_ns);
 int peerbeat_liveness_heartbeat_sent(peerbeat_liveness *liveness, uint32_t value_ms,

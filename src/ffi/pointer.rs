@@ -69,7 +69,7 @@ pub(super) unsafe fn optional_text<'a>(
     }
 }
 
-/// Bytes; null is fine where there are none.
+/// Bytes; null is fine if there are none.
 ///
 /// # Safety
 /// `pointer` is null or valid for reads of `len` bytes for as long as `'a`.
@@ -109,10 +109,10 @@ pub(super) unsafe fn list<'a, T>(
     Ok(unsafe { slice::from_raw_parts(pointer, count) })
 }
 
-/// A buffer to be filled; null is fine where it has no room.
+/// A buffer to be filled; null is fine if it has no room.
 ///
 /// # Safety
-/// `pointer` is null or valid for reads and writes of `len` bytes, used by nobody else, for as long
+/// `pointer` is null or valid for reads and writes of `len` bytes, used by no one else, for as long
 /// as `'a`.
 pub(super) unsafe fn buffer<'a>(
     pointer: *mut u8,
@@ -144,7 +144,7 @@ pub(super) unsafe fn copy_text(text: &str, buffer: *mut c_char, room: usize) {
         length -= 1;
     }
     let buffer = buffer.cast::<u8>();
-    // SAFETY: `length < room`; a text of ours does not overlap the host's buffer.
+    // SAFETY: `length < room`; our text does not overlap the host's buffer.
     unsafe { buffer.copy_from_nonoverlapping(text.as_ptr(), length) };
     // SAFETY: `length < room`.
     let end = unsafe { buffer.add(length) };
@@ -261,7 +261,7 @@ pub(super) unsafe fn write_sized<T: SizedStruct>(
     Ok(())
 }
 
-/// A text of ours for C. One cannot hold a zero byte: it ends there.
+/// One of our texts for C. One cannot hold a zero byte: it ends there.
 pub(super) fn c_text(text: &str) -> CString {
     let text = text.split('\0').next().unwrap_or_default();
     CString::new(text).unwrap_or_default()

@@ -39,7 +39,7 @@ struct State {
     current: Option<CEvent>,
     /// Nothing is put here any more.
     is_over: bool,
-    /// The host frees the node: nobody will ask.
+    /// The host frees the node: no one will ask.
     is_abandoned: bool,
 }
 
@@ -122,7 +122,7 @@ impl EventQueue {
         self.tell();
     }
 
-    /// Nobody will ask any more: who waits for room goes on.
+    /// No one will ask any more: threads that wait for room go on.
     pub(super) fn abandon(&self) {
         lock(&self.state).is_abandoned = true;
         self.changed.notify_all();

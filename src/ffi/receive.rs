@@ -1,7 +1,7 @@
 //! Receiving for C: into a buffer of the host's, or borrowed.
 //!
 //! A borrowed message stays with the handle until it is released; while it is out other threads
-//! wait for theirs, and the borrower's own thread is told instead of waiting for itself.
+//! wait for theirs, and the borrower's own thread gets an error instead of waiting for itself.
 
 use std::ffi::{c_int, c_void};
 

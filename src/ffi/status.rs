@@ -1,6 +1,6 @@
 //! The words of a status, and the details of a failure, for C.
 //!
-//! The codes, and what keeps the details, are in `fault`, which stands below the guard: the guard
+//! The codes, and what keeps the details, are in `fault`, which is below the guard: the guard
 //! itself answers with a code.
 
 use std::ffi::{c_char, c_int};

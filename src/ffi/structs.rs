@@ -1,6 +1,6 @@
 //! The structs of the header, field by field; a test holds each offset to what C says.
 //!
-//! They have no padding, so that nothing of ours that was never written reaches the host. Fields
+//! They have no padding, so that no uninitialised byte reaches the host. Fields
 //! are only ever added at the end, in place of `reserved` ones first.
 
 use std::ffi::{c_char, c_void};
@@ -297,5 +297,5 @@ unsafe impl SizedStruct for PeerbeatTotals {}
 // SAFETY: as above.
 unsafe impl SizedStruct for PeerbeatEvent {}
 
-/// What stands for no number.
+/// What means "no number".
 pub(super) const NONE: i64 = -1;

@@ -1,6 +1,6 @@
 //! The numbers of a node in Prometheus' text format.
 //!
-//! A string; whoever serves it, or writes it to a file, is the program. Every reason has its line
+//! A string; serving it, or writing it to a file, is up to the program. Every reason has its line
 //! from the start, with 0, or an alert would miss the first increase.
 
 use std::fmt::Write;

@@ -25,7 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The file grows until somebody rotates it; with `copytruncate` no program has to be told. A
+//! The file grows until it is rotated; with `copytruncate` no program has to be notified. A
 //! writer that fails loses lines, which are counted, and never holds up or ends a link. A writer
 //! that blocks blocks the thread that has something to say: give one that does not, if the disk or
 //! pipe may.
@@ -34,7 +34,7 @@
 //!
 //! Names and meanings stay; fields and events may be added, so skip what you do not know. Every
 //! object has `v` (1), `at` (RFC 3339 in UTC, microseconds), `node` (the node's name), `event` and
-//! `level` (`debug`, `info`, `warn` or `error`), and where they apply `peer` (its name in the
+//! `level` (`debug`, `info`, `warn` or `error`), and if they apply `peer` (its name in the
 //! configuration) and `addr`. Times end in `_ms`: milliseconds with up to three decimals, cut and
 //! never rounded up, null if there is none.
 //!
@@ -44,7 +44,7 @@
 //! | `dialling` | `peer` `addr` | a dial begins |
 //! | `up` | `peer` `addr` `direction` `remote_name` `remote_label` | connected; `direction` is `dialled` or `accepted`, the rest is what the peer calls itself |
 //! | `heartbeat-time` | `peer` `from_ms` `to_ms` `cause` | the value in force changed, by the `peer` or `local`ly |
-//! | `late` | `peer` `silent_ms` `count` | silence has passed heartbeat-time and half the slack: a warning; of more than ten `late` and `recovered` in ten seconds one a second is reported, the latest, with how many it stands for |
+//! | `late` | `peer` `silent_ms` `count` | silence has passed heartbeat-time and half the slack: a warning; of more than ten `late` and `recovered` in ten seconds one a second is reported, the latest, with the number it represents |
 //! | `recovered` | `peer` `silent_ms` `count` | that silence has ended |
 //! | `stalled` | `peer` `late_ms` | this process itself was stopped or starved; the peer got one more slack |
 //! | `handler-busy` | `peer` `held_ms` | our own handler held the reader for longer than the limit |
@@ -52,7 +52,7 @@
 //! | `clamped` | `peer` `asked_ms` `floor_ms` | the peer asked for less than `heartbeat-time-min` and got that |
 //! | `data` | `peer` `bytes` | a message arrived; only if asked for |
 //! | `down` | `peer` `reason` `detail` `silent_ms` `limit_ms` `heartbeat_time_ms` `slack_ms` `unsent_frames` `unsent_bytes` `unconfirmed_bytes` `undelivered_frames` `up_ms` | the link ended; for `reason` see [`DownReason`](crate::link::DownReason) |
-//! | `refused` | `addr` `name` `reason` `count` | a connection to us was refused; of many in a short time one is told, with their count; for `reason` see [`RefusedReason`](crate::node::RefusedReason) |
+//! | `refused` | `addr` `name` `reason` `count` | a connection to us was refused; of many in a short time one is reported, with their count; for `reason` see [`RefusedReason`](crate::node::RefusedReason) |
 //! | `dial-failed` | `peer` `addr` `reason` `detail` | for `reason` see [`DialFailedReason`](crate::node::DialFailedReason) |
 //! | `retry` | `peer` `in_ms` | the next dial begins after that |
 //! | `warning` | `peer` `detail` | something that a person should look at |

@@ -63,7 +63,7 @@ pub(super) fn record(at: &str, node: &str, peer: &str, numbers: &Numbers) -> Str
     explanation(object.ms("silent_ms", *silence), explained).finish()
 }
 
-/// Where the values come from, and what to make of them.
+/// Where the values come from, and what they mean.
 fn explanation(object: Object, explained: Option<&Explanation>) -> Object {
     let object = match explained {
         Some(explained) => object.string("source", explained.source.as_str()),

@@ -37,7 +37,7 @@ use super::{
 pub struct Liveness {
     pulse: HeartbeatTimer,
     watch: SilenceTimer,
-    /// The instant that the host was last told to wait for.
+    /// The instant that the host was last asked to wait for.
     waits_until: Time,
     /// The heartbeat that the host was asked for and has not reported yet.
     asked: Option<DueHeartbeat>,
@@ -54,9 +54,9 @@ pub enum Action {
         until: Time,
     },
     /// Send a heartbeat now, then report it with [`Liveness::handle_heartbeat_sent`]. It is asked
-    /// for once, also where the kernel takes it late: a host that keeps it in a buffer of its own
+    /// for once, even if the kernel takes it late: a host that keeps it in a buffer of its own
     /// collects no burst. Bytes of data on their way make it needless, and may replace
-    /// it where it carries no news.
+    /// it if it carries nothing new.
     SendHeartbeat {
         /// The value it must carry, in milliseconds.
         value_ms: u32,
@@ -94,7 +94,7 @@ impl Liveness {
         Self { pulse, watch, waits_until: Time::NEVER, asked: None }
     }
 
-    /// Records that the kernel accepted bytes of ours at `now`;
+    /// Records that the kernel accepted some of our bytes at `now`;
     /// [`handle_pending`](Self::handle_pending) follows if it did not take all.
     pub fn handle_sent(&mut self, now: Time) {
         self.pulse.handle_sent(now);
@@ -110,7 +110,7 @@ impl Liveness {
         self.pulse.handle_pending(now);
     }
 
-    /// Records that the kernel accepted a whole heartbeat of ours, carrying `value_ms`, at `now`.
+    /// Records that the kernel accepted a whole heartbeat from us, carrying `value_ms`, at `now`.
     pub fn handle_heartbeat_sent(&mut self, value_ms: u32, now: Time) {
         self.asked = None;
         self.pulse.handle_beat_sent(Duration::from_millis(value_ms.into()), now);

@@ -36,7 +36,7 @@ pub struct HeartbeatTimer {
 pub struct DueHeartbeat {
     /// The value it must carry.
     pub value: Duration,
-    /// It is due also where data is on its way: it tells the peer a new value (H1), or the mode is
+    /// It is due even if data is on its way: it carries a new value (H1), or the mode is
     /// [`Mode::Always`]. One that only fills an idle line yields to data.
     pub even_busy: bool,
 }
@@ -201,7 +201,7 @@ impl HeartbeatTimer {
     }
 
     /// How much later than promised bytes are that go out at `now`; zero in time.
-    /// `None` where nothing is promised: without a value in force, or while it has not been
+    /// `None` if nothing is promised: without a value in force, or while it has not been
     /// announced.
     #[inline]
     pub fn lateness(&self, now: Time) -> Option<Duration> {
@@ -223,7 +223,7 @@ impl HeartbeatTimer {
         self.promise.in_force()
     }
 
-    /// When the kernel last accepted a byte; the start of the link where it never did.
+    /// When the kernel last accepted a byte; the start of the link if it never did.
     pub fn last_sent(&self) -> Time {
         self.last_sent
     }

@@ -1,9 +1,9 @@
 //! A limit that runs: from the last byte on, by the greatest limit since then (rule H4).
 //!
-//! Silence and a pending write are judged by the same rule, and this is the one place where it is
-//! written. A limit that grows holds at once; one that shrinks holds from the next byte on, so that
-//! nothing pending is judged by less than it began with, and no change moves a verdict beyond the
-//! greatest limit since the last byte. One that comes into being counts from that moment.
+//! Silence and a pending write are judged by the same rule, and it is only in this file. A limit
+//! that grows holds at once; one that shrinks holds from the next byte on, so that nothing pending
+//! is judged by less than it began with, and no change moves a verdict beyond the greatest limit
+//! since the last byte. One that comes into being counts from that moment.
 
 use std::time::Duration;
 
@@ -77,9 +77,9 @@ impl Limit {
         self.grace = self.grace.map(|grace| grace + time);
     }
 
-    /// Grants one more slack after a stall of ours that ended at `now`.
+    /// Grants one more slack after a stall of our own process that ended at `now`.
     ///
-    /// A short stall early on leaves the verdict where it is, and must not use up what a long one
+    /// A short stall early on does not move the verdict, and must not use up what a long one
     /// later on will need.
     pub(super) fn grant(&mut self, now: Time, slack: Duration) {
         let grace = now + slack;

@@ -36,7 +36,7 @@ pub enum Mode {
     Always,
 }
 
-/// What one side of a link is told before it starts.
+/// What one side of a link is given before it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// What we promise to send by and expect of the peer; `None` (or zero) asks for nothing and
@@ -45,7 +45,7 @@ pub struct Settings {
     pub heartbeat_time: Option<Duration>,
     /// What we forgive a late peer; local, never sent. Default 2 s.
     pub slack: Duration,
-    /// Whether data stands in for heartbeats. Default [`Mode::Idle`].
+    /// Whether data replaces heartbeats. Default [`Mode::Idle`].
     pub mode: Mode,
     /// The smallest heartbeat-time that a peer can talk us into, raised to whole milliseconds, at
     /// least 1. Default 0.1 s.
@@ -63,11 +63,10 @@ pub struct Settings {
 /// use peerbeat::liveness::{Action, FixedIntervals, Liveness, Settings, Time};
 /// use std::time::Duration;
 ///
-/// // STOMP's `heart-beat:1000,0` met by `heart-beat:0,1000`: we send, nobody promised us anything.
-/// let given = FixedIntervals { send: Some(Duration::from_secs(1)), expect: None };
-/// let settings = Settings { given: Some(given), ..Settings::default() };
-/// let mut liveness = Liveness::new(&settings, Time::ZERO);
-/// let due = Time::ZERO + Duration::from_secs(1);
+/// // STOMP's `heart-beat:1000,0` met by `heart-beat:0,1000`: we send, the peer promised us
+/// nothing. let given = FixedIntervals { send: Some(Duration::from_secs(1)), expect: None }; let
+/// settings = Settings { given: Some(given), ..Settings::default() }; let mut liveness =
+/// Liveness::new(&settings, Time::ZERO); let due = Time::ZERO + Duration::from_secs(1);
 /// assert_eq!(liveness.poll(Time::ZERO), Action::Wait { until: due }); // nothing is announced
 /// assert!(matches!(liveness.poll(due), Action::SendHeartbeat { .. }));
 /// assert_eq!(liveness.watch().silent_at(), Time::NEVER);
@@ -100,7 +99,7 @@ impl Settings {
     }
 
     /// The same settings for heartbeats that carry no value: `heartbeat_time` becomes the value of
-    /// both directions, where none were given.
+    /// both directions, if none were given.
     pub fn without_negotiation(mut self) -> Self {
         let both = FixedIntervals { send: self.heartbeat_time, expect: self.heartbeat_time };
         self.given = Some(self.given.unwrap_or(both));
@@ -129,7 +128,7 @@ impl Settings {
     }
 
     /// What a received value becomes here: raised to the floor, `None` for one that is not to be
-    /// adopted: zero, or any where negotiation is off (H2).
+    /// adopted: zero, or any value if negotiation is off (H2).
     fn raised(&self, received_ms: u32) -> Option<Duration> {
         let received = Duration::from_millis(received_ms.into());
         (received_ms > 0 && self.negotiates()).then(|| received.max(self.floor()))
@@ -141,7 +140,7 @@ impl Settings {
     }
 
     /// The floor as it travels: raised to whole milliseconds, at least 1. With a fraction the value
-    /// in force here would be another than the one that the peer is told, and never announced; with
+    /// in force here would differ from the one that the peer knows, and never be announced; with
     /// none at all a hostile peer would get an answer to every heartbeat.
     fn floor(&self) -> Duration {
         let millis = self.heartbeat_time_min.as_nanos().div_ceil(1_000_000);

@@ -84,5 +84,5 @@ impl Promise {
     }
 }
 
-/// What holds where this side sets the first value of all, until the peer has announced it.
+/// What holds when this side sets the very first value, until the peer has announced it.
 const FIRST_PROMISE: Duration = Duration::from_secs(10);

@@ -1,7 +1,7 @@
 //! The receiving half: when the peer's silence is late, and when it kills.
 //!
 //! Owned by the reading side of a link. Silence is counted from the last byte *read*, and only
-//! while somebody was there to read it: the time for which our own handler held the reader is not
+//! while this side was able to read it: the time for which our own handler held the reader is not
 //! the peer's, and neither is the time for which our process was stopped (lesson 33).
 //! Attempts to read move nothing, and nothing is counted over a lifetime (lesson 27).
 //!
@@ -106,7 +106,7 @@ impl SilenceTimer {
         std::mem::take(&mut self.late).then_some(silence)
     }
 
-    /// Records that our own handler held the reader for `held` since the last byte: nobody was
+    /// Records that our own handler held the reader for `held` since the last byte: nothing was
     /// there to read, so that time is not the peer's silence.
     #[inline]
     pub fn handle_held(&mut self, held: Duration) {
@@ -222,7 +222,7 @@ impl SilenceTimer {
         self.limit.parts().map_or(self.settings.slack, |parts| parts.slack)
     }
 
-    /// How long the peer has been silent at `now` while somebody was there to hear it: what the
+    /// How long the peer has been silent at `now` while this side was able to hear it: what the
     /// limit is compared with.
     #[inline]
     pub fn silence(&self, now: Time) -> Duration {
@@ -278,5 +278,5 @@ impl Flood {
     }
 }
 
-/// Heartbeats a floor interval that nobody who keeps the rules sends.
+/// More heartbeats a floor interval than a peer that keeps the rules ever sends.
 const FLOOD: u32 = 10;

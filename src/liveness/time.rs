@@ -1,6 +1,6 @@
 //! A point on a monotonic clock, as a plain number.
 //!
-//! The rules never read a clock; whoever owns one chooses its origin and passes readings in. One
+//! The rules never read a clock; the owner of one chooses its origin and passes readings in. One
 //! u64 fits an atomic and a C struct, and a test can write it down.
 
 use std::ops::{Add, Sub};
@@ -15,7 +15,7 @@ pub struct Time(u64);
 impl Time {
     /// The origin.
     pub const ZERO: Self = Self(0);
-    /// Later than anything; stands for "never".
+    /// Later than anything: "never".
     pub const NEVER: Self = Self(u64::MAX);
 
     /// The point `nanos` nanoseconds after the origin.
@@ -33,7 +33,7 @@ impl Time {
         Self::ZERO + now.saturating_duration_since(origin)
     }
 
-    /// How long ago `earlier` was; zero where it is not earlier.
+    /// How long ago `earlier` was; zero if it is not earlier.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

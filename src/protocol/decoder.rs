@@ -42,7 +42,7 @@ impl<F: Framing> Decoder<F> {
     /// Records that `count` bytes were put at the front of the spare space.
     ///
     /// # Panics
-    /// Where `count` is more than the spare space holds: a mistake of the caller's, which no peer
+    /// If `count` is more than the spare space holds: a mistake of the caller, which no peer
     /// can provoke.
     pub fn handle_filled(&mut self, count: usize) {
         assert!(count <= self.buffer.len() - self.end, "more bytes filled than there was space");
@@ -79,7 +79,7 @@ impl<F: Framing> Decoder<F> {
         self.buffer.len()
     }
 
-    /// Gives the buffer back where nothing is in it: for a link that has become quiet.
+    /// Frees the buffer if it is empty: for a link that has become quiet.
     pub fn shrink(&mut self) {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -107,7 +107,7 @@ impl<F: Framing> Decoder<F> {
             (self.start, self.end) = (0, 0);
         }
         if full && self.buffer.len() < USUAL {
-            // Also where all of it was whole frames: a read that fills the small buffer is a busy
+            // Even if all of it was whole frames: a read that fills the small buffer is a busy
             // link, and 1 KiB a read would cost it many times the system calls.
             self.resize(if self.buffer.is_empty() { SMALL } else { USUAL });
         } else if full && self.start == 0 && held > 0 {

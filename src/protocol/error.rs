@@ -53,7 +53,7 @@ pub enum ProtocolError {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// A frame came where it may not stand, such as DATA before HELLO or a second HELLO.
+    /// A frame came where it is not allowed, such as DATA before HELLO or a second HELLO.
     Unexpected {
         /// The frame that came.
         frame: &'static str,

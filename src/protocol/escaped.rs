@@ -1,7 +1,7 @@
 //! Text from a peer or a file, made safe to print.
 //!
-//! A name in a HELLO and a value in a file may hold anything. Whoever prints one uses this, so that
-//! it cannot move a terminal's cursor, begin a line of its own or turn the writing direction.
+//! A name in a HELLO and a value in a file may hold anything. Code that prints one uses this, so
+//! that it cannot move a terminal's cursor, begin a line of its own or turn the writing direction.
 
 use std::fmt;
 

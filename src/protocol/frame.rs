@@ -64,7 +64,7 @@ impl<'a> Hello<'a> {
     /// Appends the whole frame to `out`.
     ///
     /// # Errors
-    /// [`ProtocolError::Name`] where a text breaks the limits of its field; nothing is appended.
+    /// [`ProtocolError::Name`] if a text breaks the limits of its field; nothing is appended.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
         check_name(self.name)?;
         if self.label.len() > TEXT_MAX {
@@ -113,7 +113,7 @@ impl<'a> Hello<'a> {
 pub struct Heartbeat {
     /// The sender's heartbeat-time in force, in milliseconds; 0 = it has none.
     pub heartbeat_time_ms: u32,
-    /// What a round trip is computed from, where the sender says it.
+    /// What a round trip is computed from, if the sender includes it.
     pub timing: Option<Timing>,
 }
 
@@ -162,7 +162,7 @@ impl Heartbeat {
 pub struct Bye<'a> {
     /// The reason as a number.
     pub code: ByeCode,
-    /// The reason in the sender's words; whoever shows it escapes it first.
+    /// The reason in the sender's words; escape it before showing it.
     pub text: &'a str,
 }
 
@@ -218,7 +218,7 @@ impl ByeCode {
     /// Refused: too many connections.
     pub const TOO_MANY: Self = Self(7);
 
-    /// What the code means, in words; `None` where this version does not know it.
+    /// What the code means, in words; `None` if this version does not know it.
     pub fn meaning(self) -> Option<&'static str> {
         Some(match self.0 {
             0 => "orderly close",

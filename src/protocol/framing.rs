@@ -2,7 +2,7 @@
 //! place.
 //!
 //! A framing reads no clock and does no I/O; it sees the bytes that have arrived so far and says
-//! what stands at their front. One value serves both directions of a link.
+//! what is at their front. One value serves both directions of a link.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub const CONTROL_MAX: usize = 1024;
 ///
 /// The methods take `&self`, are called from the reading and the sending threads of a link, and
 /// keep what state they need in atomics. The encoding ones are called while the link is locked, so
-/// they do not wait for anything, and in the order in which the frames leave where [`NUMBERED`]
+/// they do not wait for anything, and in the order in which the frames leave if [`NUMBERED`]
 /// says so. A framing is chosen at compile time: the native one costs nothing for the others' being
 /// possible. tests/examples has four whole ones: STOMP, SoupBinTCP, FIX and IEC 60870-5-104.
 ///
@@ -62,17 +62,17 @@ pub const CONTROL_MAX: usize = 1024;
 ///
 /// [`NUMBERED`]: Self::NUMBERED
 pub trait Framing: Send + Sync + 'static {
-    /// Whether heartbeats carry the sender's heartbeat-time. Where they do not, negotiation is off:
+    /// Whether heartbeats carry the sender's heartbeat-time. If they do not, negotiation is off:
     /// nothing is announced and nothing adopted, and each direction has what the link's settings
     /// give it.
     const NEGOTIATES: bool = true;
 
     /// Whether a frame holds its place in the order of all, such as a sequence number, heartbeats
-    /// included. Where it does, a heartbeat is put behind all frames encoded before it; else at the
+    /// included. If it does, a heartbeat is put behind all frames encoded before it; else at the
     /// next edge between frames, ahead of a long queue (H6).
     const NUMBERED: bool = false;
 
-    /// Says what stands at the front of `bytes`, which the peer sent.
+    /// Returns what is at the front of `bytes`, which the peer sent.
     ///
     /// A partial frame is asked about again, from its first byte, when more bytes have arrived;
     /// bytes called [`Decoded::Whole`] do not come back, so state such as an expected number moves
@@ -84,21 +84,21 @@ pub trait Framing: Send + Sync + 'static {
     fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError>;
 
     /// Says the same of bytes that this framing encoded: a link looks for the edges between its own
-    /// frames where a heartbeat has to be put in, and counts what was not sent. No state may move.
+    /// frames if a heartbeat has to be inserted, and counts what was not sent. No state may move.
     ///
     /// The default asks [`decode`](Self::decode), which is right for a framing without state whose
     /// two directions look alike.
     ///
     /// # Errors
-    /// Where it cannot tell; what is left then counts as one frame.
+    /// If it cannot tell; what is left then counts as one frame.
     #[inline(always)]
     fn decode_own<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
         self.decode(bytes)
     }
 
-    /// The length of the whole frames of data at the front of `bytes`, as far as that can be told
-    /// without looking into them: a link looks for heartbeats before it hands data on. The default
-    /// knows of none.
+    /// The length of the whole frames of data at the front of `bytes`, as far as that can be
+    /// determined without looking into them: a link looks for heartbeats before it hands data on.
+    /// The default knows of none.
     #[inline(always)]
     fn data_length(&self, _bytes: &[u8]) -> usize {
         0
@@ -112,11 +112,11 @@ pub trait Framing: Send + Sync + 'static {
     /// A payload that no frame can carry.
     fn encode_data(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), ProtocolError>;
 
-    /// Appends a heartbeat; a protocol whose heartbeats carry no value ignores it. Where nothing is
+    /// Appends a heartbeat; a protocol whose heartbeats carry no value ignores it. If nothing is
     /// appended nothing is sent, and the next one is due after another heartbeat-time.
     fn encode_heartbeat(&self, heartbeat: &Heartbeat, out: &mut Vec<u8>);
 
-    /// Appends a goodbye, where the protocol has one.
+    /// Appends a goodbye, if the protocol has one.
     fn encode_bye(&self, _bye: &Bye<'_>, _out: &mut Vec<u8>) {}
 }
 
@@ -205,7 +205,7 @@ impl Framing for Native {
         if length.wrapping_sub(1) >= self.frame_max {
             self.check_control(length, *head, rest.first())?;
         }
-        // Not `bytes[4..4 + length]`: the sum overflows where usize has 32 bits.
+        // Not `bytes[4..4 + length]`: the sum overflows if usize has 32 bits.
         let Some((&kind, payload)) = rest.get(..length).and_then(<[u8]>::split_first) else {
             return Ok(Decoded::Partial);
         };

@@ -139,6 +139,6 @@ fn messages_that_find_no_room_are_counted_at_the_end() {
     let complaint = ended.stderr.lines().last().unwrap_or_default();
     assert!(complaint.starts_with("peerbeat run: --send-every: "), "{ended:?}");
     assert!(complaint.contains(" not sent: "), "{complaint}");
-    assert!(!complaint.contains(" 0 where the send queue was full"), "{complaint}");
+    assert!(!complaint.contains(" 0 because the send queue was full"), "{complaint}");
     peer.join().unwrap();
 }

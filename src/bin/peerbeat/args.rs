@@ -69,7 +69,7 @@ impl ConfigArgs {
         Config::load(file, &self.options())
     }
 
-    /// What the library is told.
+    /// What is passed to the library.
     pub(crate) fn options(&self) -> Options {
         Options {
             app_name: self.app_name.clone(),

@@ -72,8 +72,8 @@ fn start(options: &CableOptions, listen: &str, target: &str) -> Result<Desk, Str
     });
     let output = output.map_err(|error| format!("stdout: {error}"))?;
     let report = Arc::new(Report { output, json });
-    let told = Arc::clone(&report);
-    let cable = Cable::tapped(listen, target, move |number, event| told.event(number, event));
+    let tapped = Arc::clone(&report);
+    let cable = Cable::tapped(listen, target, move |number, event| tapped.event(number, event));
     let cable = cable.map_err(|error| format!("{}: {error}", Escaped(listen)))?;
     let addr = cable.addr();
     report.say(
@@ -90,7 +90,7 @@ fn start(options: &CableOptions, listen: &str, target: &str) -> Result<Desk, Str
     Ok(desk)
 }
 
-/// Where words come in.
+/// Where commands come from.
 struct Desk {
     cable: Cable,
     report: Arc<Report>,

@@ -41,12 +41,12 @@ pub(crate) fn demo(options: &DemoOptions) -> ExitCode {
     }
     let mut stage = Stage::new(options.picture.is_some());
     let mut promises = Promises::default();
-    let told = prepare(&mut stage).and_then(|play| play.run(&mut stage, &mut promises));
+    let outcome = prepare(&mut stage).and_then(|play| play.run(&mut stage, &mut promises));
     if !stage.has_reader() {
         return output::exit_code(stage.into_written(), ExitCode::from(FAILED));
     }
     promises.show(&mut stage);
-    let done = match told {
+    let done = match outcome {
         Ok(()) if promises.are_held() => ExitCode::SUCCESS,
         Ok(()) => ExitCode::from(FAILED),
         Err(problem) => {
@@ -68,7 +68,7 @@ pub(crate) fn demo(options: &DemoOptions) -> ExitCode {
     output::exit_code(stage.into_written(), done)
 }
 
-/// Ends the process where the story does not: every wait has its deadline, but a call into a broken
+/// Ends the process if the demo does not end: every wait has its deadline, but a call into a broken
 /// library has none.
 fn watch_over() -> io::Result<()> {
     let watch = || {
@@ -171,7 +171,7 @@ impl Play {
         let mut held_up = 0;
         for number in 0..MESSAGES {
             let now = Instant::now();
-            // Where this machine held up the demo itself, a heartbeat in between is right.
+            // If this machine held up the demo itself, a heartbeat in between is right.
             held_up += u64::from(now - last >= HEARTBEAT_TIME - TIGHT);
             last = now;
             self.send(number)?;
@@ -276,7 +276,7 @@ impl Play {
             promises.verdict(&format!("the {name} knows that the other is gone"), LIMIT, down);
             let reason = reason.unwrap_or("none");
             let held = reason == DownReason::Silent.as_str();
-            promises.add(&format!("the reason that the {name} is told"), "silent", reason, held);
+            promises.add(&format!("the reason that the {name} reports"), "silent", reason, held);
         }
         // The feed dials on, into the void.
         stage.pass(STILL_OUT);
@@ -319,7 +319,7 @@ impl Play {
         promises.within("the hub knows that the feed has stopped", STOP, down);
         let reason = stage.since(mark).iter().find_map(|seen| reason(seen, Side::Hub));
         let reason = reason.unwrap_or("none");
-        promises.add("the reason that the hub is told", "closed", reason, reason == "closed");
+        promises.add("the reason that the hub reports", "closed", reason, reason == "closed");
         self.hub.shutdown();
         let (ended, all) = channel();
         for node in [self.feed.clone(), self.hub.clone()] {
@@ -360,7 +360,7 @@ The feed sends prices to the hub. It expects to hear from the hub every 1 s
 heartbeat-time of its own; it takes the feed's.
 ";
 
-/// What the feed is told. `${CABLE}` is the port of the cable.
+/// The feed's configuration. `${CABLE}` is the port of the cable.
 const FEED: &str = "\
 datasrc-name feed
 add-peer
@@ -374,7 +374,7 @@ add-peer
     reconnect-time-max 0.5
 end-peer";
 
-/// What the hub is told.
+/// The hub's configuration.
 const HUB: &str = "\
 datasrc-name hub
 datasrc-interface 127.0.0.1

@@ -1,9 +1,9 @@
 //! What `--help` prints.
 //!
-//! One text a call, each complete in itself: an option is explained where it can be given, with its
-//! unit and its default.
+//! One text a command, each complete in itself: an option is explained where it can be given, with
+//! its unit and its default.
 
-/// The calls.
+/// The commands.
 pub(crate) const COMMAND: &str = "\
 peerbeat tells within a guaranteed time that the peer of a TCP connection is
 gone.
@@ -72,7 +72,7 @@ prints a line for everything that happens to its peers.
 
 SIGINT (ctrl-C) and SIGTERM end it in order: every link is closed with a
 goodbye, and a summary is printed; a second one ends it at once. systemd is
-told of readiness, state and end if NOTIFY_SOCKET is set (Type=notify).
+notified of readiness, state and end if NOTIFY_SOCKET is set (Type=notify).
 
 Lines on stdin: dial (whoever is not connected, now rather than after the
 wait), dial PEER, close PEER.
@@ -169,7 +169,7 @@ pub(crate) const PROBE: &str = "\
 Usage: peerbeat probe HOST:PORT [OPTIONS]
 
 Asks who listens there: name, version, heartbeat-time and a round trip. It is no
-peer for that: no link of the other side is touched, and it tells nobody. What
+peer for that: no link of the other side is touched, and it tells no one. What
 is not peerbeat is named if it is HTTP, TLS or SSH, or silent.
 
   --count N    asks N times, a second apart (1 to 1000000, default 1)
@@ -200,7 +200,7 @@ slice [in|out] 1, rate [in|out] 20k, reset, cut, drop-new, status, help, quit.
 out is from the program that dials to the target, in is the way back. After
 plug, connections that lost bytes end; freeze loses nothing.
 
-It stands between the programs, not under their TCP: it loses no packets, and
+It sits between the programs, not under their TCP: it loses no packets, and
 connecting to it always succeeds. For those use netem.
 
 Exit codes: 0 ended as asked, 1 the address could not be listened on, 2 wrong

@@ -1,7 +1,7 @@
 //! Tells systemd how it goes: the datagrams of `sd_notify(3)`.
 //!
-//! Without `NOTIFY_SOCKET` there is nobody to tell, and a message that cannot be delivered is
-//! nobody's loss: the service manager has its own timeouts.
+//! Without `NOTIFY_SOCKET` there is no one to notify, and a message that cannot be delivered is
+//! no loss: the service manager has its own timeouts.
 
 #[cfg(unix)]
 use std::os::unix::net::UnixDatagram;
@@ -49,6 +49,6 @@ impl ServiceManager {
         Self {}
     }
 
-    /// Nobody listens.
+    /// Nothing listens.
     pub(crate) fn tell(&self, _assignments: &str) {}
 }

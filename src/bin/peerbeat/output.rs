@@ -1,7 +1,7 @@
 //! stdout and stderr, without a panic and without a wait.
 //!
-//! `println!` panics if the reader of a pipe has gone away; here that is a value. Whoever must not
-//! be held up by a reader (the node's threads) hands lines to an [`Output`], whose own thread
+//! `println!` panics if the reader of a pipe has gone away; here that is a value. Code that must
+//! not be held up by a reader (the node's threads) hands lines to an [`Output`], whose own thread
 //! writes them: what no longer fits its bound is dropped and counted, a non-blocking stdout is
 //! waited for, and a closed pipe is an end, not a failure.
 

@@ -169,8 +169,8 @@ no record
         let last = PictureOptions { last: Some(Duration::from_secs(1)), ..Default::default() };
         let svg = drawn(&last).expect("a picture");
         assert!(svg.contains("13:42:08 to 13:42:09"), "{svg}");
-        let other = PictureOptions { peer: Some("nobody".to_owned()), ..Default::default() };
-        assert_eq!(drawn(&other), Err("no peer \"nobody\" in the journal".to_owned()));
+        let other = PictureOptions { peer: Some("stranger".to_owned()), ..Default::default() };
+        assert_eq!(drawn(&other), Err("no peer \"stranger\" in the journal".to_owned()));
         assert_eq!(draw(&b"{}\n"[..], &last), Err("the journal holds no records".to_owned()));
         let time = parse_time("2026-11-28 13:42:03").expect("a time");
         assert_eq!(time, parse_time("2026-11-28T13:42:03Z").expect("a time"));

@@ -32,7 +32,7 @@ use metrics::MetricsFile;
 use status::Status;
 use stdin::Stdin;
 
-/// Runs the node until it is asked to end or nobody reads what it prints.
+/// Runs the node until it is asked to end or its output is no longer read.
 pub(crate) fn run(options: RunOptions) -> ExitCode {
     let config = match options.config.load(&options.file) {
         Ok(config) => config,
@@ -218,7 +218,7 @@ impl io::Write for JournalOutput {
     }
 }
 
-/// The line for lines that nobody read in time.
+/// The line for lines that were not read in time.
 fn dropped_line(json: bool, node: String) -> impl Fn(u64) -> String {
     move |lines| match json {
         true => Object::new()
@@ -255,14 +255,14 @@ impl Outcome {
         [&self.done, &self.full, &self.failed].iter().map(|n| n.load(Ordering::Relaxed)).sum()
     }
 
-    /// Tells what was lost, where something was.
+    /// Reports what was lost, if anything was.
     fn report(&self, option: &str, what: &str) {
         let full = self.full.load(Ordering::Relaxed);
         let failed = self.failed.load(Ordering::Relaxed);
         if full + failed > 0 {
             complain(&format_args!(
-                "peerbeat run: {option}: {} of {} {what}: {full} where the send queue was full, \
-                 {failed} where the link went down",
+                "peerbeat run: {option}: {} of {} {what}: {full} because the send queue was full, \
+                 {failed} because the link went down",
                 full + failed,
                 Count(self.tried(), "message")
             ));

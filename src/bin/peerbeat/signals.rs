@@ -1,7 +1,7 @@
 //! SIGINT and SIGTERM ask for the end; a second one ends the process at once.
 //!
 //! The one place of the command with `unsafe`: the standard library cannot install a handler. The
-//! handler counts and, the second time, leaves by `_exit`; both are async-signal-safe. Whoever
+//! handler counts and, the second time, leaves by `_exit`; both are async-signal-safe. Code that
 //! waits for the end asks [`is_asked`] again and again. As process 1 of a container the handler is
 //! what makes the kernel deliver the signals at all.
 

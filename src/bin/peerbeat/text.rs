@@ -7,7 +7,7 @@ pub(crate) use peerbeat::protocol::Escaped;
 pub(crate) use peerbeat::text::{Count, Measured, Seconds};
 
 /// Text in lines of at most `columns`, cut at blanks; every line but the first begins with `indent`
-/// blanks. A word that is longer than a line stands whole on its own.
+/// blanks. A word that is longer than a line gets a line of its own.
 pub(crate) fn wrapped(text: &str, columns: usize, indent: usize) -> String {
     let mut lines = String::with_capacity(text.len() + 16);
     let mut column = 0;

@@ -1,6 +1,6 @@
 //! How the sending half ends: an orderly close, a goodbye, an abrupt end, and the account.
 //!
-//! The reading side decides that a connection has ended; here stands what that does to what was
+//! The reading side decides that a connection has ended; this is what that does to what was
 //! accepted. Every message is either out whole or counted.
 
 use super::Outgoing;
@@ -64,8 +64,8 @@ impl<F: Framing> Outgoing<F> {
         true
     }
 
-    /// The peer's stream has ended. The kernel tells an error of a socket once, to whoever asks
-    /// first, and everybody else that the stream is over: if a write of ours was told, it knows
+    /// The peer's stream has ended. The kernel reports an error of a socket once, to the call that
+    /// comes first; every other call finds the stream over: if one of our writes got it, it knows
     /// why.
     pub(crate) fn handle_end_of_stream(&mut self, now: Time) {
         // After our own end the stream ends because we shut it.
@@ -183,7 +183,8 @@ impl<F: Framing> Outgoing<F> {
         self.unsent.bytes += std::mem::take(&mut self.queue).len() as u64;
     }
 
-    /// Draws up the account, once nobody writes any more. The connection is down after that.
+    /// Draws up the account, once nothing is being written any more. The connection is down after
+    /// that.
     pub(crate) fn report(&mut self, report: SilenceReport, now: Time) -> Down {
         self.end(DownReason::Local { detail: String::new() }, now);
         self.unsent += self.buffer.unsent(&*self.framing);

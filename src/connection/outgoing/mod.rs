@@ -110,13 +110,13 @@ impl<F: Framing> Outgoing<F> {
         pending == 0 || pending.saturating_add(length) <= self.queue_bytes
     }
 
-    /// Whether nothing waits and nobody writes.
+    /// Whether nothing is queued or being written.
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {
         !self.is_writing && self.in_flight == 0 && self.queue.is_empty()
     }
 
-    /// Whether the queue could be written now, by whoever wants to.
+    /// Whether the queue could be written now.
     #[inline]
     pub(crate) fn can_take(&self) -> bool {
         !self.is_writing && self.in_flight == 0
@@ -171,7 +171,8 @@ impl<F: Framing> Outgoing<F> {
     }
 
     /// What is to be written at `now`: what is under way, else what is queued if `takes_queue`,
-    /// with a heartbeat that is due at an edge. `None` if there is nothing, or somebody writes.
+    /// with a heartbeat that is due at an edge. `None` if there is nothing, or a write is under
+    /// way.
     pub(crate) fn poll_transmit(
         &mut self,
         now: Time,
@@ -325,7 +326,7 @@ impl<F: Framing> Outgoing<F> {
         self.measures.add_stall(late, now).then_some(late)
     }
 
-    /// Leaves a stall of ours for the receiving half to report.
+    /// Leaves a stall of our own process for the receiving half to report.
     pub(crate) fn report_stall(&mut self, late: Duration) {
         self.changes.stalled = Some(late);
     }
@@ -333,13 +334,13 @@ impl<F: Framing> Outgoing<F> {
     /// Takes in a heartbeat that arrived at `now`.
     pub(crate) fn handle_heartbeat(&mut self, heartbeat: &Heartbeat, now: Time) -> Heard {
         if let Some(timing) = &heartbeat.timing {
-            let told = self.echoes.handle_timing(timing, now, self.timer.limit());
-            if let Some(time) = told.round_trip {
+            let outcome = self.echoes.handle_timing(timing, now, self.timer.limit());
+            if let Some(time) = outcome.round_trip {
                 self.stats.round_trip = Some(time);
                 self.measures.add_round_trip(time);
             }
-            if told.not_reading.is_some() {
-                self.changes.not_reading = told.not_reading;
+            if outcome.not_reading.is_some() {
+                self.changes.not_reading = outcome.not_reading;
             }
         }
         Heard {
@@ -411,7 +412,7 @@ impl<F: Framing> Outgoing<F> {
         &self.phase
     }
 
-    /// How late a wait of ours may end before it counts as a stall.
+    /// How late one of our waits may end before it counts as a stall.
     pub(crate) fn stall_tolerance(&self) -> Duration {
         Settings { slack: self.timer.slack(), ..self.settings }.stall_tolerance()
     }
@@ -442,7 +443,7 @@ impl<F: Framing> Outgoing<F> {
         self.stats.bytes_sent
     }
 
-    /// A stall of ours that ended at `now`: whether it was not seen before.
+    /// Records a stall of our own process that ended at `now`; returns true if it is new.
     pub(crate) fn add_stall(&mut self, late: Duration, now: Time) -> bool {
         self.measures.add_stall(late, now)
     }

@@ -5,7 +5,7 @@
 
 /// The nearest of `all`; `None` if nothing is near enough to be what was meant.
 pub(crate) fn nearest<'a>(word: &str, all: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Somebody else's text may be long, and no word here is.
+    // Text from outside may be long, and no word here is.
     if word.len() > WORD_MAX {
         return None;
     }

@@ -1,6 +1,6 @@
 //! Words into options, operands and values.
 //!
-//! Options stand before or after operands; `--name value` and `--name=value` are the same, and
+//! Options may come before or after operands; `--name value` and `--name=value` are the same, and
 //! after `--` everything is an operand. If an option is given twice, the last one holds.
 
 use std::ffi::OsString;
@@ -119,7 +119,7 @@ impl<I: Iterator<Item = OsString>> ArgParser<I> {
         }
     }
 
-    /// A word that stands where none may.
+    /// A word where none is allowed.
     pub(super) fn unexpected(&self, word: &OsString, expected: &str) -> Usage {
         self.wrong(format!("unexpected {}: expected {expected}", shown(word)))
     }

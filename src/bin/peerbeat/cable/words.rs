@@ -1,4 +1,4 @@
-//! The words of a cable, as they stand on stdin and in a script.
+//! The words of a cable, as written on stdin and in a script.
 //!
 //! One small function a rule of the grammar; a complaint names the word and what is expected.
 

@@ -113,8 +113,8 @@ impl Compared {
             for (peer, config) in own.config.peers().iter().enumerate() {
                 let is = |end: &End| end.file == file && end.peer == peer;
                 let is_met = self.links.iter().any(|link| is(&link.dialler) || is(&link.acceptor));
-                let is_told = self.unmet.iter().any(|told| told.file == file && told.peer == peer);
-                if is_met || is_told {
+                let is_reported = self.unmet.iter().any(|met| met.file == file && met.peer == peer);
+                if is_met || is_reported {
                     continue;
                 }
                 let addresses: Vec<String> =

@@ -128,10 +128,10 @@ fn most_links(estate: &Estate, file: usize) -> usize {
     dialled.max(links.iter().filter(|link| link.acceptor.file == file).count())
 }
 
-/// The column of each file: one to the right of those that dial it. Where they dial in a circle
+/// The column of each file: one to the right of those that dial it. If they dial in a circle
 /// some arrows point back.
 fn columns(estate: &Estate) -> Vec<usize> {
-    // A peer that waits and is not met stands left of its file.
+    // A peer that waits and is not met is left of its file.
     let mut columns = vec![0; estate.files.len()];
     for unmet in &estate.compared.unmet {
         let peer = &estate.files[unmet.file].config.peers()[unmet.peer];

@@ -1,6 +1,6 @@
 //! The findings of `check` for a person.
 //!
-//! Every value stands with its unit and with where it was set; what a value means is said in words.
+//! Every value has its unit and the place where it was set; what a value means is said in words.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ fn tell_node(text: &mut String, file: &File) {
         tell(text, "overridden", &format!("{item}: {now} wins over {before}"));
     }
     if config.peers().is_empty() {
-        tell(text, "peers", "none: nobody is dialled, and whoever dials is refused");
+        tell(text, "peers", "none: no peer is dialled, and any that dials is refused");
     }
 }
 
@@ -246,7 +246,7 @@ fn link_lines(config: &Config, peer: &PeerConfig) -> Vec<String> {
     let name = Escaped(peer.name());
     let accepts_only = peer.addresses().is_empty();
     match (recognised(peer), config.port()) {
-        (None, _) if accepts_only => lines.push("nobody can ever be it".to_owned()),
+        (None, _) if accepts_only => lines.push("no program can ever be it".to_owned()),
         (None, _) => {}
         (Some(by), None) if accepts_only => {
             let lack = if config.is_part() { "" } else { ", but we do not listen" };

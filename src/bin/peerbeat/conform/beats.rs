@@ -153,7 +153,7 @@ pub(crate) fn beats_when_idle(bench: &Bench<'_>) -> Result<(), Failure> {
     }
     gaps.sort();
     let (median, most) = (gaps[gaps.len() / 2], period.mul_f64(1.5));
-    let expected = format!("one each {period:?}, {most:?} at the most");
+    let expected = format!("one each {period:?}, {most:?} at most");
     if median <= most { Ok(()) } else { Err(conn.failure(&expected, &format!("{median:?}"))) }
 }
 

@@ -76,7 +76,7 @@ impl<'a> Bench<'a> {
                     thread::sleep(POLL);
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    let text = format!("nobody has dialled within {:?}", self.options.wait);
+                    let text = format!("no connection came within {:?}", self.options.wait);
                     return Err(io::Error::new(ErrorKind::TimedOut, text));
                 }
                 Err(e) => return Err(e),

@@ -260,7 +260,7 @@ pub(crate) fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes()[..], &[kind], payload].concat()
 }
 
-/// A HELLO of ours.
+/// A HELLO from us.
 pub(crate) fn hello(name: &str, value: Option<u32>, probe: bool) -> Vec<u8> {
     let hello = Hello { name, heartbeat_time_ms: value, probe, ..Hello::default() };
     let mut bytes = Vec::new();
@@ -269,7 +269,7 @@ pub(crate) fn hello(name: &str, value: Option<u32>, probe: bool) -> Vec<u8> {
     bytes
 }
 
-/// A HEARTBEAT of ours, with timing.
+/// A HEARTBEAT from us, with timing.
 pub(crate) fn beat(value: u32, sent_us: u64) -> Vec<u8> {
     let timing = Some(Timing { sent_us, echo_us: 0, echo_age_us: 0 });
     let mut bytes = Vec::new();

@@ -97,7 +97,7 @@ pub(crate) fn data_of_any_length(bench: &Bench<'_>) -> Result<(), Failure> {
     let (mut conn, value) = bench.settled(5000)?;
     for length in [0, 1, 1023, 1024, 1025, 256 << 10] {
         conn.send(&frame(3, &vec![0x55; length]))?;
-        // What is sent back must not stand between us.
+        // What is sent back must not block either side.
         while conn.next(Instant::now() + Duration::from_millis(20))? != super::conn::Seen::Nothing {
         }
     }

@@ -41,7 +41,7 @@ impl Promises {
         self.add(what, &format!("within {}", Seconds(limit)), &shown(measured), held);
     }
 
-    /// A verdict: [`not_before`](Self::not_before), and the latest of them is told at the end.
+    /// A verdict: [`not_before`](Self::not_before), and the latest of them is shown at the end.
     pub(super) fn verdict(&mut self, what: &str, limit: Duration, measured: Option<Duration>) {
         let late = measured.unwrap_or_default().saturating_sub(limit);
         self.latest = self.latest.max(late);

@@ -32,7 +32,7 @@ pub(super) fn is_down(event: &Event) -> bool {
     matches!(event, Event::Down(_))
 }
 
-/// Why `side` was told that the other is gone.
+/// The reason with which `side` reported the other gone.
 pub(super) fn reason(seen: &Seen, side: Side) -> Option<&'static str> {
     match seen.event_of(side)? {
         Event::Down(down) => Some(down.reason.as_str()),
@@ -67,7 +67,7 @@ pub(super) fn messages(seen: &[Seen]) -> Vec<&[u8]> {
         .collect()
 }
 
-/// The times between one frame of `side` and the next, where the next passed after `from`.
+/// The times between one frame of `side` and the next, if the next passed after `from`.
 pub(super) fn gaps_after(passed: &[Passed], side: Side, from: Instant) -> Vec<Duration> {
     let times: Vec<Instant> = passed.iter().filter(|f| f.from == side).map(|f| f.at).collect();
     let pairs = times.windows(2).filter(|pair| pair[1] > from);

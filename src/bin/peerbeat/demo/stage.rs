@@ -51,7 +51,7 @@ pub(super) enum What {
 }
 
 impl Seen {
-    /// The event, where it is one of `side`.
+    /// The event, if it is one of `side`.
     pub(super) fn event_of(&self, side: Side) -> Option<&Event> {
         match &self.what {
             What::Event(event) if self.side == side => Some(event),
@@ -69,7 +69,7 @@ pub(super) struct EventSender {
 impl EventSender {
     fn pass(&self, what: What) {
         let at = Instant::now();
-        // Nobody listens any more once the demo is over.
+        // The receiver is gone once the demo is over.
         let _ = self.seen.send(Seen { at, side: self.side, what });
     }
 }
@@ -156,7 +156,8 @@ impl Stage {
         &self.seen[mark..]
     }
 
-    /// Waits until the reports since `mark` satisfy `enough`; says whether they did in time.
+    /// Waits until the reports since `mark` satisfy `enough`; returns false if they did not in
+    /// time.
     pub(super) fn wait(
         &mut self,
         mark: usize,
@@ -171,7 +172,7 @@ impl Stage {
             match self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(seen) => {
                     let line = match &seen.what {
-                        What::Event(event) => told(event),
+                        What::Event(event) => line_of(event),
                         _ => None,
                     };
                     if let Some(line) = line {
@@ -221,7 +222,7 @@ impl Stage {
         }
     }
 
-    /// Text in a colour, where the terminal shows colours.
+    /// Text in a colour, if the terminal shows colours.
     pub(super) fn paint(&self, code: &str, text: &str) -> String {
         match self.colours {
             true => format!("\x1b[{code}m{text}\x1b[0m"),
@@ -229,7 +230,7 @@ impl Stage {
         }
     }
 
-    /// Whether somebody still reads.
+    /// Whether the output is still read.
     pub(super) fn has_reader(&self) -> bool {
         self.written.is_ok()
     }
@@ -241,7 +242,7 @@ impl Stage {
 }
 
 /// An event in the words of the timeline; `None` = it adds nothing to the story.
-fn told(event: &Event) -> Option<String> {
+fn line_of(event: &Event) -> Option<String> {
     Some(match event {
         Event::Up { remote_name, .. } => format!("up: connected to the {}", Escaped(remote_name)),
         Event::Link(link::Event::HeartbeatTime { from, to, cause: Cause::Peer }) => {
@@ -255,7 +256,7 @@ fn told(event: &Event) -> Option<String> {
             format!("recovered: heard again after {}", Measured(*silence))
         }
         Event::Link(link::Event::Stalled { late }) => {
-            format!("stalled: this machine was too busy for {}, nobody is blamed", Measured(*late))
+            format!("stalled: this machine was too busy for {}, no peer is blamed", Measured(*late))
         }
         Event::Down(down) => match down.limit {
             Some(limit) if down.reason.as_str() == "silent" => format!(

@@ -21,7 +21,7 @@ pub(crate) struct Output {
 
 struct Shared {
     state: Mutex<State>,
-    /// Told of every line, of every one that was written, and of the end.
+    /// Called for every line, for every one that was written, and at the end.
     changed: Condvar,
 }
 
@@ -159,7 +159,7 @@ impl Shared {
                 }
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            // Several lines in one write where they have come together, whole ones only.
+            // Several lines in one write if they came together, whole ones only.
             let mut text = String::new();
             let mut count = 0;
             while text.len() < WRITE_BYTES {

@@ -211,7 +211,7 @@ fn saw(svg: &mut Svg, moment: &Moment<'_>, top: f64) {
     for (begun, until) in known {
         if let Some((earlier, _)) = before {
             let lasted = begun.saturating_sub(earlier);
-            // Longer, and nobody called it late: bytes came that no record speaks of.
+            // Longer, and not reported as late: bytes came that no record speaks of.
             if lasted <= late {
                 let _ = write!(points, "{:.1},{:.1} ", x(*begun), y(lasted));
             } else {

@@ -1,6 +1,6 @@
 //! What became of every peer, as stretches of time.
 //!
-//! Built from the records of a journal, in their order. A silence is known exactly only where a
+//! Built from the records of a journal, in their order. A silence is known exactly only if a
 //! record speaks of it; what lies between is not made up.
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ pub(super) struct Stretch {
     pub(super) kind: Kind,
     pub(super) from: Duration,
     pub(super) to: Duration,
-    /// What stands under it, if there is room.
+    /// What is written under it, if there is room.
     pub(super) label: String,
     /// What a pointer over it shows.
     pub(super) title: String,

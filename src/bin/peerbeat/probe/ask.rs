@@ -1,6 +1,6 @@
 //! One probe: a connection, the question, and what the answer is taken for.
 //!
-//! Whatever comes back is somebody else's bytes: bounded in size and in time, and shown escaped.
+//! Whatever comes back is foreign bytes: bounded in size and in time, and shown escaped.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};

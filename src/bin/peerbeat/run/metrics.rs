@@ -1,6 +1,6 @@
 //! The file with the metrics, for node_exporter's textfile collector.
 //!
-//! It is written whole beside its place and then renamed, so that nobody reads half of it. If that
+//! It is written whole beside its place and then renamed, so that half of it is never read. If that
 //! fails, it is a complaint, once until it works again.
 
 use std::fs;

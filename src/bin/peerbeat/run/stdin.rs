@@ -57,7 +57,7 @@ fn next_line() -> Option<String> {
         match io::stdin().lock().take(LINE_MAX).read_until(b'\n', &mut line) {
             Ok(0) => return None,
             Ok(_) => return Some(String::from_utf8_lossy(&line).trim().to_owned()),
-            // In the background, the terminal is somebody else's.
+            // In the background, the terminal belongs to another process.
             Err(_) => thread::sleep(RETRY),
         }
     }
@@ -77,10 +77,10 @@ fn obey(node: &Node, line: &str) -> Result<(), String> {
     match (word, name) {
         ("", _) => {}
         ("dial", "") => {
-            // Whoever is connected stays so.
+            // A peer that is connected stays so.
             let count = node.peers().iter().filter(|peer| peer.dial_now()).count();
             if count == 0 {
-                return Err("nobody to dial: all are connected or have no address".to_owned());
+                return Err("no peer to dial: all are connected or have no address".to_owned());
             }
         }
         ("dial", name) => {

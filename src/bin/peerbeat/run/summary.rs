@@ -31,7 +31,7 @@ pub(super) fn before(node: &Node) -> Vec<(String, Last)> {
     node.peers().iter().map(|peer| (peer.name().to_owned(), last(peer))).collect()
 }
 
-/// A line for each peer, two where it does not fit.
+/// A line for each peer, two if it does not fit.
 pub(super) fn of(node: &Node, before: &[(String, Last)]) -> String {
     let peers = node.peers();
     let width = peers.iter().map(|peer| Escaped(peer.name()).to_string().chars().count()).max();

@@ -1,7 +1,7 @@
 //! Where the records come from: a node of our own, stdin, or a file that grows.
 //!
-//! Each hands lines to a bounded channel from threads of its own; whoever draws is never held up by
-//! them, and holds them up if it cannot keep up.
+//! Each hands lines to a bounded channel from threads of its own; the drawing thread is never held
+//! up by them, and holds them up if it cannot keep up.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
