@@ -26,7 +26,7 @@ pub struct LinkState {
     pub heartbeat_time: Option<Duration>,
     /// The slack.
     pub slack: Duration,
-    /// How long ago the kernel last accepted a byte of ours.
+    /// How long ago the kernel last accepted one of our bytes.
     pub last_sent_age: Duration,
     /// How long the link has been up.
     pub up: Duration,

@@ -1,7 +1,7 @@
 //! Why the values of a link are what they are, and whether they fit what was measured.
 //!
 //! For a person who has to decide about a heartbeat-time or a slack. Nothing here changes anything.
-//! The advice follows from the numbers beside it, and says where there are too few of them.
+//! The advice follows from the numbers beside it, and says if there are too few of them.
 
 use std::fmt;
 use std::time::Duration;
@@ -36,11 +36,11 @@ pub struct Explanation {
     pub own_lateness: Percentiles,
     /// The longest silence of the peer's.
     pub largest_silence: Duration,
-    /// How often we ourselves were stopped, and for how long at the most.
+    /// How often our own process was stopped, and the longest time.
     pub stalls: (u64, Duration),
-    /// The smallest slack that would have killed nobody so far: the greatest lateness of the peer's
+    /// The smallest slack that would have ended no link so far: the greatest lateness of the peer's
     /// (with one value in force all the time, its largest silence minus that) and a margin of a
-    /// quarter, at least 50 ms. `None` where nothing was measured.
+    /// quarter, at least 50 ms. `None` if nothing was measured.
     pub smallest_slack: Option<Duration>,
     /// What to make of it, the most urgent first; never empty.
     pub advice: Vec<Advice>,
@@ -50,7 +50,7 @@ pub struct Explanation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Source {
-    /// Nobody has asked for one.
+    /// No side has asked for one.
     Nobody,
     /// This side was configured with it.
     Configured,
@@ -72,7 +72,7 @@ pub enum Advice {
     OwnStalls {
         /// How often.
         count: u64,
-        /// For how long, at the most.
+        /// The longest time.
         longest: Duration,
     },
     /// The slack is smaller than what would have been needed with a margin.
@@ -82,7 +82,7 @@ pub enum Advice {
     },
     /// Our own heartbeats were late enough to matter to a peer with a slack like ours.
     OwnLate {
-        /// How late, at the most.
+        /// The greatest lateness.
         max: Duration,
     },
     /// The peer, or the network between, is late.
@@ -204,7 +204,7 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Nobody => "nobody has asked for one",
+            Self::Nobody => "no side has asked for one",
             Self::Configured => "configured here",
             Self::Peer => "the peer asked for it",
             Self::Set => "set here while the link was up",
@@ -242,7 +242,7 @@ impl fmt::Display for Advice {
             ),
             Self::LessSlack { enough, limit } => write!(
                 f,
-                "the slack could be {enough:.1?}: nobody would have been cut off so far, and a \
+                "the slack could be {enough:.1?}: no link would have been cut so far, and a \
                  peer that is gone be noticed after {limit:.1?}"
             ),
             Self::TooFew { count } => write!(

@@ -44,17 +44,17 @@ use std::time::Duration;
 ///     ..Settings::default()
 /// };
 /// let options = Options { liveness, ..Options::default() };
-/// let (tell, told) = channel();
-/// let _link = Link::start_with(here, Native::default(), &options, Program(tell))?;
+/// let (report, reports) = channel();
+/// let _link = Link::start_with(here, Native::default(), &options, Program(report))?;
 ///
-/// // The peer is a link of this process too, and falls silent when told.
+/// // The peer is a link of this process too, and falls silent on request.
 /// let faults = Faults::default();
 /// let of_peer = Options { faults: Some(faults.clone()), ..options };
 /// let ignore = |_: &Link, _: &[u8]| {};
 /// let _peer = Link::start_with(there, Native::default(), &of_peer, ignore)?;
-/// assert!(told.recv_timeout(Duration::from_millis(500)).is_err(), "all is well");
+/// assert!(reports.recv_timeout(Duration::from_millis(500)).is_err(), "all is well");
 /// faults.hold_heartbeats(true);
-/// assert_eq!(told.recv().unwrap().reason, DownReason::Silent);
+/// assert_eq!(reports.recv().unwrap().reason, DownReason::Silent);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -106,7 +106,7 @@ impl Faults {
     }
 }
 
-/// Two are the same where they are switched together.
+/// Two are the same if they are switched together.
 impl PartialEq for Faults {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

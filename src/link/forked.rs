@@ -1,7 +1,7 @@
 //! Whether this is a forked child of the process that made something.
 //!
 //! A child has copies of its parent's links and nodes but none of their threads: it must neither
-//! join nor shut anything. Process ids alone do not tell parent and child apart where the child is
+//! join nor shut anything. Process ids alone do not distinguish parent and child if the child is
 //! in a namespace of its own; the C functions bring a number that a fork moves.
 
 use std::process;

@@ -1,7 +1,7 @@
 //! The handle on a link: what a program calls.
 //!
 //! Everything here may be called from any thread, the link's own handler included, and returns in
-//! bounded time (lessons 45, 46). The rules of the lock are written where it lives.
+//! bounded time (lessons 45, 46). The rules of the lock are in `shared`.
 
 use std::fmt;
 use std::io;
@@ -26,7 +26,7 @@ use crate::protocol::{Bye, ByeCode, Framing, Native};
 ///
 /// A link lives until it ends: by the peer, by its limits, or by [`close`](Self::close). Dropping
 /// handles does not end it. Once it has ended, its socket is closed and its threads are ending,
-/// whoever still holds a handle.
+/// anyone who still holds a handle.
 pub struct Link<S: Stream = TcpStream, F: Framing = Native> {
     shared: Arc<Shared<S, F>>,
 }
@@ -193,11 +193,11 @@ impl<S: Stream, F: Framing> Link<S, F> {
 
     /// Sends a message if there is room now.
     ///
-    /// It does not wait for the peer. Where the link is idle and the socket's own buffer turns out
+    /// It does not wait for the peer. If the link is idle and the socket's own buffer turns out
     /// to be full it can take some ten milliseconds, once; after that the queue takes what comes.
     ///
     /// # Errors
-    /// [`SendError::Full`] where there is no room, else as [`send`](Self::send).
+    /// [`SendError::Full`] if there is no room, else as [`send`](Self::send).
     pub fn try_send(&self, payload: &[u8]) -> Result<(), SendError> {
         self.offer(self.shared.lock(), payload).unwrap_or(Err(SendError::Full))
     }
@@ -321,7 +321,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let buffer = state.outgoing.take_queue();
         drop(state);
         let written = shared.write(&*stream, buffer.rest(), WRITE_TIMEOUT_MIN);
-        // Before the lock: whoever finds nobody writing may rely on the descriptor being closed.
+        // Before the lock: a thread that finds no write under way may rely on a closed descriptor.
         drop(stream);
         let now = shared.clock.now();
         let mut state = shared.lock();
@@ -332,7 +332,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
                 let broken = DownReason::io(&e);
                 // An end cuts a write off: then the end's reason is the one to tell.
                 let reason = state.outgoing.phase().reason().unwrap_or(&broken).clone();
-                // The caller is told; messages that were accepted before are counted.
+                // The caller gets the error; messages that were accepted before are counted.
                 state.outgoing.handle_write_failed(buffer, broken, Some(own), now);
                 shared.settle(state);
                 shared.notify_all();
@@ -343,7 +343,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let streams = state.pace.on_direct_write(last_received, now);
         state.pace.on_buffer(buffer.rest().len(), now);
         let _heartbeat = state.outgoing.handle_written(buffer, count, now);
-        // A heartbeat is due that data does not stand in for. A thread that never rests would write
+        // A heartbeat is due that data does not replace. A thread that never rests would write
         // again before the sender is awake: the stream is the sender's next.
         let heartbeat_waits = state.outgoing.timer().due() <= now;
         if heartbeat_waits {
@@ -385,5 +385,5 @@ impl<S: Stream, F: Framing> fmt::Debug for Link<S, F> {
 /// How long a goodbye may take if nothing is written before it, until the peer has ended its
 /// stream.
 const GOODBYE_MAX: Duration = Duration::from_millis(70);
-/// How long an end takes at the most, until it is reported.
+/// The longest time that an end takes until it is reported.
 const END_MAX: Duration = Duration::from_millis(100);

@@ -94,7 +94,7 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// The code of the BYE that answers it, where one does.
+    /// The code of the BYE that answers it, if one does.
     pub fn bye_code(&self) -> Option<ByeCode> {
         match self {
             Self::TimedOut => Some(ByeCode::TOO_SLOW),
@@ -257,7 +257,7 @@ pub(crate) fn refuse_at_once(stream: &TcpStream, code: ByeCode, text: &str) {
     }
     let mut bye = Vec::new();
     Bye { code, text }.encode(&mut bye);
-    // Where not even this fits, or the other side is gone, there is nobody to tell.
+    // If not even this fits, or the other side is gone, there is no one to answer.
     let _ = (&*stream).write(&bye);
     let _ = stream.shutdown(Shutdown::Write);
 }
@@ -383,7 +383,7 @@ fn unexpected(frame: &'static str) -> HandshakeError {
     HandshakeError::Protocol(ProtocolError::Unexpected { frame, allowed: "HELLO" })
 }
 
-/// Reads what has come, however little. Looks at the socket before the clock: where we were stopped
+/// Reads what has come, however little. Looks at the socket before the clock: if we were stopped
 /// ourselves, what came in time still counts.
 fn read_some(
     mut stream: &TcpStream,

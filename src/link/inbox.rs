@@ -6,10 +6,10 @@
 //! When it is full the reader is held: TCP slows the peer down, its silence does not count
 //! meanwhile, and [`InboxStats`] say so.
 //!
-//! Rules of the two locks: `front` belongs to the consumers, `back` to the reader, and whoever
-//! wants both takes `front` first. Nothing is called and nothing waits with `front` held. Every
-//! change that somebody may wait for moves `Back::changes`, so no wake is lost between a look and a
-//! wait.
+//! Rules of the two locks: `front` belongs to the consumers, `back` to the reader, and a thread
+//! that wants both takes `front` first. Nothing is called and nothing waits with `front` held.
+//! Every change that a thread may wait for moves `Back::changes`, so no wake is lost between a look
+//! and a wait.
 //!
 //! Invariant: messages leave in the order they came, the end of the link after all of them.
 
@@ -84,7 +84,7 @@ pub enum RecvError {
     Down(Box<Down>),
 }
 
-/// What stands in an [`Inbox`], and what came of it being full.
+/// What is in an [`Inbox`], and the effects of its having been full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InboxStats {
     /// Messages that wait to be taken.
@@ -170,7 +170,7 @@ impl Inbox {
         self.inner.room.notify_all();
     }
 
-    /// What stands in it now.
+    /// What is in it now.
     pub fn stats(&self) -> InboxStats {
         let front = self.inner.lock_front();
         let back = self.inner.lock_back();
@@ -321,7 +321,7 @@ impl Inner {
         Ok(taken)
     }
 
-    /// Looks for a message, in the buffer behind where there is none in front.
+    /// Looks for a message, in the buffer behind if there is none in front.
     fn look(&self, front: &mut Front) -> Result<Look, RecvError> {
         if front.borrower.is_some_and(|borrower| borrower == thread::current().id()) {
             return Err(RecvError::Borrowed);
@@ -432,7 +432,7 @@ impl Batch {
         self.messages += 1;
     }
 
-    /// Where the first message stands; there must be one.
+    /// Where the first message is; there must be one.
     fn peek(&self) -> Range<usize> {
         let start = self.at + HEADER;
         let mut length = [0; HEADER];
@@ -450,7 +450,7 @@ impl Batch {
         self.bytes.len() - self.at
     }
 
-    /// Empties it for use after a batch of `last` bytes, and gives memory back where less will do.
+    /// Empties it for use after a batch of `last` bytes, and frees memory if less will do.
     fn clear(&mut self, last: usize) {
         self.bytes.clear();
         self.at = 0;

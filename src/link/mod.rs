@@ -7,16 +7,17 @@
 //! and verdicts punctual, and writes what the program's threads did not write themselves.
 //!
 //! *Sending adapts.* A program's thread that finds the link idle writes its own frame: no other
-//! thread has to wake up. While somebody writes, frames are appended to one buffer that goes out in
-//! one write. A run of direct writes in quick succession, with nothing received in between, is a
-//! stream: messages are queued, whoever fills 64 KiB writes it (256 KiB of long ones; the buffers
-//! stay in the cache, and a stream needs no second thread), and the sender thread looks in every
-//! 0.1 ms for what is left, until a look finds nothing. After a stream a burst is likely: its first
-//! message wakes the sender, which writes what has gathered by then, and a wake-up that brings
-//! fewer than 16 messages makes sending direct again. On 2 cores, 64-byte messages from one thread:
-//! 0.46 M/s when each is written, 18 M/s when the sender thread writes all batches, 22 M/s this
-//! way; a round trip takes an eighth longer than a bare socket's. The lock is never held during a
-//! write, and one buffer is written contiguously: `writev` is slower here and raises SIGPIPE.
+//! thread has to wake up. While a write is under way, frames are appended to one buffer that goes
+//! out in one write. A run of direct writes in quick succession, with nothing received in between,
+//! is a stream: messages are queued, the caller that fills 64 KiB writes it (256 KiB of long ones;
+//! the buffers stay in the cache, and a stream needs no second thread), and the sender thread looks
+//! in every 0.1 ms for what is left, until a look finds nothing. After a stream a burst is likely:
+//! its first message wakes the sender, which writes what has gathered by then, and a wake-up that
+//! brings fewer than 16 messages makes sending direct again. On 2 cores, 64-byte messages from one
+//! thread: 0.46 M/s when each is written, 18 M/s when the sender thread writes all batches, 22 M/s
+//! this way; a round trip takes an eighth longer than a bare socket's. The lock is never held
+//! during a write, and one buffer is written contiguously: `writev` is slower here and raises
+//! SIGPIPE.
 //!
 //! *Receiving does not copy.* Messages are handed to the [`Handler`] as slices of one buffer, on
 //! the reader's thread.

@@ -1,4 +1,4 @@
-//! What a link is told before it starts.
+//! What a link is given before it starts.
 //!
 //! Every limit has a default, and nothing here changes while a link lives.
 
@@ -15,7 +15,7 @@ pub struct Options {
     /// Heartbeat-time, slack, mode and floor.
     pub liveness: Settings,
     /// Bytes that may wait to be sent. A message larger than this is accepted only while nothing
-    /// waits, a heartbeat of ours included. Default 8 MiB.
+    /// waits, one of our heartbeats included. Default 8 MiB.
     pub queue_bytes: usize,
     /// How long [`send`](super::Link::send) waits for room. Default 10 s.
     pub send_timeout: Duration,

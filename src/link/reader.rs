@@ -25,7 +25,7 @@ use crate::connection::{Down, DownReason, Event, Incoming, Input, Phase, Unrepor
 use crate::liveness::{Time, Verdict};
 use crate::protocol::{Bye, ByeCode, Framing, Heartbeat, Native, ProtocolError};
 
-/// The reading side of a link: whoever runs it is the link's reader thread.
+/// The reading side of a link: the thread that runs it is the link's reader thread.
 ///
 /// Dropped without having run, it ends the link.
 #[derive(Debug)]
@@ -44,9 +44,9 @@ pub struct Reader<S: Stream = TcpStream, F: Framing = Native> {
     /// the socket that is not older than the limit: this thread may lose the processor, or be
     /// stopped, between a look and the clock.
     watched: Time,
-    /// What was found before the handler can be told.
-    untold: Unreported,
-    /// The program is told of the link before this runs, on this thread.
+    /// What was found and the handler has not been given yet.
+    unreported: Unreported,
+    /// The program learns of the link before this runs, on this thread.
     has_entered: bool,
 }
 
@@ -68,7 +68,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             timeout: Duration::ZERO,
             last_large: now,
             watched: Time::ZERO,
-            untold: Unreported::new(heard.into_iter().flatten().flatten(), now),
+            unreported: Unreported::new(heard.into_iter().flatten().flatten(), now),
             has_entered: false,
             link,
         }
@@ -87,7 +87,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     }
 
     /// Makes the calling thread the reader's, before it runs, and takes in what has arrived: for a
-    /// program that is told of the link before its messages, and may hold this thread meanwhile.
+    /// program that learns of the link before its messages, and may hold this thread meanwhile.
     /// From now on `send` does not wait here.
     pub(crate) fn enter(&mut self) {
         let link = self.link.clone();
@@ -124,21 +124,21 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         self.drop_rest();
         let down = self.finish();
         // As soon as it can be: the sender is done, the socket closed. Its thread is joined later.
-        let told = read.and_then(|()| {
+        let outcome = read.and_then(|()| {
             let event = Event::Down(down.clone());
             catch_unwind(AssertUnwindSafe(|| handler.on_event(&self.link, &event)))
         });
         self.join();
-        (down, told)
+        (down, outcome)
     }
 
     fn read_until_end<H: Handler<S, F>>(&mut self, handler: &mut H) {
         let Some(stream) = self.stream.clone() else { return };
-        // Nobody was there to read until now, which is a handler's doing only if it was told.
-        let told = self.untold.len();
+        // Nothing was read until now, which is a handler's doing only if it was given something.
+        let known = self.unreported.len();
         self.come_back();
         if !self.has_entered {
-            self.untold.truncate(told);
+            self.unreported.truncate(known);
         }
         // What was read with the handshake, or before we ran.
         self.hear();
@@ -147,7 +147,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             self.take_changes();
             self.tell_all(handler);
             match self.incoming.poll_verdict(self.now) {
-                Verdict::Late { silence } => self.untold.add(Event::late(silence), self.now),
+                Verdict::Late { silence } => self.unreported.add(Event::late(silence), self.now),
                 Verdict::Silent { .. } if self.watched < self.incoming.timer().silent_at() => {
                     self.read(&stream, handler, self.now + READ_TIMEOUT_MIN);
                 }
@@ -164,7 +164,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         // Without a limit nothing but this look tells us of one that the program sets.
         let has_limit = self.incoming.timer().limit().is_some();
         let farthest = if has_limit { READ_MAX } else { UNLIMITED_WAIT_MAX.min(READ_MAX) };
-        let next = next.min(self.untold.due());
+        let next = next.min(self.unreported.due());
         self.set_timeout(stream, step(next.since(self.now)).clamp(READ_TIMEOUT_MIN, farthest));
         let until = self.now + self.timeout;
         let silent_at = self.incoming.timer().silent_at();
@@ -183,12 +183,13 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             Err(e) if is_timeout(e.kind()) => until,
             _ => Time::ZERO,
         };
-        // The kernel rounds a long timeout up by as much as an eighth, which is no stall of ours.
+        // The kernel rounds a long timeout up by as much as an eighth, which is no stall of our
+        // process.
         let latest = until + self.timeout / 8;
         let stalled = self.incoming.handle_waited(latest, self.now);
         let is_new = |late: &Duration| shared.lock().outgoing.add_stall(*late, self.now);
         let stalled = stalled.filter(is_new).map(|late| Event::Stalled { late });
-        self.untold.add_all(stalled, self.now);
+        self.unreported.add_all(stalled, self.now);
         match read {
             Ok(0) => self.handle_end(),
             Ok(count) => {
@@ -215,7 +216,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         parked
     }
 
-    /// The stream has ended. A write of ours may be told now why.
+    /// The stream has ended. One of our writes may learn why now.
     fn handle_end(&self) {
         let shared = self.link.shared();
         let mut state = shared.lock();
@@ -253,7 +254,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         if let Some(silence) = arrival.silence {
             shared.lock().outgoing.add_silence(silence);
         }
-        self.untold.add_all(arrival.recovered.map(Event::recovered), self.now);
+        self.unreported.add_all(arrival.recovered.map(Event::recovered), self.now);
         self.hear();
     }
 
@@ -278,7 +279,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             shared.publish_changes();
         }
         let events = self.incoming.hear(heartbeat.heartbeat_time_ms, self.now);
-        self.untold.add_all(events.into_iter().flatten(), self.now);
+        self.unreported.add_all(events.into_iter().flatten(), self.now);
     }
 
     /// Takes over what was set, or found by the sender, since the last look.
@@ -287,7 +288,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         if shared.take_has_changes() {
             let changes = shared.lock().outgoing.take_changes();
             let events = self.incoming.apply(changes);
-            self.untold.add_all(events.into_iter().flatten(), self.now);
+            self.unreported.add_all(events.into_iter().flatten(), self.now);
         }
     }
 
@@ -327,12 +328,12 @@ impl<S: Stream, F: Framing> Reader<S, F> {
 
     /// Reports what has been found, in order.
     fn tell_all<H: Handler<S, F>>(&mut self, handler: &mut H) {
-        let events = self.untold.take(self.now);
+        let events = self.unreported.take(self.now);
         if events.is_empty() {
             return;
         }
         self.link.shared().hands_on_since.store(self.now.as_nanos(), Ordering::Relaxed);
-        // Whatever a handler brings about is told as well, but not without end.
+        // What a handler brings about is reported as well, but not without end.
         for event in events {
             if self.link.shared().is_ended() {
                 break;
@@ -349,7 +350,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let held = now.since(self.now);
         self.now = now;
         if self.incoming.handle_held(held) {
-            self.untold.add(Event::HandlerBusy { held }, now);
+            self.unreported.add(Event::HandlerBusy { held }, now);
         }
     }
 
@@ -363,7 +364,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         // A shorter one that is set already only makes one more step; the last stretch is exact.
         let serves = self.timeout <= wanted && self.timeout >= wanted / 2;
         if !serves || wanted <= LAST_STRETCH {
-            // Fails only on a stream that is shut, where the next read says so; macOS refuses it
+            // Fails only on a stream that is shut, and then the next read says so; macOS refuses it
             // there with data still unread.
             let _shut = stream.set_read_timeout(wanted);
             self.timeout = wanted;
@@ -386,7 +387,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
                 Ok(count) => {
                     self.now = shared.clock.now();
                     self.take_in(count);
-                    self.untold.clear();
+                    self.unreported.clear();
                     self.drop_messages();
                 }
                 Err(e) if is_timeout(e.kind()) => {}
@@ -420,7 +421,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
                 _ => break,
             }
         }
-        self.untold.clear();
+        self.unreported.clear();
     }
 
     fn drop_messages(&mut self) {

@@ -3,7 +3,7 @@
 //!
 //! It waits on the link's condition variable until there is work, the next heartbeat is due, or
 //! silence reaches its limit, whichever is first. A condition variable is punctual to a tenth of a
-//! millisecond where a socket's read timeout is up to two kernel ticks late, so this wait makes the
+//! millisecond while a socket's read timeout is up to two kernel ticks late, so this wait makes the
 //! verdict precise, while the reader's timed reads guarantee it: they work even while this thread
 //! is stuck in a write.
 //!
@@ -43,7 +43,7 @@ pub(super) fn run<S: Stream, F: Framing>(shared: &Shared<S, F>) {
     sender.run();
 }
 
-/// Says that the sender is done with the link and its stream. If a foreign framing or stream has
+/// Records that the sender is done with the link and its stream. If a foreign framing or stream has
 /// panicked the link ends: it would live on without heartbeats.
 struct Done<'a, S: Stream, F: Framing>(&'a Shared<S, F>);
 
@@ -177,9 +177,9 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     /// Decides about a write that began at `began`, should have ended at `ends`, and of which the
     /// kernel took nothing: wait longer, or `write-stalled`.
     ///
-    /// The verdict takes a look that began at the limit: a wait that woke late says that its time
-    /// was up although there may be room by then. Waits in the kernel end up to two ticks late, so
-    /// the last stretch is waited for on the condition variable.
+    /// The verdict takes a look that began at the limit: a wait that woke late reports that its
+    /// time was up although there may be room by then. Waits in the kernel end up to two ticks
+    /// late, so the last stretch is waited for on the condition variable.
     fn handle_stuck(
         &mut self,
         mut state: Guard<'a, S, F>,
@@ -226,14 +226,14 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             return;
         }
         let readable = self.stream.is_readable().unwrap_or(true);
-        let stands = self.shared.silent_at.load(Ordering::SeqCst) == silent_at.as_nanos();
-        if !readable && stands {
+        let unchanged = self.shared.silent_at.load(Ordering::SeqCst) == silent_at.as_nanos();
+        if !readable && unchanged {
             self.shared.end(DownReason::Silent);
         }
     }
 
     /// A write failed. What has arrived is still handed on, perhaps with the peer's goodbye, so the
-    /// reader ends the link, where it finds the end of the stream. If nothing comes, the
+    /// reader ends the link when it finds the end of the stream. If nothing comes, the
     /// stream is ended for it, behind all that has arrived.
     fn leave_end_to_reader(
         &mut self,
@@ -295,7 +295,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     fn set_timeout(&mut self, timeout: Duration) {
         let timeout = timeout.max(WRITE_TIMEOUT_MIN);
         if timeout != self.timeout {
-            // Fails only on a stream that is shut, where the next write says so.
+            // Fails only on a stream that is shut, and then the next write says so.
             let _shut = self.stream.set_write_timeout(timeout);
             self.timeout = timeout;
         }

@@ -1,12 +1,12 @@
 //! What the reader, the sender thread and the program's threads share: one lock, its condition
 //! variables, and atomics that spare the lock.
 //!
-//! Rules of the lock. While it is held: no I/O, no join, no user code but a framing's. Whoever
-//! writes to the stream takes the buffer first and lets go of the lock; only one thread writes at a
-//! time, so frames never mix, and nobody who waits for the lock waits for the network
-//!. Waits loop on state with absolute deadlines. `changed` has two kinds of waiters
-//! while the link lives, the sender thread and whoever waits for room, so all are notified if both
-//! may wait. Programs that wait for the link's end wait on `gone`: traffic wakes none.
+//! Rules of the lock. While it is held: no I/O, no join, no user code but a framing's. A thread
+//! that writes to the stream takes the buffer first and lets go of the lock; only one thread writes
+//! at a time, so frames never mix, and no thread that waits for the lock waits for the network.
+//! Waits loop on state with absolute deadlines. `changed` has two kinds of waiters while the link
+//! lives, the sender thread and the callers that wait for room, so all are notified if both may
+//! wait. Programs that wait for the link's end wait on `gone`: traffic wakes none.
 
 use std::io;
 use std::net::Shutdown;
@@ -38,7 +38,7 @@ pub(super) struct Shared<S, F> {
     /// When the last byte arrived ([`Time`] in nanoseconds); written by the reader.
     pub(super) last_received: AtomicU64,
     /// When silence reaches its limit, while the reader is parked close to it; else never.
-    /// While it stands here, what the kernel holds has not been taken by the reader.
+    /// While it is here, what the kernel holds has not been taken by the reader.
     pub(super) silent_at: AtomicU64,
     /// Nothing that arrives is handed on any more: the reader's cheap look at the phase.
     ended: AtomicBool,
@@ -69,7 +69,7 @@ pub(super) struct State<S, F> {
     pub(super) pace: Pace,
     pub(super) sender_waits: bool,
     pub(super) room_waiters: u32,
-    /// Both directions have been shut, and whether somebody is in a shutdown, without the lock.
+    /// Both directions have been shut, and whether a thread is in a shutdown, without the lock.
     is_shut: bool,
     pub(super) is_shutting: bool,
     pub(super) sender_done: bool,
@@ -119,7 +119,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     }
 
     /// Takes the lock. A panic of another holder does not spread: only a framing is called under
-    /// the lock, at points where the state is whole.
+    /// the lock, at points at which the state is whole.
     pub(super) fn lock(&self) -> Guard<'_, S, F> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -260,7 +260,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     }
 }
 
-/// A write that a foreign stream's panic has ended: it failed, and nobody waits for it.
+/// A write that a foreign stream's panic has ended: it failed, and no thread waits for it.
 struct Unwound<'a, S: Stream, F: Framing>(&'a Shared<S, F>);
 
 impl<S: Stream, F: Framing> Drop for Unwound<'_, S, F> {

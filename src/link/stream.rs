@@ -78,19 +78,19 @@ use std::time::Duration;
 /// # let listener = TcpListener::bind("127.0.0.1:0")?;
 /// # let here = TcpStream::connect(listener.local_addr()?)?;
 /// # let there = listener.accept()?.0;
-/// # let (tell, told) = std::sync::mpsc::channel();
-/// # let receive = move |_: &Link<Masked>, bytes: &[u8]| tell.send(bytes.to_vec()).unwrap();
+/// # let (send, received) = std::sync::mpsc::channel();
+/// # let receive = move |_: &Link<Masked>, bytes: &[u8]| send.send(bytes.to_vec()).unwrap();
 /// # let nothing = |_: &Link<Masked>, _: &[u8]| {};
 /// # let options = Options::default();
 /// # let _there = Link::start_with(masked(there), Native::default(), &options, receive)?;
 /// let link = Link::start_with(masked(here), Native::default(), &options, nothing)?;
 /// link.send(b"tick").unwrap();
-/// # assert_eq!(told.recv().unwrap(), b"tick");
+/// # assert_eq!(received.recv().unwrap(), b"tick");
 /// # Ok::<(), io::Error>(())
 /// ```
 pub trait Stream: Send + Sync + 'static {
     /// Whether [`wait_readable`](Self::wait_readable) and [`is_readable`](Self::is_readable) look
-    /// without taking. Where they cannot (a TLS stream), verdicts come from the reader's timed
+    /// without taking. If they cannot (a TLS stream), verdicts come from the reader's timed
     /// reads alone and are up to two kernel ticks later.
     const CAN_PEEK: bool = false;
 
@@ -100,14 +100,14 @@ pub trait Stream: Send + Sync + 'static {
     /// As `Read::read`.
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes like [`Write::write`]; `WouldBlock` or `TimedOut` where the write timeout passed and
+    /// Writes like [`Write::write`]; `WouldBlock` or `TimedOut` if the write timeout passed and
     /// not one byte was accepted. It must not raise a signal.
     ///
     /// # Errors
     /// As `Write::write`.
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Writes like [`write`](Self::write), and does not wait for room where it can be helped: a
+    /// Writes like [`write`](Self::write), and does not wait for room if that can be avoided: a
     /// last look before a verdict. Without it that look takes as long as the shortest write
     /// timeout.
     ///
@@ -128,19 +128,19 @@ pub trait Stream: Send + Sync + 'static {
     /// Limits the reads that begin from now on; never zero.
     ///
     /// # Errors
-    /// Where the system refuses, such as after a shutdown.
+    /// If the system refuses, such as after a shutdown.
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()>;
 
     /// Limits the writes that begin from now on; never zero.
     ///
     /// # Errors
-    /// Where the system refuses, such as after a shutdown.
+    /// If the system refuses, such as after a shutdown.
     fn set_write_timeout(&self, timeout: Duration) -> io::Result<()>;
 
-    /// Shuts directions down and wakes whoever is blocked in them.
+    /// Shuts directions down and wakes the threads blocked in them.
     ///
     /// # Errors
-    /// Where the stream is not connected any more; nobody needs to act on it.
+    /// If the stream is not connected any more; it can be ignored.
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 
     /// Waits, no longer than the read timeout, until a read would return at once.
@@ -154,7 +154,7 @@ pub trait Stream: Send + Sync + 'static {
     /// Whether a read would return at once, with bytes, the end or an error. Does not wait.
     ///
     /// # Errors
-    /// Where it cannot be told.
+    /// If it cannot be determined.
     fn is_readable(&self) -> io::Result<bool> {
         Ok(true)
     }
@@ -207,7 +207,7 @@ pub(crate) fn step(left: Duration) -> Duration {
 pub(super) const LAST_STRETCH: Duration = Duration::from_millis(64);
 /// The longest that a reader waits in one read.
 ///
-/// Shutting a socket wakes whoever reads it on every Unix. On Windows that is not promised (wine
+/// Shutting a socket wakes its reader on every Unix. On Windows that is not promised (wine
 /// does not do it), so there a reader looks often enough to end in time.
 pub(super) const READ_MAX: Duration =
     if cfg!(windows) { Duration::from_millis(250) } else { Duration::from_secs(30) };

@@ -55,7 +55,7 @@ impl Stream for TcpStream {
         self.peek(&mut [0]).map(drop).map_err(of_read)
     }
 
-    // A write or read of ours that begins in this moment may come back with `WouldBlock` early:
+    // One of our writes or reads that begins in this moment may come back with `WouldBlock` early:
     // both take that as "look at the clock again".
     fn is_readable(&self) -> io::Result<bool> {
         match at_once(self, || self.peek(&mut [0])).map_err(given_up) {
@@ -88,7 +88,7 @@ fn given_up(error: io::Error) -> io::Error {
 }
 
 /// As [`given_up`]. On Windows a wait whose time was up is `TimedOut`; `WouldBlock` means that the
-/// read began while a write of ours had the socket in its other mode, long before its time.
+/// read began while one of our writes had the socket in its other mode, long before its time.
 fn of_read(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock if cfg!(windows) => io::ErrorKind::Interrupted.into(),

@@ -4,7 +4,7 @@
 //! knows how many threads it has, so the smallest limit that this comes close to is the one; where
 //! none does, it is one that counts more than this process.
 //!
-//! A thread is refused early where maps of memory run short: a new thread of std's that does not
+//! A thread is refused early if maps of memory run short: a new thread of std's that does not
 //! get the one for its signals' stack aborts the whole process (measured: at the 8185th link). Each
 //! thread takes four; a thousand are left to the rest of the program, which is a guess.
 
@@ -15,7 +15,7 @@ use std::thread::{Builder, JoinHandle};
 /// Makes a thread with a name that `ps` shows.
 ///
 /// # Errors
-/// Where a limit is in the way, with its name.
+/// The limit that is in the way, with its name.
 pub(crate) fn spawn(
     name: &str,
     stack_size: usize,
@@ -30,7 +30,7 @@ pub(crate) fn spawn(
     builder.spawn(body).map_err(|error| named(&error))
 }
 
-/// Gives the calling thread another name, where the system has a way: std names a thread only when
+/// Gives the calling thread another name, if the system has a way: std names a thread only when
 /// it makes it.
 pub(crate) fn rename(name: &str) {
     if cfg!(target_os = "linux") {
@@ -62,7 +62,7 @@ fn describe(error: &io::Error, threads: u64, limits: &[(Option<u64>, &str)]) -> 
     format!("no thread left ({limit}): {error}; raise that limit")
 }
 
-/// The threads of this process; 0 where the system does not tell.
+/// The threads of this process; 0 if the system does not say.
 fn running() -> u64 {
     number("/proc/self/status", "Threads:").unwrap_or(0)
 }

@@ -60,7 +60,7 @@
 //! // the peer was late by 1.0ms (p50), 31.7ms (p99.9), 31.7ms (max) of 412
 //! // we were late by 128.0µs (p50), 2.1ms (p99.9), 2.1ms (max) of 398
 //! // longest silence 5.0s; smallest slack that would have done 81.7ms
-//! // advice: the slack could be 500.0ms: nobody would have been cut off so far, and a peer that
+//! // advice: the slack could be 500.0ms: no link would have been cut so far, and a peer that
 //! // is gone be noticed after 5.5s
 //! # Some(()) }
 //! ```
