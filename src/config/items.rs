@@ -4,6 +4,9 @@
 //! unless it is nearly ours and no name of upstream's. In `add-peer`, which is ours, an unknown one
 //! is a warning.
 
+use std::collections::HashSet;
+use std::sync::OnceLock;
+
 use super::limits::MAX_NAME_BYTES;
 
 /// Returns true if the global item means something here.
@@ -56,8 +59,10 @@ pub(super) fn nearest_peer_item(name: &str) -> Option<&'static str> {
     }
     let ends = ["end-peer", "include-file"];
     let known = PEER.iter().chain(&PEER_SKIPPED).chain(&["queue-size", "ssl", "websocket"]);
-    let distances = known.chain(&ends).map(|known| (distance(name, known), *known));
-    let near = distances.filter(|(distance, known)| *distance <= 2.max(known.len() / 3));
+    let near = known.chain(&ends).filter_map(|known| {
+        let distance = distance(name, known, 2.max(known.len() / 3))?;
+        Some((distance, *known))
+    });
     near.min().map(|(_, known)| known)
 }
 
@@ -97,8 +102,8 @@ pub(super) fn near_miss(name: &str) -> Option<NearMiss> {
     }
     let near = looks_like(name, ours()).or_else(|| {
         let name = name.to_ascii_lowercase();
-        let near = ours().filter(|known| is_near(&name, known));
-        near.min_by_key(|known| distance(&name, known)).copied()
+        let near = ours().filter_map(|known| Some((nearness(&name, known)?, *known)));
+        near.min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
     });
     near.map(NearMiss::Nearest)
 }
@@ -111,7 +116,8 @@ pub(super) fn is_like(name: &str, known: &'static str) -> bool {
     let is_like = looks_like(name, [known].iter()).is_some() || is_near_in_any_case(name, known);
     is_like && !is_upstream(name) && {
         // The two are two letters apart themselves.
-        let distance_to = |known| distance(&name.to_ascii_lowercase(), known);
+        let name = name.to_ascii_lowercase();
+        let distance_to = |known| distance(&name, known, LONGEST_GUESS);
         ["add-peer", "end-peer"].iter().all(|other| distance_to(known) <= distance_to(other))
     }
 }
@@ -158,35 +164,73 @@ fn ascii_of(c: char) -> Option<char> {
     })
 }
 
-/// Returns true if the names differ by at most two letters; short words are too many for that.
-fn is_near(name: &str, known: &str) -> bool {
+/// By how many letters the names differ, if by two at most; short words are too many for that.
+fn nearness(name: &str, known: &str) -> Option<usize> {
     if known.len() < 5 {
-        return name == known;
+        return (name == known).then_some(0);
     }
-    name.len().abs_diff(known.len()) <= 2 && distance(name, known) <= 2
+    distance(name, known, 2)
 }
 
 fn is_near_in_any_case(name: &str, known: &str) -> bool {
-    name.len().abs_diff(known.len()) <= 2 && is_near(&name.to_ascii_lowercase(), known)
+    nearness(&name.to_ascii_lowercase(), known).is_some()
 }
 
-/// Levenshtein: how many bytes must be put in, taken out or changed.
-fn distance(a: &str, b: &str) -> usize {
+/// Levenshtein: how many bytes must be put in, taken out or changed, if `most` will do.
+///
+/// A file may hold hundreds of thousands of names, each of which is compared with all of ours. So
+/// only the cells near the diagonal are computed, and only until a row has none left within `most`.
+fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
+    let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
+    if a.len().abs_diff(b.len()) > most {
+        return None;
+    }
+    while let ([x, rest_a @ ..], [y, rest_b @ ..]) = (a, b) {
+        if x != y {
+            break;
+        }
+        (a, b) = (rest_a, rest_b);
+    }
+    while let ([rest_a @ .., x], [rest_b @ .., y]) = (a, b) {
+        if x != y {
+            break;
+        }
+        (a, b) = (rest_a, rest_b);
+    }
+    if a.is_empty() || b.is_empty() {
+        return Some(a.len().max(b.len()));
+    }
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, byte) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, other) in b.bytes().enumerate() {
-            let change = diagonal + usize::from(byte != other);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+    for (i, byte) in a.iter().enumerate() {
+        let first = i.saturating_sub(most);
+        let last = (i + most + 1).min(b.len());
+        let mut diagonal = row[first];
+        // What lies outside the band is more than `most` away.
+        row[first] = if first == 0 { i + 1 } else { most + 1 };
+        let mut least = row[first];
+        for j in first..last {
+            count_step();
+            let above = if j + 1 > i + most { most + 1 } else { row[j + 1] };
+            let change = diagonal + usize::from(*byte != b[j]);
+            diagonal = above;
+            row[j + 1] = change.min(row[j] + 1).min(above + 1);
+            least = least.min(row[j + 1]);
+        }
+        if least > most {
+            return None;
         }
     }
-    row[b.len()]
+    Some(row[b.len()]).filter(|distance| *distance <= most)
 }
+
+#[cfg(not(test))]
+fn count_step() {}
 
 /// Returns true if upstream has a global item, a group or the end of a group of that name.
 fn is_upstream(name: &str) -> bool {
-    let is_listed = |name: &str| UPSTREAM.split_ascii_whitespace().any(|known| known == name);
+    static LISTED: OnceLock<HashSet<&str>> = OnceLock::new();
+    let listed = LISTED.get_or_init(|| UPSTREAM.split_ascii_whitespace().collect());
+    let is_listed = |name: &str| listed.contains(name);
     let group = name.strip_prefix("end-");
     is_listed(name)
         || group.is_some_and(|group| {
@@ -335,8 +379,68 @@ add-virtual-host start-ssl add-source-group add-priority
 ";
 
 #[cfg(test)]
+use tests::count_step;
+
+#[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local!(static STEPS: Cell<usize> = const { Cell::new(0) });
+
+    /// Counts the cells of all comparisons of names.
+    pub(super) fn count_step() {
+        STEPS.set(STEPS.get() + 1);
+    }
+
+    #[test]
+    fn a_name_that_is_none_of_ours_costs_little() {
+        for name in ["datasrc-bar000123-item", "heartbeat-slick-tame-x", "end-000123-item"] {
+            STEPS.set(0);
+            assert_eq!(near_miss(name), None, "{name}");
+            assert!(STEPS.get() < 500, "{name}: {} cells", STEPS.get());
+        }
+        STEPS.set(0);
+        assert_eq!(nearest_peer_item("hearbeat-000123-item-of-a-stranger"), None);
+        assert!(STEPS.get() < 3000, "{} cells", STEPS.get());
+    }
+
+    #[test]
+    fn a_distance_within_its_bound_is_exact() {
+        let mut words = vec![String::new()];
+        for at in 0.. {
+            if words[at].len() == 5 {
+                break;
+            }
+            for letter in ["a", "b"] {
+                words.push(format!("{}{letter}", words[at]));
+            }
+        }
+        for a in &words {
+            for b in &words {
+                let exact = plain_distance(a, b);
+                for most in 0..6 {
+                    let want = (exact <= most).then_some(exact);
+                    assert_eq!(distance(a, b, most), want, "{a:?} {b:?} {most}");
+                }
+            }
+        }
+    }
+
+    /// Every cell, as in the books.
+    fn plain_distance(a: &str, b: &str) -> usize {
+        let mut row: Vec<usize> = (0..=b.len()).collect();
+        for (i, byte) in a.bytes().enumerate() {
+            let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+            for (j, other) in b.bytes().enumerate() {
+                let change = diagonal + usize::from(byte != other);
+                diagonal = row[j + 1];
+                row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+            }
+        }
+        row[b.len()]
+    }
 
     #[test]
     fn the_nearest_name_is_the_one_that_was_meant() {

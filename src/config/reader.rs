@@ -311,7 +311,9 @@ impl<'o> Reader<'o> {
                 }
             }
             PeerItem::Unknown => {
-                let nearest = items::nearest_peer_item(name);
+                // A guess that nobody will see is not made.
+                let is_shown = !self.report.is_full();
+                let nearest = is_shown.then(|| items::nearest_peer_item(name)).flatten();
                 self.warn(line, WarningKind::UnknownItem { item: cut(name), nearest });
             }
         }

@@ -50,7 +50,7 @@ impl Report {
     }
 
     pub(super) fn warn(&mut self, location: &Location, kind: WarningKind) {
-        if self.warnings.len() >= MAX_REPORTED {
+        if self.is_full() {
             self.warnings_omitted += 1; // without the cost of showing it
             return;
         }
@@ -60,11 +60,16 @@ impl Report {
 
     /// Warns, unless it was done with the same `key` before.
     pub(super) fn warn_once(&mut self, key: &str, warning: Warning) {
-        if self.warnings.len() >= MAX_REPORTED {
+        if self.is_full() {
             self.warnings_omitted += 1;
         } else if self.warned.insert(key.to_owned()) {
             self.warnings.push(warning);
         }
+    }
+
+    /// Returns true if further warnings are only counted.
+    pub(super) fn is_full(&self) -> bool {
+        self.warnings.len() >= MAX_REPORTED
     }
 
     pub(super) fn has_errors(&self) -> bool {
