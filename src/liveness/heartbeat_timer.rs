@@ -223,6 +223,12 @@ impl HeartbeatTimer {
         self.promise.in_force()
     }
 
+    /// The heartbeat-time in force as heartbeats carry it, in milliseconds; 0 = none.
+    pub(super) fn value_ms(&self) -> u32 {
+        let value = self.in_force().map(|value| DueHeartbeat { value, even_busy: true });
+        value.map_or(0, |beat| beat.value_ms())
+    }
+
     /// When the kernel last accepted a byte; the start of the link if it never did.
     pub fn last_sent(&self) -> Time {
         self.last_sent

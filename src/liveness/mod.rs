@@ -148,6 +148,26 @@ impl Settings {
     }
 }
 
+/// The heartbeat-times in force on both sides of a link once each has heard the other (H2): the
+/// first is that of `a`. `None` = that side never has one, and never finds the other silent.
+///
+/// ```
+/// use peerbeat::liveness::{Settings, agree};
+/// use std::time::Duration;
+///
+/// let seconds = |n| Some(Duration::from_secs(n));
+/// let a = Settings { heartbeat_time: None, ..Settings::default() };
+/// let b = Settings { heartbeat_time: seconds(3), ..Settings::default() };
+/// assert_eq!(agree(&a, &b), (seconds(3), seconds(3)));
+/// ```
+pub fn agree(a: &Settings, b: &Settings) -> (Option<Duration>, Option<Duration>) {
+    let mut a = HeartbeatTimer::new(a, Time::ZERO);
+    let mut b = HeartbeatTimer::new(b, Time::ZERO);
+    // Values only ever become smaller, and none that is new is heard twice, so this ends.
+    while b.adopt(a.value_ms(), Time::ZERO) | a.adopt(b.value_ms(), Time::ZERO) {}
+    (a.in_force(), b.in_force())
+}
+
 /// Cuts a heartbeat-time to what the wire can carry, so that both ends hold the very same value.
 fn whole_millis(value: Duration) -> Option<Duration> {
     if value.is_zero() {

@@ -2,7 +2,7 @@
 
 use super::line::{Line, Packet};
 use super::{EDGES, at, ms, settings};
-use peerbeat::liveness::{Action, FixedIntervals, Liveness, Settings, Time};
+use peerbeat::liveness::{Action, FixedIntervals, Liveness, Settings, Time, agree};
 use std::time::Duration;
 
 const UNSET: Option<u64> = None;
@@ -216,4 +216,22 @@ fn without_negotiation_the_heartbeat_time_is_both_directions_unless_values_were_
     assert_eq!(settings(5000, 2000).without_negotiation().slack, ms(2000));
     let one = given(None, Some(70));
     assert_eq!(one.without_negotiation(), one);
+}
+
+#[test]
+fn what_two_ends_agree_on_is_what_a_link_of_them_ends_at() {
+    let values = [None, Some(0), Some(50), Some(200), Some(1000)];
+    let floors = [50, 100, 500];
+    let side = |value, floor| Settings { heartbeat_time_min: ms(floor), ..told(value) };
+    let sides = || values.iter().flat_map(|value| floors.map(|floor| side(*value, floor)));
+    let foreign = Settings { heartbeat_time: Some(ms(300)), ..settings(300, 2000) };
+    let foreign = foreign.without_negotiation();
+    for a in sides().chain([foreign]) {
+        for b in sides().chain([foreign]) {
+            let mut line = Line::new([a, b]).with_delay(ms(20));
+            line.run(ms(20_000));
+            let held = line.ends.each_ref().map(|end| end.liveness.pulse().in_force());
+            assert_eq!(<[_; 2]>::from(agree(&a, &b)), held, "{a:?} and {b:?}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use peerbeat::config::{Address, Config, PeerConfig, Port};
+use peerbeat::liveness::{Settings, agree};
 use peerbeat::protocol::Escaped;
 
 use super::{Diagnostic, File};
@@ -185,7 +186,7 @@ fn is_local(address: &Address) -> bool {
 fn link(files: &[File], from: (usize, usize), to: (usize, usize), address: String) -> Link {
     let p = &files[from.0].config.peers()[from.1];
     let q = &files[to.0].config.peers()[to.1];
-    let (near, far) = in_force(p, q);
+    let (near, far) = agree(&settings(p), &settings(q));
     let named = p.remote_label().is_none() && p.remote_id().is_none();
     let other_name = p
         .remote_name()
@@ -199,21 +200,13 @@ fn link(files: &[File], from: (usize, usize), to: (usize, usize), address: Strin
     }
 }
 
-/// The heartbeat-times in force once nothing changes any more: each end takes the smaller value it
-/// hears, but none under its floor (PROTOCOL H2).
-fn in_force(p: &PeerConfig, q: &PeerConfig) -> (Option<Duration>, Option<Duration>) {
-    let hear = |own: Option<Duration>, said: Option<Duration>, floor: Duration| match (own, said) {
-        (own, None) => own,
-        (None, Some(said)) => Some(said.max(floor)),
-        (Some(own), Some(said)) => Some(own.min(said.max(floor))),
-    };
-    let (mut near, mut far) = (p.heartbeat_time().value, q.heartbeat_time().value);
-    // Values only fall and stop at a floor: after both have heard both there is nothing new.
-    for _ in 0..3 {
-        near = hear(near, far, p.heartbeat_time_min().value);
-        far = hear(far, near, q.heartbeat_time_min().value);
+/// What counts for the heartbeat-times that two ends agree on.
+fn settings(peer: &PeerConfig) -> Settings {
+    Settings {
+        heartbeat_time: peer.heartbeat_time().value,
+        heartbeat_time_min: peer.heartbeat_time_min().value,
+        ..Settings::default()
     }
-    (near, far)
 }
 
 /// The warning of a link of which neither end asks for heartbeats.
