@@ -42,7 +42,8 @@ adapter.conf
 
   peer \"transformer1\" (adapter.conf:4)
     link            we dial 127.0.0.1:25001, then backup:25001
-                    each try up to 10 s, between rounds up to 0.5 s growing to 30 s
+                    each try up to 10 s
+                    between rounds up to 0.5 s growing to 30 s
     heartbeat-time  1 s (adapter.conf:8)
     slack           0.04 s (adapter.conf:9)
     limit           down after 1.04 s of silence, late warning after 1.02 s
@@ -50,7 +51,8 @@ adapter.conf
 
   peer \"rates\" (adapter.conf:11)
     link            we dial localhost:25002
-                    each try up to 10 s, between rounds up to 0.5 s growing to 30 s
+                    each try up to 10 s
+                    between rounds up to 0.5 s growing to 30 s
     as              to it we are \"PricingAdapter1-myhost\", label \"rates-feed\"
     heartbeat-time  0, undefined (adapter.conf:14)
     slack           2 s (default)
@@ -86,14 +88,16 @@ server.conf
 
 links between these files
 
-  adapter.conf peer \"transformer1\" dials 127.0.0.1:25001, which is server.conf peer \
-\"PricingAdapter1\"
-    in force        adapter.conf: heartbeat-time 1 s, down after 1.04 s of silence
+  adapter.conf peer \"transformer1\" dials 127.0.0.1:25001, which is server.conf
+    peer \"PricingAdapter1\"
+    in force        adapter.conf: heartbeat-time 1 s, down after 1.04 s of
+                    silence
                     server.conf: heartbeat-time 1 s, down after 3 s of silence
 
 peers that none of these files meets
 
-  adapter.conf peer \"rates\" dials localhost:25002, where none of these files listens
+  adapter.conf peer \"rates\" dials localhost:25002, where none of these files
+    listens
 ";
 
 fn folder() -> Folder {
@@ -242,22 +246,28 @@ fn a_folder_is_a_deployment_of_applications_that_meet() {
     let expected = "\
 links between these files
 
-  ./feed/etc/feed.conf peer \"hub\" dials localhost:7000, which is ./hub/hub.conf peer \"feed\"
-    in force        ./feed/etc/feed.conf: heartbeat-time 1 s, down after 3 s of silence
-                    ./hub/hub.conf: heartbeat-time 1 s, down after 3 s of silence
+  ./feed/etc/feed.conf peer \"hub\" dials localhost:7000, which is ./hub/hub.conf
+    peer \"feed\"
+    in force        ./feed/etc/feed.conf: heartbeat-time 1 s, down after 3 s of
+                    silence
+                    ./hub/hub.conf: heartbeat-time 1 s, down after 3 s of
+                    silence
 
 peers that none of these files meets
 
   ./feed/etc/feed.conf peer \"gone\" dials h:9, where none of these files listens
-  ./hub/hub.conf peer \"nobody\" waits to be dialled, but none of these files dials it
+  ./hub/hub.conf peer \"nobody\" waits to be dialled, but none of these files
+    dials it
 
 files that are no applications
 
-  ./parts/orphan.conf: nothing includes it, and it says neither who it is nor where it listens
+  ./parts/orphan.conf: nothing includes it, and it says neither who it is nor
+    where it listens
 
 no warnings
 ";
     assert_eq!(&text[from..], expected);
+    assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     assert!(text.contains("recognised by label feed (the old name of remote-label)\n"), "{text}");
 }
 

@@ -40,7 +40,7 @@ pub(super) fn of(estate: &Estate) -> String {
     if !parts.is_empty() {
         text += "files that are no applications\n\n";
         for (name, why) in parts {
-            text += &format!("  {}: {why}\n", Escaped(name));
+            text += &wrapped("  ", "    ", &format!("{}: {why}", Escaped(name)));
         }
         text.push('\n');
     }
@@ -83,7 +83,7 @@ fn tell_application(text: &mut String, config: &Config) {
     if config.is_part() {
         let line = "a part: it says neither who it is nor where it listens, as files that are \
                     included; what only the whole can answer is not asked";
-        tell_wrapped(text, "note", line);
+        tell(text, "note", line);
     }
 }
 
@@ -101,7 +101,7 @@ fn tell_unmet(text: &mut String, files: &[File], unmet: &Unmet) {
     let file = &files[unmet.file];
     let peer = &file.config.peers()[unmet.peer];
     let (name, peer) = (Escaped(&file.name), Escaped(peer.name()));
-    *text += &format!("  {name} peer \"{peer}\" {}\n", unmet.why);
+    *text += &wrapped("  ", "    ", &format!("{name} peer \"{peer}\" {}", unmet.why));
 }
 
 fn tell_peer(text: &mut String, config: &Config, peer: &PeerConfig) {
@@ -134,21 +134,23 @@ fn tell_peer(text: &mut String, config: &Config, peer: &PeerConfig) {
     let line = format!("a peer's heartbeat-time counts as {} at least", Seconds(floor.value));
     tell(text, "  floor", &format!("{line} ({})", floor.origin));
     for note in notes(peer) {
-        tell_wrapped(text, "  note", &note);
+        tell(text, "  note", &note);
     }
 }
 
 fn tell_link(text: &mut String, files: &[File], link: &Link) {
     let peer = |end: &End| &files[end.file].config.peers()[end.peer];
     let side = |end: &End| Escaped(&files[end.file].name).to_string();
-    *text += &format!(
-        "\n  {} peer \"{}\" dials {}, which is {} peer \"{}\"\n",
+    let line = format!(
+        "{} peer \"{}\" dials {}, which is {} peer \"{}\"",
         side(&link.dialler),
         Escaped(peer(&link.dialler).name()),
         Escaped(&link.address),
         side(&link.acceptor),
         Escaped(peer(&link.acceptor).name()),
     );
+    text.push('\n');
+    *text += &wrapped("  ", "    ", &line);
     let mut what = "  in force";
     for end in [&link.dialler, &link.acceptor] {
         let slack = peer(end).slack().value;
@@ -185,24 +187,28 @@ fn tell_warnings(text: &mut String, warnings: &[Diagnostic]) {
 }
 
 fn tell(text: &mut String, what: &str, line: &str) {
-    *text += &format!("  {what:<16}  {line}\n");
+    *text += &wrapped(&format!("  {what:<16}  "), &" ".repeat(20), line);
 }
 
-/// A sentence, in lines of a terminal's width.
-fn tell_wrapped(text: &mut String, what: &str, sentence: &str) {
-    let mut what = what;
-    let mut line = String::new();
+/// A sentence in lines of a terminal's width, the first behind `first`, the others behind `rest`.
+fn wrapped(first: &str, rest: &str, sentence: &str) -> String {
+    let mut text = first.to_owned();
+    let mut column = first.chars().count();
+    let mut is_first_word = true;
     for word in sentence.split(' ') {
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WRAP_AT {
-            tell(text, std::mem::take(&mut what), &line);
-            line.clear();
+        let width = word.chars().count();
+        if !is_first_word && column + 1 + width > COLUMNS {
+            text = text + "\n" + rest;
+            column = rest.chars().count();
+        } else if !is_first_word {
+            text.push(' ');
+            column += 1;
         }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line += word;
+        text += word;
+        column += width;
+        is_first_word = false;
     }
-    tell(text, what, &line);
+    text + "\n"
 }
 
 /// Who says it is who.
@@ -236,12 +242,8 @@ fn link_lines(config: &Config, peer: &PeerConfig) -> Vec<String> {
         let addresses: Vec<String> = peer.addresses().iter().map(|a| a.to_string()).collect();
         lines.push(format!("we dial {}", Escaped(&addresses.join(", then "))));
         let (min, max) = (peer.reconnect_time_min(), peer.reconnect_time_max());
-        lines.push(format!(
-            "each try up to {}, between rounds up to {} growing to {}",
-            Seconds(peer.connect_timeout()),
-            Seconds(min),
-            Seconds(max)
-        ));
+        lines.push(format!("each try up to {}", Seconds(peer.connect_timeout())));
+        lines.push(format!("between rounds up to {} growing to {}", Seconds(min), Seconds(max)));
     }
     let name = Escaped(peer.name());
     let accepts_only = peer.addresses().is_empty();
@@ -321,5 +323,5 @@ pub(super) fn notes(peer: &PeerConfig) -> Vec<String> {
     }
 }
 
-/// Of the 80 columns of a terminal, what is left beside the words on the left.
-const WRAP_AT: usize = 60;
+/// Of a terminal.
+const COLUMNS: usize = 80;
