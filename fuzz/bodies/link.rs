@@ -273,7 +273,9 @@ impl<const PEEKS: bool> Feed<PEEKS> {
 }
 
 impl<const PEEKS: bool> Stream for Feed<PEEKS> {
-    const CAN_PEEK: bool = PEEKS;
+    fn can_peek(&self) -> bool {
+        PEEKS
+    }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut state = self.wait()?;

@@ -45,10 +45,11 @@
 use std::error::Error;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use super::stream::{self, is_timeout, step};
+use super::stream::{Stream, is_timeout};
+use super::until::{Until, WAIT_MIN};
 use crate::protocol::{
     Bye, ByeCode, CONTROL_MAX, Decoded, Frame, Framing, Heartbeat, Hello, Native, ProtocolError,
 };
@@ -145,12 +146,12 @@ impl From<io::Error> for HandshakeError {
 /// [`HandshakeError::Refused`] if the other side closed the connection, without or with a BYE;
 /// [`HandshakeError::Protocol`] if either HELLO cannot be; [`HandshakeError::Io`] if the socket
 /// failed. The stream must then be dropped.
-pub fn dial(
-    stream: &TcpStream,
+pub fn dial<S: Stream + ?Sized>(
+    stream: &S,
     hello: &Hello<'_>,
     deadline: Instant,
 ) -> Result<Greeting, HandshakeError> {
-    stream.set_nonblocking(false)?;
+    stream.set_blocking()?;
     let answer =
         write_hello(stream, hello, deadline).and_then(|()| read_hello(stream, deadline, || ()));
     let refusal = answer.as_ref().err().and_then(|error| Some((error, error.bye_code()?)));
@@ -171,8 +172,8 @@ pub fn dial(
 /// [`HandshakeError::TimedOut`] at the deadline; [`HandshakeError::Eof`] if the other side closed
 /// the connection; [`HandshakeError::Protocol`] if either HELLO cannot be; [`HandshakeError::Io`]
 /// if the socket failed. A BYE has been sent if one fits. The stream must then be dropped.
-pub fn accept(
-    stream: &TcpStream,
+pub fn accept<S: Stream + ?Sized>(
+    stream: &S,
     hello: &Hello<'_>,
     deadline: Instant,
 ) -> Result<Greeting, HandshakeError> {
@@ -190,7 +191,10 @@ pub fn accept(
 ///
 /// # Errors
 /// As [`accept`]: a BYE instead of a HELLO is a [`HandshakeError::Protocol`].
-pub fn receive(stream: &TcpStream, deadline: Instant) -> Result<Greeting, HandshakeError> {
+pub fn receive<S: Stream + ?Sized>(
+    stream: &S,
+    deadline: Instant,
+) -> Result<Greeting, HandshakeError> {
     receive_and_tell(stream, deadline, || ())
 }
 
@@ -198,12 +202,12 @@ pub fn receive(stream: &TcpStream, deadline: Instant) -> Result<Greeting, Handsh
 ///
 /// # Errors
 /// As `receive`.
-pub(crate) fn receive_and_tell(
-    stream: &TcpStream,
+pub(crate) fn receive_and_tell<S: Stream + ?Sized>(
+    stream: &S,
     deadline: Instant,
     heard: impl FnMut(),
 ) -> Result<Greeting, HandshakeError> {
-    stream.set_nonblocking(false)?;
+    stream.set_blocking()?;
     read_hello(stream, deadline, heard).map_err(|error| match error {
         HandshakeError::Refused { .. } => unexpected("BYE"),
         other => other,
@@ -216,22 +220,18 @@ pub(crate) fn receive_and_tell(
 /// [`HandshakeError::TimedOut`] if the socket does not take it before the deadline;
 /// [`HandshakeError::Protocol`] if our HELLO cannot be; [`HandshakeError::Io`] if the socket
 /// failed.
-pub fn welcome(
-    stream: &TcpStream,
+pub fn welcome<S: Stream + ?Sized>(
+    stream: &S,
     hello: &Hello<'_>,
     deadline: Instant,
 ) -> Result<(), HandshakeError> {
-    write_hello(stream, hello, deadline)?;
-    // The link sets limits of its own.
-    stream.set_read_timeout(None)?;
-    stream.set_write_timeout(None)?;
-    Ok(())
+    write_hello(stream, hello, deadline)
 }
 
 /// Says goodbye to a connection that is not wanted and makes sure that it can be read: a socket
 /// that is closed with bytes unread sends a reset, which destroys what was on its way. Takes up to
 /// 200 ms with a peer that does not close.
-pub fn refuse(stream: &TcpStream, code: ByeCode, text: &str) {
+pub fn refuse<S: Stream + ?Sized>(stream: &S, code: ByeCode, text: &str) {
     let deadline = Instant::now() + LINGER;
     if write_bye(stream, code, text).is_err() || stream.shutdown(Shutdown::Write).is_err() {
         return;
@@ -244,39 +244,52 @@ pub fn refuse(stream: &TcpStream, code: ByeCode, text: &str) {
     }
 }
 
-/// Says goodbye without waiting for anything: for the thread that accepts, which serves everybody.
-pub(crate) fn refuse_at_once(stream: &TcpStream, code: ByeCode, text: &str) {
-    if stream.set_nonblocking(true).is_err() {
-        return;
-    }
+/// Says goodbye without waiting for the other side, a moment aside on a stream that cannot peek.
+pub(crate) fn refuse_at_once<S: Stream + ?Sized>(stream: &S, code: ByeCode, text: &str) {
+    // A socket that is closed with bytes unread sends a reset.
     let mut waste = [0; BUFFER];
     for _ in 0..8 {
-        if !matches!((&*stream).read(&mut waste), Ok(1..)) {
+        if is_empty(stream)
+            || stream.set_read_timeout(WAIT_MIN).is_err()
+            || !matches!(stream.read(&mut waste), Ok(1..))
+        {
             break;
         }
     }
     let mut bye = Vec::new();
     Bye { code, text }.encode(&mut bye);
     // If not even this fits, or the other side is gone, there is no one to answer.
-    let _ = (&*stream).write(&bye);
+    let _ = stream.write_at_once(&bye);
     let _ = stream.shutdown(Shutdown::Write);
 }
 
-/// Whether the other side has already closed a connection on which nothing is unread.
-pub(crate) fn is_abandoned(stream: &TcpStream) -> bool {
-    if stream.set_nonblocking(true).is_err() {
-        return true;
+/// Whether it is known without waiting that there is nothing to read.
+fn is_empty<S: Stream + ?Sized>(stream: &S) -> bool {
+    stream.can_peek() && stream.is_readable().is_ok_and(|is_readable| !is_readable)
+}
+
+/// Whether the other side has already ended a connection on which nothing is unread; what it has
+/// sent behind its HELLO is added to the `greeting`.
+pub(crate) fn is_abandoned<S: Stream + ?Sized>(stream: &S, greeting: &mut Greeting) -> bool {
+    if is_empty(stream) {
+        return false;
     }
-    let seen = stream.peek(&mut [0]);
-    let gone = match seen {
-        Ok(count) => count == 0,
+    let mut more = [0; BUFFER];
+    match stream.set_read_timeout(WAIT_MIN).and_then(|()| stream.read(&mut more)) {
+        Ok(count) => {
+            greeting.received.extend_from_slice(&more[..count]);
+            count == 0
+        }
         Err(e) => !is_timeout(e.kind()),
-    };
-    stream.set_nonblocking(false).is_err() || gone
+    }
 }
 
 /// Writes a BYE within [`LINGER`].
-pub(crate) fn write_bye(stream: &TcpStream, code: ByeCode, text: &str) -> io::Result<()> {
+pub(crate) fn write_bye<S: Stream + ?Sized>(
+    stream: &S,
+    code: ByeCode,
+    text: &str,
+) -> io::Result<()> {
     let mut bytes = Vec::new();
     Bye { code, text }.encode(&mut bytes);
     match write_whole(stream, &bytes, Instant::now() + LINGER) {
@@ -286,8 +299,8 @@ pub(crate) fn write_bye(stream: &TcpStream, code: ByeCode, text: &str) -> io::Re
     }
 }
 
-fn write_hello(
-    stream: &TcpStream,
+fn write_hello<S: Stream + ?Sized>(
+    stream: &S,
     hello: &Hello<'_>,
     deadline: Instant,
 ) -> Result<(), HandshakeError> {
@@ -296,8 +309,8 @@ fn write_hello(
     write_whole(stream, &bytes, deadline)
 }
 
-fn read_hello(
-    stream: &TcpStream,
+fn read_hello<S: Stream + ?Sized>(
+    stream: &S,
     deadline: Instant,
     mut heard: impl FnMut(),
 ) -> Result<Greeting, HandshakeError> {
@@ -325,8 +338,8 @@ fn read_hello(
 ///
 /// # Errors
 /// As [`receive`].
-pub(crate) fn read_heartbeat(
-    stream: &TcpStream,
+pub(crate) fn read_heartbeat<S: Stream + ?Sized>(
+    stream: &S,
     received: &[u8],
     deadline: Instant,
 ) -> Result<Heartbeat, HandshakeError> {
@@ -383,55 +396,32 @@ fn unexpected(frame: &'static str) -> HandshakeError {
     HandshakeError::Protocol(ProtocolError::Unexpected { frame, allowed: "HELLO" })
 }
 
-/// Reads what has come, however little. Looks at the socket before the clock: if we were stopped
-/// ourselves, what came in time still counts.
-fn read_some(
-    mut stream: &TcpStream,
+/// Reads what has come, however little, before `deadline`.
+fn read_some<S: Stream + ?Sized>(
+    stream: &S,
     buffer: &mut [u8],
     deadline: Instant,
 ) -> Result<usize, HandshakeError> {
-    loop {
-        let timed = stream.set_read_timeout(Some(wait_until(deadline)));
-        match stream.read(buffer) {
-            Err(e) if is_timeout(e.kind()) => timed?,
-            Err(e) => return Err(HandshakeError::Io(e)),
-            Ok(count) => return Ok(count),
-        }
-        if Instant::now() >= deadline {
-            return Err(HandshakeError::TimedOut);
-        }
-    }
+    Until::new(stream, deadline).read(buffer).map_err(of_time)
 }
 
 /// Writes all before `deadline`.
 ///
 /// # Errors
 /// [`HandshakeError::TimedOut`] and [`HandshakeError::Io`].
-pub(crate) fn write_whole(
-    stream: &TcpStream,
-    mut bytes: &[u8],
+pub(crate) fn write_whole<S: Stream + ?Sized>(
+    stream: &S,
+    bytes: &[u8],
     deadline: Instant,
 ) -> Result<(), HandshakeError> {
-    while !bytes.is_empty() {
-        stream.set_write_timeout(Some(wait_until(deadline)))?;
-        // The link's own write: what it reports as a timeout has accepted nothing, on every system.
-        match stream::Stream::write(stream, bytes) {
-            Ok(0) => return Err(HandshakeError::Io(io::ErrorKind::WriteZero.into())),
-            Ok(count) => bytes = &bytes[count..],
-            Err(e) if is_timeout(e.kind()) && Instant::now() >= deadline => {
-                return Err(HandshakeError::TimedOut);
-            }
-            Err(e) if is_timeout(e.kind()) => {}
-            Err(e) => return Err(HandshakeError::Io(e)),
-        }
-    }
-    Ok(())
+    Until::new(stream, deadline).write_all(bytes).map_err(of_time)
 }
 
-/// A socket timeout on the way to `deadline`: never zero, which would mean "without a limit".
-fn wait_until(deadline: Instant) -> Duration {
-    let left = deadline.saturating_duration_since(Instant::now());
-    step(left).max(Duration::from_millis(1))
+fn of_time(error: io::Error) -> HandshakeError {
+    match error.kind() {
+        io::ErrorKind::TimedOut => HandshakeError::TimedOut,
+        _ => HandshakeError::Io(error),
+    }
 }
 
 /// A whole frame of a handshake with its length: a HELLO of this version has at most 527 bytes, a

@@ -47,9 +47,11 @@ mod pace;
 mod reader;
 mod sender;
 mod shared;
+mod socket;
 mod stream;
 mod tcp;
 pub(crate) mod threads;
+mod until;
 
 pub use crate::connection::{
     Cause, Down, DownReason, Event, HeartbeatChange, Histogram, Level, Percentiles, SendError,
@@ -64,4 +66,6 @@ pub(crate) use open::dial;
 pub use open::{OpenError, Role, accept, connect, open};
 pub use options::Options;
 pub use reader::Reader;
+pub use socket::Socket;
 pub use stream::Stream;
+pub use until::Until;

@@ -14,6 +14,7 @@ use super::handle::Link;
 use super::handshake::{self, Greeting, HandshakeError};
 use super::inbox::Inbox;
 use super::options::Options;
+use super::stream::Stream;
 use super::threads;
 use crate::protocol::Native;
 
@@ -62,18 +63,23 @@ pub fn connect(addr: impl ToSocketAddrs, options: &Options) -> Result<(Link, Inb
 ///
 /// # Errors
 /// [`OpenError::Handshake`] and [`OpenError::Start`].
-pub fn accept(stream: TcpStream, options: &Options) -> Result<(Link, Inbox), OpenError> {
+pub fn accept<S: Stream>(stream: S, options: &Options) -> Result<(Link<S>, Inbox), OpenError> {
     open(stream, Role::Accept, options)
 }
 
-/// Shakes hands on a connected stream and starts a link on it. The stream is made blocking.
+/// Shakes hands on a connected stream of any kind and starts a link on it. The stream is made
+/// blocking.
 ///
 /// Blocks up to [`Options::handshake_timeout`].
 ///
 /// # Errors
 /// [`OpenError::Handshake`] and [`OpenError::Start`].
-pub fn open(stream: TcpStream, role: Role, options: &Options) -> Result<(Link, Inbox), OpenError> {
-    // Not every stream socket knows it, and it only saves time.
+pub fn open<S: Stream>(
+    stream: S,
+    role: Role,
+    options: &Options,
+) -> Result<(Link<S>, Inbox), OpenError> {
+    // Not every stream knows it, and it only saves time.
     let _unknown = stream.set_nodelay(options.tcp_nodelay);
     let options = match greet(&stream, role, options).map_err(OpenError::Handshake)? {
         Some(greeting) => options.clone().greeted(greeting),
@@ -133,8 +139,8 @@ impl Error for OpenError {
     }
 }
 
-fn greet(
-    stream: &TcpStream,
+fn greet<S: Stream>(
+    stream: &S,
     role: Role,
     options: &Options,
 ) -> Result<Option<Greeting>, HandshakeError> {
@@ -146,7 +152,7 @@ fn greet(
     }
 }
 
-fn start(stream: TcpStream, options: &Options) -> io::Result<(Link, Inbox)> {
+fn start<S: Stream>(stream: S, options: &Options) -> io::Result<(Link<S>, Inbox)> {
     let framing = Native::with_frame_max(options.frame_max);
     let (link, reader) = Link::establish(stream, framing, options)?;
     let inbox = Inbox::new(options.inbox_bytes);

@@ -93,7 +93,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let link = self.link.clone();
         let _first = link.shared().reader.set(thread::current().id());
         self.has_entered = true;
-        let Some(stream) = self.stream.clone().filter(|_| S::CAN_PEEK) else { return };
+        let Some(stream) = self.stream.clone().filter(|stream| stream.can_peek()) else { return };
         // What is wrong with the stream is for the first turn to find.
         if stream.is_readable().unwrap_or(false) {
             self.set_timeout(&stream, READ_TIMEOUT_MIN);
@@ -168,7 +168,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         self.set_timeout(stream, step(next.since(self.now)).clamp(READ_TIMEOUT_MIN, farthest));
         let until = self.now + self.timeout;
         let silent_at = self.incoming.timer().silent_at();
-        let close = S::CAN_PEEK && silent_at.since(self.now) <= LAST_STRETCH;
+        let close = stream.can_peek() && silent_at.since(self.now) <= LAST_STRETCH;
         let past_limit = self.now >= silent_at;
         shared.is_reading.store(true, Ordering::SeqCst);
         let read = if close { self.park(stream, silent_at) } else { Ok(()) };
@@ -398,7 +398,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             shared.lock().outgoing.phase().reason(),
             Some(DownReason::WriteStalled { .. } | DownReason::Replaced | DownReason::Local { .. })
         );
-        if is_cut_off && !was_closing && S::CAN_PEEK {
+        if is_cut_off && !was_closing && stream.can_peek() {
             self.count_what_arrived(&stream);
         }
     }

@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A connected, ordered, blocking byte stream that can be read with a time limit, written, and shut
@@ -90,9 +91,11 @@ use std::time::Duration;
 /// ```
 pub trait Stream: Send + Sync + 'static {
     /// Whether [`wait_readable`](Self::wait_readable) and [`is_readable`](Self::is_readable) look
-    /// without taking. If they cannot (a TLS stream), verdicts come from the reader's timed
-    /// reads alone and are up to two kernel ticks later.
-    const CAN_PEEK: bool = false;
+    /// without taking; always the same of one stream. If they cannot, verdicts come from the
+    /// reader's timed reads alone and are up to two kernel ticks later.
+    fn can_peek(&self) -> bool {
+        false
+    }
 
     /// Reads like [`Read::read`]; `WouldBlock` or `TimedOut` once the read timeout has passed.
     ///
@@ -122,6 +125,14 @@ pub trait Stream: Send + Sync + 'static {
     /// # Errors
     /// If the system refuses.
     fn set_blocking(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Sends small messages at once, or leaves Nagle's algorithm on; not every stream knows it.
+    ///
+    /// # Errors
+    /// If the system refuses, which costs only time.
+    fn set_nodelay(&self, _nodelay: bool) -> io::Result<()> {
         Ok(())
     }
 
@@ -160,10 +171,56 @@ pub trait Stream: Send + Sync + 'static {
     }
 }
 
+/// A shared stream is a stream, one of a type that is not known at compile time included.
+impl<T: Stream + ?Sized> Stream for Arc<T> {
+    fn can_peek(&self) -> bool {
+        (**self).can_peek()
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (**self).read(buffer)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        (**self).write(bytes)
+    }
+
+    fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
+        (**self).write_at_once(bytes)
+    }
+
+    fn set_blocking(&self) -> io::Result<()> {
+        (**self).set_blocking()
+    }
+
+    fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        (**self).set_nodelay(nodelay)
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        (**self).set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        (**self).set_write_timeout(timeout)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        (**self).shutdown(how)
+    }
+
+    fn wait_readable(&self) -> io::Result<()> {
+        (**self).wait_readable()
+    }
+
+    fn is_readable(&self) -> io::Result<bool> {
+        (**self).is_readable()
+    }
+}
+
 #[cfg(unix)]
 impl Stream for UnixStream {
-    // std's `peek` on it is not stable.
-    const CAN_PEEK: bool = false;
+    // It cannot peek: std's `peek` on it is not stable.
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         Read::read(&mut &*self, buffer)

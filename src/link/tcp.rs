@@ -14,7 +14,9 @@ use std::time::Duration;
 use super::stream::{Stream, is_timeout};
 
 impl Stream for TcpStream {
-    const CAN_PEEK: bool = true;
+    fn can_peek(&self) -> bool {
+        true
+    }
 
     #[inline]
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -36,6 +38,14 @@ impl Stream for TcpStream {
 
     fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
         at_once(self, || Write::write(&mut &*self, bytes)).map_err(given_up)
+    }
+
+    fn set_blocking(&self) -> io::Result<()> {
+        self.set_nonblocking(false)
+    }
+
+    fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        TcpStream::set_nodelay(self, nodelay)
     }
 
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {

@@ -221,10 +221,10 @@ impl AcceptedSocket {
             return Err(made_room(shared));
         }
         let failed = |name: &str, error: HandshakeError| self.failure(shared, name, error);
-        let greeting = received.map_err(|error| failed("", error))?;
+        let mut greeting = received.map_err(|error| failed("", error))?;
         // A peer that gave this connection up has perhaps made a better one, which this one must
         // not replace.
-        if greeting.received.is_empty() && handshake::is_abandoned(&self.stream) {
+        if greeting.received.is_empty() && handshake::is_abandoned(&*self.stream, &mut greeting) {
             return Err(failed(&greeting.name, HandshakeError::Eof));
         }
         Ok(greeting)

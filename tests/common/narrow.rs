@@ -102,7 +102,9 @@ impl Door {
 }
 
 impl Stream for Narrow {
-    const CAN_PEEK: bool = <TcpStream as Stream>::CAN_PEEK;
+    fn can_peek(&self) -> bool {
+        self.socket.can_peek()
+    }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         Stream::read(&self.socket, buffer)

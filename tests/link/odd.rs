@@ -90,7 +90,9 @@ struct Away {
 }
 
 impl Stream for Away {
-    const CAN_PEEK: bool = true;
+    fn can_peek(&self) -> bool {
+        true
+    }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         Stream::read(&self.socket, buffer)

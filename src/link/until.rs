@@ -1,0 +1,81 @@
+//! A stream that is read and written until an absolute deadline.
+//!
+//! For handshakes: ours, and those of a TLS library that takes `std`'s traits. Every wait is
+//! computed from the deadline, so that a stranger who drips is cut off at the same instant as one
+//! who says nothing.
+
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use super::stream::{Stream, is_timeout, step};
+
+/// A [`Stream`] as `std`'s [`Read`] and [`Write`], until a deadline: an error of kind
+/// [`TimedOut`](io::ErrorKind::TimedOut) from then on, however the other side drips.
+///
+/// What is read or written here is gone from the stream; its timeouts are changed.
+#[derive(Clone, Debug)]
+pub struct Until<'a, S: ?Sized> {
+    stream: &'a S,
+    deadline: Instant,
+    reads_late: bool,
+}
+
+impl<'a, S: Stream + ?Sized> Until<'a, S> {
+    /// Reads and writes `stream` until `deadline`.
+    pub fn new(stream: &'a S, deadline: Instant) -> Self {
+        Self { stream, deadline, reads_late: false }
+    }
+
+    /// A socket timeout on the way to the deadline: never zero, which would mean "no limit".
+    fn left(&self) -> Duration {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        step(left).max(WAIT_MIN)
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+}
+
+impl<S: Stream + ?Sized> Read for Until<'_, S> {
+    /// Reads what has come, however little. Looks at the stream before the clock, once: if this
+    /// program was stopped, what came in time still counts.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let is_over = self.is_over();
+        if std::mem::replace(&mut self.reads_late, is_over) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        loop {
+            let timed = self.stream.set_read_timeout(self.left());
+            match self.stream.read(buffer) {
+                Err(e) if is_timeout(e.kind()) => timed?,
+                result => return result,
+            }
+            if self.is_over() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+    }
+}
+
+impl<S: Stream + ?Sized> Write for Until<'_, S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            self.stream.set_write_timeout(self.left())?;
+            match self.stream.write(bytes) {
+                Err(e) if is_timeout(e.kind()) && self.is_over() => {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                Err(e) if is_timeout(e.kind()) => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The shortest wait on a stream.
+pub(super) const WAIT_MIN: Duration = Duration::from_millis(1);
