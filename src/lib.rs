@@ -8,8 +8,8 @@
 //! called timeout): never a nanosecond earlier, and on an idle machine within a millisecond after.
 //!
 //! ```
-//! use peerbeat::config::{Config, Options};
-//! use peerbeat::node::{Event, Node, Peer};
+//! use peerbeat::config::{Config, ConfigOptions};
+//! use peerbeat::node::{Node, NodeEvent, Peer};
 //!
 //! let text = "
 //!     datasrc-name       hub
@@ -23,10 +23,11 @@
 //! let on_message = |peer: &Peer, payload: &[u8]| {
 //!     println!("{} bytes from {}", payload.len(), peer.name());
 //! };
-//! let on_event = |peer: Option<&Peer>, event: &Event| {
+//! let on_event = |peer: Option<&Peer>, event: &NodeEvent| {
 //!     eprintln!("{}: {}: {event}", event.level(), peer.map_or("-", Peer::name));
 //! };
-//! let node = Node::start(Config::parse(text, &Options::default())?, (on_message, on_event))?;
+//! let config = Config::parse(text, &ConfigOptions::default())?;
+//! let node = Node::start(config, (on_message, on_event))?;
 //! // A peer called `feed` may connect now. Without a byte from it for 1.5 s:
 //! // error: feed: down: silent: no byte arrived within the limit; silent for 1.5001 s, ...
 //! # drop(node);
@@ -64,9 +65,9 @@
 //!
 //! | who calls | what | on which thread | may it block? |
 //! |---|---|---|---|
-//! | peerbeat | [`node::Handler::on_message`] and the events of a link | the one that reads that link | yes: that peer then feels back-pressure, its silence does not count, heartbeats go on |
-//! | peerbeat | [`node::Handler::on_event`] without a link: a failed dial, a stranger | the dialling, accepting or supervising one | yes, but it holds up those dials, accepts or the end |
-//! | peerbeat | [`link::Handler`] | the one that runs the [`Reader`](link::Reader), one call at a time | yes, as above |
+//! | peerbeat | [`node::NodeHandler::on_message`] and the events of a link | the one that reads that link | yes: that peer then feels back-pressure, its silence does not count, heartbeats go on |
+//! | peerbeat | [`node::NodeHandler::on_event`] without a link: a failed dial, a stranger | the dialling, accepting or supervising one | yes, but it holds up those dials, accepts or the end |
+//! | peerbeat | [`link::LinkHandler`] | the one that runs the [`Reader`](link::Reader), one call at a time | yes, as above |
 //! | you | `send`, `send_timeout` | any; from a link's own handler they never wait | up to the timeout, for room in the queue |
 //! | you | `try_send`, `close`, `shutdown`, `stats`, setters | any, handlers included | no |
 //! | you | `recv`, `wait_down`, `join`, dropping the last [`Node`](node::Node) | any; in a handler they do not wait | up to the timeout; `join` until all threads are gone |

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerbeat::config::{
-    Config, Environment, MemoryFiles, Options, Origin, Os, PeerConfig, Port, Setting,
+    Config, ConfigOptions, Environment, MemoryFiles, Origin, Os, PeerConfig, Port, Setting,
 };
 use peerbeat::liveness::Mode;
 
@@ -31,9 +31,9 @@ mod templates;
 mod warnings;
 
 /// Options for which every machine gives the same answers. No files.
-fn options() -> Options {
+fn options() -> ConfigOptions {
     let variables = BTreeMap::from([("A".to_owned(), "1".to_owned())]);
-    Options {
+    ConfigOptions {
         app_name: Some("app".to_owned()),
         app_root: Some("/opt/app".to_owned()),
         environment: Environment {
@@ -44,13 +44,13 @@ fn options() -> Options {
             os: Some(Os::Linux),
         },
         files: Arc::new(MemoryFiles::default()),
-        ..Options::default()
+        ..ConfigOptions::default()
     }
 }
 
 /// [`options`] and files in memory.
-fn with_files<const N: usize>(files: [(&str, &str); N]) -> Options {
-    Options { files: Arc::new(MemoryFiles::new(files)), ..options() }
+fn with_files<const N: usize>(files: [(&str, &str); N]) -> ConfigOptions {
+    ConfigOptions { files: Arc::new(MemoryFiles::new(files)), ..options() }
 }
 
 #[track_caller]
@@ -60,7 +60,7 @@ fn parse(text: &str) -> Config {
 
 /// The errors of a text, one a line.
 #[track_caller]
-fn errors(text: &str, options: &Options) -> String {
+fn errors(text: &str, options: &ConfigOptions) -> String {
     match Config::parse(text, options) {
         Ok(config) => panic!("taken as good:\n{text}\n{}", summary(&config)),
         Err(errors) => {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use held::{Held, held};
-use peerbeat::node::{Event, Node, Options, RefusedReason};
+use peerbeat::node::{Node, NodeEvent, NodeOptions, RefusedReason};
 
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -202,7 +202,7 @@ fn without_descriptors_what_runs_goes_on_and_the_limit_is_named() {
     let late = Mock::dial(addr(&server));
     let detail = server_book.wait_for("warning", |book| {
         book.iter().find_map(|seen| match seen.event() {
-            Some(Event::Warning { detail }) => Some(detail.clone()),
+            Some(NodeEvent::Warning { detail }) => Some(detail.clone()),
             _ => None,
         })
     });
@@ -212,7 +212,8 @@ fn without_descriptors_what_runs_goes_on_and_the_limit_is_named() {
     server_book.wait_count("message", 1, |seen| matches!(seen.what, What::Message(_)));
     // Told once, however often it was tried.
     std::thread::sleep(Duration::from_millis(500));
-    let warnings = server_book.count(|seen| matches!(seen.event(), Some(Event::Warning { .. })));
+    let warnings =
+        server_book.count(|seen| matches!(seen.event(), Some(NodeEvent::Warning { .. })));
     assert_eq!(warnings, 1);
     drop(hoard);
     late.stream.shutdown(std::net::Shutdown::Both).unwrap();
@@ -265,7 +266,7 @@ fn in_a_process_with_few_threads() {
         return;
     }
     let book = Recorder::default();
-    let mut options = Options::default();
+    let mut options = NodeOptions::default();
     // So large that stacks run out long before everything else does.
     options.stack_size = 128 << 20;
     let text = format!("{SERVER}\nadd-peer\n remote-name other\nend-peer");
@@ -284,7 +285,7 @@ fn in_a_process_with_few_threads() {
     assert_eq!(silent[refused].expect_bye(), (7, "no thread left".to_owned()));
     let warnings: Vec<_> = book.all().iter().filter_map(|seen| seen.event().cloned()).collect();
     let warnings = warnings.iter().filter_map(|event| match event {
-        Event::Warning { detail } => Some(detail.as_str()),
+        NodeEvent::Warning { detail } => Some(detail.as_str()),
         _ => None,
     });
     let warnings: Vec<_> = warnings.collect();

@@ -1,12 +1,12 @@
-//! The simulator: what it does to a link, exactly; the laws; and the campaign of random runs.
+//! The simulator: what it does to a link, exactly; the invariants; and the campaign of random runs.
 //!
 //! The campaign runs for a few seconds, the same seeds each time. Longer, and elsewhere:
 //! `SIM_SECONDS=60 SIM_SEED=1000000 cargo test --release --test sim random -- --nocapture`.
 
 #[path = "sim/faults.rs"]
 mod faults;
-#[path = "sim/laws.rs"]
-mod laws;
+#[path = "sim/invariants.rs"]
+mod invariants;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,25 +14,27 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use peerbeat::liveness::Settings;
-use peerbeat::sim::{Host, Net, Op, Options, Outcome, Pair, Script, Seen, What, secs};
+use peerbeat::sim::{Host, Net, Op, Outcome, Pair, Record, Script, SimEvent, SimOptions, secs};
 
 pub(crate) const LEFT: Host = Pair::LEFT;
 pub(crate) const RIGHT: Host = Pair::RIGHT;
 
 /// Options with this heartbeat-time and slack, in seconds; no heartbeat-time for zero.
-pub(crate) fn options(heartbeat_time: f64, slack: f64) -> Options {
+pub(crate) fn options(heartbeat_time: f64, slack: f64) -> SimOptions {
     let liveness = Settings {
         heartbeat_time: Some(Duration::from_secs_f64(heartbeat_time)),
         slack: Duration::from_secs_f64(slack),
         ..Settings::default()
     };
-    Options { liveness, ..Options::default() }
+    SimOptions { liveness, ..SimOptions::default() }
 }
 
 /// The links' ends that `host` saw: when, and why in a word.
 pub(crate) fn downs(net: &Net<'_>, host: Host) -> Vec<(f64, &'static str)> {
-    let word = |seen: &Seen| match &seen.what {
-        What::Down { down, .. } => Some((seen.at.as_nanos() as f64 / 1e9, down.reason.as_str())),
+    let word = |seen: &Record| match &seen.event {
+        SimEvent::Down { down, .. } => {
+            Some((seen.at.as_nanos() as f64 / 1e9, down.reason.as_str()))
+        }
         _ => None,
     };
     net.seen_by(host).filter_map(word).collect()
@@ -61,7 +63,8 @@ fn random_runs_break_no_law() {
         while let Some(seed) = draw() {
             let script = script(seed);
             let length = script.length;
-            let outcome = script.run().unwrap_or_else(|broken| report(seed, script, broken.law));
+            let outcome =
+                script.run().unwrap_or_else(|broken| report(seed, script, broken.invariant));
             let mut sum = sum.lock().unwrap();
             sum.0 += 1;
             sum.1 += length.as_secs_f64() / 3600.0;
@@ -78,8 +81,9 @@ fn random_runs_break_no_law() {
 }
 
 /// Reduces a failing run and says how to see it again.
-fn report(seed: u64, script: Script, law: peerbeat::sim::Law) -> ! {
-    let small = script.reduce(|script| script.run().is_err_and(|broken| broken.law == law));
+fn report(seed: u64, script: Script, invariant: peerbeat::sim::Invariant) -> ! {
+    let small =
+        script.reduce(|script| script.run().is_err_and(|broken| broken.invariant == invariant));
     let violation = small.run().expect_err("it still fails");
     panic!(
         "{violation}\n\nseed {seed}; again: SIM_SEED={seed} SIM_SECONDS=0 cargo test --test sim \
@@ -93,7 +97,7 @@ fn a_seed_replays_its_run_exactly() {
         let history = || {
             let script = Script::random(seed, Duration::from_secs(60));
             let mut pair = Pair::new(script.seed, script.left, script.right);
-            pair.set_weather(script.weather);
+            pair.set_conditions(script.conditions);
             script.ops.iter().for_each(|(at, op)| pair.at(*at, *op));
             pair.run_until(secs(60.0));
             pair.history(0).to_vec()

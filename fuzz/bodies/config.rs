@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerbeat::config::{Address, Config, Environment, MemoryFiles, Options, Os, limits};
+use peerbeat::config::{Address, Config, ConfigOptions, Environment, MemoryFiles, Os, limits};
 
 /// Runs one input; what breaks a promise panics.
 pub(crate) fn run(data: &[u8]) {
@@ -21,7 +21,7 @@ pub(crate) fn run(data: &[u8]) {
     };
     let files = parts.enumerate().map(|(index, part)| (name(index), part.to_vec()));
     let files = files.chain([(WHOLE.to_owned(), main.clone().into_bytes())]);
-    let options = Options {
+    let options = ConfigOptions {
         app_name: Some("app".to_owned()),
         app_root: Some("/root".to_owned()),
         defines: vec![("GIVEN".to_owned(), "given".to_owned())],
@@ -40,7 +40,7 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 /// What a text means does not hang on how it is reached.
-fn check_whole(main: &str, options: &Options) {
+fn check_whole(main: &str, options: &ConfigOptions) {
     let Ok(config) = Config::parse(main, options) else { return };
     let values = values(&config);
     let loaded = Config::load(WHOLE, options).map(|config| self::values(&config));
@@ -89,7 +89,7 @@ fn values(config: &Config) -> String {
 }
 
 /// Checks what came of the text, and says it in one string.
-fn said(text: &str, options: &Options) -> String {
+fn said(text: &str, options: &ConfigOptions) -> String {
     match Config::parse(text, options) {
         Ok(config) => {
             check(&config);

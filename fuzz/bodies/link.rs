@@ -14,7 +14,7 @@ use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use peerbeat::link::{Down, DownReason, Event, Handler, Link, Options, Stream};
+use peerbeat::link::{Down, DownReason, Link, LinkEvent, LinkHandler, LinkOptions, Stream};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::{Decoded, Frame, Framing, Native, ProtocolError};
 
@@ -80,7 +80,7 @@ impl Plan<'_> {
             accepted: vec![],
             in_force: self.options().liveness.heartbeat_time,
         };
-        let options = Options { received: self.received.to_vec(), ..self.options() };
+        let options = LinkOptions { received: self.received.to_vec(), ..self.options() };
         let (_link, reader) = Link::establish(feed, self.framing, &options)
             .expect("a stream in memory refuses nothing");
         let down = reader.run(&mut program);
@@ -89,7 +89,7 @@ impl Plan<'_> {
         self.check_written(&lock(&written), &accepted, &down);
     }
 
-    fn options(&self) -> Options {
+    fn options(&self) -> LinkOptions {
         let is_silence = self.ending == Ending::Silence;
         let hour = Duration::from_secs(3600);
         let time = if is_silence { Duration::from_millis(1) } else { hour };
@@ -100,7 +100,7 @@ impl Plan<'_> {
             ..Settings::default()
         };
         let close_timeout = Duration::from_millis(1);
-        Options { liveness, close_timeout, queue_bytes: 4096, ..Options::default() }
+        LinkOptions { liveness, close_timeout, queue_bytes: 4096, ..LinkOptions::default() }
     }
 
     /// What the bytes say, and what ends them.
@@ -199,7 +199,7 @@ struct Program<'a> {
     in_force: Option<Duration>,
 }
 
-impl<const PEEKS: bool> Handler<Feed<PEEKS>> for Program<'_> {
+impl<const PEEKS: bool> LinkHandler<Feed<PEEKS>> for Program<'_> {
     fn on_message(&mut self, link: &Link<Feed<PEEKS>>, payload: &[u8]) {
         self.messages.push(payload.to_vec());
         if self.plan.echoes && link.try_send(payload).is_ok() {
@@ -210,8 +210,8 @@ impl<const PEEKS: bool> Handler<Feed<PEEKS>> for Program<'_> {
         }
     }
 
-    fn on_event(&mut self, _link: &Link<Feed<PEEKS>>, event: &Event) {
-        if let Event::HeartbeatTime { from, to, .. } = event {
+    fn on_event(&mut self, _link: &Link<Feed<PEEKS>>, event: &LinkEvent) {
+        if let LinkEvent::HeartbeatTime { from, to, .. } = event {
             assert_eq!(*from, self.in_force, "a change that was not told");
             assert!(from.is_none_or(|from| *to < from), "greater: {event:?}");
             self.in_force = Some(*to);

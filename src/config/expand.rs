@@ -11,12 +11,12 @@ use super::error::ErrorKind;
 use super::lexer::{Allowed, Cutter};
 use super::limits::{MAX_EXPANSION_BYTES, MAX_LINE_BYTES, MAX_VARIABLE_DEPTH, MAX_VARIABLES};
 use super::location::{Location, Origin, Setting};
-use super::options::Options;
+use super::options::ConfigOptions;
 use super::shown::cut;
 
 /// The variables of a run.
 pub(super) struct Variables<'o> {
-    options: &'o Options,
+    options: &'o ConfigOptions,
     defined: HashMap<String, Defined>,
     inserted_bytes: usize,
     /// The application's name as far as the files have been read.
@@ -83,7 +83,7 @@ impl Sink for Cutter {
 
 impl<'o> Variables<'o> {
     /// `app_name` is the application's name if nothing sets it.
-    pub(super) fn new(options: &'o Options, app_name: &str) -> Variables<'o> {
+    pub(super) fn new(options: &'o ConfigOptions, app_name: &str) -> Variables<'o> {
         let fixed = |(name, value): &(String, String)| {
             let defined = Defined { value: value.clone(), location: None, undefined: Vec::new() };
             (name.clone(), defined)
@@ -328,7 +328,7 @@ impl Percents {
 }
 
 /// A root folder from the working directory.
-fn absolute(options: &Options, root: &str) -> String {
+fn absolute(options: &ConfigOptions, root: &str) -> String {
     let base = Path::new(options.environment.working_dir.as_deref().unwrap_or_default());
     let path = if root.is_empty() { base.to_owned() } else { base.join(root) };
     options.files.absolute(&path).to_string_lossy().into_owned()

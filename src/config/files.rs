@@ -82,11 +82,11 @@ impl Files for DiskFiles {
 /// Files held in memory. The current folder is `/`.
 ///
 /// ```
-/// use peerbeat::config::{Config, MemoryFiles, Options};
+/// use peerbeat::config::{Config, ConfigOptions, MemoryFiles};
 /// use std::sync::Arc;
 ///
 /// let files = MemoryFiles::new([("/etc/base.conf", "define LEG 2")]);
-/// let options = Options { files: Arc::new(files), ..Options::default() };
+/// let options = ConfigOptions { files: Arc::new(files), ..ConfigOptions::default() };
 /// let config = Config::parse("include-file etc/base.conf\ndatasrc-name a${LEG}", &options)?;
 /// assert_eq!(config.name(), "a2");
 /// # Ok::<(), peerbeat::config::Errors>(())

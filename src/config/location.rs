@@ -56,7 +56,7 @@ impl fmt::Display for Location {
 pub enum Origin {
     /// Nothing sets it.
     Default,
-    /// The program sets it, in [`Options`](super::Options).
+    /// The program sets it, in [`ConfigOptions`](super::ConfigOptions).
     Given,
     /// The line that sets it.
     At(Location),

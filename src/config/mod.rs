@@ -69,7 +69,7 @@ mod warning;
 pub use error::{ConfigError, ErrorKind, Errors, FileProblem};
 pub use files::{DiskFiles, Files, MemoryFiles};
 pub use location::{Location, Origin, Override, Setting};
-pub use options::{Environment, Options, Os, limits};
+pub use options::{ConfigOptions, Environment, Os, limits};
 pub use peer::{Address, PeerConfig, RecognisedBy};
 pub use reader::OsCondition;
 #[cfg(feature = "capi")]
@@ -98,7 +98,7 @@ impl Config {
     /// # Errors
     ///
     /// Everything that is wrong with them, the file itself included, as [`Errors`].
-    pub fn load(path: impl AsRef<Path>, options: &Options) -> Result<Config, Errors> {
+    pub fn load(path: impl AsRef<Path>, options: &ConfigOptions) -> Result<Config, Errors> {
         let stem = path.as_ref().file_stem().map(|stem| stem.to_string_lossy());
         let mut reader = Reader::new(options, stem.as_deref().unwrap_or(APP_NAME));
         reader.load(path.as_ref());
@@ -113,7 +113,7 @@ impl Config {
     /// Everything that is wrong with it.
     ///
     /// ```
-    /// use peerbeat::config::{Config, Options};
+    /// use peerbeat::config::{Config, ConfigOptions};
     ///
     /// let text = "
     ///     datasrc-name  pricing
@@ -124,20 +124,20 @@ impl Config {
     ///         port            9001
     ///         heartbeat-time  15
     ///     end-peer";
-    /// let config = Config::parse(text, &Options::default())?;
+    /// let config = Config::parse(text, &ConfigOptions::default())?;
     /// let peer = &config.peers()[0];
     /// assert_eq!(peer.name(), "transformer1");
     /// assert_eq!(peer.addresses()[1].to_string(), "backup:9001");
     /// assert_eq!(peer.heartbeat_time().origin.to_string(), "<text>:8");
     ///
-    /// let errors = Config::parse("datasrc-port 70000", &Options::default()).unwrap_err();
+    /// let errors = Config::parse("datasrc-port 70000", &ConfigOptions::default()).unwrap_err();
     /// assert_eq!(
     ///     errors.to_string(),
     ///     "<text>:1: datasrc-port: found \"70000\", allowed: a port from 1 to 65535, 0 or auto",
     /// );
     /// # Ok::<(), peerbeat::config::Errors>(())
     /// ```
-    pub fn parse(text: &str, options: &Options) -> Result<Config, Errors> {
+    pub fn parse(text: &str, options: &ConfigOptions) -> Result<Config, Errors> {
         let mut reader = Reader::new(options, APP_NAME);
         reader.load_text(TEXT, text);
         Config::resolve(reader, TEXT)
@@ -173,8 +173,8 @@ impl Config {
         })
     }
 
-    /// What the application is called (`application-name`, `%a`): [`Options::app_name`], else what
-    /// the files say, else by default the stem of the file that was loaded.
+    /// What the application is called (`application-name`, `%a`): [`ConfigOptions::app_name`], else
+    /// what the files say, else by default the stem of the file that was loaded.
     pub fn application_name(&self) -> &Setting<String> {
         &self.application_name
     }

@@ -10,7 +10,7 @@ use super::files::{DiskFiles, Files};
 
 /// What a configuration is read with.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ConfigOptions {
     /// The application's name, `%a` and `${APP_NAME}`; it wins over `application-name`. Default:
     /// what the files say, else the stem of the file that is loaded, else `peerbeat`.
     pub app_name: Option<String>,
@@ -28,9 +28,9 @@ pub struct Options {
     pub files: Arc<dyn Files>,
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options {
+impl Default for ConfigOptions {
+    fn default() -> ConfigOptions {
+        ConfigOptions {
             app_name: None,
             app_root: None,
             defines: Vec::new(),

@@ -18,7 +18,7 @@ use super::items::{self, NearMiss, PeerItem};
 use super::lexer;
 use super::limits::MAX_LINE_BYTES;
 use super::location::{Location, Override};
-use super::options::Options;
+use super::options::ConfigOptions;
 use super::peer::PeerItems;
 use super::report::Report;
 use super::shown::{cut, is_invisible_blank, is_marked};
@@ -27,7 +27,7 @@ use super::warning::{Warning, WarningKind};
 
 /// All that was read so far.
 pub(super) struct Reader<'o> {
-    pub(super) options: &'o Options,
+    pub(super) options: &'o ConfigOptions,
     pub(super) report: Report,
     pub(super) globals: GlobalItems,
     pub(super) peers: Vec<PeerItems>,
@@ -97,7 +97,7 @@ impl Line<'_> {
 
 impl<'o> Reader<'o> {
     /// `app_name` is the application's name if nothing sets it.
-    pub(super) fn new(options: &'o Options, app_name: &str) -> Reader<'o> {
+    pub(super) fn new(options: &'o ConfigOptions, app_name: &str) -> Reader<'o> {
         Reader {
             options,
             report: Report::default(),

@@ -14,7 +14,7 @@ use crate::text::{Count, Measured, More, Seconds};
 /// Something that happened to a link. Displays as one line of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Event {
+pub enum LinkEvent {
     /// The heartbeat-time in force changed; both directions follow it. If the peer changes it more
     /// than ten times in ten seconds, at most one a second is reported, for all since the last.
     HeartbeatTime {
@@ -75,7 +75,7 @@ pub enum Event {
     Down(Down),
 }
 
-impl Event {
+impl LinkEvent {
     /// One silence that has become late.
     pub(crate) fn late(silence: Duration) -> Self {
         Self::Late { silence, count: 1 }
@@ -117,7 +117,7 @@ impl Event {
     }
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for LinkEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.as_str())?;
         match self {
@@ -463,33 +463,37 @@ mod tests {
         let cause = Cause::Peer;
         let table = [
             (
-                Event::HeartbeatTime { from: None, to: second, cause },
+                LinkEvent::HeartbeatTime { from: None, to: second, cause },
                 "heartbeat-time: 1 s, was none; the peer asked for it",
             ),
             (
-                Event::HeartbeatTime { from: Some(second * 2), to: second, cause: Cause::Local },
+                LinkEvent::HeartbeatTime {
+                    from: Some(second * 2),
+                    to: second,
+                    cause: Cause::Local,
+                },
                 "heartbeat-time: 1 s, was 2 s; this side asked for it",
             ),
             (
-                Event::Late { silence: second, count: 1 },
+                LinkEvent::Late { silence: second, count: 1 },
                 "late: nothing received for 1.0000 s; the link is still up",
             ),
             (
-                Event::Late { silence: second, count: 2 },
+                LinkEvent::Late { silence: second, count: 2 },
                 "late: nothing received for 1.0000 s; the link is still up (and 1 more)",
             ),
             (
-                Event::Recovered { silence: second, count: 1 },
+                LinkEvent::Recovered { silence: second, count: 1 },
                 "recovered: heard from again after 1.0000 s of silence",
             ),
             (
-                Event::Recovered { silence: second, count: 1000 },
+                LinkEvent::Recovered { silence: second, count: 1000 },
                 "recovered: heard from again after 1.0000 s of silence (and 999 more)",
             ),
         ];
         for (event, text) in table {
             assert_eq!(event.to_string(), text);
         }
-        assert_eq!(format!("{:<5}|", Event::Flooding.level()), "warn |");
+        assert_eq!(format!("{:<5}|", LinkEvent::Flooding.level()), "warn |");
     }
 }

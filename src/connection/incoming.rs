@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::change::Changes;
-use super::event::{Cause, Event};
+use super::event::{Cause, LinkEvent};
 use super::outgoing::SilenceReport;
 use super::stats::Silence;
 use crate::liveness::{Settings, SilenceTimer, Time, Verdict};
@@ -152,15 +152,15 @@ impl<F: Framing> Incoming<F> {
     }
 
     /// Takes over a value of the peer's at `now` (H2), and returns what is to be reported.
-    pub(crate) fn hear(&mut self, value_ms: u32, now: Time) -> [Option<Event>; 3] {
+    pub(crate) fn hear(&mut self, value_ms: u32, now: Time) -> [Option<LinkEvent>; 3] {
         let outcome = self.timer.handle_heartbeat(value_ms, now);
-        let flooding = outcome.flooding.then_some(Event::Flooding);
+        let flooding = outcome.flooding.then_some(LinkEvent::Flooding);
         let [clamped, adopted] = self.outcome(outcome.clamped, outcome.adopted);
         [clamped, adopted, flooding]
     }
 
     /// Takes over the value of the peer's HELLO, likewise.
-    pub(crate) fn hear_hello(&mut self, value_ms: u32, now: Time) -> [Option<Event>; 2] {
+    pub(crate) fn hear_hello(&mut self, value_ms: u32, now: Time) -> [Option<LinkEvent>; 2] {
         let outcome = self.timer.handle_announced(value_ms, now);
         self.outcome(outcome.clamped, outcome.adopted)
     }
@@ -169,12 +169,12 @@ impl<F: Framing> Incoming<F> {
         &self,
         clamped: Option<Duration>,
         adopted: Option<crate::liveness::Change>,
-    ) -> [Option<Event>; 2] {
+    ) -> [Option<LinkEvent>; 2] {
         let floor = self.floor;
-        let clamped = clamped.map(|asked| Event::Clamped { asked, floor });
+        let clamped = clamped.map(|asked| LinkEvent::Clamped { asked, floor });
         let adopted = adopted.map(|change| {
             let (from, to) = (change.from, change.to);
-            Event::HeartbeatTime { from, to, cause: Cause::Peer }
+            LinkEvent::HeartbeatTime { from, to, cause: Cause::Peer }
         });
         [clamped, adopted]
     }
@@ -221,7 +221,7 @@ impl<F: Framing> Incoming<F> {
     }
 
     /// Takes over what was set since the last time, and returns what is to be reported.
-    pub(crate) fn apply(&mut self, changes: Changes) -> [Option<Event>; 3] {
+    pub(crate) fn apply(&mut self, changes: Changes) -> [Option<LinkEvent>; 3] {
         if let Some((greatest, last, at)) = changes.slack {
             self.timer.set_slack(greatest, at);
             self.timer.set_slack(last, at);
@@ -229,10 +229,10 @@ impl<F: Framing> Incoming<F> {
         let lowered = changes.lowered.map(|lowered| {
             self.timer.lower(lowered.to, lowered.at);
             let (from, to) = (lowered.from, lowered.to);
-            Event::HeartbeatTime { from, to, cause: Cause::Local }
+            LinkEvent::HeartbeatTime { from, to, cause: Cause::Local }
         });
-        let stalled = changes.stalled.map(|late| Event::Stalled { late });
-        let not_reading = changes.not_reading.map(|behind| Event::NotReading { behind });
+        let stalled = changes.stalled.map(|late| LinkEvent::Stalled { late });
+        let not_reading = changes.not_reading.map(|behind| LinkEvent::NotReading { behind });
         [stalled, lowered, not_reading]
     }
 

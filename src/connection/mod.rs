@@ -22,7 +22,7 @@ mod whole;
 mod write_buffer;
 
 pub use change::HeartbeatChange;
-pub use event::{Cause, Down, DownReason, Event, Level};
+pub use event::{Cause, Down, DownReason, Level, LinkEvent};
 pub use histogram::{Histogram, Percentiles};
 pub(crate) use incoming::{Incoming, Input};
 pub(crate) use outgoing::Outgoing;

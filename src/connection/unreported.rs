@@ -8,14 +8,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::event::{Cause, Event};
+use super::event::{Cause, LinkEvent};
 use super::rate::Rate;
 use crate::liveness::Time;
 
 /// The events that wait to be reported, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Unreported {
-    events: VecDeque<Event>,
+    events: VecDeque<LinkEvent>,
     lateness: Rate,
     /// The latest that is held back: whether the peer is late, and how long it was silent.
     held_lateness: Option<(bool, Duration)>,
@@ -26,25 +26,25 @@ pub(crate) struct Unreported {
 
 impl Unreported {
     /// Begins with what was found at `now`.
-    pub(crate) fn new(events: impl IntoIterator<Item = Event>, now: Time) -> Self {
+    pub(crate) fn new(events: impl IntoIterator<Item = LinkEvent>, now: Time) -> Self {
         let mut new = Self::default();
         new.add_all(events, now);
         new
     }
 
     /// Adds what was found at `now`.
-    pub(crate) fn add(&mut self, event: Event, now: Time) {
+    pub(crate) fn add(&mut self, event: LinkEvent, now: Time) {
         match event {
-            Event::Late { silence, .. } => self.add_lateness(true, silence, now),
-            Event::Recovered { silence, .. } => self.add_lateness(false, silence, now),
-            Event::HeartbeatTime { from, to, cause: Cause::Peer } => {
+            LinkEvent::Late { silence, .. } => self.add_lateness(true, silence, now),
+            LinkEvent::Recovered { silence, .. } => self.add_lateness(false, silence, now),
+            LinkEvent::HeartbeatTime { from, to, cause: Cause::Peer } => {
                 let from = self.held_adoption.take().map_or(from, |(first, _)| first);
                 match self.adoptions.admit(now) {
                     Some(_) => self.push_adoption(from, to),
                     None => self.held_adoption = Some((from, to)),
                 }
             }
-            Event::HeartbeatTime { cause: Cause::Local, .. } => {
+            LinkEvent::HeartbeatTime { cause: Cause::Local, .. } => {
                 self.report_adoption(now);
                 self.events.push_back(event);
             }
@@ -53,20 +53,20 @@ impl Unreported {
     }
 
     /// Adds all that was found at `now`.
-    pub(crate) fn add_all(&mut self, events: impl IntoIterator<Item = Event>, now: Time) {
+    pub(crate) fn add_all(&mut self, events: impl IntoIterator<Item = LinkEvent>, now: Time) {
         for event in events {
             self.add(event, now);
         }
     }
 
     /// Takes what is to be reported at `now`.
-    pub(crate) fn take(&mut self, now: Time) -> VecDeque<Event> {
+    pub(crate) fn take(&mut self, now: Time) -> VecDeque<LinkEvent> {
         self.release(now);
         std::mem::take(&mut self.events)
     }
 
     /// Takes the first of what is to be reported at `now`.
-    pub(crate) fn pop(&mut self, now: Time) -> Option<Event> {
+    pub(crate) fn pop(&mut self, now: Time) -> Option<LinkEvent> {
         self.release(now);
         self.events.pop_front()
     }
@@ -124,13 +124,13 @@ impl Unreported {
 
     fn push_lateness(&mut self, is_late: bool, silence: Duration, count: u64) {
         self.events.push_back(match is_late {
-            true => Event::Late { silence, count },
-            false => Event::Recovered { silence, count },
+            true => LinkEvent::Late { silence, count },
+            false => LinkEvent::Recovered { silence, count },
         });
     }
 
     fn push_adoption(&mut self, from: Option<Duration>, to: Duration) {
-        self.events.push_back(Event::HeartbeatTime { from, to, cause: Cause::Peer });
+        self.events.push_back(LinkEvent::HeartbeatTime { from, to, cause: Cause::Peer });
     }
 }
 
@@ -146,16 +146,16 @@ mod tests {
         Time::ZERO + ms(millis)
     }
 
-    fn late(millis: u64, count: u64) -> Event {
-        Event::Late { silence: ms(millis), count }
+    fn late(millis: u64, count: u64) -> LinkEvent {
+        LinkEvent::Late { silence: ms(millis), count }
     }
 
-    fn recovered(millis: u64, count: u64) -> Event {
-        Event::Recovered { silence: ms(millis), count }
+    fn recovered(millis: u64, count: u64) -> LinkEvent {
+        LinkEvent::Recovered { silence: ms(millis), count }
     }
 
-    fn adopted(from: u64, to: u64) -> Event {
-        Event::HeartbeatTime { from: Some(ms(from)), to: ms(to), cause: Cause::Peer }
+    fn adopted(from: u64, to: u64) -> LinkEvent {
+        LinkEvent::HeartbeatTime { from: Some(ms(from)), to: ms(to), cause: Cause::Peer }
     }
 
     /// Five times late and back in the first hundredth of a second: as often as is seldom.
@@ -201,7 +201,8 @@ mod tests {
             let event = if step % 2 == 0 { late(1, 1) } else { recovered(2, 1) };
             unreported.add(event, now);
             for event in unreported.take(now) {
-                let (Event::Late { count, .. } | Event::Recovered { count, .. }) = event else {
+                let (LinkEvent::Late { count, .. } | LinkEvent::Recovered { count, .. }) = event
+                else {
                     panic!("{event:?}")
                 };
                 (reported, total) = (reported + 1, total + count);
@@ -217,12 +218,12 @@ mod tests {
         for from in 0..13 {
             unreported.add(adopted(100 - from, 99 - from), at(from));
         }
-        let first: Vec<Event> = (0..10).map(|from| adopted(100 - from, 99 - from)).collect();
+        let first: Vec<LinkEvent> = (0..10).map(|from| adopted(100 - from, 99 - from)).collect();
         assert_eq!(unreported.take(at(12)), first);
         assert_eq!(unreported.due(), at(1009));
         assert_eq!(unreported.take(at(1009)), [adopted(90, 87)]);
         unreported.add(adopted(87, 80), at(1010));
-        let set = Event::HeartbeatTime { from: Some(ms(80)), to: ms(70), cause: Cause::Local };
+        let set = LinkEvent::HeartbeatTime { from: Some(ms(80)), to: ms(70), cause: Cause::Local };
         unreported.add(set.clone(), at(1011));
         assert_eq!(unreported.take(at(1011)), [adopted(87, 80), set]);
         assert_eq!(unreported.due(), Time::NEVER);
@@ -232,7 +233,7 @@ mod tests {
     fn lateness_does_not_hold_back_anything_else() {
         let mut unreported = ten_times();
         unreported.add(late(9, 1), at(5));
-        unreported.add_all([Event::Flooding, adopted(2, 1)], at(5));
-        assert_eq!(unreported.take(at(5)), [Event::Flooding, adopted(2, 1)]);
+        unreported.add_all([LinkEvent::Flooding, adopted(2, 1)], at(5));
+        assert_eq!(unreported.take(at(5)), [LinkEvent::Flooding, adopted(2, 1)]);
     }
 }

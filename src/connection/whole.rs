@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::change::HeartbeatChange;
-use super::event::{Down, DownReason, Event};
+use super::event::{Down, DownReason, LinkEvent};
 use super::incoming::{Incoming, Input};
 use super::outgoing::Outgoing;
 use super::phase::{Close, Phase};
@@ -54,7 +54,7 @@ use crate::protocol::{Bye, ByeCode, Framing, Native, ProtocolError};
 ///     match there.poll(now) {
 ///         Output::Wait { until } => now = until,
 ///         Output::Down(down) => break down,
-///         _ => {} // such as `Event::Late`
+///         _ => {} // such as `LinkEvent::Late`
 ///     }
 /// };
 /// // 5 s and 2 s of slack
@@ -82,7 +82,7 @@ pub enum Output<'a> {
     /// A message arrived.
     Message(&'a [u8]),
     /// Something happened on the living connection.
-    Event(Event),
+    Event(LinkEvent),
     /// All that was accepted is written, and the goodbye behind it: shut the sending direction of
     /// the socket, and go on reading.
     ShutdownWrite,
@@ -195,7 +195,7 @@ impl<F: Framing> Connection<F> {
         if let Some(silence) = arrival.silence {
             self.outgoing.add_silence(silence);
         }
-        self.events.add_all(arrival.recovered.map(Event::recovered), now);
+        self.events.add_all(arrival.recovered.map(LinkEvent::recovered), now);
         while let Some(heartbeat) = self.incoming.poll_heartbeat() {
             self.outgoing.handle_heartbeat(&heartbeat, now);
             let events = self.incoming.hear(heartbeat.heartbeat_time_ms, now);
@@ -276,7 +276,7 @@ impl<F: Framing> Connection<F> {
             return Some(Time::NEVER);
         }
         match self.incoming.poll_verdict(now) {
-            Verdict::Late { silence } => self.events.add(Event::late(silence), now),
+            Verdict::Late { silence } => self.events.add(LinkEvent::late(silence), now),
             Verdict::Silent { .. } => {
                 self.outgoing.end(DownReason::Silent, now);
             }
@@ -290,7 +290,7 @@ impl<F: Framing> Connection<F> {
         let is_new = late.is_some_and(|late| self.outgoing.add_stall(late, now));
         let in_write = self.outgoing.handle_write_waited(until, now);
         let late = late.filter(|_| is_new).or(in_write);
-        self.events.add_all(late.map(|late| Event::Stalled { late }), now);
+        self.events.add_all(late.map(|late| LinkEvent::Stalled { late }), now);
     }
 
     fn take_changes(&mut self, now: Time) {

@@ -13,7 +13,7 @@ use super::guard::guard;
 use super::handle::{handle, take};
 use super::pointer::{Output, c_text, optional_text, output, text, write_sized};
 use super::structs::{NONE, PeerbeatPeer};
-use crate::config::{Config, Errors, Options, PeerConfig, Port};
+use crate::config::{Config, ConfigOptions, Errors, PeerConfig, Port};
 use crate::liveness::Mode;
 
 /// `peerbeat_config`.
@@ -185,8 +185,8 @@ pub unsafe extern "C" fn peerbeat_config_warning(
     })
 }
 
-unsafe fn options(app_name: *const c_char) -> Result<Options, Fault> {
-    let mut options = Options::default();
+unsafe fn options(app_name: *const c_char) -> Result<ConfigOptions, Fault> {
+    let mut options = ConfigOptions::default();
     // SAFETY: passed on.
     if let Some(app_name) = unsafe { optional_text(app_name, "app_name") }? {
         options.app_name = Some(app_name.to_owned());

@@ -9,8 +9,8 @@ use super::convert::{bye_code, millis, reason_number, signed};
 use super::guard::{self, guard};
 use super::pointer::{c_text, copy_text};
 use super::structs::{NONE, PeerbeatEvent};
-use crate::link::{self, Cause, Down};
-use crate::node::{DialFailedReason, Direction, Event, RefusedReason};
+use crate::link::{Cause, Down, LinkEvent};
+use crate::node::{DialFailedReason, Direction, NodeEvent, RefusedReason};
 use crate::protocol::Escaped;
 
 /// An event and the texts that its pointers go to.
@@ -26,7 +26,7 @@ unsafe impl Send for CEvent {}
 
 impl CEvent {
     /// Translates an event of the peer with this name, which must live as long.
-    pub(super) fn new(peer: &CStr, event: &Event) -> Self {
+    pub(super) fn new(peer: &CStr, event: &NodeEvent) -> Self {
         let mut made = PeerbeatEvent { peer: peer.as_ptr(), ..PeerbeatEvent::default() };
         let mut texts = Texts::default();
         fill(&mut made, &mut texts, event);
@@ -82,12 +82,12 @@ impl Texts {
     }
 }
 
-fn fill(made: &mut PeerbeatEvent, texts: &mut Texts, event: &Event) {
+fn fill(made: &mut PeerbeatEvent, texts: &mut Texts, event: &NodeEvent) {
     made.kind = kind(event);
     match event {
-        Event::Listening { addr } => made.addr = texts.keep(&addr.to_string()),
-        Event::Dialling { addr } => made.addr = texts.keep(addr),
-        Event::Up { addr, direction, remote_name, remote_label } => {
+        NodeEvent::Listening { addr } => made.addr = texts.keep(&addr.to_string()),
+        NodeEvent::Dialling { addr } => made.addr = texts.keep(addr),
+        NodeEvent::Up { addr, direction, remote_name, remote_label } => {
             made.addr = texts.keep(&addr.to_string());
             made.direction = match direction {
                 Direction::Dialled => 1,
@@ -96,9 +96,9 @@ fn fill(made: &mut PeerbeatEvent, texts: &mut Texts, event: &Event) {
             made.remote_name = texts.keep(remote_name);
             made.remote_label = texts.keep(remote_label);
         }
-        Event::Link(event) => fill_link(made, texts, event),
-        Event::Down(down) => fill_down(made, texts, down),
-        Event::Refused { addr, name, reason, detail, count } => {
+        NodeEvent::Link(event) => fill_link(made, texts, event),
+        NodeEvent::Down(down) => fill_down(made, texts, down),
+        NodeEvent::Refused { addr, name, reason, detail, count } => {
             made.count = signed(*count);
             made.addr = texts.keep(&addr.to_string());
             made.remote_name = texts.keep(name);
@@ -106,21 +106,21 @@ fn fill(made: &mut PeerbeatEvent, texts: &mut Texts, event: &Event) {
             made.reason_word = texts.keep(reason.as_str());
             made.text = texts.keep(detail);
         }
-        Event::DialFailed { addr, reason, detail } => {
+        NodeEvent::DialFailed { addr, reason, detail } => {
             made.addr = texts.keep(addr);
             made.reason = dial_number(*reason);
             made.reason_word = texts.keep(reason.as_str());
             made.text = texts.keep(detail);
         }
-        Event::Retry { wait } => made.wait_ms = millis(*wait),
-        Event::Warning { detail } => made.text = texts.keep(detail),
-        Event::Stopped => {}
+        NodeEvent::Retry { wait } => made.wait_ms = millis(*wait),
+        NodeEvent::Warning { detail } => made.text = texts.keep(detail),
+        NodeEvent::Stopped => {}
     }
 }
 
-fn fill_link(made: &mut PeerbeatEvent, texts: &mut Texts, event: &link::Event) {
+fn fill_link(made: &mut PeerbeatEvent, texts: &mut Texts, event: &LinkEvent) {
     match event {
-        link::Event::HeartbeatTime { from, to, cause } => {
+        LinkEvent::HeartbeatTime { from, to, cause } => {
             made.from_ms = from.map_or(NONE, millis);
             made.to_ms = millis(*to);
             made.cause = match cause {
@@ -128,19 +128,19 @@ fn fill_link(made: &mut PeerbeatEvent, texts: &mut Texts, event: &link::Event) {
                 Cause::Local => 2,
             };
         }
-        link::Event::Late { silence, count } | link::Event::Recovered { silence, count } => {
+        LinkEvent::Late { silence, count } | LinkEvent::Recovered { silence, count } => {
             made.silent_ms = millis(*silence);
             made.count = signed(*count);
         }
-        link::Event::HandlerBusy { held } => made.held_ms = millis(*held),
-        link::Event::NotReading { behind } => made.behind_ms = millis(*behind),
-        link::Event::Stalled { late } => made.late_ms = millis(*late),
-        link::Event::Clamped { asked, floor } => {
+        LinkEvent::HandlerBusy { held } => made.held_ms = millis(*held),
+        LinkEvent::NotReading { behind } => made.behind_ms = millis(*behind),
+        LinkEvent::Stalled { late } => made.late_ms = millis(*late),
+        LinkEvent::Clamped { asked, floor } => {
             made.asked_ms = millis(*asked);
             made.floor_ms = millis(*floor);
         }
-        link::Event::Down(down) => fill_down(made, texts, down),
-        link::Event::Flooding => {
+        LinkEvent::Down(down) => fill_down(made, texts, down),
+        LinkEvent::Flooding => {
             let text = event.to_string();
             made.text = texts.keep(text.split_once(": ").map_or(&*text, |(_, detail)| detail));
         }
@@ -215,24 +215,24 @@ fn word(kind: c_int) -> &'static CStr {
 const MESSAGE: c_int = 100;
 
 /// `PEERBEAT_EVENT_`.
-fn kind(event: &Event) -> c_int {
+fn kind(event: &NodeEvent) -> c_int {
     match event {
-        Event::Listening { .. } => 1,
-        Event::Dialling { .. } => 2,
-        Event::Up { .. } => 3,
-        Event::Link(link::Event::HeartbeatTime { .. }) => 4,
-        Event::Link(link::Event::Late { .. }) => 5,
-        Event::Link(link::Event::Recovered { .. }) => 6,
-        Event::Link(link::Event::Stalled { .. }) => 7,
-        Event::Link(link::Event::Clamped { .. }) => 8,
-        Event::Down(_) | Event::Link(link::Event::Down(_)) => 9,
-        Event::Refused { .. } => 10,
-        Event::DialFailed { .. } => 11,
-        Event::Retry { .. } => 12,
-        Event::Warning { .. } | Event::Link(link::Event::Flooding) => 13,
-        Event::Stopped => 14,
-        Event::Link(link::Event::HandlerBusy { .. }) => 15,
-        Event::Link(link::Event::NotReading { .. }) => 16,
+        NodeEvent::Listening { .. } => 1,
+        NodeEvent::Dialling { .. } => 2,
+        NodeEvent::Up { .. } => 3,
+        NodeEvent::Link(LinkEvent::HeartbeatTime { .. }) => 4,
+        NodeEvent::Link(LinkEvent::Late { .. }) => 5,
+        NodeEvent::Link(LinkEvent::Recovered { .. }) => 6,
+        NodeEvent::Link(LinkEvent::Stalled { .. }) => 7,
+        NodeEvent::Link(LinkEvent::Clamped { .. }) => 8,
+        NodeEvent::Down(_) | NodeEvent::Link(LinkEvent::Down(_)) => 9,
+        NodeEvent::Refused { .. } => 10,
+        NodeEvent::DialFailed { .. } => 11,
+        NodeEvent::Retry { .. } => 12,
+        NodeEvent::Warning { .. } | NodeEvent::Link(LinkEvent::Flooding) => 13,
+        NodeEvent::Stopped => 14,
+        NodeEvent::Link(LinkEvent::HandlerBusy { .. }) => 15,
+        NodeEvent::Link(LinkEvent::NotReading { .. }) => 16,
     }
 }
 

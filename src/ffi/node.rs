@@ -19,7 +19,7 @@ use super::pointer::{bytes, output, read_sized, write_sized};
 use super::signals::SignalsBlocked;
 use super::structs::{NONE, PeerbeatStats};
 use crate::config::Config;
-use crate::node::{Node, Options};
+use crate::node::{Node, NodeOptions};
 
 /// Starts the links of a configuration.
 #[unsafe(no_mangle)]
@@ -40,7 +40,7 @@ pub unsafe extern "C" fn peerbeat_node_start(
         let out = unsafe { output(node, "node") }?;
         let handler = callbacks.unwrap_or_default();
         let stack_size = stack_size(handler.stack_size, CALLBACK_STACK, "handler")?;
-        let mut options = Options { stack_size, ..Options::default() };
+        let mut options = NodeOptions { stack_size, ..NodeOptions::default() };
         if handler.send_timeout_ms > 0 {
             options.send_timeout = Duration::from_millis(handler.send_timeout_ms.into());
         }
@@ -58,7 +58,7 @@ fn start(
     config: Config,
     parts: NodeParts,
     handler: PeerbeatHandler,
-    options: Options,
+    options: NodeOptions,
 ) -> Result<*mut PeerbeatNode, Fault> {
     let made: *mut PeerbeatNode = Handle::new(parts).into_raw();
     let node = match Node::start_with(config, Callbacks { handler, node: made }, options) {

@@ -20,7 +20,7 @@ use super::peers::Peers;
 use super::pointer::SizedStruct;
 use super::queue::EventQueue;
 use super::structs::PeerbeatEvent;
-use crate::node::{Event, Handler, Node, Peer};
+use crate::node::{Node, NodeEvent, NodeHandler, Peer};
 
 /// `peerbeat_node`.
 #[derive(Debug)]
@@ -172,7 +172,7 @@ unsafe impl Send for Callbacks {}
 // SAFETY: as above.
 unsafe impl Sync for Callbacks {}
 
-impl Handler for Callbacks {
+impl NodeHandler for Callbacks {
     fn on_message(&self, peer: &Peer, payload: &[u8]) {
         let parts = self.parts();
         let Some(on_message) = self.handler.on_message else {
@@ -191,13 +191,13 @@ impl Handler for Callbacks {
         });
     }
 
-    fn on_event(&self, peer: Option<&Peer>, event: &Event) {
+    fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
         let parts = self.parts();
         let known = peer.map(|peer| parts.peers.of(peer));
         if let Some(known) = &known {
             known.handle_event(event);
         }
-        if matches!(event, Event::Up { .. } | Event::Down(_)) {
+        if matches!(event, NodeEvent::Up { .. } | NodeEvent::Down(_)) {
             let _look = lock(&parts.has_ended);
             parts.moved.notify_all();
         }

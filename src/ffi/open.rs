@@ -18,7 +18,7 @@ use super::pointer::{c_text, output, text};
 use super::signals::SignalsBlocked;
 use crate::config::HistoricIpv4;
 use crate::link::handshake::{self, Greeting, HandshakeError};
-use crate::link::{self, Event, Handler, Inbox, Link, Reader, threads};
+use crate::link::{self, Inbox, Link, LinkEvent, LinkHandler, Reader, threads};
 
 /// Connects and shakes hands.
 #[unsafe(no_mangle)]
@@ -186,15 +186,15 @@ struct Receiving<'a> {
     news: &'a News,
 }
 
-impl Handler for Receiving<'_> {
+impl LinkHandler for Receiving<'_> {
     fn on_message(&mut self, link: &Link, payload: &[u8]) {
         self.inbox.on_message(link, payload);
         self.news.tell();
     }
 
-    fn on_event(&mut self, link: &Link, event: &Event) {
+    fn on_event(&mut self, link: &Link, event: &LinkEvent) {
         self.inbox.on_event(link, event);
-        if let Event::Down(_) = event {
+        if let LinkEvent::Down(_) = event {
             self.news.tell();
         }
     }

@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::guard::guard;
 use super::pointer::{SizedStruct, Unfit, check_size, is_null, optional_text, read_sized};
 use super::stack;
-use crate::link;
+use crate::link::LinkOptions;
 use crate::liveness::{Mode, Settings};
 use crate::protocol::{FRAME_MAX, Hello, Native, ProtocolError};
 
@@ -55,7 +55,7 @@ unsafe impl SizedStruct for PeerbeatOptions {}
 /// Options whose texts were copied and whose numbers were checked.
 #[derive(Clone, Debug)]
 pub(super) struct Checked {
-    pub(super) link: link::Options,
+    pub(super) link: LinkOptions,
     pub(super) framing: Native,
     pub(super) inbox_bytes: usize,
     pub(super) handshake: Handshake,
@@ -94,7 +94,7 @@ impl Checked {
         // SAFETY: as above.
         let thread_name = unsafe { optional_text(raw.thread_name, "options->thread_name") }?;
         let checked = Self {
-            link: link::Options {
+            link: LinkOptions {
                 liveness,
                 queue_bytes: size(raw.queue_bytes),
                 send_timeout: millis(raw.send_timeout_ms),
@@ -102,10 +102,10 @@ impl Checked {
                 close_max: millis(raw.close_max_ms),
                 stack_size: stack_size(
                     raw.stack_size,
-                    link::Options::default().stack_size,
+                    LinkOptions::default().stack_size,
                     "options",
                 )?,
-                ..link::Options::default()
+                ..LinkOptions::default()
             },
             framing: Native::with_frame_max(frame_max(raw.frame_max)?),
             inbox_bytes: size(raw.inbox_bytes),
@@ -183,7 +183,7 @@ pub(super) fn stack_size(bytes: u64, default: usize, of: &str) -> Result<usize, 
 }
 
 pub(super) fn defaults() -> PeerbeatOptions {
-    let (link, settings) = (link::Options::default(), Settings::default());
+    let (link, settings) = (LinkOptions::default(), Settings::default());
     PeerbeatOptions {
         struct_size: size_of::<PeerbeatOptions>() as u32,
         heartbeat_time_ms: settings.heartbeat_time.map_or(0, to_millis),

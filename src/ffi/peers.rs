@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use super::fault::{E_NOT_CONNECTED, E_NOT_FOUND, Fault};
 use super::handle::lock;
 use super::pointer::{c_text, text};
-use crate::connection::{self, Down};
-use crate::node::{Event, Peer};
+use crate::connection::{Down, LinkEvent};
+use crate::node::{NodeEvent, Peer};
 
 /// Every peer that the node has had.
 #[derive(Debug, Default)]
@@ -82,14 +82,14 @@ impl KnownPeer {
     }
 
     /// Takes note of an event of the peer.
-    pub(super) fn handle_event(&self, event: &Event) {
+    pub(super) fn handle_event(&self, event: &NodeEvent) {
         let mut seen = lock(&self.seen);
         match event {
-            Event::Link(connection::Event::Late { .. }) => seen.is_late = true,
-            Event::Link(connection::Event::Recovered { .. }) | Event::Up { .. } => {
+            NodeEvent::Link(LinkEvent::Late { .. }) => seen.is_late = true,
+            NodeEvent::Link(LinkEvent::Recovered { .. }) | NodeEvent::Up { .. } => {
                 seen.is_late = false;
             }
-            Event::Down(down) => seen.last_down = Some(down.clone()),
+            NodeEvent::Down(down) => seen.last_down = Some(down.clone()),
             _ => {}
         }
     }

@@ -15,7 +15,7 @@ use super::event::CEvent;
 use super::fault::{E_DOWN, E_TIMEOUT, Fault};
 use super::handle::lock;
 use super::notify::Notifier;
-use crate::node::Event;
+use crate::node::NodeEvent;
 
 /// What waits to be asked for.
 #[derive(Debug, Default)]
@@ -81,7 +81,7 @@ impl EventQueue {
                 0 => state.waiting.pop_front(),
                 count => {
                     let detail = format!("{count} events were not asked for in time: dropped");
-                    Some(CEvent::new(c"", &Event::Warning { detail }))
+                    Some(CEvent::new(c"", &NodeEvent::Warning { detail }))
                 }
             };
             if let Some(next) = next {

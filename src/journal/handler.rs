@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Journal;
-use crate::node::{Event, Handler, Node, Peer};
+use crate::node::{Node, NodeEvent, NodeHandler, Peer};
 
 /// Writes every event to a [`Journal`], then calls the handler that it was made with.
 pub struct JournalHandler<H> {
@@ -36,7 +36,7 @@ enum Phase {
     Over,
 }
 
-impl<H: Handler> JournalHandler<H> {
+impl<H: NodeHandler> JournalHandler<H> {
     pub(super) fn new(journal: Journal, handler: H) -> Self {
         let timer = Arc::new(Timer::default());
         Self { journal, handler, shows_data: false, stats_every: Some(STATS_EVERY), timer }
@@ -70,7 +70,7 @@ impl<H: Handler> JournalHandler<H> {
     }
 }
 
-impl<H: Handler> Handler for JournalHandler<H> {
+impl<H: NodeHandler> NodeHandler for JournalHandler<H> {
     fn on_message(&self, peer: &Peer, payload: &[u8]) {
         if self.shows_data {
             self.journal.data(peer.name(), payload.len());
@@ -78,11 +78,11 @@ impl<H: Handler> Handler for JournalHandler<H> {
         self.handler.on_message(peer, payload);
     }
 
-    fn on_event(&self, peer: Option<&Peer>, event: &Event) {
+    fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
         self.journal.event(peer.map(Peer::name), event);
         match peer {
             Some(peer) => self.start_stats(peer.node()),
-            None if *event == Event::Stopped => self.timer.end(),
+            None if *event == NodeEvent::Stopped => self.timer.end(),
             None => {}
         }
         self.handler.on_event(peer, event);

@@ -12,11 +12,11 @@ use crate::node::{Node, PeerStats};
 /// The numbers of a node's peers, in Prometheus' text format (version 0.0.4).
 ///
 /// ```
-/// # use peerbeat::config::{Config, Options};
+/// # use peerbeat::config::{Config, ConfigOptions};
 /// # use peerbeat::node::{Node, Peer};
 /// # let text = "datasrc-name hub\ndatasrc-interface 127.0.0.1\ndatasrc-port auto\n\
 /// #             add-peer\nremote-name feed07\nend-peer";
-/// # let config = Config::parse(text, &Options::default())?;
+/// # let config = Config::parse(text, &ConfigOptions::default())?;
 /// # let node = Node::start(config, |_: &Peer, _: &[u8]| {})?;
 /// let text = peerbeat::journal::prometheus(&node);
 /// assert!(text.contains("peerbeat_up{node=\"hub\",peer=\"feed07\"} 0\n"));

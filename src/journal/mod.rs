@@ -5,20 +5,20 @@
 //! wrapped around the handler that you have, or used by itself:
 //!
 //! ```no_run
-//! use peerbeat::config::{Config, Options};
+//! use peerbeat::config::{Config, ConfigOptions};
 //! use peerbeat::journal::Journal;
-//! use peerbeat::node::{Handler, Node, Peer};
+//! use peerbeat::node::{Node, NodeHandler, Peer};
 //! use std::fs::File;
 //!
 //! struct Prices;
 //!
-//! impl Handler for Prices {
+//! impl NodeHandler for Prices {
 //!     fn on_message(&self, peer: &Peer, payload: &[u8]) {
 //!         println!("{}: {} bytes", peer.name(), payload.len());
 //!     }
 //! }
 //!
-//! let config = Config::load("hub.conf", &Options::default())?;
+//! let config = Config::load("hub.conf", &ConfigOptions::default())?;
 //! let file = File::options().create(true).append(true).open("hub.journal")?;
 //! let journal = Journal::to(file, config.name());
 //! let node = Node::start(config, journal.around(Prices))?;
@@ -83,7 +83,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use crate::node::{Event, Handler, Peer};
+use crate::node::{NodeEvent, NodeHandler, Peer};
 use crate::protocol::Escaped;
 pub use handler::JournalHandler;
 pub use metrics::prometheus;
@@ -115,12 +115,12 @@ impl Journal {
     }
 
     /// A handler that writes every event, and then calls yours.
-    pub fn around<H: Handler>(&self, handler: H) -> JournalHandler<H> {
+    pub fn around<H: NodeHandler>(&self, handler: H) -> JournalHandler<H> {
         JournalHandler::new(self.clone(), handler)
     }
 
     /// Writes an event; `peer` is the name of the one that it is about.
-    pub fn event(&self, peer: Option<&str>, event: &Event) {
+    pub fn event(&self, peer: Option<&str>, event: &NodeEvent) {
         self.write(|at, node| record::event(at, node, peer, event));
     }
 

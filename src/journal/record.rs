@@ -4,37 +4,37 @@
 //! Times are milliseconds with up to three decimals, null if there is none.
 
 use super::json::Object;
-use crate::link::{self, Down, Level};
-use crate::node::Event;
+use crate::link::{Down, Level, LinkEvent};
+use crate::node::NodeEvent;
 
 /// The record of an event; `peer` is `None` if it is about no peer.
-pub(super) fn event(at: &str, node: &str, peer: Option<&str>, event: &Event) -> String {
+pub(super) fn event(at: &str, node: &str, peer: Option<&str>, event: &NodeEvent) -> String {
     let begin = |word| begin(at, node, word, event.level(), peer);
     let object = match event {
-        Event::Listening { addr } => begin("listening").string("addr", &addr.to_string()),
-        Event::Dialling { addr } => begin("dialling").string("addr", addr),
-        Event::Up { addr, direction, remote_name, remote_label } => begin("up")
+        NodeEvent::Listening { addr } => begin("listening").string("addr", &addr.to_string()),
+        NodeEvent::Dialling { addr } => begin("dialling").string("addr", addr),
+        NodeEvent::Up { addr, direction, remote_name, remote_label } => begin("up")
             .string("addr", &addr.to_string())
             .string("direction", direction.as_str())
             .string("remote_name", remote_name)
             .string("remote_label", remote_label),
-        Event::Link(event) => self::link(begin(event.as_str()), event),
-        Event::Down(down) => fill_down(begin("down"), down),
+        NodeEvent::Link(event) => self::link(begin(event.as_str()), event),
+        NodeEvent::Down(down) => fill_down(begin("down"), down),
         // About a stranger who may only claim to be the peer: it is named by what it says.
-        Event::Refused { addr, name, reason, count, .. } => {
+        NodeEvent::Refused { addr, name, reason, count, .. } => {
             self::begin(at, node, "refused", event.level(), None)
                 .string("addr", &addr.to_string())
                 .string("name", name)
                 .string("reason", reason.as_str())
                 .number("count", *count)
         }
-        Event::DialFailed { addr, reason, detail } => begin("dial-failed")
+        NodeEvent::DialFailed { addr, reason, detail } => begin("dial-failed")
             .string("addr", addr)
             .string("reason", reason.as_str())
             .string("detail", detail),
-        Event::Retry { wait } => begin("retry").ms("in_ms", *wait),
-        Event::Warning { detail } => begin("warning").string("detail", detail),
-        Event::Stopped => self::begin(at, node, "stopped", event.level(), None),
+        NodeEvent::Retry { wait } => begin("retry").ms("in_ms", *wait),
+        NodeEvent::Warning { detail } => begin("warning").string("detail", detail),
+        NodeEvent::Stopped => self::begin(at, node, "stopped", event.level(), None),
     };
     object.finish()
 }
@@ -64,20 +64,18 @@ pub(super) fn begin(at: &str, node: &str, word: &str, level: Level, peer: Option
 }
 
 /// The fields of what happened on a living link.
-fn link(object: Object, event: &link::Event) -> Object {
+fn link(object: Object, event: &LinkEvent) -> Object {
     match event {
-        link::Event::HeartbeatTime { from, to, cause } => {
+        LinkEvent::HeartbeatTime { from, to, cause } => {
             object.ms("from_ms", *from).ms("to_ms", *to).string("cause", cause.as_str())
         }
-        link::Event::Late { silence, count } | link::Event::Recovered { silence, count } => {
+        LinkEvent::Late { silence, count } | LinkEvent::Recovered { silence, count } => {
             object.ms("silent_ms", *silence).number("count", *count)
         }
-        link::Event::Stalled { late } => object.ms("late_ms", *late),
-        link::Event::HandlerBusy { held } => object.ms("held_ms", *held),
-        link::Event::NotReading { behind } => object.ms("behind_ms", *behind),
-        link::Event::Clamped { asked, floor } => {
-            object.ms("asked_ms", *asked).ms("floor_ms", *floor)
-        }
+        LinkEvent::Stalled { late } => object.ms("late_ms", *late),
+        LinkEvent::HandlerBusy { held } => object.ms("held_ms", *held),
+        LinkEvent::NotReading { behind } => object.ms("behind_ms", *behind),
+        LinkEvent::Clamped { asked, floor } => object.ms("asked_ms", *asked).ms("floor_ms", *floor),
         other => {
             let text = other.to_string();
             object.string("detail", text.split_once(": ").map_or(&*text, |(_, detail)| detail))
@@ -110,9 +108,9 @@ mod tests {
     use crate::protocol::ByeCode;
     use std::time::Duration;
 
-    fn down(reason: DownReason, heartbeat_time: Option<Duration>) -> Event {
+    fn down(reason: DownReason, heartbeat_time: Option<Duration>) -> NodeEvent {
         let slack = Duration::from_millis(500);
-        Event::Down(Down {
+        NodeEvent::Down(Down {
             reason,
             silence: Duration::from_nanos(1_500_000_999),
             limit: heartbeat_time.map(|time| time + slack),
@@ -128,7 +126,7 @@ mod tests {
     }
 
     /// What is particular to the record, with ' for ".
-    fn recorded(peer: Option<&str>, event: &Event) -> String {
+    fn recorded(peer: Option<&str>, event: &NodeEvent) -> String {
         let record = super::event("T", "n", peer, event).replace('"', "'");
         let rest = record.strip_prefix("{'v':1,'at':'T','node':'n','event':");
         let rest = rest.expect("what all have is first");
@@ -148,17 +146,17 @@ mod tests {
     #[test]
     fn events_of_the_living_have_exactly_their_fields() {
         let ms = Duration::from_millis;
-        let link = Event::Link;
+        let link = NodeEvent::Link;
         let addr = ADDR.parse().expect("an address");
-        let up = Event::Up {
+        let up = NodeEvent::Up {
             addr,
             direction: Direction::Accepted,
             remote_name: "n\u{1b}".into(),
             remote_label: String::new(),
         };
-        let time = |from, to, cause| link(link::Event::HeartbeatTime { from, to, cause });
+        let time = |from, to, cause| link(LinkEvent::HeartbeatTime { from, to, cause });
         let table = [
-            (Event::Dialling { addr: "h:1".into() }, "'dialling','peer':'p','addr':'h:1'}"),
+            (NodeEvent::Dialling { addr: "h:1".into() }, "'dialling','peer':'p','addr':'h:1'}"),
             (
                 up,
                 "'up','peer':'p','addr':'127.0.0.1:25001','direction':'accepted',\
@@ -173,31 +171,31 @@ mod tests {
                 "'heartbeat-time','peer':'p','from_ms':5000,'to_ms':1,'cause':'local'}",
             ),
             (
-                link(link::Event::Late { silence: ms(6), count: 1 }),
+                link(LinkEvent::Late { silence: ms(6), count: 1 }),
                 "'late','peer':'p','silent_ms':6,'count':1}",
             ),
             (
-                link(link::Event::Recovered { silence: ms(7), count: 31 }),
+                link(LinkEvent::Recovered { silence: ms(7), count: 31 }),
                 "'recovered','peer':'p','silent_ms':7,'count':31}",
             ),
-            (link(link::Event::Stalled { late: ms(8) }), "'stalled','peer':'p','late_ms':8}"),
+            (link(LinkEvent::Stalled { late: ms(8) }), "'stalled','peer':'p','late_ms':8}"),
             (
-                link(link::Event::Clamped { asked: ms(1), floor: ms(100) }),
+                link(LinkEvent::Clamped { asked: ms(1), floor: ms(100) }),
                 "'clamped','peer':'p','asked_ms':1,'floor_ms':100}",
             ),
             (
-                link(link::Event::HandlerBusy { held: ms(9) }),
+                link(LinkEvent::HandlerBusy { held: ms(9) }),
                 "'handler-busy','peer':'p','held_ms':9}",
             ),
             (
-                link(link::Event::NotReading { behind: ms(10) }),
+                link(LinkEvent::NotReading { behind: ms(10) }),
                 "'not-reading','peer':'p','behind_ms':10}",
             ),
             (
-                Event::Retry { wait: Duration::from_micros(1_234_567) },
+                NodeEvent::Retry { wait: Duration::from_micros(1_234_567) },
                 "'retry','peer':'p','in_ms':1234.567}",
             ),
-            (Event::Warning { detail: "d".into() }, "'warning','peer':'p','detail':'d'}"),
+            (NodeEvent::Warning { detail: "d".into() }, "'warning','peer':'p','detail':'d'}"),
         ];
         for (event, json) in table {
             assert_eq!(recorded(Some("p"), &event), json);
@@ -223,7 +221,7 @@ mod tests {
             recorded(Some("p"), &closed),
             "'down','peer':'p','reason':'closed','detail':'orderly close',".to_owned() + NO_LIMIT
         );
-        let refused = Event::Refused {
+        let refused = NodeEvent::Refused {
             addr,
             name: "\\".into(),
             reason: RefusedReason::UnknownPeer,
@@ -234,7 +232,7 @@ mod tests {
             recorded(Some("p"), &refused),
             "'refused','addr':'127.0.0.1:25001','name':'\\\\','reason':'unknown-peer','count':3}"
         );
-        let failed = Event::DialFailed {
+        let failed = NodeEvent::DialFailed {
             addr: "h:1".into(),
             reason: DialFailedReason::Timeout,
             detail: "d".into(),
@@ -244,8 +242,8 @@ mod tests {
             "'dial-failed','peer':'p','addr':'h:1','reason':'timeout','detail':'d'}"
         );
         let listening = "'listening','addr':'127.0.0.1:25001'}";
-        assert_eq!(recorded(None, &Event::Listening { addr }), listening);
-        assert_eq!(recorded(None, &Event::Stopped), "'stopped'}");
+        assert_eq!(recorded(None, &NodeEvent::Listening { addr }), listening);
+        assert_eq!(recorded(None, &NodeEvent::Stopped), "'stopped'}");
     }
 
     const ADDR: &str = "127.0.0.1:25001";

@@ -38,8 +38,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// It is in force for sending and announced at once. The peer is held to it once it has
     /// announced a value that is not greater, which it does as soon as it hears; until then the old
     /// limit holds, or one of 10 s + slack if there was none. The reader reports
-    /// [`Event::HeartbeatTime`](super::Event::HeartbeatTime) with cause `Local` at its next wake:
-    /// when bytes arrive, at the latest before the old limit, or within 5 s.
+    /// [`LinkEvent::HeartbeatTime`](super::LinkEvent::HeartbeatTime) with cause `Local` at its next
+    /// wake: when bytes arrive, at the latest before the old limit, or within 5 s.
     ///
     /// If the values were [given](crate::liveness::Settings::given) by the protocol, the peer does
     /// not hear of it, so that only our own sending follows.
@@ -74,7 +74,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         Ok(())
     }
 
-    /// The slack that was set last, else the one of [`Options::liveness`](super::Options).
+    /// The slack that was set last, else the one of [`LinkOptions::liveness`](super::LinkOptions).
     pub fn slack(&self) -> Duration {
         self.shared().lock().outgoing.timer().slack()
     }

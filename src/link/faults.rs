@@ -2,8 +2,9 @@
 //!
 //! A link dies of what happens below and behind it, which a test cannot make happen to a real
 //! socket without another machine. These three make a living process behave like a broken one at
-//! its other end. Without them in [`Options`](super::Options) a link pays one comparison a write, a
-//! read and a turn of its sender thread; a message that is only queued or handed on pays nothing.
+//! its other end. Without them in [`LinkOptions`](super::LinkOptions) a link pays one comparison a
+//! write, a read and a turn of its sender thread; a message that is only queued or handed on pays
+//! nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,7 @@ use std::time::Duration;
 /// switch is turned back, if the link still lives.
 ///
 /// ```
-/// use peerbeat::link::{Down, DownReason, Event, Faults, Handler, Link, Options};
+/// use peerbeat::link::{Down, DownReason, Faults, Link, LinkEvent, LinkHandler, LinkOptions};
 /// use peerbeat::liveness::Settings;
 /// use peerbeat::protocol::Native;
 /// use std::net::{TcpListener, TcpStream};
@@ -26,10 +27,10 @@ use std::time::Duration;
 /// /// The program under test: here it only says which link it lost.
 /// struct Program(Sender<Down>);
 ///
-/// impl Handler for Program {
+/// impl LinkHandler for Program {
 ///     fn on_message(&mut self, _: &Link, _: &[u8]) {}
-///     fn on_event(&mut self, _: &Link, event: &Event) {
-///         if let Event::Down(down) = event {
+///     fn on_event(&mut self, _: &Link, event: &LinkEvent) {
+///         if let LinkEvent::Down(down) = event {
 ///             let _test_is_over = self.0.send(down.clone());
 ///         }
 ///     }
@@ -43,13 +44,13 @@ use std::time::Duration;
 ///     slack: Duration::from_millis(500),
 ///     ..Settings::default()
 /// };
-/// let options = Options { liveness, ..Options::default() };
+/// let options = LinkOptions { liveness, ..LinkOptions::default() };
 /// let (report, reports) = channel();
 /// let _link = Link::start_with(here, Native::default(), &options, Program(report))?;
 ///
 /// // The peer is a link of this process too, and falls silent on request.
 /// let faults = Faults::default();
-/// let of_peer = Options { faults: Some(faults.clone()), ..options };
+/// let of_peer = LinkOptions { faults: Some(faults.clone()), ..options };
 /// let ignore = |_: &Link, _: &[u8]| {};
 /// let _peer = Link::start_with(there, Native::default(), &of_peer, ignore)?;
 /// assert!(reports.recv_timeout(Duration::from_millis(500)).is_err(), "all is well");

@@ -13,13 +13,13 @@ use std::thread;
 use std::time::Duration;
 
 use super::handshake::Greeting;
-use super::options::Options;
+use super::options::LinkOptions;
 use super::pace::{Pace, WRITE_TIMEOUT_MIN};
 use super::reader::Reader;
 use super::shared::{Guard, Shared};
 use super::stream::{Stream, is_timeout};
 use super::{sender, threads};
-use crate::connection::{Close, Down, DownReason, Event, SendError};
+use crate::connection::{Close, Down, DownReason, LinkEvent, SendError};
 use crate::protocol::{Bye, ByeCode, Framing, Native};
 
 /// A handle on a link; clones are handles on the same one, for use from any thread.
@@ -35,34 +35,34 @@ pub struct Link<S: Stream = TcpStream, F: Framing = Native> {
 /// of the link may be called from inside, close included.
 ///
 /// While a call lasts nothing is read; our heartbeats go on, and the peer's silence does not count.
-pub trait Handler<S: Stream = TcpStream, F: Framing = Native> {
+pub trait LinkHandler<S: Stream = TcpStream, F: Framing = Native> {
     /// A message arrived; the bytes are valid during the call.
     fn on_message(&mut self, link: &Link<S, F>, payload: &[u8]);
 
-    /// Something happened to the link. [`Event::Down`] is the last call of all.
-    fn on_event(&mut self, _link: &Link<S, F>, _event: &Event) {}
+    /// Something happened to the link. [`LinkEvent::Down`] is the last call of all.
+    fn on_event(&mut self, _link: &Link<S, F>, _event: &LinkEvent) {}
 }
 
 /// A closure is a handler that takes messages and lets events pass.
-impl<S: Stream, F: Framing, M: FnMut(&Link<S, F>, &[u8])> Handler<S, F> for M {
+impl<S: Stream, F: Framing, M: FnMut(&Link<S, F>, &[u8])> LinkHandler<S, F> for M {
     fn on_message(&mut self, link: &Link<S, F>, payload: &[u8]) {
         self(link, payload);
     }
 }
 
 /// Two closures are a handler: one takes messages, the other events.
-impl<S, F, M, E> Handler<S, F> for (M, E)
+impl<S, F, M, E> LinkHandler<S, F> for (M, E)
 where
     S: Stream,
     F: Framing,
     M: FnMut(&Link<S, F>, &[u8]),
-    E: FnMut(&Link<S, F>, &Event),
+    E: FnMut(&Link<S, F>, &LinkEvent),
 {
     fn on_message(&mut self, link: &Link<S, F>, payload: &[u8]) {
         (self.0)(link, payload);
     }
 
-    fn on_event(&mut self, link: &Link<S, F>, event: &Event) {
+    fn on_event(&mut self, link: &Link<S, F>, event: &LinkEvent) {
         (self.1)(link, event);
     }
 }
@@ -73,8 +73,8 @@ impl<S: Stream> Link<S> {
     ///
     /// # Errors
     /// As `start_with`.
-    pub fn start(stream: S, handler: impl Handler<S> + Send + 'static) -> io::Result<Self> {
-        Self::start_with(stream, Native::default(), &Options::default(), handler)
+    pub fn start(stream: S, handler: impl LinkHandler<S> + Send + 'static) -> io::Result<Self> {
+        Self::start_with(stream, Native::default(), &LinkOptions::default(), handler)
     }
 }
 
@@ -87,7 +87,11 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// An [`io::Error`] of kind `WouldBlock` or `OutOfMemory` if the sender thread cannot be made,
     /// naming the limit that is reached; any other if the stream refuses its options. The stream is
     /// then dropped.
-    pub fn establish(stream: S, framing: F, options: &Options) -> io::Result<(Self, Reader<S, F>)> {
+    pub fn establish(
+        stream: S,
+        framing: F,
+        options: &LinkOptions,
+    ) -> io::Result<(Self, Reader<S, F>)> {
         stream.set_blocking()?;
         stream.set_write_timeout(WRITE_TIMEOUT_MIN)?;
         let mut own = options.clone();
@@ -104,10 +108,10 @@ impl<S: Stream, F: Framing> Link<S, F> {
     ///
     /// # Errors
     /// As `establish`, and if the reader's thread cannot be made.
-    pub fn start_with<H: Handler<S, F> + Send + 'static>(
+    pub fn start_with<H: LinkHandler<S, F> + Send + 'static>(
         stream: S,
         framing: F,
-        options: &Options,
+        options: &LinkOptions,
         mut handler: H,
     ) -> io::Result<Self> {
         let (link, reader) = Self::establish(stream, framing, options)?;
@@ -120,7 +124,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         Ok(link)
     }
 
-    /// Sends a message, waiting for room up to [`Options::send_timeout`].
+    /// Sends a message, waiting for room up to [`LinkOptions::send_timeout`].
     ///
     /// When it returns `Ok` the message has been accepted: written to the kernel, or queued. If the
     /// link ends before it is written it is counted in [`Down::unsent_frames`]. Messages of one
@@ -205,8 +209,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// Closes in order: what was accepted is written, then BYE 0, and our direction is shut; what
     /// arrives meanwhile is dropped and counted. Returns at once. The link ends with reason `local`
     /// once the peer has ended its stream as well, which is when it has read all: at the latest
-    /// when the kernel has taken no byte for [`Options::close_timeout`], or after
-    /// [`Options::close_max`]. [`Down::unconfirmed_bytes`] says whether something may be lost.
+    /// when the kernel has taken no byte for [`LinkOptions::close_timeout`], or after
+    /// [`LinkOptions::close_max`]. [`Down::unconfirmed_bytes`] says whether something may be lost.
     pub fn close(&self) {
         let options = &self.shared.options;
         let (timeout, max) = (options.close_timeout, options.close_max);
@@ -363,7 +367,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
 
 /// Makes one of a link's threads.
 fn spawn(
-    options: &Options,
+    options: &LinkOptions,
     letter: char,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<thread::JoinHandle<()>> {

@@ -4,7 +4,7 @@
 //! for programs that look at a HELLO before they answer it, or that open a link over a socket of
 //! their own: [`dial`] on the side that connected, [`accept`] on the other, then
 //! [`Link::establish`](crate::link::Link::establish) with
-//! [`Options::greeted`](crate::link::Options::greeted).
+//! [`LinkOptions::greeted`](crate::link::LinkOptions::greeted).
 //!
 //! Every wait is computed from one absolute deadline, so that a stranger who drips is cut off at
 //! the same instant as one who says nothing. A stranger gets 1 KiB of stack, and memory only once
@@ -14,7 +14,7 @@
 //! use std::net::{TcpListener, TcpStream};
 //! use std::time::{Duration, Instant};
 //!
-//! use peerbeat::link::{Link, Options, handshake};
+//! use peerbeat::link::{Link, LinkOptions, handshake};
 //! use peerbeat::protocol::{Hello, Native};
 //!
 //! fn hello(name: &str) -> Hello<'_> {
@@ -32,7 +32,7 @@
 //! let (stream, _) = listener.accept()?;
 //! let greeting = handshake::accept(&stream, &hello("right"), deadline)?;
 //! assert_eq!(greeting.name, "left");
-//! let options = Options::default().greeted(greeting);
+//! let options = LinkOptions::default().greeted(greeting);
 //! let (link, reader) = Link::establish(stream, Native::default(), &options)?;
 //! assert_eq!(dialling.join().expect("it did not panic")?, "right");
 //! // The other side has dropped its stream.

@@ -1,9 +1,9 @@
 //! Receiving by asking: messages wait in a bounded buffer until the program takes them.
 //!
-//! An [`Inbox`] is a [`Handler`] that copies each message into one contiguous buffer, and a handle
-//! on that buffer for any number of threads. Consumers swap the whole buffer against an empty one
-//! and walk it without meeting the reader's lock; they are woken only when it stops being empty.
-//! When it is full the reader is held: TCP slows the peer down, its silence does not count
+//! An [`Inbox`] is a [`LinkHandler`] that copies each message into one contiguous buffer, and a
+//! handle on that buffer for any number of threads. Consumers swap the whole buffer against an
+//! empty one and walk it without meeting the reader's lock; they are woken only when it stops being
+//! empty. When it is full the reader is held: TCP slows the peer down, its silence does not count
 //! meanwhile, and [`InboxStats`] say so.
 //!
 //! Rules of the two locks: `front` belongs to the consumers, `back` to the reader, and a thread
@@ -21,13 +21,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use super::{Down, Event, Handler, Link, Stream};
+use super::{Down, Link, LinkEvent, LinkHandler, Stream};
 use crate::protocol::Framing;
 
 /// Messages that arrived on a link and wait to be taken; clones are handles on the same one.
 ///
 /// ```
-/// use peerbeat::link::{Event, Inbox, Link, Options, RecvError};
+/// use peerbeat::link::{Inbox, Link, LinkEvent, LinkOptions, RecvError};
 /// use peerbeat::protocol::Native;
 /// use std::net::{TcpListener, TcpStream};
 /// use std::time::Duration;
@@ -35,7 +35,7 @@ use crate::protocol::Framing;
 /// let listener = TcpListener::bind("127.0.0.1:0")?;
 /// let ours = TcpStream::connect(listener.local_addr()?)?;
 /// let (theirs, _) = listener.accept()?;
-/// let options = Options::default();
+/// let options = LinkOptions::default();
 /// let peer = Link::start_with(theirs, Native::default(), &options, |_: &Link, _: &[u8]| ())?;
 ///
 /// let inbox = Inbox::default();
@@ -192,21 +192,21 @@ impl Default for Inbox {
     }
 }
 
-impl<S: Stream, F: Framing> Handler<S, F> for Inbox {
+impl<S: Stream, F: Framing> LinkHandler<S, F> for Inbox {
     fn on_message(&mut self, link: &Link<S, F>, payload: &[u8]) {
         self.inner.add(payload, || link.is_up());
     }
 
-    fn on_event(&mut self, _link: &Link<S, F>, event: &Event) {
-        if let Event::Down(down) = event {
+    fn on_event(&mut self, _link: &Link<S, F>, event: &LinkEvent) {
+        if let LinkEvent::Down(down) = event {
             let mut back = self.inner.lock_back();
             back.down = Some(Box::new(down.clone()));
             self.inner.changed(back);
             return;
         }
         match event {
-            Event::Late { .. } => self.inner.lock_back().is_late = true,
-            Event::Recovered { .. } => self.inner.lock_back().is_late = false,
+            LinkEvent::Late { .. } => self.inner.lock_back().is_late = true,
+            LinkEvent::Recovered { .. } => self.inner.lock_back().is_late = false,
             _ => {}
         }
     }

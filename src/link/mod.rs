@@ -19,8 +19,8 @@
 //! during a write, and one buffer is written contiguously: `writev` is slower here and raises
 //! SIGPIPE.
 //!
-//! *Receiving does not copy.* Messages are handed to the [`Handler`] as slices of one buffer, on
-//! the reader's thread.
+//! *Receiving does not copy.* Messages are handed to the [`LinkHandler`] as slices of one buffer,
+//! on the reader's thread.
 //!
 //! *Idle is cheap.* Nothing polls: an idle link's two threads wake up at most six times a
 //! heartbeat-time together, usually twice. A thousand links with a heartbeat-time of 2 s take 1.5 %
@@ -54,17 +54,17 @@ pub(crate) mod threads;
 mod until;
 
 pub use crate::connection::{
-    Cause, Down, DownReason, Event, HeartbeatChange, Histogram, Level, Percentiles, SendError,
+    Cause, Down, DownReason, HeartbeatChange, Histogram, Level, LinkEvent, Percentiles, SendError,
     Stats,
 };
 pub use control::LinkState;
 pub use explain::{Advice, Explanation, Source};
 pub use faults::Faults;
-pub use handle::{Handler, Link};
+pub use handle::{Link, LinkHandler};
 pub use inbox::{Inbox, InboxStats, Message, RecvError};
 pub(crate) use open::dial;
 pub use open::{OpenError, Role, accept, connect, open};
-pub use options::Options;
+pub use options::LinkOptions;
 pub use reader::Reader;
 pub use socket::Socket;
 pub use stream::Stream;

@@ -1,8 +1,8 @@
 //! How a link of the native protocol begins: connect or accept, shake hands, start the threads.
 //!
-//! HELLO, timeouts and sizes come from [`Options`]; what arrives waits in an [`Inbox`]. A link over
-//! a foreign protocol, or one with a handler, is [started](Link::start) instead. Invariant: nothing
-//! is left behind by a link that could not be opened.
+//! HELLO, timeouts and sizes come from [`LinkOptions`]; what arrives waits in an [`Inbox`]. A link
+//! over a foreign protocol, or one with a handler, is [started](Link::start) instead. Invariant:
+//! nothing is left behind by a link that could not be opened.
 
 use std::error::Error;
 use std::fmt;
@@ -13,18 +13,18 @@ use std::time::{Duration, Instant};
 use super::handle::Link;
 use super::handshake::{self, Greeting, HandshakeError};
 use super::inbox::Inbox;
-use super::options::Options;
+use super::options::LinkOptions;
 use super::stream::Stream;
 use super::threads;
 use crate::protocol::Native;
 
 /// Connects to the first address that answers, shakes hands and starts a link.
 ///
-/// Blocks up to [`Options::connect_timeout`] for each address and then up to
-/// [`Options::handshake_timeout`], and in the system's resolver if the address is a name.
+/// Blocks up to [`LinkOptions::connect_timeout`] for each address and then up to
+/// [`LinkOptions::handshake_timeout`], and in the system's resolver if the address is a name.
 ///
 /// ```
-/// use peerbeat::link::{self, Options, RecvError};
+/// use peerbeat::link::{self, LinkOptions, RecvError};
 /// use std::net::TcpListener;
 /// use std::thread;
 /// use std::time::Duration;
@@ -33,14 +33,14 @@ use crate::protocol::Native;
 /// let addr = listener.local_addr()?;
 /// let hub = thread::spawn(move || {
 ///     let (stream, _) = listener.accept().expect("a connection");
-///     let (link, inbox) = link::accept(stream, &Options::default()).expect("a greeting");
+///     let (link, inbox) = link::accept(stream, &LinkOptions::default()).expect("a greeting");
 ///     let message = inbox.recv(Some(Duration::from_secs(10))).expect("a message");
 ///     link.send(&message).expect("room");
 ///     link.close();
 ///     link.wait_down(Duration::from_secs(10));
 /// });
 ///
-/// let (link, inbox) = link::connect(addr, &Options::default())?;
+/// let (link, inbox) = link::connect(addr, &LinkOptions::default())?;
 /// link.send(b"tick")?;
 /// assert_eq!(inbox.recv(Some(Duration::from_secs(10)))?, b"tick");
 /// let Err(RecvError::Down(down)) = inbox.recv(None) else { panic!("the hub has closed") };
@@ -53,31 +53,34 @@ use crate::protocol::Native;
 /// [`OpenError::Resolve`] if the address has none that can be dialled, [`OpenError::Connect`] if
 /// none of them answers, [`OpenError::Handshake`] and [`OpenError::Start`].
 #[doc(alias = "dial")]
-pub fn connect(addr: impl ToSocketAddrs, options: &Options) -> Result<(Link, Inbox), OpenError> {
+pub fn connect(
+    addr: impl ToSocketAddrs,
+    options: &LinkOptions,
+) -> Result<(Link, Inbox), OpenError> {
     open(dial_any(addr, options.connect_timeout)?, Role::Dial, options)
 }
 
 /// Waits for the HELLO on a connection that was accepted, answers it and starts a link.
 ///
-/// Blocks up to [`Options::handshake_timeout`].
+/// Blocks up to [`LinkOptions::handshake_timeout`].
 ///
 /// # Errors
 /// [`OpenError::Handshake`] and [`OpenError::Start`].
-pub fn accept<S: Stream>(stream: S, options: &Options) -> Result<(Link<S>, Inbox), OpenError> {
+pub fn accept<S: Stream>(stream: S, options: &LinkOptions) -> Result<(Link<S>, Inbox), OpenError> {
     open(stream, Role::Accept, options)
 }
 
 /// Shakes hands on a connected stream of any kind and starts a link on it. The stream is made
 /// blocking.
 ///
-/// Blocks up to [`Options::handshake_timeout`].
+/// Blocks up to [`LinkOptions::handshake_timeout`].
 ///
 /// # Errors
 /// [`OpenError::Handshake`] and [`OpenError::Start`].
 pub fn open<S: Stream>(
     stream: S,
     role: Role,
-    options: &Options,
+    options: &LinkOptions,
 ) -> Result<(Link<S>, Inbox), OpenError> {
     // Not every stream knows it, and it only saves time.
     let _unknown = stream.set_nodelay(options.tcp_nodelay);
@@ -142,7 +145,7 @@ impl Error for OpenError {
 fn greet<S: Stream>(
     stream: &S,
     role: Role,
-    options: &Options,
+    options: &LinkOptions,
 ) -> Result<Option<Greeting>, HandshakeError> {
     let deadline = Instant::now() + options.handshake_timeout;
     match role {
@@ -152,7 +155,7 @@ fn greet<S: Stream>(
     }
 }
 
-fn start<S: Stream>(stream: S, options: &Options) -> io::Result<(Link<S>, Inbox)> {
+fn start<S: Stream>(stream: S, options: &LinkOptions) -> io::Result<(Link<S>, Inbox)> {
     let framing = Native::with_frame_max(options.frame_max);
     let (link, reader) = Link::establish(stream, framing, options)?;
     let inbox = Inbox::new(options.inbox_bytes);

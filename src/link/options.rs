@@ -11,7 +11,7 @@ use crate::protocol::{FRAME_MAX, Hello};
 
 /// The settings of one link. All have defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct LinkOptions {
     /// Heartbeat-time, slack, mode and floor.
     pub liveness: Settings,
     /// Bytes that may wait to be sent. A message larger than this is accepted only while nothing
@@ -62,7 +62,7 @@ pub struct Options {
     pub faults: Option<Faults>,
 }
 
-impl Options {
+impl LinkOptions {
     setters! {
         liveness: [Settings],
         queue_bytes: [usize],
@@ -108,7 +108,7 @@ impl Options {
     }
 }
 
-impl Default for Options {
+impl Default for LinkOptions {
     fn default() -> Self {
         Self {
             liveness: Settings::default(),

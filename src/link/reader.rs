@@ -2,8 +2,7 @@
 //!
 //! The thread that runs a [`Reader`] blocks in `read` with a socket read timeout, computed from the
 //! clock each time: 7/8 of what is left, again and again, and the last 64 ms in one go, because the
-//! kernel rounds long timeouts up by as much as an eighth. Whatever a wait brings, the socket is
-//! looked at before the clock: bytes that the kernel held in time are life.
+//! kernel rounds long timeouts up by an eighth. The socket is looked at before the clock.
 //!
 //! Close to the limit the reader parks in `peek` instead of `read` and publishes the limit, so that
 //! the sender thread can end the link to the tenth of a millisecond. It takes bytes out of the
@@ -17,11 +16,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::handle::{Handler, Link};
+use super::handle::{Link, LinkHandler};
 use super::pace::{BUFFER_KEPT_BYTES, SHRINK_AFTER};
 use super::shared::State;
 use super::stream::{LAST_STRETCH, READ_MAX, Stream, is_timeout, step};
-use crate::connection::{Down, DownReason, Event, Incoming, Input, Phase, Unreported};
+use crate::connection::{Down, DownReason, Incoming, Input, LinkEvent, Phase, Unreported};
 use crate::liveness::{Time, Verdict};
 use crate::protocol::{Bye, ByeCode, Framing, Heartbeat, Native, ProtocolError};
 
@@ -40,9 +39,8 @@ pub struct Reader<S: Stream = TcpStream, F: Framing = Native> {
     timeout: Duration,
     /// When a read last brought more than the smallest buffer is for.
     last_large: Time,
-    /// Until when the last wait lasted, if its time was up; else zero. A verdict needs a look at
-    /// the socket that is not older than the limit: this thread may lose the processor, or be
-    /// stopped, between a look and the clock.
+    /// When the last wait ended, if its time was up; else zero. A verdict needs a look at the
+    /// socket that is no older than the limit, and this thread may be stopped in between.
     watched: Time,
     /// What was found and the handler has not been given yet.
     unreported: Unreported,
@@ -79,7 +77,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     ///
     /// # Panics
     /// A panic of the handler's ends the link as `local` and is passed on after that.
-    pub fn run<H: Handler<S, F>>(self, handler: &mut H) -> Down {
+    pub fn run<H: LinkHandler<S, F>>(self, handler: &mut H) -> Down {
         match Box::new(self).run_to_end(handler) {
             (down, Ok(())) => down,
             (_, Err(panic)) => resume_unwind(panic),
@@ -109,7 +107,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     ///
     /// Boxed, because every frame that passes a reader on holds a copy of it: an idle one gets by
     /// with two pages of stack.
-    pub fn run_to_end<H: Handler<S, F>>(
+    pub fn run_to_end<H: LinkHandler<S, F>>(
         mut self: Box<Self>,
         handler: &mut H,
     ) -> (Down, thread::Result<()>) {
@@ -125,14 +123,14 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let down = self.finish();
         // As soon as it can be: the sender is done, the socket closed. Its thread is joined later.
         let outcome = read.and_then(|()| {
-            let event = Event::Down(down.clone());
+            let event = LinkEvent::Down(down.clone());
             catch_unwind(AssertUnwindSafe(|| handler.on_event(&self.link, &event)))
         });
         self.join();
         (down, outcome)
     }
 
-    fn read_until_end<H: Handler<S, F>>(&mut self, handler: &mut H) {
+    fn read_until_end<H: LinkHandler<S, F>>(&mut self, handler: &mut H) {
         let Some(stream) = self.stream.clone() else { return };
         // Nothing was read until now, which is a handler's doing only if it was given something.
         let known = self.unreported.len();
@@ -147,7 +145,9 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             self.take_changes();
             self.tell_all(handler);
             match self.incoming.poll_verdict(self.now) {
-                Verdict::Late { silence } => self.unreported.add(Event::late(silence), self.now),
+                Verdict::Late { silence } => {
+                    self.unreported.add(LinkEvent::late(silence), self.now)
+                }
                 Verdict::Silent { .. } if self.watched < self.incoming.timer().silent_at() => {
                     self.read(&stream, handler, self.now + READ_TIMEOUT_MIN);
                 }
@@ -158,7 +158,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     }
 
     /// Waits for bytes, at the latest until `next`, and hands on what they make.
-    fn read<H: Handler<S, F>>(&mut self, stream: &S, handler: &mut H, next: Time) {
+    fn read<H: LinkHandler<S, F>>(&mut self, stream: &S, handler: &mut H, next: Time) {
         let link = self.link.clone();
         let shared = link.shared();
         // Without a limit nothing but this look tells us of one that the program sets.
@@ -188,7 +188,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let latest = until + self.timeout / 8;
         let stalled = self.incoming.handle_waited(latest, self.now);
         let is_new = |late: &Duration| shared.lock().outgoing.add_stall(*late, self.now);
-        let stalled = stalled.filter(is_new).map(|late| Event::Stalled { late });
+        let stalled = stalled.filter(is_new).map(|late| LinkEvent::Stalled { late });
         self.unreported.add_all(stalled, self.now);
         match read {
             Ok(0) => self.handle_end(),
@@ -254,7 +254,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         if let Some(silence) = arrival.silence {
             shared.lock().outgoing.add_silence(silence);
         }
-        self.unreported.add_all(arrival.recovered.map(Event::recovered), self.now);
+        self.unreported.add_all(arrival.recovered.map(LinkEvent::recovered), self.now);
         self.hear();
     }
 
@@ -293,7 +293,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     }
 
     /// Hands on the whole frames that are there.
-    fn hand_on<H: Handler<S, F>>(&mut self, handler: &mut H) {
+    fn hand_on<H: LinkHandler<S, F>>(&mut self, handler: &mut H) {
         let link = self.link.clone();
         let shared = link.shared();
         let faults = shared.options.faults.as_ref();
@@ -327,7 +327,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     }
 
     /// Reports what has been found, in order.
-    fn tell_all<H: Handler<S, F>>(&mut self, handler: &mut H) {
+    fn tell_all<H: LinkHandler<S, F>>(&mut self, handler: &mut H) {
         let events = self.unreported.take(self.now);
         if events.is_empty() {
             return;
@@ -350,7 +350,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let held = now.since(self.now);
         self.now = now;
         if self.incoming.handle_held(held) {
-            self.unreported.add(Event::HandlerBusy { held }, now);
+            self.unreported.add(LinkEvent::HandlerBusy { held }, now);
         }
     }
 

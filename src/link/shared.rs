@@ -18,7 +18,7 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::faults;
 use super::forked::Process;
-use super::options::Options;
+use super::options::LinkOptions;
 use super::pace::Pace;
 use super::stream::Stream;
 use crate::connection::{Close, Down, DownReason, Outgoing, Phase};
@@ -29,7 +29,7 @@ use crate::protocol::{Bye, Framing};
 pub(super) struct Shared<S, F> {
     pub(super) clock: Clock,
     pub(super) framing: Arc<F>,
-    pub(super) options: Options,
+    pub(super) options: LinkOptions,
     /// The process that made the link: a forked child must neither join nor shut.
     process: Process,
     state: Mutex<State<S, F>>,
@@ -78,7 +78,7 @@ pub(super) struct State<S, F> {
 pub(super) type Guard<'a, S, F> = MutexGuard<'a, State<S, F>>;
 
 impl<S: Stream, F: Framing> Shared<S, F> {
-    pub(super) fn new(stream: S, framing: Arc<F>, mut options: Options) -> Self {
+    pub(super) fn new(stream: S, framing: Arc<F>, mut options: LinkOptions) -> Self {
         if !F::NEGOTIATES {
             options.liveness = options.liveness.without_negotiation();
         }

@@ -21,7 +21,7 @@ use std::time::Duration;
 /// the peer keeps every heartbeat from going out.
 ///
 /// ```
-/// use peerbeat::link::{Link, Options, Stream};
+/// use peerbeat::link::{Link, LinkOptions, Stream};
 /// use peerbeat::protocol::Native;
 /// use std::net::{Shutdown, TcpListener, TcpStream};
 /// use std::sync::Mutex;
@@ -82,7 +82,7 @@ use std::time::Duration;
 /// # let (send, received) = std::sync::mpsc::channel();
 /// # let receive = move |_: &Link<Masked>, bytes: &[u8]| send.send(bytes.to_vec()).unwrap();
 /// # let nothing = |_: &Link<Masked>, _: &[u8]| {};
-/// # let options = Options::default();
+/// # let options = LinkOptions::default();
 /// # let _there = Link::start_with(masked(there), Native::default(), &options, receive)?;
 /// let link = Link::start_with(masked(here), Native::default(), &options, nothing)?;
 /// link.send(b"tick").unwrap();

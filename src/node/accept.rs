@@ -18,7 +18,7 @@ use super::reports::Refusal;
 use super::runtime::PeerRuntime;
 use super::session::{Session, hello_to};
 use super::shared::{Handshake, Phase, Shared};
-use super::{Direction, Event, RefusedReason};
+use super::{Direction, NodeEvent, RefusedReason};
 use crate::link::handshake::{self, Greeting, HandshakeError};
 use crate::link::threads;
 use crate::liveness::Settings;
@@ -66,7 +66,7 @@ impl ReportOnce {
     fn report(&mut self, shared: &Arc<Shared>, detail: &str) {
         if !self.reported {
             self.reported = true;
-            shared.reports.add(None, Event::Warning { detail: detail.to_owned() });
+            shared.reports.add(None, NodeEvent::Warning { detail: detail.to_owned() });
         }
     }
 
@@ -291,7 +291,7 @@ impl AcceptedSocket {
         let stream = Arc::try_unwrap(stream).or_else(|shared| shared.try_clone());
         if let Err(error) = stream.and_then(|stream| session.run(stream)) {
             let detail = shared.limits.describe(&error);
-            shared.reports.add(None, Event::Warning { detail: detail.clone() });
+            shared.reports.add(None, NodeEvent::Warning { detail: detail.clone() });
             let (runtime, reason) = (Some(Arc::clone(runtime)), RefusedReason::TooMany);
             shared.refused(addr, Refusal { runtime, name, reason, detail });
         }

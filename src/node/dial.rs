@@ -20,7 +20,7 @@ use super::resolve::Resolver;
 use super::runtime::PeerRuntime;
 use super::session::{Session, hello_to};
 use super::shared::{Phase, Shared};
-use super::{DialFailedReason, Direction, Event};
+use super::{DialFailedReason, Direction, NodeEvent};
 use crate::config::{Address, Config, PeerConfig};
 use crate::link;
 use crate::link::handshake::{self, Greeting, HandshakeError};
@@ -55,7 +55,7 @@ pub(super) fn dial_peer(shared: &Arc<Shared>, runtime: &Arc<PeerRuntime>) {
         }
         let wait = backoff.next_wait(backoff::random());
         due = Some(Instant::now() + wait);
-        shared.report(Some(runtime), &Event::Retry { wait });
+        shared.report(Some(runtime), &NodeEvent::Retry { wait });
     }
 }
 
@@ -88,12 +88,12 @@ impl Dialler<'_> {
                 return over;
             }
             let addr = address.to_string();
-            self.report(&Event::Dialling { addr: addr.clone() });
+            self.report(&NodeEvent::Dialling { addr: addr.clone() });
             last = self.dial_host(address);
             match &last {
                 Dialled::Failed { reason, detail } => {
                     let (reason, detail) = (*reason, detail.clone());
-                    self.report(&Event::DialFailed { addr, reason, detail });
+                    self.report(&NodeEvent::DialFailed { addr, reason, detail });
                 }
                 Dialled::Unstable => {}
                 Dialled::Over | Dialled::Stop => return last,
@@ -253,7 +253,7 @@ impl Dialler<'_> {
             }
             Err(error) => {
                 let (reason, detail) = (DialFailedReason::Io, self.shared.limits.describe(&error));
-                self.report(&Event::DialFailed { addr: addr.to_string(), reason, detail });
+                self.report(&NodeEvent::DialFailed { addr: addr.to_string(), reason, detail });
                 // The lease that has ended brings the wait.
                 Dialled::Over
             }
@@ -269,7 +269,7 @@ impl Dialler<'_> {
         self.runtime.ownership.leave_blocked().then_some(outcome)
     }
 
-    fn report(&self, event: &Event) {
+    fn report(&self, event: &NodeEvent) {
         self.shared.report(Some(self.runtime), event);
     }
 }

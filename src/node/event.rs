@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::link::{self, Down, Level};
+use crate::link::{Down, Level, LinkEvent};
 use crate::protocol::{ByeCode, Escaped};
 use crate::text::{Measured, More};
 
@@ -18,7 +18,7 @@ use crate::text::{Measured, More};
 /// an event, only what was [`Up`](Self::Up) goes [`Down`](Self::Down), and each exactly once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Event {
+pub enum NodeEvent {
     /// The node listens; said once an address, before all else, and of no peer.
     Listening {
         /// Where, with the real port.
@@ -42,7 +42,7 @@ pub enum Event {
     },
     /// Something happened on the peer's living link: it is late, its heartbeat-time changed and so
     /// on. Never the link's end, which is [`Down`](Self::Down).
-    Link(link::Event),
+    Link(LinkEvent),
     /// The link to the peer ended.
     Down(Down),
     /// A connection to us was refused; said of the peer where it is known, else of none.
@@ -83,7 +83,7 @@ pub enum Event {
     Stopped,
 }
 
-impl Event {
+impl NodeEvent {
     /// The stable word for what happened, the one that the journal uses.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -113,7 +113,7 @@ impl Event {
     }
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for NodeEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listening { addr } => write!(f, "listening on {addr}"),
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn text_from_peers_is_escaped() {
         let addr = SocketAddr::from(([127, 0, 0, 1], 25000));
-        let up = Event::Up {
+        let up = NodeEvent::Up {
             addr,
             direction: Direction::Accepted,
             remote_name: "a\n".to_owned(),
@@ -281,7 +281,7 @@ mod tests {
         };
         let shown = "up: accepted 127.0.0.1:25000, remote name \"a\\n\", label \"\\u{7f}\"";
         assert_eq!(up.to_string(), shown);
-        let refused = Event::Refused {
+        let refused = NodeEvent::Refused {
             addr,
             name: "\u{1b}".to_owned(),
             reason: RefusedReason::TooSlow,
@@ -295,9 +295,9 @@ mod tests {
 
     #[test]
     fn a_link_that_was_closed_on_purpose_is_no_error() {
-        let late = link::Event::Late { silence: Duration::from_secs(1), count: 1 };
-        assert_eq!(Event::Link(late).level(), Level::Warn);
-        assert_eq!(Event::Retry { wait: Duration::ZERO }.level(), Level::Debug);
+        let late = LinkEvent::Late { silence: Duration::from_secs(1), count: 1 };
+        assert_eq!(NodeEvent::Link(late).level(), Level::Warn);
+        assert_eq!(NodeEvent::Retry { wait: Duration::ZERO }.level(), Level::Debug);
         assert!(Level::Debug < Level::Error);
     }
 }

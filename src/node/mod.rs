@@ -1,29 +1,29 @@
 //! Named peers: listen, dial, shake hands, fail over, reconnect, report.
 //!
 //! A [`Node`] runs the links of a [`Config`]: it dials the peers that have addresses, accepts those
-//! that do not, and keeps at it. What happens is told to one [`Handler`], with the [`Peer`] it is
-//! about; a peer's messages and the ups and downs around them come in order.
+//! that do not, and keeps at it. What happens is told to one [`NodeHandler`], with the [`Peer`] it
+//! is about; a peer's messages and the ups and downs around them come in order.
 //!
 //! One thread for each dialled peer, one for each accepted connection, one that accepts and one
 //! that ends them all; each link has its sender besides. This room never decides liveness: that is
 //! the link's.
 //!
 //! ```
-//! use peerbeat::config::{Config, Options};
-//! use peerbeat::node::{Event, Handler, Node, Peer};
+//! use peerbeat::config::{Config, ConfigOptions};
+//! use peerbeat::node::{Node, NodeEvent, NodeHandler, Peer};
 //!
 //! /// Sends everything back.
 //! struct Echo;
 //!
-//! impl Handler for Echo {
+//! impl NodeHandler for Echo {
 //!     fn on_message(&self, peer: &Peer, payload: &[u8]) {
 //!         if let Err(error) = peer.try_send(payload) {
 //!             eprintln!("{}: {error}", peer.name());
 //!         }
 //!     }
 //!
-//!     fn on_event(&self, peer: Option<&Peer>, event: &Event) {
-//!         if let (Some(peer), Event::Down(down)) = (peer, event) {
+//!     fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
+//!         if let (Some(peer), NodeEvent::Down(down)) = (peer, event) {
 //!             eprintln!("{} is down: {down}", peer.name());
 //!         }
 //!     }
@@ -37,7 +37,7 @@
 //!         remote-name     prices
 //!         heartbeat-time  5
 //!     end-peer";
-//! let node = Node::start(Config::parse(text, &Options::default())?, Echo)?;
+//! let node = Node::start(Config::parse(text, &ConfigOptions::default())?, Echo)?;
 //! println!("listening on {}", node.local_addrs()[0]);
 //! node.shutdown();
 //! node.join();
@@ -109,10 +109,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Config, PeerConfig};
-use crate::link::{Faults, Link, SendError};
+use crate::link::{Faults, Link, LinkOptions, SendError};
 use crate::protocol::FRAME_MAX;
 pub use error::{ReloadError, StartError};
-pub use event::{DialFailedReason, Direction, Event, RefusedReason};
+pub use event::{DialFailedReason, Direction, NodeEvent, RefusedReason};
 #[cfg(feature = "capi")]
 pub(crate) use listen::listening_sockets;
 pub use numbers::{DownCounts, NodeStats, PeerStats, Totals};
@@ -130,32 +130,32 @@ pub use waiting::PeerState;
 ///
 /// While a call lasts, that link is not read: its peer is not blamed for the silence, but feels the
 /// back-pressure. A panic ends the link with [`DownReason::Local`](crate::link::DownReason::Local);
-/// the node goes on. The handler is dropped right after [`Event::Stopped`].
-pub trait Handler: Send + Sync + 'static {
+/// the node goes on. The handler is dropped right after [`NodeEvent::Stopped`].
+pub trait NodeHandler: Send + Sync + 'static {
     /// A message of the peer's arrived; the bytes are valid during the call.
     fn on_message(&self, peer: &Peer, payload: &[u8]);
     /// Something happened; `peer` is `None` where the event is about no peer of the configuration.
-    fn on_event(&self, _peer: Option<&Peer>, _event: &Event) {}
+    fn on_event(&self, _peer: Option<&Peer>, _event: &NodeEvent) {}
 }
 
 /// A closure is a handler that takes messages and lets events pass.
-impl<M: Fn(&Peer, &[u8]) + Send + Sync + 'static> Handler for M {
+impl<M: Fn(&Peer, &[u8]) + Send + Sync + 'static> NodeHandler for M {
     fn on_message(&self, peer: &Peer, payload: &[u8]) {
         self(peer, payload);
     }
 }
 
 /// Two closures are a handler: one takes messages, the other events.
-impl<M, E> Handler for (M, E)
+impl<M, E> NodeHandler for (M, E)
 where
     M: Fn(&Peer, &[u8]) + Send + Sync + 'static,
-    E: Fn(Option<&Peer>, &Event) + Send + Sync + 'static,
+    E: Fn(Option<&Peer>, &NodeEvent) + Send + Sync + 'static,
 {
     fn on_message(&self, peer: &Peer, payload: &[u8]) {
         (self.0)(peer, payload);
     }
 
-    fn on_event(&self, peer: Option<&Peer>, event: &Event) {
+    fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
         (self.1)(peer, event);
     }
 }
@@ -163,7 +163,7 @@ where
 /// What a node is told besides its configuration. All of it has defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Options {
+pub struct NodeOptions {
     /// Handshakes of accepted connections that may be under way at once. When all places are
     /// taken, the oldest that has not sent a byte makes room for a newcomer, of the source address
     /// that holds most of them. Default 64.
@@ -184,9 +184,9 @@ pub struct Options {
     pub faults: Option<Faults>,
 }
 
-impl Default for Options {
+impl Default for NodeOptions {
     fn default() -> Self {
-        let link = crate::link::Options::default();
+        let link = LinkOptions::default();
         Self {
             handshakes_max: 64,
             answer_probes: true,
@@ -228,8 +228,8 @@ impl Node {
     ///
     /// # Errors
     /// Where an address cannot be listened on or a thread cannot be made; nothing runs then.
-    pub fn start(config: Config, handler: impl Handler) -> Result<Self, StartError> {
-        Self::start_with(config, handler, Options::default())
+    pub fn start(config: Config, handler: impl NodeHandler) -> Result<Self, StartError> {
+        Self::start_with(config, handler, NodeOptions::default())
     }
 
     /// Starts like [`start`](Self::start), with options.
@@ -238,8 +238,8 @@ impl Node {
     /// As [`start`](Self::start).
     pub fn start_with(
         config: Config,
-        handler: impl Handler,
-        options: Options,
+        handler: impl NodeHandler,
+        options: NodeOptions,
     ) -> Result<Self, StartError> {
         if let Some((peer, addr)) = dial::not_tcp(&config) {
             return Err(StartError::Address { peer, addr });
@@ -280,8 +280,8 @@ impl Node {
     }
 
     /// Begins the stop: every link is closed in order, nobody is dialled or accepted any more. A
-    /// close ends once the peer has read all and ended its stream; see [`Options::close_timeout`]
-    /// for how long that may take.
+    /// close ends once the peer has read all and ended its stream; see
+    /// [`NodeOptions::close_timeout`] for how long that may take.
     ///
     /// Returns at once. May be called again, and from any thread, handlers included.
     pub fn shutdown(&self) {
@@ -291,9 +291,9 @@ impl Node {
     }
 
     /// Waits until the node has ended, once somebody has called [`shutdown`](Self::shutdown): every
-    /// event is delivered, [`Event::Stopped`] last, and every thread is gone. Only a thread that is
-    /// blocked in the system's `connect` or resolver is left to itself; it ends when that returns,
-    /// and calls nobody.
+    /// event is delivered, [`NodeEvent::Stopped`] last, and every thread is gone. Only a thread
+    /// that is blocked in the system's `connect` or resolver is left to itself; it ends when that
+    /// returns, and calls nobody.
     ///
     /// Returns `false` at once from a handler, which the node itself waits for, and in a forked
     /// child, where none of its threads exist.
@@ -321,8 +321,8 @@ impl Peer {
         self.runtime.config()
     }
 
-    /// Whether it is connected: from [`Event::Up`] until its link dies, which [`Event::Down`]
-    /// tells.
+    /// Whether it is connected: from [`NodeEvent::Up`] until its link dies, which
+    /// [`NodeEvent::Down`] tells.
     pub fn is_up(&self) -> bool {
         self.link().is_ok_and(|link| link.is_up())
     }
@@ -332,7 +332,7 @@ impl Peer {
         self.link().ok()?.heartbeat_time()
     }
 
-    /// Sends a message; waits for room up to [`Options::send_timeout`].
+    /// Sends a message; waits for room up to [`NodeOptions::send_timeout`].
     ///
     /// # Errors
     /// Why it was not accepted. One that was accepted may still be lost with the link, and is then

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::places::source;
 use super::runtime::PeerRuntime;
-use super::{Event, RefusedReason};
+use super::{NodeEvent, RefusedReason};
 use crate::connection::Rate;
 use crate::liveness::Time;
 
@@ -29,7 +29,7 @@ pub(super) struct Refusal {
 }
 
 /// An event and the peer it is about.
-pub(super) type Report = (Option<Arc<PeerRuntime>>, Event);
+pub(super) type Report = (Option<Arc<PeerRuntime>>, NodeEvent);
 
 /// The reports that wait, and how often each source was reported lately.
 pub(super) struct Reports {
@@ -60,7 +60,7 @@ impl Reports {
     }
 
     /// Reports something that is seldom.
-    pub(super) fn add(&self, runtime: Option<Arc<PeerRuntime>>, event: Event) {
+    pub(super) fn add(&self, runtime: Option<Arc<PeerRuntime>>, event: NodeEvent) {
         self.lock().queue.push_back((runtime, event));
         self.changed.notify_one();
     }
@@ -158,7 +158,7 @@ impl State {
 
 fn event(addr: SocketAddr, refusal: Refusal, count: u64) -> Report {
     let Refusal { runtime, name, reason, detail } = refusal;
-    (runtime, Event::Refused { addr, name, reason, detail, count })
+    (runtime, NodeEvent::Refused { addr, name, reason, detail, count })
 }
 
 const QUEUE_MAX: usize = 256;
@@ -180,7 +180,7 @@ mod tests {
     fn counts(reports: &Reports) -> Vec<u64> {
         reports.close();
         let count = |(_, event)| match event {
-            Event::Refused { count, .. } => count,
+            NodeEvent::Refused { count, .. } => count,
             other => panic!("{other:?}"),
         };
         std::iter::from_fn(|| reports.next()).map(count).collect()

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::contest::Contest;
 use super::numbers::{DownCounts, PeerStats, Totals};
 use super::ownership::Ownership;
-use super::{Direction, Event};
+use super::{Direction, NodeEvent};
 use crate::config::PeerConfig;
 use crate::link::{Down, HeartbeatChange, Link};
 use crate::liveness::Settings;
@@ -67,16 +67,16 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    fn take(&mut self, event: &Event) {
+    fn take(&mut self, event: &NodeEvent) {
         match event {
-            Event::Dialling { addr } => self.dialling = Some(addr.clone()),
-            Event::DialFailed { .. } => self.dialling = None,
-            Event::Up { addr, direction, .. } => {
+            NodeEvent::Dialling { addr } => self.dialling = Some(addr.clone()),
+            NodeEvent::DialFailed { .. } => self.dialling = None,
+            NodeEvent::Up { addr, direction, .. } => {
                 self.connection = Some((*addr, *direction));
                 self.since = Some(Instant::now());
                 self.dialling = None;
             }
-            Event::Down(down) => {
+            NodeEvent::Down(down) => {
                 self.connection = None;
                 self.since = Some(Instant::now());
                 self.last_down = Some(down.clone());
@@ -223,12 +223,12 @@ impl PeerRuntime {
         self.counts().shown.clone()
     }
 
-    pub(super) fn count(&self, event: &Event) {
+    pub(super) fn count(&self, event: &NodeEvent) {
         self.counts().shown.take(event);
         match event {
-            Event::Up { .. } => self.counts().connects += 1,
-            Event::Down(down) => self.counts().downs.add(&down.reason),
-            Event::DialFailed { .. } => self.counts().dial_failures += 1,
+            NodeEvent::Up { .. } => self.counts().connects += 1,
+            NodeEvent::Down(down) => self.counts().downs.add(&down.reason),
+            NodeEvent::DialFailed { .. } => self.counts().dial_failures += 1,
             _ => {}
         }
     }

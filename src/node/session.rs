@@ -11,10 +11,10 @@ use super::backoff;
 use super::ownership::Lease;
 use super::runtime::PeerRuntime;
 use super::shared::{Shared, guarded};
-use super::{Direction, Event, Handler, Peer};
+use super::{Direction, NodeEvent, NodeHandler, Peer};
 use crate::config::PeerConfig;
 use crate::link::handshake::Greeting;
-use crate::link::{self, Down, DownReason, Link, Reader};
+use crate::link::{Down, DownReason, Link, LinkEvent, LinkHandler, LinkOptions, Reader};
 use crate::liveness::{Mode, Settings};
 use crate::protocol::{Bye, ByeCode, Hello, Native};
 
@@ -52,13 +52,13 @@ impl Session<'_> {
         let stable = backoff::was_stable(&down);
         self.lease.stable = stable;
         self.runtime.end_link();
-        self.shared.report(Some(self.runtime), &Event::Down(down));
+        self.shared.report(Some(self.runtime), &NodeEvent::Down(down));
         Ok(stable)
     }
 
-    fn link_options(&self) -> link::Options {
+    fn link_options(&self) -> LinkOptions {
         let (peer, options) = (self.runtime.config(), &self.shared.options);
-        let link_options = link::Options {
+        let link_options = LinkOptions {
             liveness: self.settings,
             queue_bytes: peer.send_queue_bytes(),
             send_timeout: options.send_timeout,
@@ -66,14 +66,14 @@ impl Session<'_> {
             stack_size: options.stack_size,
             name: peer.name().to_owned(),
             faults: options.faults.clone(),
-            ..link::Options::default()
+            ..LinkOptions::default()
         };
         link_options.greeted(self.greeting.clone())
     }
 
     fn report_up(&self, link: &Link) {
         let Greeting { name, label, .. } = &self.greeting;
-        let up = Event::Up {
+        let up = NodeEvent::Up {
             addr: self.addr,
             direction: self.direction,
             remote_name: name.clone(),
@@ -83,7 +83,7 @@ impl Session<'_> {
             end_after_panic(link);
         }
         if let Some(detail) = self.runtime.contested(self.lease.replaced, self.addr) {
-            self.shared.report(Some(self.runtime), &Event::Warning { detail });
+            self.shared.report(Some(self.runtime), &NodeEvent::Warning { detail });
         }
         let peer = self.runtime.config();
         if let Some(expected) = peer
@@ -96,7 +96,7 @@ impl Session<'_> {
                 expected.escape_debug(),
                 name.escape_debug()
             );
-            self.shared.report(Some(self.runtime), &Event::Warning { detail });
+            self.shared.report(Some(self.runtime), &NodeEvent::Warning { detail });
         }
     }
 
@@ -112,12 +112,12 @@ impl Session<'_> {
 /// Turns what a link tells into what a node tells.
 struct Adapter {
     /// None once it has panicked: it is not called with the rest of what had arrived.
-    handler: Option<Arc<dyn Handler>>,
+    handler: Option<Arc<dyn NodeHandler>>,
     peer: Peer,
 }
 
 impl Adapter {
-    fn call(&mut self, link: &Link, call: impl FnOnce(&dyn Handler, &Peer)) {
+    fn call(&mut self, link: &Link, call: impl FnOnce(&dyn NodeHandler, &Peer)) {
         let Some(handler) = &self.handler else { return };
         // Not around the whole reader: so the link ends with its own account of its end.
         if !guarded(|| call(&**handler, &self.peer)) {
@@ -127,17 +127,17 @@ impl Adapter {
     }
 }
 
-impl link::Handler for Adapter {
+impl LinkHandler for Adapter {
     fn on_message(&mut self, link: &Link, payload: &[u8]) {
         self.call(link, |handler, peer| handler.on_message(peer, payload));
     }
 
-    fn on_event(&mut self, link: &Link, event: &link::Event) {
+    fn on_event(&mut self, link: &Link, event: &LinkEvent) {
         // The end is reported when the lease is over, as the node's own event.
-        if matches!(event, link::Event::Down(_)) {
+        if matches!(event, LinkEvent::Down(_)) {
             return;
         }
-        let event = Event::Link(event.clone());
+        let event = NodeEvent::Link(event.clone());
         self.call(link, |handler, peer| handler.on_event(Some(peer), &event));
     }
 }

@@ -21,7 +21,7 @@ use super::limits::SystemLimits;
 use super::places::{Entered, Place, Places, Stage};
 use super::reports::{Refusal, Reports};
 use super::runtime::PeerRuntime;
-use super::{Event, Handler, Options, Peer};
+use super::{NodeEvent, NodeHandler, NodeOptions, Peer};
 use crate::config::Config;
 use crate::link::forked::Process;
 use crate::link::threads;
@@ -32,7 +32,7 @@ pub(super) struct Shared {
     number: u64,
     /// The process that started it: a forked child has the handles, but none of the threads.
     creator: Process,
-    pub(super) options: Options,
+    pub(super) options: NodeOptions,
     pub(super) limits: SystemLimits,
     pub(super) local_addrs: Vec<SocketAddr>,
     /// One reload at a time; nothing waits for the handler while it is held.
@@ -43,7 +43,7 @@ pub(super) struct Shared {
     pub(super) probes: AtomicU64,
     /// What a thread of its own tells.
     pub(super) reports: Reports,
-    handler: Mutex<Option<Arc<dyn Handler>>>,
+    handler: Mutex<Option<Arc<dyn NodeHandler>>>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -87,9 +87,9 @@ pub(super) type Dialling = (Arc<PeerRuntime>, JoinHandle<()>);
 impl Shared {
     pub(super) fn new(
         config: Config,
-        options: Options,
+        options: NodeOptions,
         limits: SystemLimits,
-        handler: Arc<dyn Handler>,
+        handler: Arc<dyn NodeHandler>,
         local_addrs: Vec<SocketAddr>,
     ) -> Self {
         static NODES: AtomicU64 = AtomicU64::new(1);
@@ -238,12 +238,12 @@ impl Shared {
     }
 
     /// The handler, until the node has ended.
-    pub(super) fn handler(&self) -> Option<Arc<dyn Handler>> {
+    pub(super) fn handler(&self) -> Option<Arc<dyn NodeHandler>> {
         self.handler.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes the handler out for good.
-    pub(super) fn take_handler(&self) -> Option<Arc<dyn Handler>> {
+    pub(super) fn take_handler(&self) -> Option<Arc<dyn NodeHandler>> {
         self.handler.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -251,7 +251,7 @@ impl Shared {
     pub(super) fn report(
         self: &Arc<Self>,
         runtime: Option<&Arc<PeerRuntime>>,
-        event: &Event,
+        event: &NodeEvent,
     ) -> bool {
         if let Some(runtime) = runtime {
             runtime.count(event);
@@ -260,7 +260,7 @@ impl Shared {
     }
 
     /// Calls the handler. `false` = it panicked.
-    fn tell(self: &Arc<Self>, runtime: Option<&Arc<PeerRuntime>>, event: &Event) -> bool {
+    fn tell(self: &Arc<Self>, runtime: Option<&Arc<PeerRuntime>>, event: &NodeEvent) -> bool {
         let Some(handler) = self.handler() else { return true };
         let peer = runtime.map(|runtime| Peer::new(self, runtime));
         guarded(|| handler.on_event(peer.as_ref(), event))

@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::Event;
+use super::NodeEvent;
 use super::accept::accept_all;
 use super::dial::dial_peer;
 use super::listen::{Listener, Waker};
@@ -127,7 +127,7 @@ pub(super) fn spawn_dialler(
 fn supervise(shared: &Arc<Shared>, mut threads: Threads) {
     shared.advance(Phase::Announcing);
     for addr in &shared.local_addrs {
-        shared.report(None, &Event::Listening { addr: *addr });
+        shared.report(None, &NodeEvent::Listening { addr: *addr });
     }
     shared.advance(Phase::Running);
     shared.wait_for(Phase::Stopping);
@@ -149,7 +149,7 @@ fn supervise(shared: &Arc<Shared>, mut threads: Threads) {
             join_all([thread]);
         }
     }
-    shared.report(None, &Event::Stopped);
+    shared.report(None, &NodeEvent::Stopped);
     let handler = shared.take_handler();
     guarded(|| drop(handler));
     shared.advance(Phase::Ended);

@@ -10,13 +10,13 @@
 //! After 3 s the cable is cut; the handler must have failed over by 10.5 s.
 //!
 //! ```
-//! use peerbeat::sim::{Net, Op, Options, What, secs};
+//! use peerbeat::sim::{Net, Op, SimEvent, SimOptions, secs};
 //!
 //! let mut net = Net::new(1);
-//! let [adapter, primary, backup] = [(); 3].map(|()| net.add(Options::default()));
-//! net.on(adapter, move |side, what| {
-//!     if let What::Down { .. } = what {
-//!         side.connect(backup);
+//! let [adapter, primary, backup] = [(); 3].map(|()| net.add(SimOptions::default()));
+//! net.on(adapter, move |context, event| {
+//!     if let SimEvent::Down { .. } = event {
+//!         context.connect(backup);
 //!     }
 //! });
 //! net.connect(adapter, primary);
@@ -33,7 +33,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use peerbeat::sim::{Net, Op, Options, Weather, What, secs};
+//! use peerbeat::sim::{Conditions, Net, Op, SimEvent, SimOptions, secs};
 //! use proptest::prelude::*;
 //!
 //! # fn main() {
@@ -41,32 +41,33 @@
 //! proptest!(config, |(seed: u64, cut in 0.5..60.0, delay_ms in 0u64..100)| {
 //!     let mut net = Net::new(seed);
 //!     let delay = Duration::from_millis(delay_ms);
-//!     net.set_weather(Weather { delay, jitter: delay, ..Weather::default() });
-//!     let [adapter, primary, backup] = [(); 3].map(|()| net.add(Options::default()));
-//!     net.on(adapter, move |side, what| match what {
-//!         What::Down { .. } => drop(side.connect(backup)),
-//!         What::Up { peer } => side.send(*peer, b"hello").expect("it is up"),
+//!     net.set_conditions(Conditions { delay, jitter: delay, ..Conditions::default() });
+//!     let [adapter, primary, backup] = [(); 3].map(|()| net.add(SimOptions::default()));
+//!     net.on(adapter, move |context, event| match event {
+//!         SimEvent::Down { .. } => drop(context.connect(backup)),
+//!         SimEvent::Up { peer } => context.send(*peer, b"hello").expect("it is up"),
 //!         _ => {}
 //!     });
 //!     net.connect(adapter, primary);
 //!     net.at(secs(cut), Op::Cut { a: adapter, b: primary });
 //!     net.run_until(secs(cut + 8.0));
-//!     prop_assert!(net.seen_by(backup).any(|seen| seen.what == What::Message(b"hello".to_vec())));
+//!     let hello = SimEvent::Message(b"hello".to_vec());
+//!     prop_assert!(net.seen_by(backup).any(|record| record.event == hello));
 //! });
 //! # }
 //! ```
 //!
 //! # What there is
 //!
-//! - [`Net`] has any number of hosts, [`Pair`] is the net of two. A host has [`Options`] and a
-//!   program: a closure that sees what its side sees and acts through [`Side`].
+//! - [`Net`] has any number of hosts, [`Pair`] is the net of two. A host has [`SimOptions`] and a
+//!   program: a closure that sees what its side sees and acts through [`Context`].
 //! - [`Op`] is what can happen at one instant: [`Net::at`] writes it into the script,
 //!   [`Net::apply`] does it now.
 //! - [`Net::run_until`], [`Net::run_for`], [`Net::step`] and [`Net::settle`] move the clock.
-//! - [`Net::seen`] tells what each side saw, each with its exact time ([`Seen`]).
-//! - [`Laws`] judges a run: no false death, every death in time, and so on ([`Law`]).
-//! - [`Script`] is a run as a value: drawn by chance, printed, run under the laws, and made smaller
-//!   while it fails.
+//! - [`Net::seen`] tells what each side saw, each with its exact time ([`Record`]).
+//! - [`Invariants`] judges a run: no false death, every death in time, and so on ([`Invariant`]).
+//! - [`Script`] is a run as a value: drawn by chance, printed, run under the invariants, and made
+//!   smaller while it fails.
 //!
 //! # What it leaves out
 //!
@@ -75,26 +76,26 @@
 //! cut was long. A connection is never given up by a kernel. A link's two threads act at the same
 //! instant; what only their race can bring about is for tests with real threads.
 
+mod context;
 mod end;
-mod laws;
+mod invariants;
 mod net;
 mod op;
 mod pair;
+mod record;
 mod rng;
 mod script;
-mod seen;
-mod side;
 mod wire;
 
-pub use laws::{Law, Laws, Violation};
+pub use context::Context;
+pub use invariants::{Invariant, Invariants, Violation};
 pub use net::Net;
-pub use op::{Op, Options};
+pub use op::{Op, SimOptions};
 pub use pair::Pair;
+pub use record::{HandshakeFailure, Host, LinkId, Record, SimEvent};
 pub use rng::Rng;
 pub use script::{Outcome, Script};
-pub use seen::{HandshakeFailure, Host, LinkId, Seen, What};
-pub use side::Side;
-pub use wire::Weather;
+pub use wire::Conditions;
 
 use crate::liveness::Time;
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Host, Weather};
+use super::{Conditions, Host};
 use crate::liveness::Settings;
 use crate::protocol::FRAME_MAX;
 
@@ -35,14 +35,14 @@ pub enum Op {
         /// The other end.
         b: Host,
     },
-    /// Other weather, one way, for what is sent from now on.
-    Weather {
+    /// Other conditions, one way, for what is sent from now on.
+    Conditions {
         /// Where the bytes come from.
         from: Host,
         /// Where they go.
         to: Host,
-        /// The weather.
-        weather: Weather,
+        /// The conditions.
+        conditions: Conditions,
     },
     /// The next byte to arrive is another than was sent.
     Corrupt {
@@ -147,7 +147,7 @@ pub enum Op {
 
 /// The settings of one host. All have defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct SimOptions {
     /// Heartbeat-time, slack, mode and floor.
     pub liveness: Settings,
     /// How long a handshake may take. Default 10 s.
@@ -175,7 +175,7 @@ pub struct Options {
     pub redial: Option<Duration>,
 }
 
-impl Default for Options {
+impl Default for SimOptions {
     fn default() -> Self {
         Self {
             liveness: Settings::default(),

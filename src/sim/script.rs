@@ -1,12 +1,12 @@
-//! A whole run as a value: two hosts, the weather, and what happens when.
+//! A whole run as a value: two hosts, the conditions, and what happens when.
 //!
-//! A script can be drawn from a seed, run under the laws, printed, and made smaller while it still
-//! fails. The same script always makes the same run.
+//! A script can be drawn from a seed, run under the invariants, printed, and made smaller while it
+//! still fails. The same script always makes the same run.
 
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use super::{Host, Laws, Op, Options, Pair, Rng, Violation, Weather, What};
+use super::{Conditions, Host, Invariants, Op, Pair, Rng, SimEvent, SimOptions, Violation};
 use crate::liveness::{Mode, Settings, Time};
 
 /// Two hosts and what happens to them.
@@ -15,18 +15,18 @@ pub struct Script {
     /// What decides all that is left to chance in the run.
     pub seed: u64,
     /// The host that dials.
-    pub left: Options,
+    pub left: SimOptions,
     /// The host that is dialled.
-    pub right: Options,
-    /// The weather between them at the beginning.
-    pub weather: Weather,
+    pub right: SimOptions,
+    /// The conditions between them at the beginning.
+    pub conditions: Conditions,
     /// What happens, and when.
     pub ops: Vec<(Time, Op)>,
     /// How long the run is.
     pub length: Duration,
 }
 
-/// What a run that broke no law came to.
+/// What a run that broke no invariant came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Records, raw ones included.
@@ -42,15 +42,15 @@ pub struct Outcome {
 }
 
 impl Script {
-    /// Draws a script from `seed`: settings, weather and up to two dozen faults of a few kinds,
+    /// Draws a script from `seed`: settings, conditions and up to two dozen faults of a few kinds,
     /// within `length`. It mends what it breaks, so that one run sees many links.
     pub fn random(seed: u64, length: Duration) -> Self {
         let mut rng = Rng::new(seed);
         // Hours of a heartbeat every few milliseconds show no more than minutes of it.
         let least = Duration::from_millis(if length > LONG { 500 } else { 1 });
         let (left, right) = (random_options(&mut rng, least), random_options(&mut rng, least));
-        let left = Options { redial: Some(rng.duration(Duration::from_secs(3))), ..left };
-        let weather = random_weather(&mut rng);
+        let left = SimOptions { redial: Some(rng.duration(Duration::from_secs(3))), ..left };
+        let conditions = random_conditions(&mut rng);
         // Few kinds a script: what only the third stop brings to light needs three stops.
         let mut kinds: Vec<u64> = (0..=rng.below(4)).map(|_| rng.below(KINDS)).collect();
         kinds.push(SENDS);
@@ -64,27 +64,27 @@ impl Script {
             random_ops(&mut rng, kind, at, lasts, &mut ops);
         }
         ops.sort_by_key(|(at, _)| *at);
-        Self { seed, left, right, weather, ops, length }
+        Self { seed, left, right, conditions, ops, length }
     }
 
-    /// Runs the script under the [laws](Laws), judged after every step.
+    /// Runs the script under the [invariants](Invariants), judged after every step.
     ///
     /// # Errors
-    /// The first law that was broken.
+    /// The first invariant that was broken.
     pub fn run(&self) -> Result<Outcome, Box<Violation>> {
         let mut pair = Pair::new(self.seed, self.left, self.right);
-        pair.set_weather(self.weather);
+        pair.set_conditions(self.conditions);
         for (at, op) in &self.ops {
             pair.at(*at, *op);
         }
-        let (mut laws, mut outcome) = (Laws::new(), Outcome::default());
+        let (mut invariants, mut outcome) = (Invariants::new(), Outcome::default());
         let end = Time::ZERO + self.length;
         let mut counted = 0;
         while pair.step().is_some_and(|now| now <= end) {
-            laws.check(&pair)?;
-            for seen in pair.history(counted) {
+            invariants.check(&pair)?;
+            for record in pair.history(counted) {
                 counted += 1;
-                outcome.count(&seen.what);
+                outcome.count(&record.event);
             }
             if counted % 1024 == 0 {
                 pair.forget();
@@ -111,7 +111,7 @@ impl Script {
                 break;
             }
         }
-        let calm = Self { weather: Weather::default(), ..self.clone() };
+        let calm = Self { conditions: Conditions::default(), ..self.clone() };
         if fails(&calm) { calm } else { self }
     }
 }
@@ -127,12 +127,12 @@ impl AddAssign for Outcome {
 }
 
 impl Outcome {
-    fn count(&mut self, what: &What) {
+    fn count(&mut self, event: &SimEvent) {
         self.records += 1;
-        match what {
-            What::Up { .. } => self.ups += 1,
-            What::HeartbeatSent { .. } => self.heartbeats += 1,
-            What::Down { down, .. } => {
+        match event {
+            SimEvent::Up { .. } => self.ups += 1,
+            SimEvent::HeartbeatSent { .. } => self.heartbeats += 1,
+            SimEvent::Down { down, .. } => {
                 self.downs += 1;
                 self.deaths +=
                     usize::from(["silent", "write-stalled"].contains(&down.reason.as_str()));
@@ -142,7 +142,7 @@ impl Outcome {
     }
 }
 
-fn random_options(rng: &mut Rng, least: Duration) -> Options {
+fn random_options(rng: &mut Rng, least: Duration) -> SimOptions {
     let ms = Duration::from_millis;
     let heartbeat_time = match rng.below(8) {
         0 => None,
@@ -158,21 +158,21 @@ fn random_options(rng: &mut Rng, least: Duration) -> Options {
         heartbeat_time_min: rng.pick(&[ms(1), ms(100), ms(100), ms(1000)]),
         given: None,
     };
-    Options {
+    SimOptions {
         liveness,
         granularity: rng.pick(&[Duration::ZERO, ms(1), ms(12), ms(200)]),
         socket_bytes: rng.pick(&[1024, 8192, 256 << 10]),
         queue_bytes: rng.pick(&[10_000, 8 << 20]),
         says_value: !rng.one_in(4),
         message_time: rng.pick(&[Duration::ZERO, Duration::ZERO, ms(2), ms(700)]),
-        ..Options::default()
+        ..SimOptions::default()
     }
 }
 
-fn random_weather(rng: &mut Rng) -> Weather {
+fn random_conditions(rng: &mut Rng) -> Conditions {
     let us = Duration::from_micros;
     let delay = rng.pick(&[us(1), us(500), us(40_000), us(300_000)]);
-    Weather {
+    Conditions {
         delay,
         jitter: rng.pick(&[Duration::ZERO, delay / 2, us(1_500_000)]),
         bandwidth: rng.pick(&[None, None, Some(20), Some(3000), Some(1 << 20)]),
@@ -200,7 +200,7 @@ fn random_ops(rng: &mut Rng, kind: u64, at: Time, lasts: Duration, ops: &mut Vec
         5 => ops.push((at, Op::Reset { a, b })),
         6 => ops.extend([(at, Op::Kill { host }), (until, Op::Start { host })]),
         7 => ops.extend([(at, Op::PowerOff { host }), (until, Op::Start { host })]),
-        8 => ops.push((at, Op::Weather { from, to, weather: random_weather(rng) })),
+        8 => ops.push((at, Op::Conditions { from, to, conditions: random_conditions(rng) })),
         9 => ops.push((at, rng.pick(&[Op::Close { from, to }, Op::Drain { from, to }]))),
         10 => {
             let most = rng.pick(&[1, 10, 60]);

@@ -1,6 +1,6 @@
 //! The virtual network: what happens to bytes between two kernels.
 //!
-//! A [`Path`] is one direction between two hosts, with its weather and its faults; a [`Pipe`] is
+//! A [`Path`] is one direction between two hosts, with its conditions and its faults; a [`Pipe`] is
 //! one direction of one connection on it. As TCP, a pipe keeps order and loses nothing: a cut only
 //! holds bytes back until it is healed and TCP's next retransmission, or for ever. A pipe has room
 //! for so many bytes, in both kernels and on the way together; room returns when the far program
@@ -14,7 +14,7 @@ use crate::liveness::Time;
 
 /// What one direction between two hosts does to the bytes on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Weather {
+pub struct Conditions {
     /// How long every byte is on its way; at least 1 µs. Default 0.5 ms.
     pub delay: Duration,
     /// Up to how much longer some are, by chance; order is kept. Default none.
@@ -25,7 +25,7 @@ pub struct Weather {
     pub split: Option<usize>,
 }
 
-impl Default for Weather {
+impl Default for Conditions {
     fn default() -> Self {
         let delay = Duration::from_micros(500);
         Self { delay, jitter: Duration::ZERO, bandwidth: None, split: None }
@@ -37,7 +37,7 @@ impl Default for Weather {
 pub(super) struct Path {
     pub(super) from: usize,
     pub(super) to: usize,
-    pub(super) weather: Weather,
+    pub(super) conditions: Conditions,
     pub(super) is_cut: bool,
     /// The next byte to arrive will be another than was sent.
     pub(super) corrupts: bool,
@@ -46,12 +46,12 @@ pub(super) struct Path {
 }
 
 impl Path {
-    pub(super) fn new(from: usize, to: usize, weather: Weather) -> Self {
-        Self { from, to, weather, is_cut: false, corrupts: false, line_free: Time::ZERO }
+    pub(super) fn new(from: usize, to: usize, conditions: Conditions) -> Self {
+        Self { from, to, conditions, is_cut: false, corrupts: false, line_free: Time::ZERO }
     }
 
     fn delay(&self) -> Duration {
-        self.weather.delay.max(Duration::from_micros(1))
+        self.conditions.delay.max(Duration::from_micros(1))
     }
 }
 
@@ -100,7 +100,7 @@ impl Pipe {
         self.room -= count;
         let mut rest = &bytes[..count];
         while !rest.is_empty() {
-            let size = match path.weather.split {
+            let size = match path.conditions.split {
                 Some(most) => 1 + rng.below(most as u64) as usize,
                 None => SEGMENT,
             };
@@ -114,12 +114,12 @@ impl Pipe {
     /// Puts a piece on its way.
     pub(super) fn push(&mut self, piece: Piece, path: &mut Path, rng: &mut Rng, now: Time) {
         let mut sent = now;
-        if let (Some(bandwidth), Piece::Bytes(bytes)) = (path.weather.bandwidth, &piece) {
+        if let (Some(bandwidth), Piece::Bytes(bytes)) = (path.conditions.bandwidth, &piece) {
             let nanos = bytes.len() as u64 * 1_000_000_000 / bandwidth.max(1);
             sent = path.line_free.max(now) + Duration::from_nanos(nanos);
             path.line_free = sent;
         }
-        let at = sent + path.delay() + rng.duration(path.weather.jitter);
+        let at = sent + path.delay() + rng.duration(path.conditions.jitter);
         self.last_arrival = self.last_arrival.max(at);
         self.flying.push_back((self.last_arrival, piece));
     }
@@ -127,7 +127,7 @@ impl Pipe {
     /// The near kernel resets the connection: what it still holds is lost, and what is on the line
     /// arrives before the reset.
     pub(super) fn reset(&mut self, path: &mut Path, rng: &mut Rng, now: Time) {
-        let on_the_line = now + path.delay() + path.weather.jitter;
+        let on_the_line = now + path.delay() + path.conditions.jitter;
         self.flying.retain(|(at, _)| *at <= on_the_line);
         self.last_arrival = self.flying.back().map_or(Time::ZERO, |(at, _)| *at);
         self.push(Piece::Reset, path, rng, now);

@@ -4,7 +4,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Instant;
 
-use peerbeat::link::{Down, DownReason, Faults, Link, Options, SendError};
+use peerbeat::link::{Down, DownReason, Faults, Link, LinkOptions, SendError};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
@@ -31,7 +31,8 @@ fn pair_with(heartbeat_ms: u64, slack_of_broken: u64, slack_of_whole: u64) -> Pa
         let liveness = Settings { heartbeat_time, slack: ms(slack), ..Settings::default() };
         let send_timeout = ms(100);
         let queue_bytes = 1 << 20;
-        let options = Options { liveness, queue_bytes, send_timeout, faults, ..Options::default() };
+        let options =
+            LinkOptions { liveness, queue_bytes, send_timeout, faults, ..LinkOptions::default() };
         let (recorder, seens) = recorder();
         (Link::start_with(stream, Native::default(), &options, recorder).unwrap(), seens)
     };

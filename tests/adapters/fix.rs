@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{DownReason, Event, Handler, Link, Options};
+use peerbeat::link::{DownReason, Link, LinkEvent, LinkHandler, LinkOptions};
 use peerbeat::liveness::{Mode, Settings};
 use peerbeat::protocol::{Bye, ByeCode, Framing, Heartbeat};
 
@@ -80,28 +80,28 @@ impl Acceptor {
 /// The session of the example, with a record of what it is told.
 struct Recorded(Session<fn(&FixLink, &[u8])>, Recorder);
 
-impl Handler<TcpStream, Arc<Fix>> for Recorded {
+impl LinkHandler<TcpStream, Arc<Fix>> for Recorded {
     fn on_message(&mut self, link: &FixLink, body: &[u8]) {
         self.0.on_message(link, body);
         self.1.on_message(link, body);
     }
-    fn on_event(&mut self, link: &FixLink, event: &Event) {
+    fn on_event(&mut self, link: &FixLink, event: &LinkEvent) {
         self.0.on_event(link, event);
         self.1.on_event(link, event);
     }
 }
 
 fn start(addr: SocketAddr, liveness: Settings) -> (FixLink, Seens) {
-    start_with(addr, &Options { liveness, ..Options::default() })
+    start_with(addr, &LinkOptions { liveness, ..LinkOptions::default() })
 }
 
-fn start_with(addr: SocketAddr, options: &Options) -> (FixLink, Seens) {
+fn start_with(addr: SocketAddr, options: &LinkOptions) -> (FixLink, Seens) {
     let fix = Arc::new(Fix::new("US", "THEM"));
     let Greeted { stream, received, answer } = logon(&addr.to_string(), &fix, 30).unwrap();
     assert_eq!(answer, 30);
     let (recorder, seens) = recorder();
     let handler = Recorded(Session(|_, _| {}), recorder);
-    let options = Options { received, ..options.clone() };
+    let options = LinkOptions { received, ..options.clone() };
     (Link::start_with(stream, fix, &options, handler).unwrap(), seens)
 }
 
@@ -161,7 +161,7 @@ fn no_heartbeat_overtakes_a_message_that_was_numbered_before_it() {
         beats
     });
     let liveness = Settings { mode: Mode::Always, slack: 6 * PATIENCE, ..settings(ms(2)) };
-    let options = Options { liveness, queue_bytes: 64 << 10, ..Options::default() };
+    let options = LinkOptions { liveness, queue_bytes: 64 << 10, ..LinkOptions::default() };
     let (link, _seens) = start_with(addr, &options);
     let order = [b"35=D\x0158=".to_vec(), vec![b'x'; 2000], b"\x01".to_vec()].concat();
     thread::scope(|scope| {
@@ -195,8 +195,8 @@ fn a_late_side_is_asked_and_its_answer_saves_it() {
         peer.send(&bye);
     });
     let (_link, seens) = start(addr, Settings { slack: PATIENCE / 10, ..settings(ms(300)) });
-    assert!(matches!(seens.next(), Seen::Event(Event::Late { .. })));
-    assert!(matches!(seens.next(), Seen::Event(Event::Recovered { .. })));
+    assert!(matches!(seens.next(), Seen::Event(LinkEvent::Late { .. })));
+    assert!(matches!(seens.next(), Seen::Event(LinkEvent::Recovered { .. })));
     let text = "orderly close".to_owned();
     assert_eq!(seens.down().reason, DownReason::Closed { code: ByeCode::CLOSE, text });
     acceptor.join().unwrap();

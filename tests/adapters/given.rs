@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use peerbeat::link::{DownReason, Faults, HeartbeatChange, Link, Options};
+use peerbeat::link::{DownReason, Faults, HeartbeatChange, Link, LinkOptions};
 use peerbeat::liveness::{Action, FixedIntervals, Liveness, Mode, Settings, Time};
 use peerbeat::protocol::{Decoded, Frame, Framing, Heartbeat, ProtocolError};
 
@@ -150,8 +150,8 @@ impl Framing for Bytes {
     }
 }
 
-fn options(liveness: Settings) -> Options {
-    Options { liveness, ..Options::default() }
+fn options(liveness: Settings) -> LinkOptions {
+    LinkOptions { liveness, ..LinkOptions::default() }
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_link_without_negotiation_announces_and_adopts_nothing() {
     let stream = TcpStream::connect(addr).unwrap();
     let (recorder, seens) = recorder();
     let began = Instant::now();
-    let options = Options { received: b".".to_vec(), ..options(liveness) };
+    let options = LinkOptions { received: b".".to_vec(), ..options(liveness) };
     let link = Link::start_with(stream, Bytes::default(), &options, recorder).unwrap();
     assert!(other.join().unwrap() - began >= ms(300), "no heartbeat before the first is due");
     let down = seens.down();
@@ -233,7 +233,7 @@ fn assert_stalls_after_770_ms(liveness: Settings) {
     });
     let faults = Faults::default();
     faults.stall_writer(true);
-    let options = Options { faults: Some(faults), ..options(liveness) };
+    let options = LinkOptions { faults: Some(faults), ..options(liveness) };
     let (recorder, seens) = recorder();
     let stream = TcpStream::connect(addr).unwrap();
     let link = Link::start_with(stream, Bytes::default(), &options, recorder).unwrap();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{DownReason, Event, Handler, Link, Options};
+use peerbeat::link::{DownReason, Link, LinkEvent, LinkHandler, LinkOptions};
 
 use crate::examples::iec104::greeting::Greeted;
 use crate::examples::iec104::{
@@ -34,12 +34,12 @@ fn s_frame(received: u16) -> Vec<u8> {
 /// The session of the example, with a record of what it is told.
 struct Recorded(Session<fn(&IecLink, &[u8])>, Recorder);
 
-impl Handler<std::net::TcpStream, Arc<Iec104>> for Recorded {
+impl LinkHandler<std::net::TcpStream, Arc<Iec104>> for Recorded {
     fn on_message(&mut self, link: &IecLink, frame: &[u8]) {
         self.0.on_message(link, frame);
         self.1.on_message(link, frame);
     }
-    fn on_event(&mut self, link: &IecLink, event: &Event) {
+    fn on_event(&mut self, link: &IecLink, event: &LinkEvent) {
         self.0.on_event(link, event);
         self.1.on_event(link, event);
     }
@@ -50,7 +50,7 @@ fn begin(addr: SocketAddr, parameters: Parameters) -> (IecLink, Arc<Iec104>, See
     let handshake = Parameters { t1: PATIENCE, ..parameters };
     let Greeted { stream, received, .. } = start(addr, &iec, &handshake).unwrap();
     let liveness = parameters.settings();
-    let options = Options { liveness, received, ..Options::default() };
+    let options = LinkOptions { liveness, received, ..LinkOptions::default() };
     let (recorder, seens) = recorder();
     let handler = Recorded(Session(parameters, Arc::clone(&iec), |_, _| {}), recorder);
     let link = Link::start_with(stream, Arc::clone(&iec), &options, handler).unwrap();
@@ -134,8 +134,8 @@ fn a_test_frame_goes_out_after_t3_and_the_end_comes_t1_later() {
     });
     let (t1, t2, t3) = (ms(2000), ms(500), ms(2300));
     let (_link, _iec, seens) = begin(addr, Parameters { t1, t2, t3, ..Parameters::standard() });
-    assert!(matches!(seens.next(), Seen::Event(Event::Late { .. })));
-    assert!(matches!(seens.next(), Seen::Event(Event::Recovered { .. })));
+    assert!(matches!(seens.next(), Seen::Event(LinkEvent::Late { .. })));
+    assert!(matches!(seens.next(), Seen::Event(LinkEvent::Recovered { .. })));
     let down = seens.down();
     assert_eq!((down.reason.as_str(), down.limit), ("silent", Some(t1 + t3)));
     assert!(down.silence >= t1 + t3, "{down:?}");
@@ -246,7 +246,7 @@ fn a_session_with_lib60870_holds_and_notices_a_freeze() {
     let mut recovered = 0;
     while recovered < 2 {
         match seens.next() {
-            Seen::Event(Event::Recovered { .. }) => recovered += 1,
+            Seen::Event(LinkEvent::Recovered { .. }) => recovered += 1,
             Seen::Down(down) => panic!("{down:?}"),
             _ => {}
         }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Down, Event, Handler, Link, Stream};
+use peerbeat::link::{Down, Link, LinkEvent, LinkHandler, Stream};
 use peerbeat::protocol::Framing;
 
 /// How long a test waits for what must come. Nothing is asserted to come early.
@@ -92,7 +92,7 @@ pub(crate) fn peer<T: Send + 'static>(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     Message(Vec<u8>),
-    Event(Event),
+    Event(LinkEvent),
     Down(Box<Down>),
 }
 
@@ -103,13 +103,13 @@ pub(crate) fn recorder() -> (Recorder, Seens) {
     (Recorder(tell), Seens(told))
 }
 
-impl<S: Stream, F: Framing> Handler<S, F> for Recorder {
+impl<S: Stream, F: Framing> LinkHandler<S, F> for Recorder {
     fn on_message(&mut self, _: &Link<S, F>, payload: &[u8]) {
         let _test_is_over = self.0.send(Seen::Message(payload.to_vec()));
     }
 
-    fn on_event(&mut self, _: &Link<S, F>, event: &Event) {
-        if let Event::Down(down) = event {
+    fn on_event(&mut self, _: &Link<S, F>, event: &LinkEvent) {
+        if let LinkEvent::Down(down) = event {
             let _test_is_over = self.0.send(Seen::Down(Box::new(down.clone())));
             return;
         }

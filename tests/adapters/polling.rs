@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Faults, Link, Options};
+use peerbeat::link::{Faults, Link, LinkOptions};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
@@ -29,7 +29,7 @@ fn client(host: SocketAddr) -> Client {
     // The value comes from the host's heartbeats.
     let liveness =
         Settings { heartbeat_time: None, slack: Duration::from_secs(10), ..Settings::default() };
-    let options = Options { liveness, faults: Some(faults.clone()), ..Options::default() };
+    let options = LinkOptions { liveness, faults: Some(faults.clone()), ..LinkOptions::default() };
     let (recorder, seens) = recorder();
     let link = Link::start_with(stream, Native::default(), &options, recorder).unwrap();
     Client { link, seens, faults, addr }

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Down, DownReason, Event, Faults, Handler, Link, Options};
+use peerbeat::link::{Down, DownReason, Faults, Link, LinkEvent, LinkHandler, LinkOptions};
 use peerbeat::liveness::FixedIntervals;
 
 use crate::broker::Broker;
@@ -25,19 +25,19 @@ type StompLink = Link<TcpStream, Stomp>;
 
 enum Seen {
     Message(Vec<u8>),
-    Event(Event),
+    Event(LinkEvent),
     Down(Down, Instant),
 }
 
 struct Recorder(Sender<Seen>);
 
-impl Handler<TcpStream, Stomp> for Recorder {
+impl LinkHandler<TcpStream, Stomp> for Recorder {
     fn on_message(&mut self, _: &StompLink, frame: &[u8]) {
         let _test_is_over = self.0.send(Seen::Message(frame.to_vec()));
     }
 
-    fn on_event(&mut self, _: &StompLink, event: &Event) {
-        if let Event::Down(down) = event {
+    fn on_event(&mut self, _: &StompLink, event: &LinkEvent) {
+        if let LinkEvent::Down(down) = event {
             let _test_is_over = self.0.send(Seen::Down(down.clone(), Instant::now()));
             return;
         }
@@ -47,7 +47,7 @@ impl Handler<TcpStream, Stomp> for Recorder {
 
 fn start(session: Greeted<FixedIntervals>, faults: Option<Faults>) -> (StompLink, Receiver<Seen>) {
     let (tell, told) = channel();
-    let mut options = Options { faults, ..Options::default() };
+    let mut options = LinkOptions { faults, ..LinkOptions::default() };
     options.liveness.given = Some(session.answer);
     options.liveness.slack = SLACK;
     let Greeted { stream, received, .. } = session;
@@ -65,7 +65,7 @@ fn until_down(told: &Receiver<Seen>, deadline: Duration) -> (Vec<Seen>, Down, In
             Ok(seen) => before.push(seen),
             Err(RecvTimeoutError::Timeout) => panic!("not down within {deadline:?}"),
             Err(RecvTimeoutError::Disconnected) => {
-                panic!("the handler is gone without Event::Down")
+                panic!("the handler is gone without LinkEvent::Down")
             }
         }
     }
@@ -142,7 +142,7 @@ fn hold_be_cut_and_notice_a_freeze(beats: u32) {
         assert_eq!(down.reason, DownReason::Silent);
         assert!(down.silence >= LIMIT && down.limit == Some(LIMIT), "{down:?}");
         let count = |wanted: fn(&Seen) -> bool| before.iter().filter(|seen| wanted(seen)).count();
-        let late = count(|seen| matches!(seen, Seen::Event(Event::Late { .. })));
+        let late = count(|seen| matches!(seen, Seen::Event(LinkEvent::Late { .. })));
         assert!(late >= 1, "late before the end");
         if name == "busy" {
             let back = count(|seen| matches!(seen, Seen::Message(m) if m.starts_with(b"MESSAGE")));

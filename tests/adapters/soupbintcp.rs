@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{DownReason, Link, Options};
+use peerbeat::link::{DownReason, Link, LinkOptions};
 use peerbeat::protocol::ByeCode;
 
 use crate::examples::soupbintcp::greeting::Greeted;
@@ -23,8 +23,8 @@ fn accept(server: &mut Peer) {
     server.send(b"\0\x1fA  SESSION1                   7");
 }
 
-fn options() -> Options {
-    Options { liveness: settings(SECOND), ..Options::default() }
+fn options() -> LinkOptions {
+    LinkOptions { liveness: settings(SECOND), ..LinkOptions::default() }
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn messages_are_numbered_from_where_the_login_says() {
         let told = Arc::clone(&told);
         move |number, message: &[u8]| told.lock().unwrap().push((number, message.to_vec()))
     };
-    let options = Options { received, ..options() };
+    let options = LinkOptions { received, ..options() };
     let link = Link::start_with(stream, Soup, &options, Sequence { next, take }).unwrap();
     link.send(b"buy!").unwrap();
     let down = link.wait_down(PATIENCE).unwrap();
@@ -83,7 +83,7 @@ fn heartbeats_go_out_every_second_and_silence_lasts_fifteen() {
     let Greeted { stream, received, .. } = log_in(addr);
     let (recorder, seens) = recorder();
     let _link =
-        Link::start_with(stream, Soup, &Options { received, ..options() }, recorder).unwrap();
+        Link::start_with(stream, Soup, &LinkOptions { received, ..options() }, recorder).unwrap();
     let down = seens.down();
     assert_eq!((&down.reason, down.limit), (&DownReason::Silent, Some(15 * SECOND)));
     assert!(down.silence >= 15 * SECOND, "{down:?}");
@@ -101,7 +101,7 @@ fn an_orderly_close_logs_out() {
     let Greeted { stream, received, .. } = log_in(addr);
     let (recorder, seens) = recorder();
     let link =
-        Link::start_with(stream, Soup, &Options { received, ..options() }, recorder).unwrap();
+        Link::start_with(stream, Soup, &LinkOptions { received, ..options() }, recorder).unwrap();
     link.send(b"x").unwrap();
     assert!(link.send(&[0; 65_535]).is_err(), "too long for a packet");
     link.close();

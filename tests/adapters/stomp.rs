@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Instant;
 
-use peerbeat::link::{DownReason, Event, Link, Options};
+use peerbeat::link::{DownReason, Link, LinkEvent, LinkOptions};
 use peerbeat::liveness::{FixedIntervals, Settings};
 use peerbeat::protocol::ByeCode;
 
@@ -33,7 +33,7 @@ fn start(addr: SocketAddr, heart_beat: (u64, u64), slack: u64) -> (Link<TcpStrea
     let heart_beat = (ms(heart_beat.0), ms(heart_beat.1));
     let Greeted { stream, received, answer } = connect(addr, heart_beat, PATIENCE).unwrap();
     let liveness = Settings { given: Some(answer), slack: ms(slack), ..Settings::default() };
-    let options = Options { liveness, received, ..Options::default() };
+    let options = LinkOptions { liveness, received, ..LinkOptions::default() };
     let (recorder, seens) = recorder();
     (Link::start_with(stream, Stomp, &options, recorder).unwrap(), seens)
 }
@@ -88,7 +88,7 @@ fn a_silent_broker_is_noticed_in_the_time_settled_for_its_direction() {
     // A second lies between what is late and what is dead: a reader that wakes past both says only
     // the latter.
     let (_link, seens) = start(addr, (60_000, 100), 2000);
-    assert!(matches!(seens.next(), Seen::Event(Event::Late { .. })));
+    assert!(matches!(seens.next(), Seen::Event(LinkEvent::Late { .. })));
     let down = seens.down();
     assert_eq!((&down.reason, down.limit), (&DownReason::Silent, Some(ms(2100))));
     assert!(down.silence >= ms(2100), "{down:?}");

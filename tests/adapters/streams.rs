@@ -2,7 +2,7 @@
 
 use std::os::unix::net::UnixStream;
 
-use peerbeat::link::{DownReason, Event, Faults, Link, Options};
+use peerbeat::link::{DownReason, Faults, Link, LinkEvent, LinkOptions};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::{ByeCode, Native};
 
@@ -15,7 +15,7 @@ fn start(
 ) -> (Link<UnixStream>, Seens) {
     let heartbeat_time = heartbeat_time.map(ms);
     let liveness = Settings { heartbeat_time, slack: ms(2000), ..Settings::default() };
-    let options = Options { liveness, faults: Some(faults.clone()), ..Options::default() };
+    let options = LinkOptions { liveness, faults: Some(faults.clone()), ..LinkOptions::default() };
     let (recorder, seens) = recorder();
     (Link::start_with(stream, Native::default(), &options, recorder).unwrap(), seens)
 }
@@ -27,7 +27,7 @@ fn a_unix_socket_carries_messages_and_a_negotiated_value() {
     let (here, _) = start(here, Some(10_000), &none);
     let (there, told) = start(there, None, &none);
     assert!(
-        matches!(told.next(), Seen::Event(Event::HeartbeatTime { to, .. }) if to == ms(10_000))
+        matches!(told.next(), Seen::Event(LinkEvent::HeartbeatTime { to, .. }) if to == ms(10_000))
     );
     let large: Vec<u8> = (0..3_000_000_u32).map(|n| n as u8).collect();
     here.send(&large).unwrap();

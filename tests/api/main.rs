@@ -93,3 +93,31 @@ fn the_public_items_are_those_of_the_list() {
     assert!(gone.is_empty() && new.is_empty(), "\ngone: {gone:#?}\nnew: {new:#?}");
     assert!(now.len() > 500, "{} items: the sources were not read", now.len());
 }
+
+/// The name of the type that a line of the list declares; its fields and methods declare none.
+fn declared(line: &str) -> Option<&str> {
+    let (_, item) = line.split_once(": ")?;
+    let kinds = ["struct ", "enum ", "trait ", "type ", "union "];
+    let name = kinds.iter().find_map(|kind| item.strip_prefix(kind))?;
+    let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+    (!item.contains(" / ")).then_some(&name[..end])
+}
+
+/// The names that two types of the list share; a type that is re-exported is declared once.
+fn shared_names(list: &str) -> Vec<&str> {
+    let mut names: Vec<_> = list.lines().filter_map(declared).collect();
+    names.sort_unstable();
+    let mut shared: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+    shared.dedup();
+    shared.into_iter().map(|pair| pair[0]).collect()
+}
+
+#[test]
+fn no_two_public_types_share_a_name() {
+    let list = public();
+    assert!(list.lines().filter_map(declared).count() > 80, "the types were not read");
+    assert!(shared_names(&list).is_empty(), "{:?}", shared_names(&list));
+    let two = "a.rs: struct Options<'a>\na.rs: struct Options<'a> / b: u8\n\
+        b.rs: enum Options\nc.rs: struct OptionsOfC(u8);\nd.rs: use a::Options;\n";
+    assert_eq!(shared_names(two), ["Options"]);
+}

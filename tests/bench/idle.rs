@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use common::idle::{self, Figures};
 use common::proc::{self, Use};
 use common::{Args, Spread, Table, heading, ours, progress, raw};
-use peerbeat::link::{Event, Handler, Link};
+use peerbeat::link::{Link, LinkEvent, LinkHandler};
 use peerbeat::protocol::{Framing, Heartbeat, Native};
 
 fn main() {
@@ -103,11 +103,11 @@ static ENDED: AtomicU64 = AtomicU64::new(0);
 
 struct Quiet;
 
-impl Handler for Quiet {
+impl LinkHandler for Quiet {
     fn on_message(&mut self, _: &Link, _: &[u8]) {}
 
-    fn on_event(&mut self, _: &Link, event: &Event) {
-        if let Event::Down(_) = event {
+    fn on_event(&mut self, _: &Link, event: &LinkEvent) {
+        if let LinkEvent::Down(_) = event {
             ENDED.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use common::table::{digits, percentile};
 use common::{Args, heading, ours, pair, proc, raw};
-use peerbeat::link::{Down, DownReason, Event, Handler, Link};
+use peerbeat::link::{Down, DownReason, Link, LinkEvent, LinkHandler};
 use peerbeat::protocol::{Decoder, Frame, Framing, Heartbeat, Native};
 
 fn main() {
@@ -105,11 +105,11 @@ struct Reporter {
     told: mpsc::Sender<(usize, Instant, Down)>,
 }
 
-impl Handler for Reporter {
+impl LinkHandler for Reporter {
     fn on_message(&mut self, _: &Link, _: &[u8]) {}
 
-    fn on_event(&mut self, _: &Link, event: &Event) {
-        if let Event::Down(down) = event {
+    fn on_event(&mut self, _: &Link, event: &LinkEvent) {
+        if let LinkEvent::Down(down) = event {
             let _main_waits = self.told.send((self.which, Instant::now(), down.clone()));
         }
     }

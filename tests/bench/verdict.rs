@@ -2,8 +2,8 @@
 //! packets.
 //!
 //! *Frozen*: the peer's socket stays open, sends one last message and nothing more. Lateness is
-//! from the instant after that write returned, plus the limit, to the handler's `Event::Down`; a
-//! verdict before the instant of the write plus the limit is early, and there must be none.
+//! from the instant after that write returned, plus the limit, to the handler's `LinkEvent::Down`;
+//! a verdict before the instant of the write plus the limit is early, and there must be none.
 //! *Decided* is the part of it up to the decision, p50 and p99, before the link's threads end.
 //! *Stuck*: the same while our sender thread is stuck in a write that the peer does not read.
 //! *Dropped*: the peer goes on sending and the packets vanish, from one instant on (this program
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use common::table::{digits, percentile};
 use common::{Args, Table, heading, ours, pair, proc, raw};
-use peerbeat::link::{Down, DownReason, Event, Handler, Link, Options, SendError};
+use peerbeat::link::{Down, DownReason, Link, LinkEvent, LinkHandler, LinkOptions, SendError};
 use peerbeat::protocol::Native;
 
 fn main() {
@@ -53,7 +53,7 @@ fn main() {
 }
 
 /// The limits, each as heartbeat-time and slack.
-fn limits(args: &Args) -> Vec<Options> {
+fn limits(args: &Args) -> Vec<LinkOptions> {
     let mut limits = vec![(100, 200), (500, 500), (1000, 2000)];
     if args.quick() {
         limits.truncate(2);
@@ -65,7 +65,7 @@ fn limits(args: &Args) -> Vec<Options> {
     limits.into_iter().map(|(beat, slack)| ours::options(millis(beat), millis(slack))).collect()
 }
 
-fn limit(options: &Options) -> Duration {
+fn limit(options: &LinkOptions) -> Duration {
     options.liveness.heartbeat_time.unwrap_or_default() + options.liveness.slack
 }
 
@@ -76,13 +76,13 @@ struct Reporter {
     told: mpsc::Sender<(usize, Instant, Instant, Down)>,
 }
 
-impl Handler for Reporter {
+impl LinkHandler for Reporter {
     fn on_message(&mut self, _: &Link, _: &[u8]) {
         self.last_message = Instant::now();
     }
 
-    fn on_event(&mut self, _: &Link, event: &Event) {
-        if let Event::Down(down) = event {
+    fn on_event(&mut self, _: &Link, event: &LinkEvent) {
+        if let LinkEvent::Down(down) = event {
             let told = (self.which, self.last_message, Instant::now(), down.clone());
             let _main_waits = self.told.send(told);
         }
@@ -144,7 +144,7 @@ impl Row {
     }
 }
 
-fn print(limits: &[Options], rows: &[Row]) {
+fn print(limits: &[LinkOptions], rows: &[Row]) {
     let head = ["limit s", "links", "early", "not `silent`", "p50 ms", "p99 ms", "most", "decided"];
     let mut table = Table::new(head);
     for (options, row) in limits.iter().zip(rows) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use peerbeat::link::Options;
+use peerbeat::link::LinkOptions;
 
 use crate::mock::{Mock, tcp_pair};
 use crate::network::{carry_all, drop_to_all, firewall, ip};
@@ -15,7 +15,7 @@ const COUNT: usize = 20;
 const LIMIT: Duration = ms(1000);
 
 /// Forgives what a busy machine does to a thread.
-pub(crate) fn usual() -> Options {
+pub(crate) fn usual() -> LinkOptions {
     options(300, 700)
 }
 

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use peerbeat::link::DownReason;
-use peerbeat::node::{Event, Node};
+use peerbeat::node::{Node, NodeEvent};
 use peerbeat::protocol::ByeCode;
 
 use crate::common::{PATIENCE, Recorder, Seen, addr, start};
@@ -102,7 +102,7 @@ pub(crate) fn lost_and_back(row: &mut Row) {
     row.notes.push(format!("all back {:.1?} after the packets arrived again", back.elapsed()));
     thread::sleep(ms(4500));
     let all = book.all();
-    let is_dial = |seen: &Seen| matches!(seen.event(), Some(Event::Dialling { .. }));
+    let is_dial = |seen: &Seen| matches!(seen.event(), Some(NodeEvent::Dialling { .. }));
     let dials = histogram(&all, fault, is_dial);
     let ups = histogram(&all, back, Seen::is_up);
     row.notes.push(format!("dials each {BIN_MS} ms from the loss on: {}", show(&dials)));

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::node::{DialFailedReason, Event, Node, Options, Peer};
+use peerbeat::node::{DialFailedReason, Node, NodeEvent, NodeOptions, Peer};
 
 use crate::common::{Mock, PATIENCE, Recorder, Seen, What, addr, config, start};
 use crate::rig::ms;
@@ -51,7 +51,7 @@ struct Healthy {
 }
 
 impl Healthy {
-    fn start(options: Options) -> Self {
+    fn start(options: NodeOptions) -> Self {
         let seen = Recorder::default();
         let server = Node::start_with(config(SERVER), seen.clone(), options.clone()).unwrap();
         let client_seen = Recorder::default();
@@ -101,7 +101,7 @@ impl Healthy {
 pub(crate) fn ports(row: &mut Row) {
     const RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
     let before = fs::read_to_string(RANGE).unwrap();
-    let mut healthy = Healthy::start(Options::default());
+    let mut healthy = Healthy::start(NodeOptions::default());
     let to = addr(&healthy.server);
     fs::write(RANGE, "61000 61009").unwrap();
     let mut taken = Vec::new();
@@ -116,7 +116,7 @@ pub(crate) fn ports(row: &mut Row) {
     row.tried += 1;
     let detail = book.wait_for("a dial that fails for want of a port", |book| {
         book.iter().find_map(|seen| match seen.event() {
-            Some(Event::DialFailed { reason: DialFailedReason::Connect, detail, .. }) => {
+            Some(NodeEvent::DialFailed { reason: DialFailedReason::Connect, detail, .. }) => {
                 Some(detail.clone())
             }
             _ => None,
@@ -139,7 +139,7 @@ pub(crate) fn ports(row: &mut Row) {
 /// Strangers that connect to a node and say nothing: each is turned away, in time.
 pub(crate) fn strangers(row: &mut Row) {
     const COUNT: usize = 1000;
-    let mut healthy = Healthy::start(Options::default());
+    let mut healthy = Healthy::start(NodeOptions::default());
     let to = addr(&healthy.server);
     let strangers: Vec<Mock> = (0..COUNT).map(|_| Mock::dial(to)).collect();
     let last = Instant::now();
@@ -230,7 +230,7 @@ fn role() {
 fn warning(book: &Recorder) -> String {
     book.wait_for("warning", |book| {
         book.iter().find_map(|seen| match seen.event() {
-            Some(Event::Warning { detail }) => Some(detail.clone()),
+            Some(NodeEvent::Warning { detail }) => Some(detail.clone()),
             _ => None,
         })
     })
@@ -246,7 +246,7 @@ fn serve_another(row: &mut Row, healthy: &Healthy) {
 }
 
 fn without_descriptors(row: &mut Row) {
-    let mut healthy = Healthy::start(Options::default());
+    let mut healthy = Healthy::start(NodeOptions::default());
     let mut hoard = Vec::new();
     while let Ok(file) = fs::File::open("/dev/null") {
         hoard.push(file);
@@ -268,7 +268,7 @@ fn without_descriptors(row: &mut Row) {
 }
 
 fn without_threads(row: &mut Row) {
-    let mut options = Options::default();
+    let mut options = NodeOptions::default();
     // So large that stacks run out long before everything else does.
     options.stack_size = 128 << 20;
     let mut healthy = Healthy::start(options);

@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Down, DownReason, Event, Handler, Link, Options, SendError};
+use peerbeat::link::{Down, DownReason, Link, LinkEvent, LinkHandler, LinkOptions, SendError};
 use peerbeat::protocol::Native;
 
 use crate::common::PATIENCE;
@@ -53,7 +53,7 @@ struct Counting {
     to: Sender<(Instant, Down)>,
 }
 
-impl Handler for Counting {
+impl LinkHandler for Counting {
     fn on_message(&mut self, _: &Link, payload: &[u8]) {
         self.tally.add(payload, false);
         if !self.handling.is_zero() {
@@ -61,8 +61,8 @@ impl Handler for Counting {
         }
     }
 
-    fn on_event(&mut self, _: &Link, event: &Event) {
-        if let Event::Down(down) = event {
+    fn on_event(&mut self, _: &Link, event: &LinkEvent) {
+        if let LinkEvent::Down(down) = event {
             let _nobody_waits = self.to.send((Instant::now(), down.clone()));
         }
     }
@@ -85,7 +85,7 @@ fn send(link: &Link, stop: &AtomicBool, size: usize, every: Duration) -> u64 {
 }
 
 impl End {
-    pub(crate) fn start(stream: TcpStream, options: &Options, used: Use) -> Self {
+    pub(crate) fn start(stream: TcpStream, options: &LinkOptions, used: Use) -> Self {
         let port = stream.local_addr().unwrap().port();
         let tally = Arc::new(Tally::default());
         let (to, downs) = mpsc::channel();
@@ -149,11 +149,15 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    pub(crate) fn start(streams: (TcpStream, TcpStream), options: &Options, used: Use) -> Self {
+    pub(crate) fn start(streams: (TcpStream, TcpStream), options: &LinkOptions, used: Use) -> Self {
         Self::with(streams, options, [used, used])
     }
 
-    pub(crate) fn with(streams: (TcpStream, TcpStream), options: &Options, used: [Use; 2]) -> Self {
+    pub(crate) fn with(
+        streams: (TcpStream, TcpStream),
+        options: &LinkOptions,
+        used: [Use; 2],
+    ) -> Self {
         let [one, two] = used;
         let ends = [End::start(streams.0, options, one), End::start(streams.1, options, two)];
         Self { ends }

@@ -13,9 +13,9 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use peerbeat::config::{Config, Options};
-use peerbeat::link::{self, Down};
-use peerbeat::node::{Event, Handler, Node, Peer, RefusedReason};
+use peerbeat::config::{Config, ConfigOptions};
+use peerbeat::link::{Down, LinkEvent};
+use peerbeat::node::{Node, NodeEvent, NodeHandler, Peer, RefusedReason};
 
 /// How long a test waits for what must come. Nothing is asserted to come early.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -190,7 +190,7 @@ pub fn blackhole(listener: &TcpListener) -> Vec<TcpStream> {
 
 /// A configuration from its text.
 pub fn config(text: &str) -> Config {
-    Config::parse(text, &Options::default()).unwrap_or_else(|errors| panic!("{errors}"))
+    Config::parse(text, &ConfigOptions::default()).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 /// What a handler was told.
@@ -204,12 +204,12 @@ pub struct Seen {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    Event(Event),
+    Event(NodeEvent),
     Message(Vec<u8>),
 }
 
 impl Seen {
-    pub fn event(&self) -> Option<&Event> {
+    pub fn event(&self) -> Option<&NodeEvent> {
         match &self.what {
             What::Event(event) => Some(event),
             What::Message(_) => None,
@@ -217,19 +217,19 @@ impl Seen {
     }
 
     pub fn is_up(&self) -> bool {
-        matches!(self.event(), Some(Event::Up { .. }))
+        matches!(self.event(), Some(NodeEvent::Up { .. }))
     }
 
     pub fn down(&self) -> Option<&Down> {
         match self.event() {
-            Some(Event::Down(down)) => Some(down),
+            Some(NodeEvent::Down(down)) => Some(down),
             _ => None,
         }
     }
 
     pub fn refused(&self) -> Option<(RefusedReason, &str)> {
         match self.event() {
-            Some(Event::Refused { reason, detail, .. }) => Some((*reason, detail)),
+            Some(NodeEvent::Refused { reason, detail, .. }) => Some((*reason, detail)),
             _ => None,
         }
     }
@@ -315,7 +315,7 @@ impl Recorder {
         self.wait_for(&format!("refusal {times}"), |book| {
             let mut seen = 0;
             book.iter().filter_map(Seen::event).find_map(|event| match event {
-                Event::Refused { reason, detail, count, .. } => {
+                NodeEvent::Refused { reason, detail, count, .. } => {
                     seen += *count as usize;
                     (seen >= times).then(|| (*reason, detail.clone()))
                 }
@@ -331,12 +331,17 @@ impl Recorder {
         for (index, seen) in book.iter().enumerate() {
             let peer = seen.peer.clone();
             match &seen.what {
-                What::Event(Event::Up { .. }) => assert!(up.insert(peer), "up twice: {book:#?}"),
-                What::Event(Event::Down(_)) => assert!(up.remove(&peer), "down twice: {book:#?}"),
-                What::Message(_) | What::Event(Event::Link(link::Event::HeartbeatTime { .. })) => {
+                What::Event(NodeEvent::Up { .. }) => {
+                    assert!(up.insert(peer), "up twice: {book:#?}")
+                }
+                What::Event(NodeEvent::Down(_)) => {
+                    assert!(up.remove(&peer), "down twice: {book:#?}")
+                }
+                What::Message(_)
+                | What::Event(NodeEvent::Link(LinkEvent::HeartbeatTime { .. })) => {
                     assert!(up.contains(&peer), "message while down: {book:#?}");
                 }
-                What::Event(Event::Stopped) => {
+                What::Event(NodeEvent::Stopped) => {
                     assert_eq!((index + 1, up.len()), (book.len(), 0), "not the last: {book:#?}");
                 }
                 What::Event(_) => {}
@@ -345,12 +350,12 @@ impl Recorder {
     }
 }
 
-impl Handler for Recorder {
+impl NodeHandler for Recorder {
     fn on_message(&self, peer: &Peer, payload: &[u8]) {
         self.add(Some(peer), What::Message(payload.to_vec()));
     }
 
-    fn on_event(&self, peer: Option<&Peer>, event: &Event) {
+    fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
         self.add(peer, What::Event(event.clone()));
     }
 }

@@ -16,7 +16,7 @@ fn load(application: &str, os: Os, variables: &[(&str, &str)]) -> Config {
         os: Some(os),
         ..options().environment
     };
-    let options = Options { environment, ..Options::default() };
+    let options = ConfigOptions { environment, ..ConfigOptions::default() };
     let file = format!("tests/config/estate/{application}/etc/{application}.conf");
     Config::load(file, &options).unwrap_or_else(|errors| panic!("{errors}"))
 }

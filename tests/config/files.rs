@@ -17,7 +17,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 #[track_caller]
-fn load_errors(path: &str, options: &Options) -> String {
+fn load_errors(path: &str, options: &ConfigOptions) -> String {
     Config::load(path, options).map(|config| summary(&config)).expect_err("bad").to_string()
 }
 
@@ -51,7 +51,7 @@ fn what_is_not_expected_of_an_include_that_works_is_said() {
         ("/etc/one.conf", ""),
         ("/opt/app/two.conf", "application-root /elsewhere"),
     ]);
-    let options = Options {
+    let options = ConfigOptions {
         app_root: None,
         environment: Environment {
             working_dir: Some("/opt/app".to_owned()),
@@ -97,7 +97,7 @@ fn bytes_that_are_not_utf_8_stay_with_their_value() {
                  remote-name ${B}x\nend-peer\ninclude-file ${A}\nadd-x\n\xe9 \xe9\nend-x\n"
         .to_vec();
     let files = MemoryFiles::new([("/a.conf", file)]);
-    let options = Options { files: Arc::new(files), ..options() };
+    let options = ConfigOptions { files: Arc::new(files), ..options() };
     let errors = Config::load("/a.conf", &options).expect_err("bad");
     assert_eq!(
         errors.to_string(),
@@ -135,7 +135,7 @@ fn thirty_two_includes_inside_each_other_are_read_and_one_more_is_not() {
     let mut files: Vec<(String, String)> =
         (0..33).map(|n| (format!("/{n}.conf"), format!("include-file {}.conf", n + 1))).collect();
     files.push(("/33.conf".to_owned(), "datasrc-id 33".to_owned()));
-    let options = Options { files: Arc::new(MemoryFiles::new(files)), ..options() };
+    let options = ConfigOptions { files: Arc::new(MemoryFiles::new(files)), ..options() };
     assert_eq!(Config::load("1.conf", &options).expect("good").id(), 33);
     let chain: String = (0..33).map(|n| format!("{n}.conf:1 > ")).collect();
     assert_eq!(
@@ -179,7 +179,7 @@ fn files_that_are_none_are_errors_and_the_rest_is_still_read() {
         ),
         ("/long.conf", long.as_bytes()),
     ];
-    let options = Options { files: Arc::new(MemoryFiles::new(files)), ..options() };
+    let options = ConfigOptions { files: Arc::new(MemoryFiles::new(files)), ..options() };
     assert_eq!(
         load_errors("main.conf", &options),
         "main.conf:1: include-file: found \"d\", which is a folder, allowed: a file\n\
@@ -207,7 +207,7 @@ fn the_file_that_was_named_may_be_what_is_wrong() {
     let said = |name: &str| {
         let found: String = path(name).chars().take(100).collect();
         let whole = if found == path(name) { found } else { format!("{found}...") };
-        let said = load_errors(&path(name), &Options::default());
+        let said = load_errors(&path(name), &ConfigOptions::default());
         said.replace(&format!("\"{whole}\""), &format!("\"{name}\"")).replace(&path(""), "")
     };
     assert_eq!(
@@ -235,7 +235,7 @@ fn the_file_that_was_named_may_be_what_is_wrong() {
 #[test]
 fn what_is_not_a_regular_file_is_not_read() {
     assert_eq!(
-        load_errors("/dev/zero", &Options::default()),
+        load_errors("/dev/zero", &ConfigOptions::default()),
         "/dev/zero: file: found \"/dev/zero\", which cannot be read (not a regular file), \
          allowed: what can be read"
     );
@@ -248,12 +248,12 @@ fn a_link_does_not_hide_a_cycle() {
     std::fs::write(folder.join("a.conf"), "include-file b.conf").expect("a file");
     std::os::unix::fs::symlink("a.conf", folder.join("b.conf")).expect("a link");
     let path = folder.join("a.conf").to_string_lossy().into_owned();
-    let errors = load_errors(&path, &Options::default());
+    let errors = load_errors(&path, &ConfigOptions::default());
     assert!(errors.contains("which is being read already"), "{errors}");
     // Nor does a second name of the file.
     std::fs::remove_file(folder.join("b.conf")).expect("it is there");
     std::fs::hard_link(folder.join("a.conf"), folder.join("b.conf")).expect("a link");
-    let errors = load_errors(&path, &Options::default());
+    let errors = load_errors(&path, &ConfigOptions::default());
     assert!(errors.contains("which is being read already"), "{errors}");
 }
 
@@ -268,10 +268,10 @@ fn the_system_follows_dots_after_links_and_a_link_to_nothing_is_an_error() {
     std::fs::write(folder.join("x.conf"), "datasrc-id 2").expect("a file");
     std::fs::write(folder.join("a.conf"), "include-file near/../x.conf").expect("a file");
     let path = folder.join("a.conf").to_string_lossy().into_owned();
-    assert_eq!(Config::load(&path, &Options::default()).expect("good").id(), 1);
+    assert_eq!(Config::load(&path, &ConfigOptions::default()).expect("good").id(), 1);
     std::os::unix::fs::symlink("nowhere", folder.join("b.conf")).expect("a link");
     std::fs::write(folder.join("a.conf"), "include-file b.conf").expect("a file");
-    let errors = load_errors(&path, &Options::default());
+    let errors = load_errors(&path, &ConfigOptions::default());
     assert!(errors.contains("which cannot be read (a link to nothing)"), "{errors}");
 }
 
@@ -280,7 +280,7 @@ fn files_that_double_at_every_step_end_at_a_limit() {
     let twice = |n: u32| format!("include-file {n}.conf\ninclude-file {n}.conf\n");
     let files = (0..31).map(|n| (format!("/{n}.conf"), twice(n + 1)));
     let files = files.chain([("/31.conf".to_owned(), String::new())]);
-    let options = Options { files: Arc::new(MemoryFiles::new(files)), ..options() };
+    let options = ConfigOptions { files: Arc::new(MemoryFiles::new(files)), ..options() };
     let errors = load_errors("0.conf", &options);
     assert!(
         errors.ends_with("file: found more than 4096 files, allowed: at most 4096"),

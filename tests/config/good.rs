@@ -197,7 +197,7 @@ fn a_clean_file_has_no_warnings() {
 #[test]
 fn given_variables_win_over_those_of_the_file() {
     let defines = vec![("LEG".to_owned(), "2".to_owned()), ("N".to_owned(), "${LEG}".to_owned())];
-    let options = Options { defines, ..options() };
+    let options = ConfigOptions { defines, ..options() };
     let text = "define LEG 1\nundefine LEG\ndatasrc-id ${LEG}\ndatasrc-name ${N}";
     let config = Config::parse(text, &options).expect("good");
     assert_eq!((summary(&config), warnings(&config)), ("${LEG} id 2".to_owned(), String::new()));
@@ -205,7 +205,7 @@ fn given_variables_win_over_those_of_the_file() {
 
 #[test]
 fn a_host_without_a_name_is_still_somebody() {
-    let config = Config::parse("", &Options::default()).expect("good");
+    let config = Config::parse("", &ConfigOptions::default()).expect("good");
     assert!(config.name().starts_with("peerbeat-") && config.name().len() > "peerbeat-".len());
     if let Ok(name) = std::fs::read_to_string("/proc/sys/kernel/hostname") {
         assert_eq!(config.name(), format!("peerbeat-{}", name.trim()));
@@ -215,6 +215,6 @@ fn a_host_without_a_name_is_still_somebody() {
 #[test]
 fn variables_of_the_environment_are_the_processes_own_unless_given() {
     let text = "if \"${ENV:PATH}\" == \"\"\ndatasrc-id 1\nelse\ndatasrc-id 2\nendif";
-    let config = Config::parse(text, &Options::default()).expect("good");
+    let config = Config::parse(text, &ConfigOptions::default()).expect("good");
     assert_eq!((config.id(), parse(text).id()), (2, 1));
 }

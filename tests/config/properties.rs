@@ -141,7 +141,7 @@ proptest! {
 
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        let options = Options {
+        let options = ConfigOptions {
             files: Arc::new(MemoryFiles::new([("/main.conf", bytes.clone())])),
             ..options()
         };

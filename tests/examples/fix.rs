@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use greeting::{Greeted, greet};
-use peerbeat::link::{DownReason, Event, Handler, Link, Options};
+use peerbeat::link::{DownReason, Link, LinkEvent, LinkHandler, LinkOptions};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::{Bye, ByeCode, Decoded, Frame, Framing, Heartbeat, ProtocolError};
 
@@ -159,7 +159,7 @@ pub(crate) fn settings(heart_bt_int: Duration) -> Settings {
 /// Answers what the session level wants answered, and hands on the rest.
 pub(crate) struct Session<T>(pub(crate) T);
 
-impl<T: FnMut(&FixLink, &[u8])> Handler<TcpStream, Arc<Fix>> for Session<T> {
+impl<T: FnMut(&FixLink, &[u8])> LinkHandler<TcpStream, Arc<Fix>> for Session<T> {
     fn on_message(&mut self, link: &FixLink, body: &[u8]) {
         match field(body, "35") {
             Some("1") => {
@@ -174,8 +174,8 @@ impl<T: FnMut(&FixLink, &[u8])> Handler<TcpStream, Arc<Fix>> for Session<T> {
         }
     }
 
-    fn on_event(&mut self, link: &FixLink, event: &Event) {
-        if let Event::Late { .. } = event {
+    fn on_event(&mut self, link: &FixLink, event: &LinkEvent) {
+        if let LinkEvent::Late { .. } = event {
             let _is_down = link.send(b"35=1\x01112=are you there\x01");
         }
     }
@@ -186,7 +186,7 @@ fn main() -> io::Result<()> {
     let fix = Arc::new(Fix::new(&word(2, "BUYSIDE"), &word(3, "SELLSIDE")));
     let Greeted { stream, received, answer } = logon(&word(1, "127.0.0.1:9878"), &fix, 30)?;
     let liveness = settings(Duration::from_secs(answer));
-    let options = Options { liveness, received, ..Options::default() };
+    let options = LinkOptions { liveness, received, ..LinkOptions::default() };
     let print = Session(|_: &FixLink, body: &[u8]| println!("{}", body.escape_ascii()));
     let link = Link::start_with(stream, fix, &options, print)?;
     link.wait_down(Duration::from_secs(word(4, "60").parse().unwrap_or(60)));

@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use greeting::{Greeted, greet};
-use peerbeat::link::{DownReason, Event, Handler, Link, Options, SendError};
+use peerbeat::link::{DownReason, Link, LinkEvent, LinkHandler, LinkOptions, SendError};
 use peerbeat::liveness::{FixedIntervals, Settings};
 use peerbeat::protocol::{Decoded, Frame, Framing, Heartbeat, ProtocolError};
 
@@ -206,7 +206,7 @@ pub(crate) fn keep_times(link: IecLink, iec: Arc<Iec104>, parameters: Parameters
 /// Answers what the link level wants answered, and hands on the ASDUs.
 pub(crate) struct Session<T>(pub(crate) Parameters, pub(crate) Arc<Iec104>, pub(crate) T);
 
-impl<T: FnMut(&IecLink, &[u8])> Handler<TcpStream, Arc<Iec104>> for Session<T> {
+impl<T: FnMut(&IecLink, &[u8])> LinkHandler<TcpStream, Arc<Iec104>> for Session<T> {
     fn on_message(&mut self, link: &IecLink, frame: &[u8]) {
         match frame[2] {
             TESTFR_ACT => drop(link.send(&[TESTFR_CON])),
@@ -219,8 +219,8 @@ impl<T: FnMut(&IecLink, &[u8])> Handler<TcpStream, Arc<Iec104>> for Session<T> {
         }
     }
 
-    fn on_event(&mut self, link: &IecLink, event: &Event) {
-        if let Event::Late { .. } = event {
+    fn on_event(&mut self, link: &IecLink, event: &LinkEvent) {
+        if let LinkEvent::Late { .. } = event {
             let _is_down = link.send(&[TESTFR_ACT]);
         }
     }
@@ -230,7 +230,8 @@ fn main() -> io::Result<()> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:2404".to_owned());
     let (parameters, iec) = (Parameters::standard(), Arc::new(Iec104::default()));
     let Greeted { stream, received, answer: () } = start(addr, &iec, &parameters)?;
-    let options = Options { liveness: parameters.settings(), received, ..Options::default() };
+    let options =
+        LinkOptions { liveness: parameters.settings(), received, ..LinkOptions::default() };
     let print = |_: &IecLink, asdu: &[u8]| println!("type {}: {}", asdu[0], asdu.escape_ascii());
     let session = Session(parameters, Arc::clone(&iec), print);
     let link = Link::start_with(stream, Arc::clone(&iec), &options, session)?;

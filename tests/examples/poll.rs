@@ -12,7 +12,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use peerbeat::connection::{Connection, Down, DownReason, Event, Output};
+use peerbeat::connection::{Connection, Down, DownReason, LinkEvent, Output};
 use peerbeat::liveness::{Settings, Time};
 use peerbeat::protocol::Native;
 
@@ -147,8 +147,8 @@ impl Peer {
                     let _full = self.connection.send(&message);
                     tell(Told::Message(message));
                 }
-                Output::Event(Event::Late { silence, .. }) => tell(Told::Late(silence)),
-                Output::Event(Event::Stalled { late }) => tell(Told::Stalled(late)),
+                Output::Event(LinkEvent::Late { silence, .. }) => tell(Told::Late(silence)),
+                Output::Event(LinkEvent::Stalled { late }) => tell(Told::Stalled(late)),
                 Output::Down(down) => {
                     tell(Told::Down(Why::from(down)));
                     return false;

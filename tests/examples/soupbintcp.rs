@@ -12,7 +12,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use greeting::{Greeted, greet};
-use peerbeat::link::{Event, Handler, Link, Options};
+use peerbeat::link::{Link, LinkEvent, LinkHandler, LinkOptions};
 use peerbeat::liveness::{FixedIntervals, Settings};
 use peerbeat::protocol::{Bye, ByeCode, Decoded, Frame, Framing, Heartbeat, ProtocolError};
 
@@ -133,7 +133,7 @@ pub(crate) struct Sequence<T> {
     pub(crate) take: T,
 }
 
-impl<T: FnMut(Option<u64>, &[u8])> Handler<TcpStream, Soup> for Sequence<T> {
+impl<T: FnMut(Option<u64>, &[u8])> LinkHandler<TcpStream, Soup> for Sequence<T> {
     fn on_message(&mut self, _: &Link<TcpStream, Soup>, packet: &[u8]) {
         let number = match packet[0] {
             b'S' => Some(self.next),
@@ -144,8 +144,8 @@ impl<T: FnMut(Option<u64>, &[u8])> Handler<TcpStream, Soup> for Sequence<T> {
         (self.take)(number, &packet[1..]);
     }
 
-    fn on_event(&mut self, _: &Link<TcpStream, Soup>, event: &Event) {
-        if let Event::Down(down) = event {
+    fn on_event(&mut self, _: &Link<TcpStream, Soup>, event: &LinkEvent) {
+        if let LinkEvent::Down(down) = event {
             println!("down: {down}; the next message is {}", self.next);
         }
     }
@@ -159,7 +159,7 @@ fn main() -> io::Result<()> {
     let Greeted { stream, received, answer: (session, next) } = greeted;
     println!("session {session} from message {next}");
     let liveness = settings(Duration::from_secs(1));
-    let options = Options { liveness, received, ..Options::default() };
+    let options = LinkOptions { liveness, received, ..LinkOptions::default() };
     let take = |number: Option<u64>, message: &[u8]| {
         println!("{number:?} {}", message.escape_ascii());
     };

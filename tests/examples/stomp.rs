@@ -11,7 +11,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use greeting::{Greeted, greet};
-use peerbeat::link::{Event, Handler, Link, Options};
+use peerbeat::link::{Link, LinkEvent, LinkHandler, LinkOptions};
 use peerbeat::liveness::FixedIntervals;
 use peerbeat::protocol::{Bye, ByeCode, Decoded, Frame, Framing, Heartbeat, ProtocolError};
 
@@ -138,7 +138,7 @@ fn main() -> io::Result<()> {
     let time = Duration::from_secs(5);
     let Greeted { stream, received, answer: given } = connect(&addr, (time, time), time)?;
     println!("connected, {given:?}");
-    let mut options = Options { received, ..Options::default() };
+    let mut options = LinkOptions { received, ..LinkOptions::default() };
     options.liveness.given = Some(given);
     let link = Link::start_with(stream, Stomp, &options, Printer)?;
     let topic = [("id", "0"), ("destination", "/topic/prices")];
@@ -151,12 +151,12 @@ fn main() -> io::Result<()> {
 
 struct Printer;
 
-impl Handler<TcpStream, Stomp> for Printer {
+impl LinkHandler<TcpStream, Stomp> for Printer {
     fn on_message(&mut self, _: &Link<TcpStream, Stomp>, frame: &[u8]) {
         println!("{}", frame.escape_ascii());
     }
-    fn on_event(&mut self, _: &Link<TcpStream, Stomp>, event: &Event) {
-        if let Event::Down(down) = event {
+    fn on_event(&mut self, _: &Link<TcpStream, Stomp>, event: &LinkEvent) {
+        if let LinkEvent::Down(down) = event {
             println!("down: {down}");
         }
     }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Event, Link, Options};
+use peerbeat::link::{Link, LinkEvent, LinkOptions};
 use peerbeat::protocol::Native;
 
 use crate::mock::{Beating, LONG, heartbeat};
@@ -119,12 +119,12 @@ fn number(word: &str) -> u64 {
 
 /// Makes links to an address and says what each is told.
 fn links(address: &str, count: usize, heartbeat_ms: u64, slack_ms: u64) {
-    let options = Options { stack_size: 64 << 10, ..options(heartbeat_ms, slack_ms) };
+    let options = LinkOptions { stack_size: 64 << 10, ..options(heartbeat_ms, slack_ms) };
     let _links: Vec<Link> = (0..count)
         .map(|index| {
             let stream = TcpStream::connect(address.parse::<SocketAddr>().unwrap()).unwrap();
             let (notes, _log) = notes(move |_, told| match told {
-                Told::Event(Event::Stalled { .. }) => say(&format!("stalled {index}")),
+                Told::Event(LinkEvent::Stalled { .. }) => say(&format!("stalled {index}")),
                 Told::Down(down) => {
                     let limit = down.limit.unwrap_or_default();
                     let early = limit.saturating_sub(down.silence).as_nanos();

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Event, Link, Options};
+use peerbeat::link::{Link, LinkEvent, LinkOptions};
 use peerbeat::protocol::Native;
 
 use crate::child::Process;
@@ -40,14 +40,14 @@ type Fault = fn(&Link, &Mock, u64) -> Option<Instant>;
 fn link(stream: TcpStream, limit_ms: u64) -> (Link, Log) {
     let (notes, log) = notes(|_, _| {});
     let slack = limit_ms / 3;
-    let options = Options { queue_bytes: 1 << 20, ..options(limit_ms - slack, slack) };
+    let options = LinkOptions { queue_bytes: 1 << 20, ..options(limit_ms - slack, slack) };
     (Link::start_with(stream, Native::default(), &options, notes).unwrap(), log)
 }
 
 /// Waits for the end and says how long after `last` it came, or after the last byte that was read.
 fn measure(log: &Log, last: Option<Instant>) -> Trial {
     let (told, down, at) = log.until_down_at(Duration::from_secs(120));
-    let stalled = told.iter().any(|told| matches!(told, Told::Event(Event::Stalled { .. })));
+    let stalled = told.iter().any(|told| matches!(told, Told::Event(LinkEvent::Stalled { .. })));
     let after = last.map_or(down.silence, |last| at - last);
     Trial { after, word: down.reason.as_str(), stalled }
 }

@@ -3,8 +3,8 @@
 use std::fs;
 use std::net::TcpListener;
 
-use peerbeat::config::{Config, Options};
-use peerbeat::node::{Handler, Node, Peer};
+use peerbeat::config::{Config, ConfigOptions};
+use peerbeat::node::{Node, NodeHandler, Peer};
 
 use crate::network::own_network;
 use crate::skip::say_skipped;
@@ -23,13 +23,13 @@ fn one_family(name: &str) -> bool {
 
 fn start(port: u16) -> Result<Node, peerbeat::node::StartError> {
     let text = format!("datasrc-name node\ndatasrc-port {port}\n");
-    let config = Config::parse(&text, &Options::default()).unwrap();
+    let config = Config::parse(&text, &ConfigOptions::default()).unwrap();
     Node::start(config, Deaf)
 }
 
 struct Deaf;
 
-impl Handler for Deaf {
+impl NodeHandler for Deaf {
     fn on_message(&self, _: &Peer, _: &[u8]) {}
 }
 

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use peerbeat::ffi::*;
-use peerbeat::link::{Inbox, Link, Options};
+use peerbeat::link::{Inbox, Link, LinkOptions};
 use peerbeat::protocol::Native;
 
 const MESSAGES: u64 = 3_000_000;
@@ -26,7 +26,7 @@ fn streams() -> (TcpStream, TcpStream) {
 /// Millions of messages a second, one way, taken without a copy.
 fn rust() -> f64 {
     let (near, far) = streams();
-    let (options, inbox) = (Options::default(), Inbox::default());
+    let (options, inbox) = (LinkOptions::default(), Inbox::default());
     let none = |_: &Link, _: &[u8]| ();
     let near = Link::start_with(near, Native::default(), &options, none).unwrap();
     let far = Link::start_with(far, Native::default(), &options, inbox.clone()).unwrap();

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use peerbeat::config::{Config, Options};
+use peerbeat::config::{Config, ConfigOptions};
 use peerbeat::journal::{Journal, prometheus};
 use peerbeat::node::{Node, Peer};
 
@@ -56,7 +56,7 @@ impl Write for File {
 }
 
 fn parse(text: &str) -> Config {
-    Config::parse(text, &Options::default()).unwrap()
+    Config::parse(text, &ConfigOptions::default()).unwrap()
 }
 
 const HUB: &str = "\

@@ -9,7 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use peerbeat::link::{DownReason, Event, Link, Options, Stream};
+use peerbeat::link::{DownReason, Link, LinkEvent, LinkOptions, Stream};
 use peerbeat::protocol::{Decoded, Framing, Heartbeat, Native, ProtocolError};
 
 use crate::mock::{DATA, LONG, bye, frame, heartbeat};
@@ -18,7 +18,7 @@ use crate::rig::{Log, Rig, Told, ms, notes, options, wait_for};
 
 /// Two links on one connection, and what each reports.
 fn pair(
-    options: [&Options; 2],
+    options: [&LinkOptions; 2],
     act: impl FnMut(&Link<TcpStream>, &Told) + Send + 'static,
 ) -> ([Link; 2], [Log; 2]) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -84,7 +84,7 @@ fn a_batch_that_ends_in_order_is_read_whole_by_a_slow_handler_that_answers() {
 // lessons 59, 75
 #[test]
 fn a_close_waits_until_a_slow_peer_has_read_all() {
-    let near = Options { close_timeout: LONG, close_max: LONG, ..options(20, 60_000) };
+    let near = LinkOptions { close_timeout: LONG, close_max: LONG, ..options(20, 60_000) };
     let (links, logs) = pair([&near, &options(20, 60_000)], |_, told| {
         if matches!(told, Told::Message(_)) {
             thread::sleep(Duration::from_micros(200));
@@ -117,7 +117,7 @@ fn what_a_peer_that_vanishes_may_not_have_read_is_counted() {
 
 #[test]
 fn two_drains_at_once_lose_nothing() {
-    let patient = Options { close_timeout: LONG, close_max: LONG, ..options(20, 60_000) };
+    let patient = LinkOptions { close_timeout: LONG, close_max: LONG, ..options(20, 60_000) };
     // A side that is said goodbye accepts nothing more and closes: the far one hears of nothing
     // until both drains have begun, and the near one begins first.
     let (begun, held) = mpsc::channel::<()>();
@@ -238,14 +238,14 @@ fn a_hung_handler_is_seen_at_both_ends() {
     });
     links[0].send(b"hang").unwrap();
     wait_for("it hangs", || links[1].state().handler_held > ms(400));
-    let behind = |event: &Event| match event {
-        Event::NotReading { behind } => Some(*behind),
+    let behind = |event: &LinkEvent| match event {
+        LinkEvent::NotReading { behind } => Some(*behind),
         _ => None,
     };
     let (_, behind) = logs[0].event(behind);
     assert!(behind > ms(300), "{behind:?}");
-    let held = |event: &Event| match event {
-        Event::HandlerBusy { held } => Some(*held),
+    let held = |event: &LinkEvent| match event {
+        LinkEvent::HandlerBusy { held } => Some(*held),
         _ => None,
     };
     let (_, held) = logs[1].event(held);

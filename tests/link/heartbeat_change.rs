@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Cause, Down, Event, Handler, HeartbeatChange, Link, Options};
+use peerbeat::link::{Cause, Down, HeartbeatChange, Link, LinkEvent, LinkHandler, LinkOptions};
 use peerbeat::liveness::{FixedIntervals, Settings};
 use peerbeat::protocol::Native;
 
@@ -21,15 +21,15 @@ struct Teller(mpsc::Sender<(Instant, Told)>);
 
 #[derive(Debug, PartialEq)]
 enum Told {
-    Event(Event),
+    Event(LinkEvent),
     Down(Box<Down>),
 }
 
-impl Handler for Teller {
+impl LinkHandler for Teller {
     fn on_message(&mut self, _link: &Link, _payload: &[u8]) {}
 
-    fn on_event(&mut self, _link: &Link, event: &Event) {
-        if let Event::Down(down) = event {
+    fn on_event(&mut self, _link: &Link, event: &LinkEvent) {
+        if let LinkEvent::Down(down) = event {
             let _gone = self.0.send((Instant::now(), Told::Down(Box::new(down.clone()))));
             return;
         }
@@ -50,7 +50,7 @@ fn start_with(stream: TcpStream, heartbeat_time: Option<u64>, slack: Duration) -
         heartbeat_time_min: millis(10),
         ..Settings::default()
     };
-    let options = Options { liveness, ..Options::default() };
+    let options = LinkOptions { liveness, ..LinkOptions::default() };
     let (teller, events) = mpsc::channel();
     let link = Link::start_with(stream, Native::default(), &options, Teller(teller)).unwrap();
     (link, events)
@@ -68,7 +68,7 @@ fn next(events: &Events) -> (Instant, Told) {
 
 fn changed(from: Option<u64>, to: u64, cause: Cause) -> Told {
     let (from, to) = (from.map(millis), millis(to));
-    Told::Event(Event::HeartbeatTime { from, to, cause })
+    Told::Event(LinkEvent::HeartbeatTime { from, to, cause })
 }
 
 /// Reads a heartbeat off a raw socket and returns its value.
@@ -163,7 +163,9 @@ fn a_first_value_of_all_binds_the_peer_once_it_has_answered() {
     let (at, down) = loop {
         match next(&events) {
             (at, Told::Down(down)) => break (at, down),
-            (_, event) => assert!(matches!(event, Told::Event(Event::Late { .. })), "{event:?}"),
+            (_, event) => {
+                assert!(matches!(event, Told::Event(LinkEvent::Late { .. })), "{event:?}")
+            }
         }
     };
     assert_eq!((down.reason.as_str(), down.limit), ("silent", Some(millis(400))));
@@ -175,7 +177,7 @@ fn where_the_protocol_gives_the_values_only_our_sending_follows() {
     let (near, mut far) = streams();
     let given = FixedIntervals { send: Some(millis(60_000)), expect: Some(millis(60_000)) };
     let liveness = Settings { slack: SLACK, given: Some(given), ..Settings::default() };
-    let options = Options { liveness, ..Options::default() };
+    let options = LinkOptions { liveness, ..LinkOptions::default() };
     let (teller, events) = mpsc::channel();
     let link = Link::start_with(near, Native::default(), &options, Teller(teller)).unwrap();
     assert_eq!(link.set_heartbeat_time(millis(50)), Ok(HeartbeatChange::InForce));

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Cause, DownReason, Event, Link, Options, Stream};
+use peerbeat::link::{Cause, DownReason, Link, LinkEvent, LinkOptions, Stream};
 use peerbeat::liveness::Mode;
 use peerbeat::protocol::Native;
 
@@ -14,9 +14,9 @@ use crate::rig::{PASSES, Rig, assert_soon, fill_narrow, ms, notes, options, wait
 /// What was in force, what is now, and who caused it.
 type Change = (Option<Duration>, Duration, Cause);
 
-fn change(event: &Event) -> Option<Change> {
+fn change(event: &LinkEvent) -> Option<Change> {
     match event {
-        Event::HeartbeatTime { from, to, cause } => Some((*from, *to, *cause)),
+        LinkEvent::HeartbeatTime { from, to, cause } => Some((*from, *to, *cause)),
         _ => None,
     }
 }
@@ -159,7 +159,7 @@ fn a_value_under_the_floor_is_raised_and_that_is_told_once() {
     }
     let may_be = rig.before.elapsed().as_millis() / 120 + 3;
     assert!(frames.len() as u128 <= may_be, "{frames:?}, may be {may_be}");
-    let clamped = Event::Clamped { asked: ms(1), floor: ms(120) };
+    let clamped = LinkEvent::Clamped { asked: ms(1), floor: ms(120) };
     let events = rig.log.events();
     assert_eq!(events.iter().filter(|event| **event == clamped).count(), 1);
     assert_eq!(events.len(), 2, "{events:?}");
@@ -173,7 +173,7 @@ fn a_flood_of_heartbeats_is_told_once_and_kills_nobody() {
         rig.mock.say(&heartbeat(60_000).repeat(5000));
     }
     wait_for("reading the flood", || rig.link.stats().heartbeats_received == 15_000);
-    let floods = rig.log.events().into_iter().filter(|event| *event == Event::Flooding);
+    let floods = rig.log.events().into_iter().filter(|event| *event == LinkEvent::Flooding);
     assert_eq!(floods.count(), 1);
     assert!(rig.link.is_up());
 }
@@ -229,7 +229,7 @@ fn a_busy_sender_keeps_a_silent_receiver_that_has_no_value() {
     }
     assert!(busy.is_up() && quiet.is_up());
     assert_eq!(quiet.heartbeat_time(), Some(ms(100)));
-    assert!(!busy_log.events().iter().any(|event| matches!(event, Event::Late { .. })));
+    assert!(!busy_log.events().iter().any(|event| matches!(event, LinkEvent::Late { .. })));
 }
 
 /// Where the first heartbeat with a value stands in a stream of frames: bytes before it, and the
@@ -336,7 +336,7 @@ fn an_announcement_has_its_turn_between_direct_writes() {
         let (ours, theirs) = pipe(1 << 24);
         ours.slow_writes(ms(4));
         let (notes, _log) = notes(|_, _| {});
-        let options = Options { queue_bytes: 50_000, ..options(60_000, 60_000) };
+        let options = LinkOptions { queue_bytes: 50_000, ..options(60_000, 60_000) };
         let link = Link::start_with(ours, Native::default(), &options, notes).unwrap();
         read_beat(&theirs, 60_000);
         thread::sleep(ms(30));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{DownReason, Inbox, Link, Options, RecvError};
+use peerbeat::link::{DownReason, Inbox, Link, LinkOptions, RecvError};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
@@ -20,12 +20,12 @@ fn streams() -> (TcpStream, TcpStream) {
     (near, listener.accept().unwrap().0)
 }
 
-fn start(stream: TcpStream, options: &Options, inbox: &Inbox) -> Link {
+fn start(stream: TcpStream, options: &LinkOptions, inbox: &Inbox) -> Link {
     Link::start_with(stream, Native::default(), options, inbox.clone()).unwrap()
 }
 
 /// A link whose messages come into the inbox, and its peer's end.
-fn pair(options: &Options, inbox: &Inbox) -> (Link, Link) {
+fn pair(options: &LinkOptions, inbox: &Inbox) -> (Link, Link) {
     let (near, far) = streams();
     (start(near, options, inbox), start(far, options, &Inbox::default()))
 }
@@ -33,7 +33,7 @@ fn pair(options: &Options, inbox: &Inbox) -> (Link, Link) {
 #[test]
 fn messages_come_in_order_and_the_end_after_the_last() {
     let inbox = Inbox::default();
-    let (_link, peer) = pair(&Options::default(), &inbox);
+    let (_link, peer) = pair(&LinkOptions::default(), &inbox);
     assert_eq!(inbox.recv(NOW), Err(RecvError::TimedOut));
     for number in 0..1000_u32 {
         peer.send(&number.to_be_bytes()).unwrap();
@@ -54,7 +54,7 @@ fn messages_come_in_order_and_the_end_after_the_last() {
 #[test]
 fn a_message_too_long_for_the_buffer_is_kept() {
     let inbox = Inbox::default();
-    let (_link, peer) = pair(&Options::default(), &inbox);
+    let (_link, peer) = pair(&LinkOptions::default(), &inbox);
     peer.send(b"four").unwrap();
     let mut buffer = [0; 4];
     let small = inbox.recv_into(&mut buffer[..3], LONG);
@@ -66,7 +66,7 @@ fn a_message_too_long_for_the_buffer_is_kept() {
 #[test]
 fn a_borrowed_message_holds_other_threads_and_never_its_own() {
     let inbox = Inbox::default();
-    let (_link, peer) = pair(&Options::default(), &inbox);
+    let (_link, peer) = pair(&LinkOptions::default(), &inbox);
     peer.send(b"one").unwrap();
     peer.send(b"two").unwrap();
     let one = inbox.borrow(LONG).unwrap();
@@ -91,7 +91,7 @@ fn a_full_inbox_holds_the_reader_and_the_peer_is_not_blamed() {
         slack: Duration::from_secs(1),
         ..Settings::default()
     };
-    let options = Options { liveness: settings, ..Options::default() };
+    let options = LinkOptions { liveness: settings, ..LinkOptions::default() };
     let inbox = Inbox::new(1000);
     let (link, peer) = pair(&options, &inbox);
     for _ in 0..100 {
@@ -116,7 +116,7 @@ fn a_full_inbox_holds_the_reader_and_the_peer_is_not_blamed() {
 #[test]
 fn a_message_larger_than_the_bound_is_taken_in_alone() {
     let inbox = Inbox::new(1000);
-    let (_link, peer) = pair(&Options::default(), &inbox);
+    let (_link, peer) = pair(&LinkOptions::default(), &inbox);
     peer.send(&[1; 10]).unwrap();
     peer.send(&[2; 50_000]).unwrap();
     peer.send(&[3; 10]).unwrap();
@@ -130,7 +130,7 @@ fn a_message_larger_than_the_bound_is_taken_in_alone() {
 fn everybody_is_woken_when_the_link_ends() {
     for local in [false, true] {
         let inbox = Inbox::default();
-        let (link, peer) = pair(&Options::default(), &inbox);
+        let (link, peer) = pair(&LinkOptions::default(), &inbox);
         thread::scope(|scope| {
             let waiting: Vec<_> =
                 (0..4).map(|_| scope.spawn(|| (inbox.recv(None), Instant::now()))).collect();
@@ -153,7 +153,7 @@ fn everybody_is_woken_when_the_link_ends() {
 #[test]
 fn a_held_reader_lets_go_when_the_link_ends_and_what_arrived_stays() {
     let inbox = Inbox::new(100);
-    let (link, peer) = pair(&Options::default(), &inbox);
+    let (link, peer) = pair(&LinkOptions::default(), &inbox);
     for _ in 0..10 {
         peer.send(&[7; 50]).unwrap();
     }
@@ -172,7 +172,7 @@ fn a_held_reader_lets_go_when_the_link_ends_and_what_arrived_stays() {
 #[test]
 fn closing_wakes_everybody_at_once_and_keeps_what_arrived() {
     let inbox = Inbox::default();
-    let (link, peer) = pair(&Options::default(), &inbox);
+    let (link, peer) = pair(&LinkOptions::default(), &inbox);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| inbox.recv(None));
         thread::sleep(SOON);
@@ -193,7 +193,7 @@ fn closing_wakes_everybody_at_once_and_keeps_what_arrived() {
 fn messages_that_come_together_wake_as_many_threads() {
     let inbox = Inbox::default();
     let (near, mut far) = streams();
-    let _link = start(near, &Options::default(), &inbox);
+    let _link = start(near, &LinkOptions::default(), &inbox);
     for _ in 0..50 {
         thread::scope(|scope| {
             let take = || inbox.recv(LONG).unwrap();
@@ -212,7 +212,7 @@ fn messages_that_come_together_wake_as_many_threads() {
 #[test]
 fn room_wakes_the_reader_at_once() {
     let inbox = Inbox::new(1000);
-    let (_link, peer) = pair(&Options::default(), &inbox);
+    let (_link, peer) = pair(&LinkOptions::default(), &inbox);
     thread::scope(|scope| {
         scope.spawn(|| (0..10_000).for_each(|_| peer.send(&[7; 100]).unwrap()));
         let began = Instant::now();
@@ -230,7 +230,7 @@ fn room_wakes_the_reader_at_once() {
 fn many_threads_take_every_message_once() {
     const MESSAGES: usize = 20_000;
     let inbox = Inbox::new(10_000);
-    let (_link, peer) = pair(&Options::default(), &inbox);
+    let (_link, peer) = pair(&LinkOptions::default(), &inbox);
     let seen: Vec<_> = (0..MESSAGES).map(|_| AtomicUsize::new(0)).collect();
     thread::scope(|scope| {
         for taker in 0..4 {

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
-use peerbeat::link::{Down, DownReason, Event};
+use peerbeat::link::{Down, DownReason, LinkEvent};
 use peerbeat::protocol::Native;
 
 use crate::mock::{Got, HEARTBEAT, frame, heartbeat};
@@ -41,7 +41,7 @@ fn a_handler_that_sleeps_ten_limits_kills_nobody_and_starves_no_heartbeat() {
     let longest = frames.windows(2).map(|pair| pair[1].at - pair[0].at).max().unwrap();
     assert!(longest < ms(1000), "a gap of {longest:?} in our heartbeats");
     let events = rig.log.events();
-    let bad = |event: &Event| matches!(event, Event::Late { .. } | Event::Flooding);
+    let bad = |event: &LinkEvent| matches!(event, LinkEvent::Late { .. } | LinkEvent::Flooding);
     assert!(!events.iter().any(bad), "{events:?}");
     // The peer's silence counts from the handler's return.
     let last = beating.stop();
@@ -71,12 +71,12 @@ fn a_handler_that_sleeps_over_a_silence_does_not_make_it_the_peers() {
 fn a_handler_that_sleeps_in_an_event_kills_nobody() {
     // The event is told between the wait and the look at the socket.
     let rig = Rig::acting(&options(100, 300), |_, told| {
-        if matches!(told, Told::Event(Event::Late { .. })) {
+        if matches!(told, Told::Event(LinkEvent::Late { .. })) {
             thread::sleep(ms(900));
         }
     });
     rig.mock.say(&heartbeat(100));
-    rig.log.event(|event| matches!(event, Event::Late { .. }).then_some(()));
+    rig.log.event(|event| matches!(event, LinkEvent::Late { .. }).then_some(()));
     let beating = rig.mock.beat(100, ms(20));
     thread::sleep(ms(1200));
     assert!(rig.link.is_up(), "{:?}", rig.link.down());
@@ -199,7 +199,7 @@ fn heartbeats_of_ours_go_on_while_the_peer_is_late() {
     // lesson 41
     let rig = Rig::new(&options(50, 4000));
     rig.mock.say(&heartbeat(50));
-    rig.log.event(|event| matches!(event, Event::Late { .. }).then_some(()));
+    rig.log.event(|event| matches!(event, LinkEvent::Late { .. }).then_some(()));
     let sent = || rig.link.stats().heartbeats_sent;
     let before = sent();
     wait_for("heartbeats to a late peer", || sent() >= before + 10 || !rig.link.is_up());

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Advice, Faults, HeartbeatChange, Link, Options, Source, Stats};
+use peerbeat::link::{Advice, Faults, HeartbeatChange, Link, LinkOptions, Source, Stats};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
@@ -28,7 +28,7 @@ fn start_with(stream: TcpStream, time: Option<u64>, slack: u64, faults: Option<F
         heartbeat_time_min: ms(10),
         ..Settings::default()
     };
-    let options = Options { liveness, faults, ..Options::default() };
+    let options = LinkOptions { liveness, faults, ..LinkOptions::default() };
     Link::start_with(stream, Native::default(), &options, |_: &Link, _: &[u8]| ()).unwrap()
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{DownReason, Link, Options, Stream};
+use peerbeat::link::{DownReason, Link, LinkOptions, Stream};
 use peerbeat::protocol::{Decoded, Framing, Heartbeat, Native, ProtocolError};
 
 use crate::mock::{DATA, LONG, Mock, frame, heartbeat};
@@ -196,7 +196,7 @@ struct Bent {
     noted: Arc<Mutex<Noted>>,
 }
 
-fn bent(options: &Options, bend: Bend) -> Bent {
+fn bent(options: &LinkOptions, bend: Bend) -> Bent {
     let (stream, mock) = Mock::pair();
     let noted = Arc::<Mutex<Noted>>::default();
     let (notes, log) = notes(|_, _| {});

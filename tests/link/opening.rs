@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use peerbeat::link::handshake::HandshakeError;
-use peerbeat::link::{self, Inbox, Link, OpenError, Options, RecvError, Role};
+use peerbeat::link::{self, Inbox, Link, LinkOptions, OpenError, RecvError, Role};
 use peerbeat::protocol::{ByeCode, Native};
 
 /// No machine is so busy that a wait in a test takes this long.
@@ -22,8 +22,8 @@ fn listen() -> (TcpListener, SocketAddr) {
     (listener, addr)
 }
 
-fn named(name: &str) -> Options {
-    Options::default().local_name(name).local_label(format!("{name}'s label"))
+fn named(name: &str) -> LinkOptions {
+    LinkOptions::default().local_name(name).local_label(format!("{name}'s label"))
 }
 
 /// Both ends of a link, connected and accepted.
@@ -91,7 +91,7 @@ fn accept_gives_up_after_the_handshake_timeout() {
     let (listener, addr) = listen();
     let _silent = TcpStream::connect(addr).unwrap();
     let (stream, _) = listener.accept().unwrap();
-    let options = Options::default().handshake_timeout(Duration::from_millis(50));
+    let options = LinkOptions::default().handshake_timeout(Duration::from_millis(50));
     let error = link::accept(stream, &options).unwrap_err();
     assert!(matches!(error, OpenError::Handshake(HandshakeError::TimedOut)), "{error}");
 }
@@ -110,7 +110,7 @@ fn nobody_is_connected_with_himself() {
         let mut ports = (low..=high).filter(|port| port % 2 == half);
         let addr = SocketAddr::from(([127, 0, 0, 1], ports.find(is_free).unwrap()));
         for _ in 0..50_000 {
-            let error = link::connect(addr, &Options::default()).unwrap_err();
+            let error = link::connect(addr, &LinkOptions::default()).unwrap_err();
             let OpenError::Connect { error, .. } = error else { panic!("connected with itself") };
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
             if error.raw_os_error().is_none() {
@@ -136,7 +136,7 @@ fn a_stream_that_does_not_block_is_made_to() {
         assert!(!clones.iter().any(is_blocking));
         (ours, theirs, clones)
     };
-    let mut options = Options::default().handshake_timeout(LONG);
+    let mut options = LinkOptions::default().handshake_timeout(LONG);
     // Without heartbeats the link has no reason to touch the flag.
     options.liveness.heartbeat_time = None;
     let (ours, theirs, clones) = pair();

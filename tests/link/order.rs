@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use peerbeat::link::{Link, Options, Stream};
+use peerbeat::link::{Link, LinkOptions, Stream};
 use peerbeat::liveness::Mode;
 use peerbeat::protocol::Native;
 use proptest::prelude::*;
@@ -208,7 +208,7 @@ fn a_run() -> impl Strategy<Value = (Vec<Vec<usize>>, Vec<u64>, bool, usize)> {
 fn run_once(
     sizes: &[Vec<usize>],
     pauses: &[u64],
-    options: &Options,
+    options: &LinkOptions,
     reads_late: bool,
 ) -> Result<(), TestCaseError> {
     let (stream, mut mock) = Mock::pair();

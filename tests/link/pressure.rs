@@ -4,14 +4,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Link, Options, SendError};
+use peerbeat::link::{Link, LinkOptions, SendError};
 use peerbeat::protocol::Native;
 
 use crate::mock::{DATA, Got, LONG, Mock, frame, tcp_pair};
 use crate::rig::{Rig, Told, fill_narrow, ms, notes, numbered, options, wait_for};
 
-fn small_queue() -> Options {
-    Options { queue_bytes: 100_000, ..options(60_000, 60_000) }
+fn small_queue() -> LinkOptions {
+    LinkOptions { queue_bytes: 100_000, ..options(60_000, 60_000) }
 }
 
 /// Reads all of `sent`, in order.
@@ -131,7 +131,7 @@ fn a_closing_link_wakes_those_who_wait_for_room() {
 #[test]
 fn an_echo_storm_with_tiny_buffers_finishes() {
     // lesson 47: both ends write all they can; each reader hands on what it cannot send at once
-    let options = Options { queue_bytes: 1000, ..options(100, 60_000) };
+    let options = LinkOptions { queue_bytes: 1000, ..options(100, 60_000) };
     let (one, two) = tcp_pair();
     let (to, overflow) = mpsc::channel::<Vec<u8>>();
     let ends = to.clone();

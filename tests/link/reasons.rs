@@ -3,7 +3,7 @@
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use peerbeat::link::{DownReason, Event, SendError};
+use peerbeat::link::{DownReason, LinkEvent, SendError};
 use peerbeat::protocol::{Bye, ByeCode};
 
 use crate::mock::{DATA, LONG, frame};
@@ -93,7 +93,7 @@ fn senders_that_were_writing_are_told_the_links_own_reason() {
     let (told, down) = rig.log.until_down();
     assert_eq!(down.reason, DownReason::Silent);
     assert_eq!(waits.join().unwrap(), SendError::Down(down.reason));
-    let changes = |told: &Told| !matches!(told, Told::Event(Event::Late { .. }));
+    let changes = |told: &Told| !matches!(told, Told::Event(LinkEvent::Late { .. }));
     assert!(!told.iter().any(changes), "{told:?}");
 }
 

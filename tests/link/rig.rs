@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Down, Event, Handler, Link, Options, SendError, Stream};
+use peerbeat::link::{Down, Link, LinkEvent, LinkHandler, LinkOptions, SendError, Stream};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
@@ -19,7 +19,7 @@ mod narrow;
 #[derive(Clone, Debug)]
 pub(crate) enum Told {
     Message(Vec<u8>),
-    Event(Event),
+    Event(LinkEvent),
     Down(Down),
 }
 
@@ -51,13 +51,13 @@ impl<S: Stream> Notes<S> {
     }
 }
 
-impl<S: Stream> Handler<S, Native> for Notes<S> {
+impl<S: Stream> LinkHandler<S, Native> for Notes<S> {
     fn on_message(&mut self, link: &Link<S>, payload: &[u8]) {
         self.note(link, Told::Message(payload.to_vec()));
     }
 
-    fn on_event(&mut self, link: &Link<S>, event: &Event) {
-        if let Event::Down(down) = event {
+    fn on_event(&mut self, link: &Link<S>, event: &LinkEvent) {
+        if let LinkEvent::Down(down) = event {
             self.note(link, Told::Down(down.clone()));
             return;
         }
@@ -85,7 +85,7 @@ impl Log {
     }
 
     /// The next event of a kind, which must come; what was told before is dropped.
-    pub(crate) fn event<T>(&self, pick: impl Fn(&Event) -> Option<T>) -> (Instant, T) {
+    pub(crate) fn event<T>(&self, pick: impl Fn(&LinkEvent) -> Option<T>) -> (Instant, T) {
         self.find(|told| match told {
             Told::Event(event) => pick(event),
             Told::Down(down) => panic!("down: {down}"),
@@ -99,7 +99,7 @@ impl Log {
     }
 
     /// The events that were told so far.
-    pub(crate) fn events(&self) -> Vec<Event> {
+    pub(crate) fn events(&self) -> Vec<LinkEvent> {
         let told = self.so_far().into_iter().filter_map(|told| match told {
             Told::Event(event) => Some(event),
             _ => None,
@@ -145,20 +145,20 @@ pub(crate) struct Rig<S: Stream = TcpStream> {
 }
 
 impl Rig {
-    pub(crate) fn new(options: &Options) -> Self {
+    pub(crate) fn new(options: &LinkOptions) -> Self {
         Self::with(options, Native::default(), |_, _| {})
     }
 
     /// With a handler that acts on what it is told.
     pub(crate) fn acting(
-        options: &Options,
+        options: &LinkOptions,
         act: impl FnMut(&Link<TcpStream>, &Told) + Send + 'static,
     ) -> Self {
         Self::with(options, Native::default(), act)
     }
 
     pub(crate) fn with(
-        options: &Options,
+        options: &LinkOptions,
         framing: Native,
         act: impl FnMut(&Link<TcpStream>, &Told) + Send + 'static,
     ) -> Self {
@@ -172,7 +172,7 @@ impl Rig {
 
 impl Rig<Narrow> {
     /// With a stream that lets [`PASSES`] bytes through and is stuck then until its door is opened.
-    pub(crate) fn narrow(options: &Options) -> (Self, Door) {
+    pub(crate) fn narrow(options: &LinkOptions) -> (Self, Door) {
         let (stream, mock) = Mock::pair();
         let (stream, door) = Narrow::new(stream, PASSES);
         let (notes, log) = notes(|_, _| {});
@@ -186,8 +186,8 @@ impl Rig<Narrow> {
 pub(crate) const PASSES: usize = 101_000;
 
 /// Options with a heartbeat-time, 0 for none, and a slack.
-pub(crate) fn options(heartbeat_time_ms: u64, slack_ms: u64) -> Options {
-    Options {
+pub(crate) fn options(heartbeat_time_ms: u64, slack_ms: u64) -> LinkOptions {
+    LinkOptions {
         liveness: Settings {
             heartbeat_time: Some(ms(heartbeat_time_ms)),
             slack: ms(slack_ms),
@@ -196,7 +196,7 @@ pub(crate) fn options(heartbeat_time_ms: u64, slack_ms: u64) -> Options {
         },
         // A mock reads the goodbye and keeps its end open.
         close_timeout: ms(50),
-        ..Options::default()
+        ..LinkOptions::default()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{DownReason, Event, Link};
+use peerbeat::link::{DownReason, Link, LinkEvent};
 use peerbeat::protocol::Native;
 
 use crate::mock::{DATA, Got, HEARTBEAT, Mock, frame, heartbeat};
@@ -128,15 +128,15 @@ fn a_late_peer_is_reported_once_and_so_is_its_return() {
     let rig = Rig::new(&options(100, 3000));
     let last = rig.mock.say(&heartbeat(100));
     let (at, silence) = rig.log.event(|event| match event {
-        Event::Late { silence, .. } => Some(*silence),
+        LinkEvent::Late { silence, .. } => Some(*silence),
         _ => None,
     });
     assert!(at - last >= ms(1600) && silence >= ms(1600), "late at {:?}", at - last);
     thread::sleep(ms(100));
     rig.mock.say(&[0]);
     let (_, whole) = rig.log.event(|event| match event {
-        Event::Recovered { silence, .. } => Some(*silence),
-        Event::Late { .. } => panic!("late twice in one silence"),
+        LinkEvent::Recovered { silence, .. } => Some(*silence),
+        LinkEvent::Late { .. } => panic!("late twice in one silence"),
         _ => None,
     });
     assert!(whole >= silence + ms(90), "{whole:?} after {silence:?}");
@@ -174,7 +174,7 @@ fn the_time_before_the_reader_runs_is_not_a_stall_and_not_the_peers() {
     let before = Instant::now();
     let runs = thread::spawn(move || reader.run(&mut notes));
     let (_, first) = log.event(|event| Some(event.clone()));
-    assert!(matches!(first, Event::Late { .. }), "{first:?}");
+    assert!(matches!(first, LinkEvent::Late { .. }), "{first:?}");
     assert_eq!(runs.join().unwrap().reason, DownReason::Silent);
     assert!(before.elapsed() >= ms(1100));
 }

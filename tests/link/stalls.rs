@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{DownReason, Event, Link, Options, Stream};
+use peerbeat::link::{DownReason, Link, LinkEvent, LinkOptions, Stream};
 use peerbeat::protocol::Native;
 
 use crate::mock::{DATA, frame, heartbeat};
@@ -13,7 +13,7 @@ use crate::rig::{Log, Told, ms, notes, options};
 /// A link over a pipe whose waits go wrong, the other end, and the log.
 fn faulty(
     capacity: usize,
-    options: &Options,
+    options: &LinkOptions,
     faults: Faults,
     act: impl FnMut(&Link<Pipe>, &Told) + Send + 'static,
 ) -> (Link<Pipe>, Pipe, Log) {
@@ -24,9 +24,9 @@ fn faulty(
     (link, theirs, log)
 }
 
-fn stalled(event: &Event) -> Option<Duration> {
+fn stalled(event: &LinkEvent) -> Option<Duration> {
     match event {
-        Event::Stalled { late } => Some(*late),
+        LinkEvent::Stalled { late } => Some(*late),
         _ => None,
     }
 }
@@ -49,7 +49,7 @@ fn a_handler_that_sleeps_over_the_grace_does_not_use_it_up() {
     // lessons 32, 33: what arrives meanwhile is read before the verdict
     let faults = Faults { late_read: ms(900), ..Faults::default() };
     let (link, theirs, log) = faulty(10_000, &options(100, 300), faults, |_, told| {
-        if matches!(told, Told::Event(Event::Stalled { .. })) {
+        if matches!(told, Told::Event(LinkEvent::Stalled { .. })) {
             thread::sleep(ms(500));
         }
     });
@@ -69,7 +69,7 @@ fn a_coarse_clock_of_the_kernels_is_no_stall_of_ours() {
         let (_link, _theirs, log) = faulty(10_000, &options(2600, 100), faults, |_, _| {});
         let (told, down) = log.until_down();
         assert_eq!(down.reason, DownReason::Silent);
-        told.iter().any(|told| matches!(told, Told::Event(Event::Stalled { .. })))
+        told.iter().any(|told| matches!(told, Told::Event(LinkEvent::Stalled { .. })))
     };
     assert!((0..3).any(|_| !is_told()));
 }

@@ -7,10 +7,10 @@
 
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Cause, Down, DownReason, Event};
+use peerbeat::link::{Cause, Down, DownReason, LinkEvent};
 use peerbeat::liveness::Mode;
 use peerbeat::protocol::ByeCode;
-use peerbeat::sim::Law;
+use peerbeat::sim::Invariant;
 
 use crate::seen::{Seen, What};
 use crate::stage::{End, Record};
@@ -18,7 +18,7 @@ use crate::stage::{End, Record};
 /// A law that was broken.
 #[derive(Debug)]
 pub(crate) struct Broken {
-    pub(crate) law: Law,
+    pub(crate) law: Invariant,
     pub(crate) detail: String,
     /// It says that something came too late, which may be the machine's doing.
     pub(crate) upward: bool,
@@ -26,11 +26,11 @@ pub(crate) struct Broken {
 
 type Judged = Result<(), Broken>;
 
-fn broken<T>(law: Law, detail: String) -> Result<T, Broken> {
+fn broken<T>(law: Invariant, detail: String) -> Result<T, Broken> {
     Err(Broken { law, detail, upward: false })
 }
 
-fn late<T>(law: Law, detail: String) -> Result<T, Broken> {
+fn late<T>(law: Invariant, detail: String) -> Result<T, Broken> {
     Err(Broken { law, detail, upward: true })
 }
 
@@ -116,12 +116,12 @@ impl Side<'_> {
     fn one_reason(&self) -> Judged {
         let notes = &self.end.notes;
         if notes.downs.len() != 1 || notes.after_end {
-            return broken(Law::OneReason, format!("{:?} and more", notes.downs));
+            return broken(Invariant::OneReason, format!("{:?} and more", notes.downs));
         }
         let down = self.down();
         if self.end.down.as_ref() != Some(down) {
             return broken(
-                Law::OneReason,
+                Invariant::OneReason,
                 format!("{down:?}, and by the handle {:?}", self.end.down),
             );
         }
@@ -132,7 +132,7 @@ impl Side<'_> {
             DownReason::Local { detail } => self.end.closed.is_some() && detail.is_empty(),
             // On a busy machine the other end may have died, or its goodbye come too late.
             DownReason::Eof | DownReason::Io { .. } if self.record.is_fair => {
-                return late(Law::OneReason, format!("on a fair line: {down:?}"));
+                return late(Invariant::OneReason, format!("on a fair line: {down:?}"));
             }
             DownReason::Eof | DownReason::Io { .. } => true,
             DownReason::Silent => true,
@@ -141,7 +141,7 @@ impl Side<'_> {
         };
         match is_told {
             true => Ok(()),
-            false => broken(Law::OneReason, format!("nothing gave it the reason {down:?}")),
+            false => broken(Invariant::OneReason, format!("nothing gave it the reason {down:?}")),
         }
     }
 
@@ -150,21 +150,24 @@ impl Side<'_> {
     fn nothing_leaks(&self, nonce: u32) -> Judged {
         let got = &self.end.notes.messages;
         if !self.peer.accepted.starts_with(got) {
-            return broken(Law::NothingLeaks, "messages that were not sent, or not so".to_owned());
+            return broken(
+                Invariant::NothingLeaks,
+                "messages that were not sent, or not so".to_owned(),
+            );
         }
         if got.iter().any(|head| head[..4] != nonce.to_be_bytes()) {
-            return broken(Law::NothingLeaks, "messages of another connection".to_owned());
+            return broken(Invariant::NothingLeaks, "messages of another connection".to_owned());
         }
         let seen = self.sent.frames.iter().filter(|f| matches!(f.what, What::Data(_))).count();
         let missed = self.end.accepted.len() - seen;
         if (missed as u64) < self.down().unsent_frames {
             let detail = format!("{missed} did not arrive, counted {:?}", self.down());
-            return broken(Law::NothingLeaks, detail);
+            return broken(Invariant::NothingLeaks, detail);
         }
         let is_closed = matches!(self.down().reason, DownReason::Local { .. });
         if self.record.is_fair && is_closed && (missed > 0 || got.len() < self.arrived_before_bye())
         {
-            return late(Law::NothingLeaks, format!("{missed} lost in an orderly close"));
+            return late(Invariant::NothingLeaks, format!("{missed} lost in an orderly close"));
         }
         Ok(())
     }
@@ -183,12 +186,12 @@ impl Side<'_> {
         let mut held = self.end.settings.heartbeat_time;
         let allowed = self.allowed();
         for (_, event) in &self.end.notes.events {
-            let Event::HeartbeatTime { from, to, cause } = event else { continue };
+            let LinkEvent::HeartbeatTime { from, to, cause } = event else { continue };
             // A value of the program's is told when the peer can be held to it: what was heard
             // meanwhile may be told before.
             let follows = *from == held || *cause == Cause::Local || !self.end.lowered.is_empty();
             if !follows || from.is_some_and(|from| *to >= from) || !allowed.contains(to) {
-                return broken(Law::NothingLeaks, format!("held {held:?}, then {event:?}"));
+                return broken(Invariant::NothingLeaks, format!("held {held:?}, then {event:?}"));
             }
             held = held.map_or(Some(*to), |held| Some(held.min(*to)));
         }
@@ -196,7 +199,9 @@ impl Side<'_> {
         let falls = said.windows(2).all(|pair| pair[1].1 <= pair[0].1);
         match said.iter().find(|(_, value, _)| !allowed.contains(value)) {
             None if falls => Ok(()),
-            other => broken(Law::NothingLeaks, format!("said {said:?}, not allowed {other:?}")),
+            other => {
+                broken(Invariant::NothingLeaks, format!("said {said:?}, not allowed {other:?}"))
+            }
         }
     }
 
@@ -208,14 +213,17 @@ impl Side<'_> {
             let gap = then.saturating_sub(at);
             if value == before {
                 if gap + MICRO < value {
-                    return broken(Law::NeverCloser, format!("{gap:?} apart, with {value:?}"));
+                    return broken(
+                        Invariant::NeverCloser,
+                        format!("{gap:?} apart, with {value:?}"),
+                    );
                 }
                 continue;
             }
             // News wait for the floor, or until a heartbeat is due without them.
             let floor = self.end.settings.heartbeat_time_min.min(value);
             if last_change.is_some_and(|last| then.saturating_sub(last) + MICRO < floor) {
-                return broken(Law::NeverCloser, format!("news again at {then:?}: {said:?}"));
+                return broken(Invariant::NeverCloser, format!("news again at {then:?}: {said:?}"));
             }
             last_change = Some(then);
         }
@@ -240,7 +248,7 @@ impl Side<'_> {
                     let gap = sent.map(|sent| (*stamp + MICRO).saturating_sub(sent));
                     if said == Some(*value) && gap.is_some_and(|gap| gap < *value) {
                         let detail = format!("a heartbeat {gap:?} after data, with {value:?}");
-                        return broken(Law::QuietWhenBusy, detail);
+                        return broken(Invariant::QuietWhenBusy, detail);
                     }
                     said = Some(*value);
                 }
@@ -271,28 +279,28 @@ impl Side<'_> {
             || down.slack != self.end.settings.slack
             || value.is_some_and(|value| !self.allowed().contains(&value))
         {
-            return broken(Law::NoFalseDeath, format!("not our limit: {down:?}"));
+            return broken(Invariant::NoFalseDeath, format!("not our limit: {down:?}"));
         }
         let Some(limit) = down.limit else {
             let dies = matches!(down.reason, DownReason::Silent | DownReason::WriteStalled { .. });
             return match dies {
-                true => broken(Law::NoFalseDeath, format!("dead without a limit: {down:?}")),
+                true => broken(Invariant::NoFalseDeath, format!("dead without a limit: {down:?}")),
                 false => Ok(()),
             };
         };
         match down.reason {
             DownReason::Silent if down.silence < limit => {
-                return broken(Law::NoFalseDeath, format!("early: {down:?}"));
+                return broken(Invariant::NoFalseDeath, format!("early: {down:?}"));
             }
             // Its limit may be an older, longer one; never a shorter one.
             DownReason::WriteStalled { pending } if pending < limit => {
-                return broken(Law::NoFalseDeath, format!("early: {down:?}"));
+                return broken(Invariant::NoFalseDeath, format!("early: {down:?}"));
             }
             DownReason::Silent => {}
             _ => return Ok(()),
         }
         if self.record.is_fair {
-            return late(Law::NoFalseDeath, format!("on a fair line: {down:?}"));
+            return late(Invariant::NoFalseDeath, format!("on a fair line: {down:?}"));
         }
         // Bytes that the kernel held when the limit came were not seen.
         let last_read = self.at(down.up - down.silence).1;
@@ -300,7 +308,7 @@ impl Side<'_> {
         let missed =
             |chunk: &&crate::seen::Chunk| chunk.before > last_read && chunk.after < came_at;
         match self.heard.chunks.iter().find(missed) {
-            Some(chunk) => broken(Law::NoFalseDeath, format!("{chunk:?} unseen: {down:?}")),
+            Some(chunk) => broken(Invariant::NoFalseDeath, format!("{chunk:?} unseen: {down:?}")),
             None => Ok(()),
         }
     }
@@ -331,7 +339,7 @@ impl Side<'_> {
         let silence = over.saturating_duration_since(last);
         if silence > limit + TOLERANCE && !self.was_disturbed(last, over) {
             let detail = format!("alive after {silence:?}, the limit is {limit:?}");
-            return late(Law::DeathInTime, detail);
+            return late(Invariant::DeathInTime, detail);
         }
         Ok(())
     }
@@ -347,7 +355,10 @@ impl Side<'_> {
             let allowed = held.map(|held| held + TOLERANCE);
             if allowed.is_some_and(|allowed| gap > allowed) && !self.was_disturbed(pair[0], pair[1])
             {
-                return late(Law::GapHolds, format!("nothing sent for {gap:?}, holds {held:?}"));
+                return late(
+                    Invariant::GapHolds,
+                    format!("nothing sent for {gap:?}, holds {held:?}"),
+                );
             }
         }
         Ok(())
@@ -361,11 +372,11 @@ impl Side<'_> {
         let expected = self.end.meets(self.peer);
         if self.end.in_force != expected {
             let detail = format!("holds {:?}, not {expected:?}", self.end.in_force);
-            return late(Law::Converges, detail);
+            return late(Invariant::Converges, detail);
         }
         let last = beats(self.sent).last().map(|(_, value, _)| *value);
         if last != expected {
-            return late(Law::Converges, format!("said {last:?} last, holds {expected:?}"));
+            return late(Invariant::Converges, format!("said {last:?} last, holds {expected:?}"));
         }
         let is_told = match self.index == self.record.closer {
             true => matches!(self.down().reason, DownReason::Local { .. }),
@@ -373,7 +384,7 @@ impl Side<'_> {
         };
         match is_told {
             true => Ok(()),
-            false => late(Law::OneReason, format!("after a fair life: {:?}", self.down())),
+            false => late(Invariant::OneReason, format!("after a fair life: {:?}", self.down())),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use peerbeat::cable::Cable;
-use peerbeat::link::{Down, Event, Faults, Handler, HeartbeatChange, Link, Options};
+use peerbeat::link::{Down, Faults, HeartbeatChange, Link, LinkEvent, LinkHandler, LinkOptions};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
@@ -49,7 +49,7 @@ pub(crate) struct End {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notes {
     pub(crate) messages: Vec<Vec<u8>>,
-    pub(crate) events: Vec<(Instant, Event)>,
+    pub(crate) events: Vec<(Instant, LinkEvent)>,
     pub(crate) downs: Vec<(Instant, Down)>,
     /// Something was told after the end.
     pub(crate) after_end: bool,
@@ -88,13 +88,13 @@ impl Book {
     }
 }
 
-impl Handler for Book {
+impl LinkHandler for Book {
     fn on_message(&mut self, _: &Link, payload: &[u8]) {
         self.notes().messages.push(payload[..16].to_vec());
     }
 
-    fn on_event(&mut self, _: &Link, event: &Event) {
-        if let Event::Down(down) = event {
+    fn on_event(&mut self, _: &Link, event: &LinkEvent) {
+        if let LinkEvent::Down(down) = event {
             self.notes().downs.push((Instant::now(), down.clone()));
             self.0.1.notify_all();
             return;
@@ -146,8 +146,11 @@ pub(crate) fn run(settings: [Settings; 2], act: &Act, nonce: u32) -> Record {
 impl Actor {
     fn new(socket: TcpStream, settings: Settings) -> Self {
         let (faults, book) = (Faults::default(), Book::default());
-        let options =
-            Options { liveness: settings, faults: Some(faults.clone()), ..Options::default() };
+        let options = LinkOptions {
+            liveness: settings,
+            faults: Some(faults.clone()),
+            ..LinkOptions::default()
+        };
         let before = Instant::now();
         let link = Link::start_with(socket, Native::default(), &options, book.clone()).unwrap();
         let end = End {

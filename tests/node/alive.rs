@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use peerbeat::node::{Event, Node};
+use peerbeat::node::{Node, NodeEvent};
 
 use crate::common::*;
 
@@ -40,7 +40,7 @@ fn a_blackholed_dial_delays_nobodys_heartbeats() {
             remote-name friend
         end-peer"
     ));
-    book.wait_count("dial", 1, |seen| matches!(seen.event(), Some(Event::Dialling { .. })));
+    book.wait_count("dial", 1, |seen| matches!(seen.event(), Some(NodeEvent::Dialling { .. })));
     let mut friend = Mock::greet(addr(&node), "friend");
     book.wait_up("friend", 1);
     let mut last = beat(&mut friend).1;
@@ -51,7 +51,7 @@ fn a_blackholed_dial_delays_nobodys_heartbeats() {
         assert!(sent - last < 2_000_000, "{} us after the one before", sent - last);
         last = sent;
     }
-    let failed = |seen: &Seen| matches!(seen.event(), Some(Event::DialFailed { .. }));
+    let failed = |seen: &Seen| matches!(seen.event(), Some(NodeEvent::DialFailed { .. }));
     assert_eq!(book.count(failed), 0, "the dial is still out");
     drop((node, waiting));
 }

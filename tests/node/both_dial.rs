@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use peerbeat::node::{Direction, Event, Node};
+use peerbeat::node::{Direction, Node, NodeEvent};
 
 use crate::common::*;
 
@@ -63,7 +63,7 @@ fn pair(first: &str, second: &str, round: u32) -> Pair {
 fn last_direction(book: &Recorder) -> Direction {
     let book = book.all();
     let direction = |seen: &Seen| match seen.event() {
-        Some(Event::Up { direction, .. }) => Some(*direction),
+        Some(NodeEvent::Up { direction, .. }) => Some(*direction),
         _ => None,
     };
     book.iter().rev().find_map(direction).unwrap()
@@ -199,15 +199,17 @@ fn the_greater_name_gives_its_own_dial_up() {
     book.wait_up("a", 1);
     out.expect_end();
     // Its own dial leaves no trace, and none is made while the peer is up.
-    assert!(!book.all().iter().any(|seen| matches!(seen.event(), Some(Event::DialFailed { .. }))));
-    assert_eq!(book.count(|seen| matches!(seen.event(), Some(Event::Dialling { .. }))), 1);
+    assert!(
+        !book.all().iter().any(|seen| matches!(seen.event(), Some(NodeEvent::DialFailed { .. })))
+    );
+    assert_eq!(book.count(|seen| matches!(seen.event(), Some(NodeEvent::Dialling { .. }))), 1);
     back.cut();
     book.wait_down("a", 1);
-    book.wait_count("dialling", 2, |seen| matches!(seen.event(), Some(Event::Dialling { .. })));
+    book.wait_count("dialling", 2, |seen| matches!(seen.event(), Some(NodeEvent::Dialling { .. })));
     drop(node);
     book.assert_ordered();
     let direction = book.all().iter().find_map(|seen| match seen.event() {
-        Some(Event::Up { direction, .. }) => Some(*direction),
+        Some(NodeEvent::Up { direction, .. }) => Some(*direction),
         _ => None,
     });
     assert_eq!(direction, Some(Direction::Accepted));

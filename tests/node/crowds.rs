@@ -4,7 +4,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
-use peerbeat::node::{Event, Handler, Node, Options, Peer, RefusedReason};
+use peerbeat::node::{Node, NodeEvent, NodeHandler, NodeOptions, Peer, RefusedReason};
 
 use crate::common::*;
 
@@ -19,8 +19,8 @@ const TEXT: &str = "
     end-peer";
 
 /// A node with so many places for handshakes.
-fn node(places: usize, handler: impl Handler) -> Node {
-    let mut options = Options::default();
+fn node(places: usize, handler: impl NodeHandler) -> Node {
+    let mut options = NodeOptions::default();
     options.handshakes_max = places;
     Node::start_with(config(TEXT), handler, options).unwrap()
 }
@@ -87,13 +87,13 @@ impl Slow {
     }
 }
 
-impl Handler for Slow {
+impl NodeHandler for Slow {
     fn on_message(&self, peer: &Peer, payload: &[u8]) {
         self.book.on_message(peer, payload);
     }
 
-    fn on_event(&self, peer: Option<&Peer>, event: &Event) {
-        if matches!(event, Event::Refused { .. }) {
+    fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
+        if matches!(event, NodeEvent::Refused { .. }) {
             let go = self.go.lock().unwrap_or_else(PoisonError::into_inner);
             // The sender is dropped when all may go.
             let _all = go.recv_timeout(PATIENCE);
@@ -134,7 +134,7 @@ fn a_flood_of_refusals_is_reported_at_a_bounded_rate_and_counted() {
         .all()
         .iter()
         .filter_map(|seen| match seen.event() {
-            Some(Event::Refused { count, .. }) => Some(*count),
+            Some(NodeEvent::Refused { count, .. }) => Some(*count),
             _ => None,
         })
         .collect();
@@ -194,7 +194,7 @@ fn a_probe_learns_name_and_heartbeat_time_and_nobody_else_notices() {
 #[test]
 fn probes_that_are_not_answered_are_refused_like_strangers() {
     let book = Recorder::default();
-    let mut options = Options::default();
+    let mut options = NodeOptions::default();
     options.answer_probes = false;
     let node = Node::start_with(config(TEXT), book.clone(), options).unwrap();
     for name in ["x", "friend"] {
@@ -231,7 +231,7 @@ fn two_programs_of_one_name_are_reported_as_that_once() {
         book.wait_up("friend", round);
     }
     let contested = |seen: &Seen| match seen.event() {
-        Some(Event::Warning { detail }) if detail.starts_with("contested: 127.0.0.1:") => {
+        Some(NodeEvent::Warning { detail }) if detail.starts_with("contested: 127.0.0.1:") => {
             seen.peer == "friend" && detail.matches("127.0.0.1:").count() == 2
         }
         _ => false,
@@ -243,7 +243,7 @@ fn two_programs_of_one_name_are_reported_as_that_once() {
 /// Notes what its thread is called.
 struct Named(Sender<String>);
 
-impl Handler for Named {
+impl NodeHandler for Named {
     fn on_message(&self, _: &Peer, _: &[u8]) {
         let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap_or_default();
         let _gone = self.0.send(name.trim().to_owned());

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use peerbeat::node::{DialFailedReason, Event, Node};
+use peerbeat::node::{DialFailedReason, Node, NodeEvent};
 
 use crate::common::*;
 
@@ -32,7 +32,7 @@ fn dialling(extra: &str) -> (TcpListener, Node, Recorder) {
 fn failed(book: &Recorder, times: usize) -> (DialFailedReason, String) {
     book.wait_for(&format!("failed dial {times}"), |book| {
         let mut failures = book.iter().filter_map(|seen| match seen.event() {
-            Some(Event::DialFailed { reason, detail, .. }) => Some((*reason, detail.clone())),
+            Some(NodeEvent::DialFailed { reason, detail, .. }) => Some((*reason, detail.clone())),
             _ => None,
         });
         failures.nth(times - 1)
@@ -48,7 +48,7 @@ fn a_goodbye_instead_of_a_welcome_is_told_in_words() {
     let (reason, detail) = failed(&book, 1);
     assert_eq!(reason, DialFailedReason::Refused);
     assert_eq!(detail, "refused: peer not known here: \"who\\u{1b}[31m are you\"");
-    book.wait_count("retry", 1, |seen| matches!(seen.event(), Some(Event::Retry { .. })));
+    book.wait_count("retry", 1, |seen| matches!(seen.event(), Some(NodeEvent::Retry { .. })));
     let mut again = Mock::accept(&listener);
     again.expect_hello();
     again.say(&bye(200, ""));
@@ -114,7 +114,7 @@ fn another_name_than_the_one_dialled_is_a_warning() {
     book.wait_up("server", 1);
     let detail = book.wait_for("warning", |book| {
         book.iter().find_map(|seen| match seen.event() {
-            Some(Event::Warning { detail }) => Some(detail.clone()),
+            Some(NodeEvent::Warning { detail }) => Some(detail.clone()),
             _ => None,
         })
     });
@@ -134,7 +134,7 @@ fn a_lost_link_is_dialled_again_and_so_is_a_closed_one() {
     assert_eq!(book.wait_down("server", 2).reason.as_str(), "local");
     let _third = Mock::welcome(&listener, "server");
     book.wait_up("server", 3);
-    assert_eq!(book.count(|seen| matches!(seen.event(), Some(Event::Retry { .. }))), 2);
+    assert_eq!(book.count(|seen| matches!(seen.event(), Some(NodeEvent::Retry { .. }))), 2);
 }
 
 // lesson 49: a peer that accepts and closes does not bring a storm, and no dial comes before its
@@ -151,7 +151,7 @@ fn accepting_and_closing_does_not_reset_the_waits() {
     let waits = |book: &[Seen]| -> Vec<Duration> {
         let events = book.iter().filter_map(Seen::event);
         events
-            .filter_map(|e| if let Event::Retry { wait } = e { Some(*wait) } else { None })
+            .filter_map(|e| if let NodeEvent::Retry { wait } = e { Some(*wait) } else { None })
             .collect()
     };
     let seen = book.wait_for("waits", |book| Some(waits(book)).filter(|waits| waits.len() >= 8));
@@ -171,9 +171,9 @@ fn accepting_and_closing_does_not_reset_the_waits() {
     let mut waited = 0;
     for entry in &book {
         match entry.event() {
-            Some(Event::Down(_) | Event::DialFailed { .. }) => before = Some(entry.at),
-            Some(Event::Retry { wait }) => due = before.map(|at| at + *wait),
-            Some(Event::Dialling { .. }) => {
+            Some(NodeEvent::Down(_) | NodeEvent::DialFailed { .. }) => before = Some(entry.at),
+            Some(NodeEvent::Retry { wait }) => due = before.map(|at| at + *wait),
+            Some(NodeEvent::Dialling { .. }) => {
                 assert!(due.is_none_or(|due| entry.at >= due), "too early: {book:#?}");
                 waited += usize::from(due.is_some());
             }
@@ -188,7 +188,7 @@ fn a_program_can_have_the_next_dial_now() {
     let port = refused_port();
     let slow = text(port, "").replace("0.02", "10000").replace("max 0.1", "max 10000");
     let (node, book) = start(&slow);
-    let is_retry = |seen: &Seen| matches!(seen.event(), Some(Event::Retry { .. }));
+    let is_retry = |seen: &Seen| matches!(seen.event(), Some(NodeEvent::Retry { .. }));
     book.wait_count("retry", 1, is_retry);
     let server = node.peer("server").unwrap();
     assert!(server.dial_now());

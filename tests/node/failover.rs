@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::thread;
 
-use peerbeat::node::{DialFailedReason, Event};
+use peerbeat::node::{DialFailedReason, NodeEvent};
 
 use crate::common::*;
 
@@ -25,7 +25,7 @@ fn text(ports: &[u16]) -> String {
 fn failed(book: &Recorder, times: usize) -> (DialFailedReason, String) {
     book.wait_for(&format!("failed dial {times}"), |book| {
         let mut failures = book.iter().filter_map(|seen| match seen.event() {
-            Some(Event::DialFailed { reason, detail, .. }) => Some((*reason, detail.clone())),
+            Some(NodeEvent::DialFailed { reason, detail, .. }) => Some((*reason, detail.clone())),
             _ => None,
         });
         failures.nth(times - 1)
@@ -40,7 +40,7 @@ fn a_first_address_that_welcomes_and_drops_does_not_keep_the_second_from_its_tur
     drop(Mock::welcome(&first, "server"));
     let _stays = Mock::welcome(&second, "server");
     book.wait_up("server", 2);
-    let waited = |seen: &Seen| matches!(seen.event(), Some(Event::Retry { .. }));
+    let waited = |seen: &Seen| matches!(seen.event(), Some(NodeEvent::Retry { .. }));
     assert_eq!(book.count(waited), 0, "{:?}", book.all());
     assert!(node.peer("server").is_some_and(|peer| peer.is_up()));
     drop(node);
@@ -54,7 +54,7 @@ fn when_no_address_lasts_the_round_is_over_and_the_next_one_waits() {
     drop(Mock::welcome(&first, "server"));
     drop(Mock::welcome(&second, "server"));
     book.wait_down("server", 2);
-    let waits = |seen: &Seen| matches!(seen.event(), Some(Event::Retry { .. }));
+    let waits = |seen: &Seen| matches!(seen.event(), Some(NodeEvent::Retry { .. }));
     book.wait_count("retry", 1, waits);
     assert_eq!(book.count(waits), 1);
 }

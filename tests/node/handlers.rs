@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use peerbeat::link::DownReason;
-use peerbeat::node::{Event, Handler, Node, Peer};
+use peerbeat::node::{Node, NodeEvent, NodeHandler, Peer};
 
 use crate::common::*;
 
@@ -28,14 +28,14 @@ struct Acting {
     act: Box<Act>,
 }
 
-impl Handler for Acting {
+impl NodeHandler for Acting {
     fn on_message(&self, peer: &Peer, payload: &[u8]) {
         let what = What::Message(payload.to_vec());
         self.book.add(Some(peer), what.clone());
         (self.act)(&what, Some(peer));
     }
 
-    fn on_event(&self, peer: Option<&Peer>, event: &Event) {
+    fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
         let what = What::Event(event.clone());
         self.book.add(peer, what.clone());
         (self.act)(&what, peer);
@@ -69,7 +69,7 @@ fn a_node_can_be_shut_down_from_a_handler() {
     assert!(node.join());
     assert!(!joined.load(Ordering::SeqCst), "join in a handler waits for itself");
     book.assert_ordered();
-    assert_eq!(book.all().last().unwrap().event(), Some(&Event::Stopped));
+    assert_eq!(book.all().last().unwrap().event(), Some(&NodeEvent::Stopped));
 }
 
 // lesson 46: the last handle dropped inside a handler
@@ -87,7 +87,7 @@ fn the_last_handle_can_be_dropped_in_a_handler() {
     let mut friend = Mock::greet(addr, "friend");
     friend.say(&data(b"drop"));
     assert_eq!(friend.expect_bye().0, 0);
-    book.wait_count("stopped", 1, |seen| seen.event() == Some(&Event::Stopped));
+    book.wait_count("stopped", 1, |seen| seen.event() == Some(&NodeEvent::Stopped));
     book.assert_ordered();
 }
 
@@ -149,7 +149,7 @@ fn a_handler_that_panics_at_everything_still_sees_the_whole_story() {
     node.shutdown();
     assert!(node.join());
     book.assert_ordered();
-    assert_eq!(book.all().last().unwrap().event(), Some(&Event::Stopped));
+    assert_eq!(book.all().last().unwrap().event(), Some(&NodeEvent::Stopped));
 }
 
 /// Keeps a handle on its node and its peers, which hold the handler: a cycle.
@@ -159,10 +159,10 @@ struct Keeping {
     dropped: Arc<AtomicUsize>,
 }
 
-impl Handler for Keeping {
+impl NodeHandler for Keeping {
     fn on_message(&self, _peer: &Peer, _payload: &[u8]) {}
 
-    fn on_event(&self, peer: Option<&Peer>, _event: &Event) {
+    fn on_event(&self, peer: Option<&Peer>, _event: &NodeEvent) {
         self.peers.lock().unwrap().extend(peer.cloned());
         let _ = self.node.get().is_some();
     }
@@ -220,7 +220,7 @@ fn a_slow_handler_holds_up_nobody_else() {
 fn a_slow_welcome_is_not_the_peers_silence() {
     let book = Recorder::default();
     let act = |what: &What, _: Option<&Peer>| {
-        if matches!(what, What::Event(Event::Up { .. })) {
+        if matches!(what, What::Event(NodeEvent::Up { .. })) {
             std::thread::sleep(Duration::from_millis(2400));
         }
     };

@@ -4,8 +4,8 @@
 use std::thread;
 use std::time::Duration;
 
-use peerbeat::link::{self, Cause};
-use peerbeat::node::{Event, Handler, Node, Peer};
+use peerbeat::link::{Cause, LinkEvent};
+use peerbeat::node::{Node, NodeEvent, NodeHandler, Peer};
 
 use crate::common::*;
 
@@ -46,7 +46,7 @@ fn both_roles() -> (Node, Recorder, std::net::TcpListener) {
 }
 
 /// The events of a peer's link, without its messages.
-fn events(book: &Recorder, peer: &str) -> Vec<Event> {
+fn events(book: &Recorder, peer: &str) -> Vec<NodeEvent> {
     let seen = book.all().into_iter().filter(|seen| seen.peer == peer);
     seen.filter_map(|seen| seen.event().cloned()).collect()
 }
@@ -65,13 +65,13 @@ fn the_heartbeat_time_of_a_hello_is_in_force_from_the_start_whoever_dialled() {
         let (kind, payload) = mock.frame().expect("an announcement");
         assert_eq!((kind, &payload[..4]), (HEARTBEAT, &2_500_u32.to_be_bytes()[..]), "{name}");
         let changed = |seen: &Seen| {
-            matches!(seen.event(), Some(Event::Link(link::Event::HeartbeatTime { .. })))
+            matches!(seen.event(), Some(NodeEvent::Link(LinkEvent::HeartbeatTime { .. })))
         };
         book.wait_count("change", 1, |seen| seen.peer == name && changed(seen));
         let events = events(&book, name);
-        let up = events.iter().position(|event| matches!(event, Event::Up { .. }));
+        let up = events.iter().position(|event| matches!(event, NodeEvent::Up { .. }));
         let (from, to) = (Some(Duration::from_secs(30)), Duration::from_millis(2_500));
-        let adopted = Event::Link(link::Event::HeartbeatTime { from, to, cause: Cause::Peer });
+        let adopted = NodeEvent::Link(LinkEvent::HeartbeatTime { from, to, cause: Cause::Peer });
         assert_eq!(events.get(up.expect("it is up") + 1), Some(&adopted), "{name}: {events:?}");
     }
     drop(node);
@@ -92,7 +92,8 @@ fn a_hello_that_asks_for_nothing_or_for_more_changes_nothing() {
         drop(friend);
         book.wait_down("friend", round + 1);
     }
-    let changed = |event: &Event| matches!(event, Event::Link(link::Event::HeartbeatTime { .. }));
+    let changed =
+        |event: &NodeEvent| matches!(event, NodeEvent::Link(LinkEvent::HeartbeatTime { .. }));
     assert!(!events(&book, "friend").iter().any(changed));
 }
 
@@ -105,20 +106,20 @@ fn a_hello_under_the_floor_gets_the_floor_and_is_reported() {
     let (kind, payload) = friend.frame().expect("an announcement");
     assert_eq!((kind, &payload[..4]), (HEARTBEAT, &100_u32.to_be_bytes()[..]));
     let clamped =
-        |seen: &Seen| matches!(seen.event(), Some(Event::Link(link::Event::Clamped { .. })));
+        |seen: &Seen| matches!(seen.event(), Some(NodeEvent::Link(LinkEvent::Clamped { .. })));
     book.wait_count("clamped", 1, clamped);
 }
 
 /// Takes its time for `Up`, and passes all on.
 struct Slow(Recorder, Duration);
 
-impl Handler for Slow {
+impl NodeHandler for Slow {
     fn on_message(&self, peer: &Peer, payload: &[u8]) {
         self.0.on_message(peer, payload);
     }
 
-    fn on_event(&self, peer: Option<&Peer>, event: &Event) {
-        if matches!(event, Event::Up { .. }) {
+    fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
+        if matches!(event, NodeEvent::Up { .. }) {
             thread::sleep(self.1);
         }
         self.0.on_event(peer, event);

@@ -1,6 +1,6 @@
 //! Which peer a HELLO belongs to, if several match, and addresses that no node can dial.
 
-use peerbeat::config::{Config, Options};
+use peerbeat::config::{Config, ConfigOptions};
 use peerbeat::node::{Node, Peer, ReloadError, StartError};
 
 use crate::common::*;
@@ -46,7 +46,7 @@ fn of_several_that_match_a_free_one_comes_first_then_the_stronger_way_then_the_f
 #[test]
 fn a_unix_address_is_refused_at_the_start_and_not_dialled_in_silence() {
     let text = "add-peer\nremote-name local\naddr unix:/run/local.sock\nend-peer";
-    let config = Config::parse(text, &Options::default()).unwrap();
+    let config = Config::parse(text, &ConfigOptions::default()).unwrap();
     let ignore = |_: &Peer, _: &[u8]| {};
     let error = Node::start(config.clone(), ignore).map(drop).unwrap_err();
     assert!(matches!(&error, StartError::Address { .. }));
@@ -54,7 +54,7 @@ fn a_unix_address_is_refused_at_the_start_and_not_dialled_in_silence() {
                   only; remove it";
     assert_eq!(error.to_string(), format!("cannot start: {reason}"));
 
-    let node = Node::start(Config::parse("", &Options::default()).unwrap(), ignore).unwrap();
+    let node = Node::start(Config::parse("", &ConfigOptions::default()).unwrap(), ignore).unwrap();
     let error = node.reload(config).map(drop).unwrap_err();
     assert!(matches!(&error, ReloadError::Address { .. }));
     assert_eq!(error.to_string(), format!("nothing was changed: {reason}"));

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use peerbeat::link::{self, DownReason, SendError};
-use peerbeat::node::{Direction, Event, Node, Options, StartError};
+use peerbeat::link::{DownReason, LinkEvent, SendError};
+use peerbeat::node::{Direction, Node, NodeEvent, NodeOptions, StartError};
 
 use crate::common::*;
 
@@ -41,7 +41,9 @@ fn an_adapter_and_a_server_meet_and_exchange_both_ways() {
     client_book.wait_up("transformer1", 1);
 
     let up = server_book.all().into_iter().find(Seen::is_up).unwrap();
-    let Some(Event::Up { direction, remote_name, remote_label, .. }) = up.event() else { panic!() };
+    let Some(NodeEvent::Up { direction, remote_name, remote_label, .. }) = up.event() else {
+        panic!()
+    };
     assert_eq!(*direction, Direction::Accepted);
     assert_eq!(
         (remote_name.as_str(), remote_label.as_str()),
@@ -62,7 +64,7 @@ fn an_adapter_and_a_server_meet_and_exchange_both_ways() {
     // One configured side is enough: the adapter begins with nothing and hears of one second.
     let to = client_book.wait_for("heartbeat-time", |book| {
         book.iter().find_map(|seen| match seen.event() {
-            Some(Event::Link(link::Event::HeartbeatTime { from: None, to, .. })) => Some(*to),
+            Some(NodeEvent::Link(LinkEvent::HeartbeatTime { from: None, to, .. })) => Some(*to),
             _ => None,
         })
     });
@@ -78,7 +80,7 @@ fn an_adapter_and_a_server_meet_and_exchange_both_ways() {
     assert!(matches!(adapter.send(b"late"), Err(SendError::NotConnected)));
     server_book.assert_ordered();
     client_book.assert_ordered();
-    assert_eq!(client_book.all().last().unwrap().event(), Some(&Event::Stopped));
+    assert_eq!(client_book.all().last().unwrap().event(), Some(&NodeEvent::Stopped));
     let local = client_book.wait_down("transformer1", 1);
     assert!(matches!(local.reason, DownReason::Local { .. }), "{local}");
 }
@@ -93,11 +95,15 @@ fn a_dead_address_is_passed_over_for_the_next() {
     book.wait_up("transformer1", 1);
     server_book.wait_up("PricingAdapter1", 1);
     let told: Vec<_> = book.all().iter().filter_map(|seen| seen.event().cloned()).collect();
-    assert!(matches!(&told[0], Event::Dialling { addr } if addr.ends_with(&format!(":{dead}"))));
-    let Event::DialFailed { addr, reason, detail } = &told[1] else { panic!("{told:?}") };
+    assert!(
+        matches!(&told[0], NodeEvent::Dialling { addr } if addr.ends_with(&format!(":{dead}")))
+    );
+    let NodeEvent::DialFailed { addr, reason, detail } = &told[1] else { panic!("{told:?}") };
     assert_eq!((addr.as_str(), reason.as_str()), (format!("127.0.0.1:{dead}").as_str(), "connect"));
     assert!(detail.contains("refused"), "{detail}");
-    assert!(matches!(&told[2], Event::Dialling { addr } if addr.ends_with(&format!(":{port}"))));
+    assert!(
+        matches!(&told[2], NodeEvent::Dialling { addr } if addr.ends_with(&format!(":{port}")))
+    );
     drop(client);
     book.assert_ordered();
 }
@@ -151,7 +157,7 @@ fn every_interface_is_reached_over_ipv4_and_ipv6() {
     }
     let _six = Mock::greet(([0, 0, 0, 0, 0, 0, 0, 1], port).into(), "six");
     book.wait_up("six", 1);
-    let listening = book.count(|seen| matches!(seen.event(), Some(Event::Listening { .. })));
+    let listening = book.count(|seen| matches!(seen.event(), Some(NodeEvent::Listening { .. })));
     assert_eq!(listening, server.local_addrs().len());
 }
 
@@ -172,7 +178,7 @@ fn several_interfaces_share_the_port_and_repeats_do_no_harm() {
 
 #[test]
 fn a_node_without_threads_does_not_start_and_names_the_limit() {
-    let mut options = Options::default();
+    let mut options = NodeOptions::default();
     options.stack_size = 1 << 46;
     let book = Recorder::default();
     let error = Node::start_with(config(SERVER), book.clone(), options).unwrap_err();

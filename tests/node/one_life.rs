@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use peerbeat::node::{Event, Handler, Node, Peer};
+use peerbeat::node::{Node, NodeEvent, NodeHandler, Peer};
 
 use crate::common::*;
 
@@ -38,7 +38,7 @@ impl Held {
     }
 }
 
-impl Handler for Held {
+impl NodeHandler for Held {
     fn on_message(&self, peer: &Peer, payload: &[u8]) {
         self.book.on_message(peer, payload);
         if payload == b"hold" {
@@ -48,7 +48,7 @@ impl Handler for Held {
         self.book.on_message(peer, payload);
     }
 
-    fn on_event(&self, peer: Option<&Peer>, event: &Event) {
+    fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
         self.book.on_event(peer, event);
     }
 }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use peerbeat::config::{Config, Options};
-use peerbeat::link::{self, DownReason, HeartbeatChange, SendError};
-use peerbeat::node::{Event, Handler, Node, Peer, PeerOutcome, ReloadError};
+use peerbeat::config::{Config, ConfigOptions};
+use peerbeat::link::{DownReason, HeartbeatChange, LinkEvent, SendError};
+use peerbeat::node::{Node, NodeEvent, NodeHandler, Peer, PeerOutcome, ReloadError};
 
 use crate::common::*;
 
@@ -47,8 +47,9 @@ fn changed(applied: &[&'static str], next_connection: &[&'static str]) -> PeerOu
 // lesson 8
 /// Waits until the other end's heartbeat-time is known.
 fn wait_first_value(book: &Recorder) {
-    let heard =
-        |seen: &Seen| matches!(seen.event(), Some(Event::Link(link::Event::HeartbeatTime { .. })));
+    let heard = |seen: &Seen| {
+        matches!(seen.event(), Some(NodeEvent::Link(LinkEvent::HeartbeatTime { .. })))
+    };
     book.wait_for("the first value", |seen| seen.iter().any(heard).then_some(()));
 }
 
@@ -100,7 +101,7 @@ fn one_stays_one_changes_one_goes_and_one_comes_at_once() {
     // The changed one learns of its value on the link that it has.
     let to = changes_book.wait_for("half a second", |seen| {
         seen.iter().find_map(|seen| match seen.event() {
-            Some(Event::Link(link::Event::HeartbeatTime { from: Some(_), to, .. })) => Some(*to),
+            Some(NodeEvent::Link(LinkEvent::HeartbeatTime { from: Some(_), to, .. })) => Some(*to),
             _ => None,
         })
     });
@@ -218,7 +219,7 @@ fn other_addresses_count_from_the_next_dial_and_a_peer_without_any_is_not_dialle
     node.reload(config(&dialler(""))).unwrap();
     mock.cut();
     book.wait_down("x", 2);
-    let dials = |seen: &Seen| matches!(seen.event(), Some(Event::Dialling { .. }));
+    let dials = |seen: &Seen| matches!(seen.event(), Some(NodeEvent::Dialling { .. }));
     let before = book.count(dials);
     std::thread::sleep(ms(200));
     assert_eq!(book.count(dials), before);
@@ -255,13 +256,13 @@ fn another_listening_socket_is_refused_and_nothing_changes() {
 /// Takes its own peer out as soon as it is up.
 struct Suicidal(Recorder);
 
-impl Handler for Suicidal {
+impl NodeHandler for Suicidal {
     fn on_message(&self, _: &Peer, _: &[u8]) {}
 
-    fn on_event(&self, peer: Option<&Peer>, event: &Event) {
+    fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
         self.0.on_event(peer, event);
-        if let (Some(peer), Event::Up { .. }) = (peer, event) {
-            let config = Config::parse(&hub(&[]), &Options::default()).unwrap();
+        if let (Some(peer), NodeEvent::Up { .. }) = (peer, event) {
+            let config = Config::parse(&hub(&[]), &ConfigOptions::default()).unwrap();
             let report = peer.node().reload(config).unwrap();
             assert_eq!(report.peers, [("a".to_owned(), PeerOutcome::Closed)]);
         }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use peerbeat::node::{Event, Handler, Node, Peer, RefusedReason};
+use peerbeat::node::{Node, NodeEvent, NodeHandler, Peer, RefusedReason};
 
 use crate::common::*;
 
@@ -97,13 +97,13 @@ struct Stuck {
     gate: Arc<Mutex<()>>,
 }
 
-impl Handler for Stuck {
+impl NodeHandler for Stuck {
     fn on_message(&self, peer: &Peer, payload: &[u8]) {
         self.book.add(Some(peer), What::Message(payload.to_vec()));
         drop(self.gate.lock().unwrap());
     }
 
-    fn on_event(&self, peer: Option<&Peer>, event: &Event) {
+    fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
         self.book.add(peer, What::Event(event.clone()));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::node::{Event, Node};
+use peerbeat::node::{Node, NodeEvent};
 
 use crate::common::*;
 
@@ -19,7 +19,7 @@ fn assert_stops_soon(node: Node, book: &Recorder) {
     let took = began.elapsed();
     assert!(took < SOON, "the stop took {took:?}");
     book.assert_ordered();
-    assert_eq!(book.all().last().unwrap().event(), Some(&Event::Stopped));
+    assert_eq!(book.all().last().unwrap().event(), Some(&NodeEvent::Stopped));
 }
 
 // lesson 48
@@ -34,7 +34,7 @@ fn the_stop_does_not_wait_for_the_wait_between_dials() {
             port {dead}
         end-peer"
     ));
-    book.wait_count("retry", 1, |seen| matches!(seen.event(), Some(Event::Retry { .. })));
+    book.wait_count("retry", 1, |seen| matches!(seen.event(), Some(NodeEvent::Retry { .. })));
     assert_stops_soon(node, &book);
 }
 
@@ -90,7 +90,7 @@ fn the_stop_does_not_wait_for_a_blackholed_dial() {
             remote-name friend
         end-peer"
     ));
-    book.wait_count("dial", 1, |seen| matches!(seen.event(), Some(Event::Dialling { .. })));
+    book.wait_count("dial", 1, |seen| matches!(seen.event(), Some(NodeEvent::Dialling { .. })));
     // Meanwhile others are served.
     let mut friend = Mock::greet(addr(&node), "friend");
     friend.say(&data(b"served"));
@@ -116,7 +116,7 @@ fn a_node_can_be_stopped_twice_from_many_threads_and_never_used() {
         }
     });
     assert!(node.join());
-    assert_eq!(book.count(|seen| seen.event() == Some(&Event::Stopped)), 1);
+    assert_eq!(book.count(|seen| seen.event() == Some(&NodeEvent::Stopped)), 1);
     assert!(TcpStream::connect(addr(&node)).is_err(), "it still listens");
 }
 
@@ -266,6 +266,6 @@ fn a_drained_node_connects_with_nobody_meanwhile() {
     assert!(draining.join().unwrap());
     assert!(node.join());
     let ups =
-        book.all().iter().filter(|seen| matches!(seen.event(), Some(Event::Up { .. }))).count();
+        book.all().iter().filter(|seen| matches!(seen.event(), Some(NodeEvent::Up { .. }))).count();
     assert_eq!(ups, 2, "nobody was let in");
 }

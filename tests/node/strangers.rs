@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use peerbeat::link;
-use peerbeat::node::{Event, Node, RefusedReason};
+use peerbeat::link::LinkEvent;
+use peerbeat::node::{Node, NodeEvent, RefusedReason};
 
 use crate::common::*;
 
@@ -204,8 +204,8 @@ fn heartbeats_that_come_with_the_hello_are_taken_by_the_link() {
     for peer in ["server", "friend"] {
         book.wait_up(peer, 1);
         book.wait_count("the value", 1, |seen| {
-            let to = |event: &Event| match event {
-                Event::Link(link::Event::HeartbeatTime { to, .. }) => {
+            let to = |event: &NodeEvent| match event {
+                NodeEvent::Link(LinkEvent::HeartbeatTime { to, .. }) => {
                     *to == Duration::from_secs(30)
                 }
                 _ => false,

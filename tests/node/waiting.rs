@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use peerbeat::node::{Direction, Event, RefusedReason};
+use peerbeat::node::{Direction, NodeEvent, RefusedReason};
 
 use crate::common::*;
 
@@ -100,7 +100,7 @@ fn a_dial_now_does_not_wait_for_the_backoff() {
     let server = node.peer("server").unwrap();
     for round in 1..=3 {
         Mock::accept(&listener).cut();
-        let retries = |seen: &Seen| matches!(seen.event(), Some(Event::Retry { .. }));
+        let retries = |seen: &Seen| matches!(seen.event(), Some(NodeEvent::Retry { .. }));
         book.wait_count("retry", round, retries);
         assert_eq!(server.state().dialling, None);
         server.dial_now();

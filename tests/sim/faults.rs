@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use super::{LEFT, RIGHT, downs, options};
-use peerbeat::connection::Event;
+use peerbeat::connection::LinkEvent;
 use peerbeat::liveness::{Mode, Settings};
-use peerbeat::sim::{Laws, Net, Op, Options, Pair, Seen, Weather, What, secs};
+use peerbeat::sim::{Conditions, Invariants, Net, Op, Pair, Record, SimEvent, SimOptions, secs};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -14,10 +14,10 @@ fn pair() -> Pair<'static> {
     Pair::new(1, options(2.0, 1.0), options(2.0, 1.0))
 }
 
-/// Runs until `seconds` and holds the run to the laws.
+/// Runs until `seconds` and holds the run to the invariants.
 fn run(mut pair: Pair<'_>, seconds: f64) -> Pair<'_> {
     pair.run_until(secs(seconds));
-    Laws::new().check(&pair).unwrap_or_else(|violation| panic!("{violation}"));
+    Invariants::new().check(&pair).unwrap_or_else(|violation| panic!("{violation}"));
     pair
 }
 
@@ -26,13 +26,15 @@ fn both_sides_learn_the_smaller_value() {
     for (left, right) in [(2.0, 5.0), (5.0, 2.0), (2.0, 0.0), (0.0, 2.0)] {
         let pair = run(Pair::new(1, options(left, 1.0), options(right, 1.0)), 60.0);
         let two = Duration::from_secs(2);
-        let learnt = pair.seen().filter(
-            |seen| matches!(seen.what, What::Event(Event::HeartbeatTime { to, .. }) if to == two),
-        );
+        let is_learnt = |event: &SimEvent| match event {
+            SimEvent::Event(LinkEvent::HeartbeatTime { to, .. }) => *to == two,
+            _ => false,
+        };
+        let learnt = pair.seen().filter(|seen| is_learnt(&seen.event));
         assert_eq!(learnt.count(), 1, "{left} and {right}");
         let beats = pair
             .seen()
-            .filter(|seen| matches!(seen.what, What::HeartbeatSent { value } if value == two));
+            .filter(|seen| matches!(seen.event, SimEvent::HeartbeatSent { value } if value == two));
         assert_eq!(beats.count(), 2 * 30, "{left} and {right}");
     }
 }
@@ -83,7 +85,10 @@ fn after_a_stop_a_dead_peer_gets_one_more_slack() {
     pair.at(secs(30.0), Op::Resume { host: LEFT });
     let pair = run(pair, 60.0);
     assert_eq!(downs(&pair, LEFT), [(31.0, "silent")]);
-    assert!(pair.seen_by(LEFT).any(|seen| matches!(seen.what, What::Event(Event::Stalled { .. }))));
+    assert!(
+        pair.seen_by(LEFT)
+            .any(|seen| matches!(seen.event, SimEvent::Event(LinkEvent::Stalled { .. })))
+    );
 }
 
 #[test]
@@ -99,14 +104,15 @@ fn every_silence_has_a_slack_of_grace_of_its_own() {
     }
     let pair = run(pair, 100.0);
     assert_eq!(downs(&pair, LEFT), []);
-    let stalls =
-        pair.seen_by(LEFT).filter(|seen| matches!(seen.what, What::Event(Event::Stalled { .. })));
+    let stalls = pair
+        .seen_by(LEFT)
+        .filter(|seen| matches!(seen.event, SimEvent::Event(LinkEvent::Stalled { .. })));
     assert_eq!(stalls.count(), 2);
 }
 
 #[test]
 fn a_peer_that_stops_reading_is_write_stalled() {
-    let small = Options { socket_bytes: 4096, ..options(2.0, 1.0) };
+    let small = SimOptions { socket_bytes: 4096, ..options(2.0, 1.0) };
     let mut pair = Pair::new(1, small, small);
     pair.at(secs(5.0), Op::SlowReader { host: RIGHT, each: Duration::MAX });
     pair.at(secs(5.0), Op::Send { from: LEFT, to: RIGHT, size: 3000, times: 3, every: MS });
@@ -118,7 +124,7 @@ fn a_peer_that_stops_reading_is_write_stalled() {
 #[test]
 fn after_a_stop_a_stuck_write_gets_one_more_slack() {
     for (reads_again, expected) in [(12.9, vec![]), (60.0, vec![(13.0, "write-stalled")])] {
-        let small = Options { socket_bytes: 4096, ..options(2.0, 1.0) };
+        let small = SimOptions { socket_bytes: 4096, ..options(2.0, 1.0) };
         let mut pair = Pair::new(1, small, small);
         pair.at(secs(5.0), Op::SlowReader { host: RIGHT, each: Duration::MAX });
         pair.at(secs(5.0), Op::Send { from: LEFT, to: RIGHT, size: 3000, times: 3, every: MS });
@@ -132,12 +138,12 @@ fn after_a_stop_a_stuck_write_gets_one_more_slack() {
 #[test]
 fn a_slow_reader_is_waited_for() {
     // lessons 15 and 32
-    let right = Options { message_time: Duration::from_secs(2), ..options(2.0, 1.0) };
-    let small = Options { socket_bytes: 4096, ..options(2.0, 1.0) };
+    let right = SimOptions { message_time: Duration::from_secs(2), ..options(2.0, 1.0) };
+    let small = SimOptions { socket_bytes: 4096, ..options(2.0, 1.0) };
     let mut pair = Pair::new(1, small, right);
     pair.at(secs(5.0), Op::Send { from: LEFT, to: RIGHT, size: 1500, times: 30, every: MS });
     let pair = run(pair, 120.0);
-    let read = pair.seen_by(RIGHT).filter(|seen| matches!(seen.what, What::Message(_)));
+    let read = pair.seen_by(RIGHT).filter(|seen| matches!(seen.event, SimEvent::Message(_)));
     assert_eq!(read.count(), 30);
     assert!(pair.is_up(LEFT, RIGHT) && pair.is_up(RIGHT, LEFT));
 }
@@ -147,15 +153,15 @@ fn a_large_message_on_a_slow_line_is_life() {
     // lesson 25
     let mut pair = pair();
     let bandwidth = Some(100);
-    pair.set_weather(Weather { bandwidth, split: Some(1), ..Weather::default() });
+    pair.set_conditions(Conditions { bandwidth, split: Some(1), ..Conditions::default() });
     let op = Op::Send { from: LEFT, to: RIGHT, size: 50_000, times: 1, every: MS };
     pair.at(secs(5.0), op);
     let pair = run(pair, 600.0);
-    let message = pair.seen_by(RIGHT).find(|seen| matches!(seen.what, What::Message(_)));
+    let message = pair.seen_by(RIGHT).find(|seen| matches!(seen.event, SimEvent::Message(_)));
     assert!(message.is_some_and(|seen| seen.at > secs(500.0)));
     let beats = pair
         .seen_by(LEFT)
-        .filter(|seen| matches!(seen.what, What::HeartbeatSent { .. }) && seen.at > secs(5.0));
+        .filter(|seen| matches!(seen.event, SimEvent::HeartbeatSent { .. }) && seen.at > secs(5.0));
     assert!(beats.count() > 0, "the kernel took the message at once, so the line idles for us");
 }
 
@@ -169,7 +175,7 @@ fn data_stands_in_for_heartbeats_in_mode_idle_only() {
         pair.at(secs(0.5), op);
         let pair = run(pair, 20.0);
         let beats = pair.seen_by(LEFT);
-        let beats = beats.filter(|seen| matches!(seen.what, What::HeartbeatSent { .. }));
+        let beats = beats.filter(|seen| matches!(seen.event, SimEvent::HeartbeatSent { .. }));
         assert_eq!(beats.count(), expected, "{mode:?}");
     }
 }
@@ -208,13 +214,14 @@ fn a_changed_byte_is_seen_for_what_it_is() {
 
 #[test]
 fn a_machine_that_comes_back_is_a_new_connection() {
-    let left = Options { redial: Some(Duration::from_secs(1)), ..options(2.0, 1.0) };
+    let left = SimOptions { redial: Some(Duration::from_secs(1)), ..options(2.0, 1.0) };
     let mut pair = Pair::new(1, left, options(2.0, 1.0));
     pair.at(secs(3.0), Op::PowerOff { host: RIGHT });
     pair.at(secs(20.0), Op::Start { host: RIGHT });
     let pair = run(pair, 60.0);
     assert_eq!(downs(&pair, LEFT), [(5.001, "silent")]);
-    let failed = pair.seen_by(LEFT).filter(|seen| matches!(seen.what, What::DialFailed { .. }));
+    let failed =
+        pair.seen_by(LEFT).filter(|seen| matches!(seen.event, SimEvent::DialFailed { .. }));
     assert!(failed.count() > 0, "nobody answered for a while");
     assert!(pair.is_up(LEFT, RIGHT) && pair.is_up(RIGHT, LEFT));
 }
@@ -223,25 +230,27 @@ fn a_machine_that_comes_back_is_a_new_connection() {
 fn a_dead_process_refuses_at_once_and_a_stopped_one_not_at_all() {
     for (op, expected) in [(Op::Kill { host: RIGHT }, 1.001), (Op::Stop { host: RIGHT }, 11.0)] {
         let mut net = Net::new(1);
-        let (left, right) = (net.add(Options::default()), net.add(Options::default()));
+        let (left, right) = (net.add(SimOptions::default()), net.add(SimOptions::default()));
         assert_eq!((left, right), (LEFT, RIGHT));
         net.apply(op);
         net.at(secs(1.0), Op::Connect { from: left, to: right });
         net.run_until(secs(60.0));
-        let failed = net.seen_by(left).find(|seen| matches!(seen.what, What::DialFailed { .. }));
+        let failed =
+            net.seen_by(left).find(|seen| matches!(seen.event, SimEvent::DialFailed { .. }));
         assert_eq!(failed.map(|seen| seen.at), Some(secs(expected)), "{op:?}");
     }
 }
 
 #[test]
 fn a_coarse_clock_makes_verdicts_late_by_no_more_than_it_is_coarse() {
-    let coarse = Options { granularity: MS * 50, ..options(2.0, 1.0) };
+    let coarse = SimOptions { granularity: MS * 50, ..options(2.0, 1.0) };
     for seed in 0..50 {
         let mut pair = Pair::new(seed, coarse, coarse);
         pair.at(secs(3.0), Op::PowerOff { host: LEFT });
         let pair = run(pair, 20.0);
         let (at, word) = downs(&pair, RIGHT)[0];
-        let is_read = |seen: &&Seen| matches!(seen.what, What::Read { .. }) && seen.host == RIGHT;
+        let is_read =
+            |seen: &&Record| matches!(seen.event, SimEvent::Read { .. }) && seen.host == RIGHT;
         let heard = pair.history(0).iter().rev().find(is_read);
         let due = heard.expect("it heard of LEFT").at.as_nanos() as f64 / 1e9 + 3.0;
         assert!(word == "silent" && at >= due - 1e-9 && at <= due + 0.05, "{at} for {due}");
@@ -251,19 +260,19 @@ fn a_coarse_clock_makes_verdicts_late_by_no_more_than_it_is_coarse() {
 #[test]
 fn a_program_sends_closes_holds_and_waits() {
     let mut pair = pair();
-    pair.on(RIGHT, |side, what| match what {
-        What::Up { .. } => side.set_timer(MS * 100, 7),
-        What::Timer(7) => side.send(LEFT, b"seven").expect("there is a link"),
-        What::Message(_) => {
-            side.hold(Duration::from_secs(1));
-            side.close(LEFT);
+    pair.on(RIGHT, |context, event| match event {
+        SimEvent::Up { .. } => context.set_timer(MS * 100, 7),
+        SimEvent::Timer(7) => context.send(LEFT, b"seven").expect("there is a link"),
+        SimEvent::Message(_) => {
+            context.hold(Duration::from_secs(1));
+            context.close(LEFT);
         }
         _ => {}
     });
-    pair.on(LEFT, |side, what| {
-        if let What::Message(message) = what {
+    pair.on(LEFT, |context, event| {
+        if let SimEvent::Message(message) = event {
             assert_eq!(message, b"seven");
-            side.send(RIGHT, b"and back").expect("there is a link");
+            context.send(RIGHT, b"and back").expect("there is a link");
         }
     });
     let pair = run(pair, 20.0);
@@ -279,7 +288,10 @@ fn settling_means_that_no_byte_is_on_its_way() {
     pair.send(LEFT, RIGHT, b"x").expect("there is a link");
     assert!(!pair.settle(MS / 10));
     assert!(pair.settle(MS));
-    assert_eq!(pair.seen_by(RIGHT).last().map(|seen| &seen.what), Some(&What::Message(vec![b'x'])));
+    assert_eq!(
+        pair.seen_by(RIGHT).last().map(|seen| &seen.event),
+        Some(&SimEvent::Message(vec![b'x']))
+    );
 }
 
 #[test]
@@ -287,9 +299,9 @@ fn a_program_has_state_that_its_test_can_see() {
     let failed_over = &Cell::new(None);
     let mut net = Net::new(1);
     let [adapter, primary, backup] = [(); 3].map(|()| net.add(options(5.0, 2.0)));
-    net.on(adapter, move |side, what| match what {
-        What::Down { .. } => drop(side.connect(backup)),
-        What::Up { peer } if *peer == backup => failed_over.set(Some(side.now())),
+    net.on(adapter, move |context, event| match event {
+        SimEvent::Down { .. } => drop(context.connect(backup)),
+        SimEvent::Up { peer } if *peer == backup => failed_over.set(Some(context.now())),
         _ => {}
     });
     net.connect(adapter, primary);
@@ -301,19 +313,19 @@ fn a_program_has_state_that_its_test_can_see() {
 #[test]
 fn a_heartbeat_passes_a_long_queue() {
     let left = options(2.0, 10.0);
-    let left = Options {
+    let left = SimOptions {
         liveness: Settings { mode: Mode::Always, ..left.liveness },
         socket_bytes: 1024,
         ..left
     };
     let mut pair = Pair::new(1, left, options(2.0, 10.0));
     let bandwidth = Some(500);
-    pair.set_weather(Weather { bandwidth, ..Weather::default() });
+    pair.set_conditions(Conditions { bandwidth, ..Conditions::default() });
     let op = Op::Send { from: LEFT, to: RIGHT, size: 500, times: 40, every: Duration::ZERO };
     pair.at(secs(1.0), op);
     let pair = run(pair, 30.0);
     let beats = pair.seen_by(LEFT);
-    let beats = beats.filter(|seen| matches!(seen.what, What::HeartbeatSent { .. })).count();
+    let beats = beats.filter(|seen| matches!(seen.event, SimEvent::HeartbeatSent { .. })).count();
     assert!(beats > 8, "{beats}");
 }
 
@@ -321,8 +333,8 @@ fn a_heartbeat_passes_a_long_queue() {
 fn what_a_refusal_drops_is_counted_and_not_sent() {
     let mut refused = 0;
     for seed in 0..100 {
-        let left = Options { socket_bytes: 1024, ..options(0.5, 10.0) };
-        let right = Options { message_time: MS * 10, ..options(0.5, 10.0) };
+        let left = SimOptions { socket_bytes: 1024, ..options(0.5, 10.0) };
+        let right = SimOptions { message_time: MS * 10, ..options(0.5, 10.0) };
         let mut pair = Pair::new(seed, left, right);
         pair.at(secs(1.9), Op::Corrupt { from: RIGHT, to: LEFT });
         let op = Op::Send { from: LEFT, to: RIGHT, size: 300, times: 80, every: Duration::ZERO };

@@ -9,9 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use peerbeat::cable::Cable;
-use peerbeat::config::{Config, Options as ConfigOptions};
-use peerbeat::link::{self, Down, DownReason, Faults};
-use peerbeat::node::{Event, Handler, Node, Options, Peer};
+use peerbeat::config::{Config, ConfigOptions};
+use peerbeat::link::{Down, DownReason, Faults, LinkEvent};
+use peerbeat::node::{Node, NodeEvent, NodeHandler, NodeOptions, Peer};
 
 use crate::faults::Fault;
 use crate::get;
@@ -99,22 +99,22 @@ impl Counting {
     }
 }
 
-impl Handler for Counting {
+impl NodeHandler for Counting {
     fn on_message(&self, peer: &Peer, payload: &[u8]) {
         let (record, lane) = self.place(peer);
         let lane = &record.lanes[lane];
         lane.tally.add(payload, lane.is_first.swap(false, Ordering::Relaxed));
     }
 
-    fn on_event(&self, peer: Option<&Peer>, event: &Event) {
+    fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
         let Some(peer) = peer else { return };
         let (record, lane) = self.place(peer);
         match event {
-            Event::Up { .. } => record.lanes[lane].is_first.store(true, Ordering::Relaxed),
-            Event::Link(link::Event::Stalled { .. }) => {
+            NodeEvent::Up { .. } => record.lanes[lane].is_first.store(true, Ordering::Relaxed),
+            NodeEvent::Link(LinkEvent::Stalled { .. }) => {
                 record.stalls.fetch_add(1, Ordering::Relaxed);
             }
-            Event::Down(down) => {
+            NodeEvent::Down(down) => {
                 record.lanes[1 - lane].unsent.fetch_add(down.unsent_frames, Ordering::Relaxed);
                 record.deaths.fetch_add(1, Ordering::Relaxed);
                 self.shared.judge(record, peer.name(), down);
@@ -161,7 +161,7 @@ impl Shared {
 
 fn start(text: &str, faults: Option<Faults>, handler: Counting) -> Node {
     let config = Config::parse(text, &ConfigOptions::default());
-    let mut options = Options::default();
+    let mut options = NodeOptions::default();
     options.faults = faults;
     Node::start_with(config.unwrap_or_else(|e| panic!("{e}")), handler, options).unwrap()
 }

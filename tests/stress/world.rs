@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use peerbeat::config::Config;
-use peerbeat::node::{Event, Handler, Node, Options, Peer};
+use peerbeat::node::{Node, NodeEvent, NodeHandler, NodeOptions, Peer};
 
 use super::common::{config, listener};
 use super::strangers;
@@ -139,7 +139,7 @@ impl World {
     pub(crate) fn start(self: &Arc<Self>, index: usize, rng: &mut Rng) {
         let start = self.started.fetch_add(1, Ordering::SeqCst);
         let watch = Watch { world: Arc::clone(self), index, start, rng: Mutex::new(rng.split()) };
-        let mut options = Options::default();
+        let mut options = NodeOptions::default();
         options.handshakes_max = 8;
         let node = Node::start_with(self.config(index, rng), watch, options);
         *lock(&self.nodes[index]) = Some(node.unwrap_or_else(|error| panic!("{error}")));
@@ -288,7 +288,7 @@ impl Drop for Leaves<'_> {
     }
 }
 
-impl Handler for Watch {
+impl NodeHandler for Watch {
     fn on_message(&self, peer: &Peer, payload: &[u8]) {
         // Strangers send none.
         let number = u64::from_be_bytes(payload[..8].try_into().unwrap());
@@ -301,16 +301,16 @@ impl Handler for Watch {
         });
     }
 
-    fn on_event(&self, peer: Option<&Peer>, event: &Event) {
+    fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
         let Some(peer) = peer else { return };
         match event {
-            Event::Up { .. } => {
+            NodeEvent::Up { .. } => {
                 self.inside(peer, "up", |life| !std::mem::replace(&mut life.up, true));
             }
-            Event::Down(_) => {
+            NodeEvent::Down(_) => {
                 self.inside(peer, "down", |life| std::mem::replace(&mut life.up, false));
             }
-            Event::Link(_) => self.inside(peer, "an event of the link", |life| life.up),
+            NodeEvent::Link(_) => self.inside(peer, "an event of the link", |life| life.up),
             _ => {}
         }
     }

@@ -15,7 +15,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use peerbeat::config::{Config, Environment, Errors, Options, Os};
+use peerbeat::config::{Config, ConfigOptions, Environment, Errors, Os};
 
 use crate::conform::ConformOptions;
 use crate::help;
@@ -70,13 +70,13 @@ impl ConfigArgs {
     }
 
     /// What is passed to the library.
-    pub(crate) fn options(&self) -> Options {
-        Options {
+    pub(crate) fn options(&self) -> ConfigOptions {
+        ConfigOptions {
             app_name: self.app_name.clone(),
             app_root: self.app_root.clone(),
             defines: self.defines.clone(),
             environment: Environment { os: self.os, ..Environment::default() },
-            ..Options::default()
+            ..ConfigOptions::default()
         }
     }
 }

@@ -17,9 +17,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use peerbeat::cable::Cable;
-use peerbeat::config::{Config, Options};
+use peerbeat::config::{Config, ConfigOptions};
 use peerbeat::link::DownReason;
-use peerbeat::node::{Event, Node};
+use peerbeat::node::{Node, NodeEvent};
 use peerbeat::text::{Count, Measured, Seconds};
 
 use crate::args::{DemoOptions, PictureOptions};
@@ -120,7 +120,7 @@ fn start(
     text: &str,
     defines: Vec<(String, String)>,
 ) -> Result<Node, String> {
-    let options = Options { defines, ..Options::default() };
+    let options = ConfigOptions { defines, ..ConfigOptions::default() };
     let config = Config::parse(text, &options).map_err(|errors| errors.to_string())?;
     stage.start(config, side).map_err(|error| format!("the {} did not start: {error}", side.name()))
 }
@@ -254,7 +254,7 @@ impl Play {
         stage.wait(mark, LIMIT * 2, |seen| each(seen, is_down).len() == 2);
         for side in [Side::Feed, Side::Hub] {
             let last = self.watch.last_to(side);
-            let after = |is: fn(&Event) -> bool| {
+            let after = |is: fn(&NodeEvent) -> bool| {
                 at_of(stage.since(mark), side, is).zip(last).map(|(at, last)| at - last)
             };
             let (late, mut down) = (after(is_late), after(is_down));

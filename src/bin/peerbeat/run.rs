@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use peerbeat::config::{Config, PeerConfig};
 use peerbeat::journal::Journal;
 use peerbeat::link::SendError;
-use peerbeat::node::{Event, Handler, Node, Peer};
+use peerbeat::node::{Node, NodeEvent, NodeHandler, Peer};
 
 use crate::args::RunOptions;
 use crate::json::Object;
@@ -179,7 +179,7 @@ impl Run {
 /// The node's handler: prints, and echoes if asked to.
 struct Reporter(Arc<Run>);
 
-impl Handler for Reporter {
+impl NodeHandler for Reporter {
     fn on_message(&self, peer: &Peer, payload: &[u8]) {
         let run = &self.0;
         match (run.options.show_data, run.options.json) {
@@ -192,7 +192,7 @@ impl Handler for Reporter {
         }
     }
 
-    fn on_event(&self, peer: Option<&Peer>, event: &Event) {
+    fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
         let run = &self.0;
         let name = peer.map(Peer::name);
         match run.options.json {

@@ -13,11 +13,11 @@ mod sending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::op::Options;
+use super::op::SimOptions;
+use super::record::{HandshakeFailure, Host, LinkId, Record, SimEvent};
 use super::rng::Rng;
-use super::seen::{HandshakeFailure, Host, LinkId, Seen, What};
 use super::wire::{Path, Piece, Pipe};
-use crate::connection::{self, DownReason, Event, Incoming, Outgoing};
+use crate::connection::{self, DownReason, Incoming, LinkEvent, Outgoing};
 use crate::liveness::Time;
 use crate::protocol::{Decoder, Native};
 
@@ -31,7 +31,7 @@ pub(super) struct World<'a> {
     pub(super) path: &'a mut Path,
     /// To us.
     pub(super) inward: &'a mut Pipe,
-    pub(super) log: &'a mut Vec<Seen>,
+    pub(super) log: &'a mut Vec<Record>,
 }
 
 /// How far a connection is, for one end.
@@ -70,7 +70,7 @@ pub(super) struct End {
     pub(super) phase: Phase,
     name: String,
     dials: bool,
-    options: Options,
+    options: SimOptions,
     framing: Arc<Native>,
     /// Of the handshake.
     greeter: Decoder<Arc<Native>>,
@@ -96,7 +96,7 @@ impl End {
         peer: Host,
         name: &str,
         dials: bool,
-        options: &Options,
+        options: &SimOptions,
         now: Time,
     ) -> Self {
         let framing = Arc::new(Native::with_frame_max(options.frame_max));
@@ -130,7 +130,7 @@ impl End {
     /// Dialled, or accepted: the handshake begins.
     pub(super) fn open(&mut self, world: &mut World<'_>) {
         self.phase = Phase::Greeting;
-        self.tell(world, What::Opened { peer: self.peer });
+        self.tell(world, SimEvent::Opened { peer: self.peer });
         let until = world.now + self.options.handshake;
         self.reader = self.wait(until, world.rng);
         if self.dials {
@@ -178,7 +178,7 @@ impl End {
             Some(held) => held.1 = held.1.max(until),
             None => {
                 self.held = Some((world.now, until));
-                self.tell(world, What::Held);
+                self.tell(world, SimEvent::Held);
             }
         }
     }
@@ -209,7 +209,7 @@ impl End {
         let is_over = matches!(phase, connection::Phase::Ended { .. });
         let is_told = std::mem::replace(&mut self.is_ending, true);
         if !is_told && (!is_over || self.held.is_some()) {
-            self.tell(world, What::Ending { reason });
+            self.tell(world, SimEvent::Ending { reason });
         }
         if is_over {
             self.sender = Wait::NEVER;
@@ -229,7 +229,7 @@ impl End {
         let ended_at = self.outgoing.phase().ended_at().unwrap_or(world.now);
         let report = self.incoming.report(ended_at);
         let down = self.outgoing.report(report, world.now);
-        self.tell(world, What::Down { peer: self.peer, down });
+        self.tell(world, SimEvent::Down { peer: self.peer, down });
     }
 
     /// Shuts both directions and closes the socket: with bytes unread that is a reset, which
@@ -252,8 +252,8 @@ impl End {
         self.tell(
             world,
             match self.dials {
-                true => What::DialFailed { peer, reason },
-                false => What::Refused { reason },
+                true => SimEvent::DialFailed { peer, reason },
+                false => SimEvent::Refused { reason },
             },
         );
     }
@@ -268,7 +268,7 @@ impl End {
         if self.outgoing.has_changes() {
             let changes = self.outgoing.take_changes();
             for event in self.incoming.apply(changes).into_iter().flatten() {
-                self.tell(world, What::Event(event));
+                self.tell(world, SimEvent::Event(event));
             }
         }
     }
@@ -278,15 +278,15 @@ impl End {
         Wait { until, fires: until + rng.duration(self.options.granularity) }
     }
 
-    fn tell_all(&self, world: &mut World<'_>, events: impl IntoIterator<Item = Option<Event>>) {
+    fn tell_all(&self, world: &mut World<'_>, events: impl IntoIterator<Item = Option<LinkEvent>>) {
         for event in events.into_iter().flatten() {
-            self.tell(world, What::Event(event));
+            self.tell(world, SimEvent::Event(event));
         }
     }
 
-    fn tell(&self, world: &mut World<'_>, what: What) {
+    fn tell(&self, world: &mut World<'_>, event: SimEvent) {
         let (at, host, link) = (world.now, self.host, Some(world.link));
-        world.log.push(Seen { at, host, link, what });
+        world.log.push(Record { at, host, link, event });
     }
 }
 

@@ -7,10 +7,10 @@ use std::io;
 use std::time::Duration;
 
 use super::{End, Phase, Wait, World, step};
-use crate::connection::{self, DownReason, Event, Incoming, Input, Outgoing};
+use crate::connection::{self, DownReason, Incoming, Input, LinkEvent, Outgoing};
 use crate::liveness::Verdict;
 use crate::protocol::{Bye, ByeCode, Frame, ProtocolError};
-use crate::sim::seen::{HandshakeFailure, What};
+use crate::sim::record::{HandshakeFailure, SimEvent};
 use crate::sim::wire::Piece;
 
 /// A frame of a handshake, apart from the buffer it came in.
@@ -41,7 +41,7 @@ impl End {
         match self.incoming.poll() {
             Some(Input::Message(payload)) => {
                 let message = payload.to_vec();
-                self.tell(world, What::Message(message));
+                self.tell(world, SimEvent::Message(message));
                 self.hold(world, self.options.message_time);
             }
             Some(Input::Bye(bye)) => self.outgoing.handle_bye(&bye, world.now),
@@ -61,9 +61,9 @@ impl End {
         self.held = None;
         let is_long = self.incoming.handle_held(held);
         self.reader = Wait::at_once(world.now);
-        self.tell(world, What::Released);
+        self.tell(world, SimEvent::Released);
         if is_long && self.outgoing.phase().hands_on() {
-            self.tell(world, What::Event(Event::HandlerBusy { held }));
+            self.tell(world, SimEvent::Event(LinkEvent::HandlerBusy { held }));
         }
     }
 
@@ -96,7 +96,7 @@ impl End {
             Some(Piece::Reset) => self.fail(world, HandshakeFailure::Io),
             Some(Piece::Bytes(bytes)) => {
                 world.inward.handle_read(bytes.len(), world.path.is_cut);
-                self.tell(world, What::Read { bytes: bytes.len() });
+                self.tell(world, SimEvent::Read { bytes: bytes.len() });
                 let greeter = &mut self.greeter;
                 fill(&bytes, |part| {
                     let spare = greeter.spare();
@@ -122,10 +122,10 @@ impl End {
         self.incoming = Incoming::new(self.framing.clone(), settings, now);
         self.phase = Phase::Up;
         (self.reader, self.sender) = (Wait::at_once(now), Wait::at_once(now));
-        self.tell(world, What::Up { peer: self.peer });
+        self.tell(world, SimEvent::Up { peer: self.peer });
         if let Some(value_ms) = value_ms {
             let value = Duration::from_millis(value_ms.into());
-            self.tell(world, What::HelloReceived { value });
+            self.tell(world, SimEvent::HelloReceived { value });
             self.outgoing.handle_announced(value_ms, now);
             let events = self.incoming.hear_hello(value_ms, now);
             self.tell_all(world, events);
@@ -139,17 +139,17 @@ impl End {
         match piece {
             Piece::Syn => {}
             Piece::Fin => {
-                self.tell(world, What::EndRead);
+                self.tell(world, SimEvent::EndRead);
                 self.outgoing.handle_end_of_stream(world.now);
             }
             Piece::Reset => {
-                self.tell(world, What::EndRead);
+                self.tell(world, SimEvent::EndRead);
                 let reason = DownReason::io(&io::ErrorKind::ConnectionReset.into());
                 self.end(world, reason);
             }
             Piece::Bytes(bytes) => {
                 world.inward.handle_read(bytes.len(), world.path.is_cut);
-                self.tell(world, What::Read { bytes: bytes.len() });
+                self.tell(world, SimEvent::Read { bytes: bytes.len() });
                 if let Some(late) = self.incoming.handle_waited(self.reader.until, world.now) {
                     self.report_stall(world, late);
                 }
@@ -165,7 +165,7 @@ impl End {
                     count
                 });
                 self.reader = Wait::at_once(now);
-                let recovered = recovered.map(Event::recovered);
+                let recovered = recovered.map(LinkEvent::recovered);
                 self.tell_all(world, [recovered]);
                 self.hear(world);
             }
@@ -176,7 +176,7 @@ impl End {
     fn hear(&mut self, world: &mut World<'_>) {
         while let Some(heartbeat) = self.incoming.poll_heartbeat() {
             let value = Duration::from_millis(heartbeat.heartbeat_time_ms.into());
-            self.tell(world, What::HeartbeatReceived { value });
+            self.tell(world, SimEvent::HeartbeatReceived { value });
             let heard = self.outgoing.handle_heartbeat(&heartbeat, world.now);
             if heard.adopted {
                 self.sender.fires = world.now;
@@ -189,7 +189,7 @@ impl End {
     /// Both threads of a link wake from the same stall, and it is reported once.
     fn report_stall(&mut self, world: &mut World<'_>, late: Duration) {
         if self.outgoing.add_stall(late, world.now) {
-            self.tell(world, What::Event(Event::Stalled { late }));
+            self.tell(world, SimEvent::Event(LinkEvent::Stalled { late }));
         }
     }
 
@@ -201,7 +201,9 @@ impl End {
             return self.report_stall(world, late);
         }
         match self.incoming.poll_verdict(world.now) {
-            Verdict::Late { silence } => self.tell(world, What::Event(Event::late(silence))),
+            Verdict::Late { silence } => {
+                self.tell(world, SimEvent::Event(LinkEvent::late(silence)))
+            }
             Verdict::Silent { .. } => self.end(world, DownReason::Silent),
             Verdict::Wait { next } => {
                 let until = world.now + step(next.since(world.now), LONGEST_READ);
@@ -215,11 +217,11 @@ impl End {
         match world.inward.arrived.pop_front() {
             Some(Piece::Bytes(bytes)) => self.drop_bytes(world, &bytes),
             Some(Piece::Fin) => {
-                self.tell(world, What::EndRead);
+                self.tell(world, SimEvent::EndRead);
                 self.outgoing.handle_end_of_stream(world.now);
             }
             Some(Piece::Reset) => {
-                self.tell(world, What::EndRead);
+                self.tell(world, SimEvent::EndRead);
                 self.end(world, DownReason::Eof);
             }
             Some(Piece::Syn) => {}
@@ -249,7 +251,7 @@ impl End {
 
     fn drop_bytes(&mut self, world: &mut World<'_>, bytes: &[u8]) {
         world.inward.handle_read(bytes.len(), world.path.is_cut);
-        self.tell(world, What::Read { bytes: bytes.len() });
+        self.tell(world, SimEvent::Read { bytes: bytes.len() });
         let (now, incoming) = (world.now, &mut self.incoming);
         fill(bytes, |part| {
             let spare = incoming.spare();

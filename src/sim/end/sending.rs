@@ -7,10 +7,10 @@ use std::io;
 use std::time::Duration;
 
 use super::{End, Phase, Wait, World, step};
-use crate::connection::{self, Close, DownReason, HeartbeatChange, SendError};
+use crate::connection::{self, Close, DownReason, HeartbeatChange, LinkEvent, SendError};
 use crate::liveness::{Mode, Time};
 use crate::protocol::{Bye, ByeCode, Hello, ProtocolError};
-use crate::sim::seen::{HandshakeFailure, What};
+use crate::sim::record::{HandshakeFailure, SimEvent};
 use crate::sim::wire::Piece;
 
 impl End {
@@ -28,9 +28,9 @@ impl End {
         }
         let before = self.outgoing.pending();
         self.outgoing.queue(payload)?;
-        self.tell(world, What::Sent(payload.to_vec()));
+        self.tell(world, SimEvent::Sent(payload.to_vec()));
         let bytes = self.outgoing.pending() - before;
-        self.tell(world, What::Queued { bytes, heartbeat: None });
+        self.tell(world, SimEvent::Queued { bytes, heartbeat: None });
         self.sender.fires = world.now;
         Ok(())
     }
@@ -65,7 +65,7 @@ impl End {
     ) -> Result<HeartbeatChange, DownReason> {
         let change = self.outgoing.set_heartbeat_time(value, world.now)?;
         if change == HeartbeatChange::InForce {
-            self.tell(world, What::ValueSet { value });
+            self.tell(world, SimEvent::ValueSet { value });
         }
         self.sender.fires = world.now;
         if self.incoming.timer().limit().is_none() {
@@ -81,7 +81,7 @@ impl End {
         slack: Duration,
     ) -> Result<(), DownReason> {
         self.outgoing.set_slack(slack, world.now)?;
-        self.tell(world, What::SlackSet { slack });
+        self.tell(world, SimEvent::SlackSet { slack });
         Ok(())
     }
 
@@ -114,7 +114,7 @@ impl End {
         if bytes > 0 {
             let value = self.outgoing.timer().in_force();
             let heartbeat = value.filter(|_| self.is_up());
-            self.tell(world, What::Queued { bytes, heartbeat });
+            self.tell(world, SimEvent::Queued { bytes, heartbeat });
         }
         let Some(buffer) = buffer else {
             self.rest(world);
@@ -123,17 +123,17 @@ impl End {
         if is_reset(world) {
             let reason = DownReason::io(&io::ErrorKind::ConnectionReset.into());
             self.outgoing.handle_write_failed(buffer, reason, None, world.now);
-            self.tell(world, What::WriteFailed);
+            self.tell(world, SimEvent::WriteFailed);
             self.sender = Wait::NEVER;
             return true;
         }
         let count = world.out.write(buffer.rest(), world.path, world.rng, world.now);
         if count > 0 {
-            self.tell(world, What::Wrote { bytes: count });
+            self.tell(world, SimEvent::Wrote { bytes: count });
         }
         let sent = self.outgoing.handle_written(buffer, count, world.now);
         if let Some(value) = sent {
-            self.tell(world, What::HeartbeatSent { value });
+            self.tell(world, SimEvent::HeartbeatSent { value });
         }
         if count == 0 {
             self.handle_stuck(world);
@@ -169,7 +169,7 @@ impl End {
         let waited = std::mem::replace(&mut self.stuck, true);
         let until = if waited { self.sender.until } else { Time::NEVER };
         if let Some(late) = self.outgoing.handle_write_waited(until, now) {
-            self.tell(world, What::Event(connection::Event::Stalled { late }));
+            self.tell(world, SimEvent::Event(LinkEvent::Stalled { late }));
         }
         if self.outgoing.handle_timeout(now) {
             return;
@@ -196,7 +196,7 @@ impl End {
         if let Err(error) = hello.encode(&mut bytes) {
             return self.fail(world, HandshakeFailure::Protocol(error));
         }
-        self.tell(world, What::Queued { bytes: bytes.len(), heartbeat: None });
+        self.tell(world, SimEvent::Queued { bytes: bytes.len(), heartbeat: None });
         self.hello = bytes;
         self.sender = Wait::at_once(world.now);
     }
@@ -206,7 +206,7 @@ impl End {
         self.hello.drain(..count);
         self.sender = if count == 0 { Wait::NEVER } else { Wait::at_once(world.now) };
         if count > 0 {
-            self.tell(world, What::Wrote { bytes: count });
+            self.tell(world, SimEvent::Wrote { bytes: count });
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::{Alarm, Net, Process};
 use crate::sim::wire::Piece;
-use crate::sim::{Host, Op, What};
+use crate::sim::{Host, Op, SimEvent};
 
 impl Net<'_> {
     /// Does `op` now.
@@ -14,9 +14,9 @@ impl Net<'_> {
             Op::Cut { a, b } => self.set_cut(a, b, true, true),
             Op::CutOneWay { from, to } => self.set_cut(from, to, true, false),
             Op::Heal { a, b } => self.set_cut(a, b, false, true),
-            Op::Weather { from, to, weather } => {
+            Op::Conditions { from, to, conditions } => {
                 let path = self.path(from, to);
-                self.paths[path].weather = weather;
+                self.paths[path].conditions = conditions;
             }
             Op::Corrupt { from, to } => {
                 let path = self.path(from, to);
@@ -85,7 +85,7 @@ impl Net<'_> {
         if self.hosts[host.0].process == from {
             self.hosts[host.0].process = to;
             let stops = to == Process::Stopped;
-            self.tell(host, None, if stops { What::Stopped } else { What::Resumed });
+            self.tell(host, None, if stops { SimEvent::Stopped } else { SimEvent::Resumed });
         }
     }
 
@@ -104,7 +104,7 @@ impl Net<'_> {
                 }
             }
         }
-        self.tell(host, None, What::Died);
+        self.tell(host, None, SimEvent::Died);
     }
 
     fn start_process(&mut self, host: Host) {
@@ -117,6 +117,6 @@ impl Net<'_> {
             let dials = machine.dials.iter().map(|peer| (self.now + pause, Alarm::Dial(*peer)));
             machine.alarms.extend(dials);
         }
-        self.tell(host, None, What::Started);
+        self.tell(host, None, SimEvent::Started);
     }
 }

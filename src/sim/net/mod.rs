@@ -13,10 +13,10 @@ use crate::connection::{DownReason, HeartbeatChange, SendError};
 use crate::liveness::Time;
 use crate::sim::end::{End, Phase, World};
 use crate::sim::wire::{Path, Piece, Pipe};
-use crate::sim::{Host, LinkId, Op, Options, Rng, Seen, Side, Weather, What};
+use crate::sim::{Conditions, Context, Host, LinkId, Op, Record, Rng, SimEvent, SimOptions};
 
 /// What a program is: it is called with everything that its side sees.
-pub(in crate::sim) type Handler<'h> = Box<dyn FnMut(&mut Side<'_, 'h>, &What) + 'h>;
+pub(in crate::sim) type Handler<'h> = Box<dyn FnMut(&mut Context<'_, 'h>, &SimEvent) + 'h>;
 
 /// A virtual network of hosts with one program each.
 pub struct Net<'h> {
@@ -25,17 +25,17 @@ pub struct Net<'h> {
     hosts: Vec<Machine<'h>>,
     links: Vec<Connection>,
     links_made: u64,
-    weather: Weather,
+    conditions: Conditions,
     paths: Vec<Path>,
     script: VecDeque<(Time, Op)>,
-    history: Vec<Seen>,
+    history: Vec<Record>,
     /// How much of the history was forgotten, and how much was handed to the programs.
     forgotten: usize,
     handed_on: usize,
 }
 
 struct Machine<'h> {
-    options: Options,
+    options: SimOptions,
     process: Process,
     handler: Option<Handler<'h>>,
     alarms: Vec<(Time, Alarm)>,
@@ -76,7 +76,7 @@ impl<'h> Net<'h> {
             hosts: Vec::new(),
             links: Vec::new(),
             links_made: 0,
-            weather: Weather::default(),
+            conditions: Conditions::default(),
             paths: Vec::new(),
             script: VecDeque::new(),
             history: Vec::new(),
@@ -86,28 +86,28 @@ impl<'h> Net<'h> {
     }
 
     /// Adds a host whose program only answers.
-    pub fn add(&mut self, options: Options) -> Host {
+    pub fn add(&mut self, options: SimOptions) -> Host {
         let (process, alarms) = (Process::Runs, Vec::new());
         self.hosts.push(Machine { options, process, handler: None, alarms, dials: Vec::new() });
         Host(self.hosts.len() - 1)
     }
 
     /// Gives a host its program: it is called with everything that its side sees from now on,
-    /// and can send, close, connect, hold the reader and set timers through the [`Side`].
-    pub fn on(&mut self, host: Host, handler: impl FnMut(&mut Side<'_, 'h>, &What) + 'h) {
+    /// and can send, close, connect, hold the reader and set timers through the [`Context`].
+    pub fn on(&mut self, host: Host, handler: impl FnMut(&mut Context<'_, 'h>, &SimEvent) + 'h) {
         self.hosts[host.0].handler = Some(Box::new(handler));
     }
 
     /// What a host was told.
-    pub fn options(&self, host: Host) -> &Options {
+    pub fn options(&self, host: Host) -> &SimOptions {
         &self.hosts[host.0].options
     }
 
-    /// Sets the weather everywhere, for what is sent from now on.
-    pub fn set_weather(&mut self, weather: Weather) {
-        self.weather = weather;
+    /// Sets the conditions everywhere, for what is sent from now on.
+    pub fn set_conditions(&mut self, conditions: Conditions) {
+        self.conditions = conditions;
         for path in &mut self.paths {
-            path.weather = weather;
+            path.conditions = conditions;
         }
     }
 
@@ -256,18 +256,18 @@ impl<'h> Net<'h> {
     }
 
     /// What the sides saw, in order, as their programs see it.
-    pub fn seen(&self) -> impl Iterator<Item = &Seen> {
-        self.history.iter().filter(|seen| !seen.what.is_raw())
+    pub fn seen(&self) -> impl Iterator<Item = &Record> {
+        self.history.iter().filter(|record| !record.event.is_raw())
     }
 
     /// What one side saw, in order.
-    pub fn seen_by(&self, host: Host) -> impl Iterator<Item = &Seen> {
-        self.seen().filter(move |seen| seen.host == host)
+    pub fn seen_by(&self, host: Host) -> impl Iterator<Item = &Record> {
+        self.seen().filter(move |record| record.host == host)
     }
 
     /// All that happened from the record number `from` on, raw records included; records count from
     /// the beginning of the run, forgotten ones too.
-    pub fn history(&self, from: usize) -> &[Seen] {
+    pub fn history(&self, from: usize) -> &[Record] {
         &self.history[from.saturating_sub(self.forgotten).min(self.history.len())..]
     }
 
@@ -326,13 +326,13 @@ impl<'h> Net<'h> {
     /// Hands what was seen to the programs; what they do may be seen in turn.
     fn hand_on(&mut self) -> bool {
         let begin = self.handed_on;
-        while let Some(seen) = self.history.get(self.handed_on - self.forgotten) {
+        while let Some(record) = self.history.get(self.handed_on - self.forgotten) {
             let index = self.handed_on - self.forgotten;
             self.handed_on += 1;
-            let host = seen.host;
-            let over = match &seen.what {
-                What::Down { peer, .. } => Some(*peer),
-                What::DialFailed { peer, .. } => Some(*peer),
+            let host = record.host;
+            let over = match &record.event {
+                SimEvent::Down { peer, .. } => Some(*peer),
+                SimEvent::DialFailed { peer, .. } => Some(*peer),
                 _ => None,
             };
             let machine = &mut self.hosts[host.0];
@@ -340,13 +340,13 @@ impl<'h> Net<'h> {
             if let (Some(peer), Some(pause)) = (over, machine.options.redial) {
                 machine.alarms.push((self.now + pause, Alarm::Dial(peer)));
             }
-            if seen.what.is_raw() {
+            if record.event.is_raw() {
                 continue;
             }
             let runs = machine.process == Process::Runs;
             if let Some(mut handler) = machine.handler.take_if(|_| runs) {
-                let Seen { link, what, .. } = self.history[index].clone();
-                handler(&mut Side::new(self, host, link), &what);
+                let Record { link, event, .. } = self.history[index].clone();
+                handler(&mut Context::new(self, host, link), &event);
                 self.hosts[host.0].handler.get_or_insert(handler);
             }
         }
@@ -363,7 +363,7 @@ impl<'h> Net<'h> {
             machine.alarms.retain(|(at, _)| *at > now);
             for (_, alarm) in due {
                 match alarm {
-                    Alarm::Timer(tag) => self.tell(Host(index), None, What::Timer(tag)),
+                    Alarm::Timer(tag) => self.tell(Host(index), None, SimEvent::Timer(tag)),
                     Alarm::Dial(peer) => drop(self.connect(Host(index), peer)),
                 }
             }
@@ -411,9 +411,9 @@ impl<'h> Net<'h> {
             if std::mem::take(&mut self.paths[path].corrupts) {
                 let place = self.rng.below(bytes.len() as u64) as usize;
                 bytes[place] ^= 1 << self.rng.below(8);
-                self.tell(host, Some(id), What::Corrupted);
+                self.tell(host, Some(id), SimEvent::Corrupted);
             }
-            self.tell(host, Some(id), What::Arrived { bytes: bytes.len() });
+            self.tell(host, Some(id), SimEvent::Arrived { bytes: bytes.len() });
         }
         self.links[link].pipes[from].arrived.push_back(piece);
     }
@@ -441,7 +441,7 @@ impl<'h> Net<'h> {
     fn path(&mut self, from: Host, to: Host) -> usize {
         let is_it = |path: &Path| (path.from, path.to) == (from.0, to.0);
         self.paths.iter().position(is_it).unwrap_or_else(|| {
-            self.paths.push(Path::new(from.0, to.0, self.weather));
+            self.paths.push(Path::new(from.0, to.0, self.conditions));
             self.paths.len() - 1
         })
     }
@@ -459,8 +459,8 @@ impl<'h> Net<'h> {
         act(&mut ends[which], &mut World { now, link: *id, rng, out, path, inward, log })
     }
 
-    fn tell(&mut self, host: Host, link: Option<LinkId>, what: What) {
-        self.history.push(Seen { at: self.now, host, link, what });
+    fn tell(&mut self, host: Host, link: Option<LinkId>, event: SimEvent) {
+        self.history.push(Record { at: self.now, host, link, event });
     }
 }
 

@@ -5,25 +5,25 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use peerbeat::link::{Link, Options};
+use peerbeat::link::{Link, LinkOptions};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
 use super::{Cost, Tally, number, pair};
 
 /// Options with a heartbeat-time and a slack.
-pub(crate) fn options(heartbeat_time: Duration, slack: Duration) -> Options {
+pub(crate) fn options(heartbeat_time: Duration, slack: Duration) -> LinkOptions {
     let liveness = Settings { heartbeat_time: Some(heartbeat_time), slack, ..Settings::default() };
-    Options { liveness, ..Options::default() }
+    LinkOptions { liveness, ..LinkOptions::default() }
 }
 
 /// Heartbeats every second.
-pub(crate) fn every_second() -> Options {
+pub(crate) fn every_second() -> LinkOptions {
     options(Duration::from_secs(1), Duration::from_secs(2))
 }
 
 /// Two links that are each other's peers.
-pub(crate) fn links<A, B>(options: &Options, near: A, far: B) -> (Link, Link)
+pub(crate) fn links<A, B>(options: &LinkOptions, near: A, far: B) -> (Link, Link)
 where
     A: FnMut(&Link, &[u8]) + Send + 'static,
     B: FnMut(&Link, &[u8]) + Send + 'static,
@@ -32,7 +32,7 @@ where
     (start(one, options, near), start(other, options, far))
 }
 
-pub(crate) fn start<H>(stream: TcpStream, options: &Options, handler: H) -> Link
+pub(crate) fn start<H>(stream: TcpStream, options: &LinkOptions, handler: H) -> Link
 where
     H: FnMut(&Link, &[u8]) + Send + 'static,
 {

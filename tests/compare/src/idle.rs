@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Event, Handler, Link};
+use peerbeat::link::{LinkEvent, LinkHandler, Link};
 use peerbeat::protocol::Native;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
@@ -24,11 +24,11 @@ static ENDED: AtomicU64 = AtomicU64::new(0);
 
 struct Quiet;
 
-impl Handler for Quiet {
+impl LinkHandler for Quiet {
     fn on_message(&mut self, _: &Link, _: &[u8]) {}
 
-    fn on_event(&mut self, _: &Link, event: &Event) {
-        if let Event::Down(_) = event {
+    fn on_event(&mut self, _: &Link, event: &LinkEvent) {
+        if let LinkEvent::Down(_) = event {
             ENDED.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Event, Handler, Link};
+use peerbeat::link::{LinkEvent, LinkHandler, Link};
 use peerbeat::protocol::Native;
 use tokio::io::AsyncReadExt;
 
@@ -58,11 +58,11 @@ struct Reporter {
     told: mpsc::Sender<(usize, Instant)>,
 }
 
-impl Handler for Reporter {
+impl LinkHandler for Reporter {
     fn on_message(&mut self, _: &Link, _: &[u8]) {}
 
-    fn on_event(&mut self, _: &Link, event: &Event) {
-        if let Event::Down(_) = event {
+    fn on_event(&mut self, _: &Link, event: &LinkEvent) {
+        if let LinkEvent::Down(_) = event {
             let _main_waits = self.told.send((self.which, Instant::now()));
         }
     }

@@ -4,38 +4,38 @@
 
 use std::time::{Duration, Instant};
 
-use peerbeat::link;
-use peerbeat::node::Event;
+use peerbeat::link::LinkEvent;
+use peerbeat::node::NodeEvent;
 
 use super::stage::{Seen, Side, What};
 use super::watch::Passed;
 
 /// When `side` first reported such an event.
-pub(super) fn at_of(seen: &[Seen], side: Side, is: fn(&Event) -> bool) -> Option<Instant> {
+pub(super) fn at_of(seen: &[Seen], side: Side, is: fn(&NodeEvent) -> bool) -> Option<Instant> {
     seen.iter().find(|seen| seen.event_of(side).is_some_and(is)).map(|seen| seen.at)
 }
 
 /// When each side first reported such an event; sides that did not are missing.
-pub(super) fn each(seen: &[Seen], is: fn(&Event) -> bool) -> Vec<Instant> {
+pub(super) fn each(seen: &[Seen], is: fn(&NodeEvent) -> bool) -> Vec<Instant> {
     [Side::Feed, Side::Hub].into_iter().filter_map(|side| at_of(seen, side, is)).collect()
 }
 
-pub(super) fn is_up(event: &Event) -> bool {
-    matches!(event, Event::Up { .. })
+pub(super) fn is_up(event: &NodeEvent) -> bool {
+    matches!(event, NodeEvent::Up { .. })
 }
 
-pub(super) fn is_late(event: &Event) -> bool {
-    matches!(event, Event::Link(link::Event::Late { .. }))
+pub(super) fn is_late(event: &NodeEvent) -> bool {
+    matches!(event, NodeEvent::Link(LinkEvent::Late { .. }))
 }
 
-pub(super) fn is_down(event: &Event) -> bool {
-    matches!(event, Event::Down(_))
+pub(super) fn is_down(event: &NodeEvent) -> bool {
+    matches!(event, NodeEvent::Down(_))
 }
 
 /// The reason with which `side` reported the other gone.
 pub(super) fn reason(seen: &Seen, side: Side) -> Option<&'static str> {
     match seen.event_of(side)? {
-        Event::Down(down) => Some(down.reason.as_str()),
+        NodeEvent::Down(down) => Some(down.reason.as_str()),
         _ => None,
     }
 }
@@ -43,7 +43,7 @@ pub(super) fn reason(seen: &Seen, side: Side) -> Option<&'static str> {
 /// How long the other had been silent when `side` took it for gone, by its own measure.
 pub(super) fn silence(seen: &Seen, side: Side) -> Option<Duration> {
     match seen.event_of(side)? {
-        Event::Down(down) => Some(down.silence),
+        NodeEvent::Down(down) => Some(down.silence),
         _ => None,
     }
 }
@@ -51,7 +51,7 @@ pub(super) fn silence(seen: &Seen, side: Side) -> Option<Duration> {
 /// The heartbeat-time that the hub, having none, took over.
 pub(super) fn learnt(seen: &[Seen]) -> Option<Duration> {
     seen.iter().find_map(|seen| match seen.event_of(Side::Hub)? {
-        Event::Link(link::Event::HeartbeatTime { from: None, to, .. }) => Some(*to),
+        NodeEvent::Link(LinkEvent::HeartbeatTime { from: None, to, .. }) => Some(*to),
         _ => None,
     })
 }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use peerbeat::config::Config;
 use peerbeat::journal::Journal;
-use peerbeat::link::{self, Cause};
-use peerbeat::node::{Event, Handler, Node, Peer, StartError};
+use peerbeat::link::{Cause, LinkEvent};
+use peerbeat::node::{Node, NodeEvent, NodeHandler, Peer, StartError};
 use peerbeat::protocol::Escaped;
 use peerbeat::text::{Measured, Seconds};
 
@@ -46,13 +46,13 @@ pub(super) struct Seen {
 /// What it reported.
 #[derive(Clone, Debug)]
 pub(super) enum What {
-    Event(Event),
+    Event(NodeEvent),
     Message(Vec<u8>),
 }
 
 impl Seen {
     /// The event, if it is one of `side`.
-    pub(super) fn event_of(&self, side: Side) -> Option<&Event> {
+    pub(super) fn event_of(&self, side: Side) -> Option<&NodeEvent> {
         match &self.what {
             What::Event(event) if self.side == side => Some(event),
             _ => None,
@@ -74,12 +74,12 @@ impl EventSender {
     }
 }
 
-impl Handler for EventSender {
+impl NodeHandler for EventSender {
     fn on_message(&self, _peer: &Peer, payload: &[u8]) {
         self.pass(What::Message(payload.to_vec()));
     }
 
-    fn on_event(&self, _peer: Option<&Peer>, event: &Event) {
+    fn on_event(&self, _peer: Option<&Peer>, event: &NodeEvent) {
         self.pass(What::Event(event.clone()));
     }
 }
@@ -242,23 +242,25 @@ impl Stage {
 }
 
 /// An event in the words of the timeline; `None` = it adds nothing to the story.
-fn line_of(event: &Event) -> Option<String> {
+fn line_of(event: &NodeEvent) -> Option<String> {
     Some(match event {
-        Event::Up { remote_name, .. } => format!("up: connected to the {}", Escaped(remote_name)),
-        Event::Link(link::Event::HeartbeatTime { from, to, cause: Cause::Peer }) => {
+        NodeEvent::Up { remote_name, .. } => {
+            format!("up: connected to the {}", Escaped(remote_name))
+        }
+        NodeEvent::Link(LinkEvent::HeartbeatTime { from, to, cause: Cause::Peer }) => {
             let before = from.map_or("none".to_owned(), |from| Seconds(from).to_string());
             format!("heartbeat-time is {} now (was: {before}), the other end said so", Seconds(*to))
         }
-        Event::Link(link::Event::Late { silence, .. }) => {
+        NodeEvent::Link(LinkEvent::Late { silence, .. }) => {
             format!("late: nothing heard for {}, a first warning", Measured(*silence))
         }
-        Event::Link(link::Event::Recovered { silence, .. }) => {
+        NodeEvent::Link(LinkEvent::Recovered { silence, .. }) => {
             format!("recovered: heard again after {}", Measured(*silence))
         }
-        Event::Link(link::Event::Stalled { late }) => {
+        NodeEvent::Link(LinkEvent::Stalled { late }) => {
             format!("stalled: this machine was too busy for {}, no peer is blamed", Measured(*late))
         }
-        Event::Down(down) => match down.limit {
+        NodeEvent::Down(down) => match down.limit {
             Some(limit) if down.reason.as_str() == "silent" => format!(
                 "DOWN: silent for {}, the limit is {}",
                 Measured(down.silence),
@@ -266,13 +268,13 @@ fn line_of(event: &Event) -> Option<String> {
             ),
             _ => format!("down: {}: {}", down.reason.as_str(), Escaped(&down.reason.to_string())),
         },
-        Event::DialFailed { reason, detail, .. } => {
+        NodeEvent::DialFailed { reason, detail, .. } => {
             format!("redial failed: {}: {}", reason.as_str(), Escaped(detail))
         }
-        Event::Refused { reason, detail, .. } => {
+        NodeEvent::Refused { reason, detail, .. } => {
             format!("refused a connection: {}: {}", reason.as_str(), Escaped(detail))
         }
-        Event::Warning { detail } => format!("warning: {}", Escaped(detail)),
+        NodeEvent::Warning { detail } => format!("warning: {}", Escaped(detail)),
         _ => return None,
     })
 }

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use peerbeat::node::Event;
+use peerbeat::node::NodeEvent;
 
 use crate::clock;
 use crate::text::{COLUMNS, Count, Escaped, wrapped};
@@ -44,9 +44,9 @@ impl Lines {
 }
 
 /// What happened, and of an end what it usually means.
-pub(super) fn event(event: &Event) -> String {
+pub(super) fn event(event: &NodeEvent) -> String {
     match event {
-        Event::Down(down) => format!("{event}; {}", down.reason.hint()),
+        NodeEvent::Down(down) => format!("{event}; {}", down.reason.hint()),
         _ => event.to_string(),
     }
 }
@@ -70,12 +70,12 @@ mod tests {
     fn text_of_peers_is_escaped_and_names_make_a_column() {
         let lines = Lines::new(["p\n", "abcd"].into_iter());
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_500);
-        let warning = Event::Warning { detail: "\u{1b}]0;x\u{7}".into() };
+        let warning = NodeEvent::Warning { detail: "\u{1b}]0;x\u{7}".into() };
         assert_eq!(
             lines.of(at, Some("p\n"), &event(&warning)),
             "-- 1970-01-01 UTC\n00:00:01.500  p\\n   warning: \\u{1b}]0;x\\u{7}"
         );
-        assert_eq!(lines.of(at, None, &event(&Event::Stopped)), "00:00:01.500  -     stopped");
+        assert_eq!(lines.of(at, None, &event(&NodeEvent::Stopped)), "00:00:01.500  -     stopped");
         let day = Duration::from_secs(86_400);
         let next = lines.of(at + day, None, &"word ".repeat(30));
         assert!(next.starts_with("-- 1970-01-02 UTC\n00:00:01.500  -     word"), "{next}");

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use peerbeat::node::{Event, Peer};
+use peerbeat::node::{NodeEvent, Peer};
 
 use crate::notify::ServiceManager;
 
@@ -32,12 +32,12 @@ impl Status {
         self.manager.tell("STOPPING=1");
     }
 
-    pub(super) fn handle(&self, peer: Option<&Peer>, event: &Event) {
+    pub(super) fn handle(&self, peer: Option<&Peer>, event: &NodeEvent) {
         let Some(peer) = peer else { return };
         let mut up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
         let is_changed = match event {
-            Event::Up { .. } => up.insert(peer.name().to_owned()),
-            Event::Down(_) => up.remove(peer.name()),
+            NodeEvent::Up { .. } => up.insert(peer.name().to_owned()),
+            NodeEvent::Down(_) => up.remove(peer.name()),
             _ => false,
         };
         if is_changed {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use peerbeat::config::Config;
 use peerbeat::journal::Journal;
-use peerbeat::node::{Handler, Node, Peer};
+use peerbeat::node::{Node, NodeHandler, Peer};
 
 /// Lines of a journal, and the end of them.
 pub(crate) struct Source {
@@ -24,7 +24,7 @@ pub(crate) struct Source {
 /// Everything of interest is in the journal.
 struct Quiet;
 
-impl Handler for Quiet {
+impl NodeHandler for Quiet {
     fn on_message(&self, _peer: &Peer, _payload: &[u8]) {}
 }
 

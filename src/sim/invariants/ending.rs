@@ -1,11 +1,11 @@
-//! What the laws say about an end: whether it was time for it, whether its account is true, and
-//! whether all that was lost is counted.
+//! What the invariants say about an end: whether it was time for it, whether its account is true,
+//! and whether all that was lost is counted.
 //!
 //! It judges from the [account](super::account) that was kept of the record, and keeps nothing.
 
 use std::time::Duration;
 
-use super::Law;
+use super::Invariant;
 use super::account::{Account, Judged, STOPS, broken};
 use crate::connection::{Down, DownReason};
 use crate::liveness::Time;
@@ -21,7 +21,7 @@ impl Account {
         let (unsent, undelivered) = (ours.unsent_frames, theirs.undelivered_frames);
         if unsent + undelivered > lost {
             let detail = format!("{unsent} unsent, {undelivered} not handed on, of {lost} lost");
-            return broken(Law::NothingLost, detail);
+            return broken(Invariant::NothingLost, detail);
         }
         // In order: arrived there and not handed on, under way, not sent.
         let between = self.sent.iter().skip(undelivered as usize);
@@ -31,7 +31,7 @@ impl Account {
         let told = ours.unconfirmed_bytes.filter(|_| !self.corrupted);
         if told.is_some_and(|unconfirmed| bytes > unconfirmed) {
             let detail = format!("{bytes} bytes lost under way, told {ours:?}");
-            return broken(Law::NothingLost, detail);
+            return broken(Invariant::NothingLost, detail);
         }
         Ok(())
     }
@@ -49,21 +49,21 @@ impl Account {
         let truth = (self.silence.limit, self.in_force, silence);
         if (down.limit, down.heartbeat_time, down.silence) != truth {
             let detail = format!("its account is not of this link: {down:?}, not {truth:?}");
-            return broken(Law::NothingLeaks, detail);
+            return broken(Invariant::NothingLeaks, detail);
         }
         if down.unsent_bytes > self.pending + self.wrote_ending
             || down.unsent_frames > self.sent.len() as u64
         {
             let (bytes, messages) = (self.pending, self.sent.len());
             let detail = format!("{bytes} bytes wait, {messages} messages are missing: {down:?}");
-            return broken(Law::NothingLost, detail);
+            return broken(Invariant::NothingLost, detail);
         }
         let is_close = matches!(&down.reason, DownReason::Local { .. });
         // What is still handed on is watched as well: a peer that is silent for the limit is gone.
         let until = self.closes_at().min(self.silence.reached_at());
         if is_close && !self.saw_end && at < until {
             let detail = format!("given up before {:?}", self.closes_at());
-            return broken(Law::OrderlyClose, detail);
+            return broken(Invariant::OrderlyClose, detail);
         }
         Ok(())
     }
@@ -74,23 +74,23 @@ impl Account {
             DownReason::Silent => self.silence,
             DownReason::WriteStalled { .. } => self.stuck,
             DownReason::Protocol(_) if !self.corrupted => {
-                return broken(Law::NoFalseDeath, "good bytes refused");
+                return broken(Invariant::NoFalseDeath, "good bytes refused");
             }
             _ => return Ok(()),
         };
         let silent = *reason == DownReason::Silent;
         if running.limit.is_none() {
-            return broken(Law::NoFalseDeath, "dead of a limit where none is in force");
+            return broken(Invariant::NoFalseDeath, "dead of a limit where none is in force");
         }
         if silent && self.unread > 0 {
-            return broken(Law::NoFalseDeath, "dead with bytes unread");
+            return broken(Invariant::NoFalseDeath, "dead with bytes unread");
         }
         if !silent && self.pending == 0 {
-            return broken(Law::NoFalseDeath, "stuck with nothing to write");
+            return broken(Invariant::NoFalseDeath, "stuck with nothing to write");
         }
         let dead_at = running.reached_at();
         if at < dead_at {
-            return broken(Law::NoFalseDeath, format!("dead before {dead_at:?}"));
+            return broken(Invariant::NoFalseDeath, format!("dead before {dead_at:?}"));
         }
         let tolerance = self.settings.slack.div_f64(2.0).max(Duration::from_millis(250));
         let began = if silent { self.last_read } else { self.moved };
@@ -100,7 +100,10 @@ impl Account {
         let counts = (!self.was_held || !silent) && self.stops.len() < STOPS;
         let over_it = *from <= dead_at && *until > dead_at + tolerance + self.granularity;
         if counts && over_it && at < *until + self.settings.slack {
-            return broken(Law::NoFalseDeath, format!("dead after our own stop until {until:?}"));
+            return broken(
+                Invariant::NoFalseDeath,
+                format!("dead after our own stop until {until:?}"),
+            );
         }
         Ok(())
     }

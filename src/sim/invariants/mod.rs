@@ -8,7 +8,7 @@
 //!
 //! What the rules promise, and with which slack, is explored to the end in `tests/model`: no false
 //! verdict if the slack covers the jitter of delays and the lateness of the sender, a dead peer
-//! found within the promise + slack. These laws hold the code that ships to those bounds.
+//! found within the promise + slack. These invariants hold the code that ships to those bounds.
 //!
 //! Give it the net as often as you like; it judges each record once, in order, and time as it
 //! passes between them.
@@ -22,13 +22,13 @@ use std::fmt;
 
 use account::{Account, Phase};
 
-use super::{Host, LinkId, Net, Options, Seen, What};
+use super::{Host, LinkId, Net, Record, SimEvent, SimOptions};
 use crate::liveness::Time;
 
-/// A law of the house.
+/// An invariant of the house.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Law {
+pub enum Invariant {
     /// Nobody is dead of whom bytes arrived within the limit, or while we were stopped ourselves.
     NoFalseDeath,
     /// Silence past the limit, and a write that is stuck for it, is death, at most the clock's
@@ -58,11 +58,11 @@ pub enum Law {
     NothingLeaks,
 }
 
-/// A law broken: which, when, by whom, and what led to it.
+/// An invariant broken: which, when, by whom, and what led to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which law.
-    pub law: Law,
+    /// Which invariant.
+    pub invariant: Invariant,
     /// When.
     pub at: Time,
     /// Who broke it.
@@ -72,24 +72,28 @@ pub struct Violation {
     /// What was found, and what was allowed.
     pub detail: String,
     /// The last records before it, the breaking one included.
-    pub history: Vec<Seen>,
+    pub history: Vec<Record>,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for seen in &self.history {
-            writeln!(f, "{seen}")?;
+        for record in &self.history {
+            writeln!(f, "{record}")?;
         }
         let (at, host, link) = (self.at.as_nanos() as f64 / 1e9, self.host.0, self.link.0);
-        write!(f, "{:?} broken at {at:.6} by host {host} on link {link}: {}", self.law, self.detail)
+        write!(
+            f,
+            "{:?} broken at {at:.6} by host {host} on link {link}: {}",
+            self.invariant, self.detail
+        )
     }
 }
 
 impl Error for Violation {}
 
-/// The checker of the laws for one run, from its beginning.
+/// The checker of the invariants for one run, from its beginning.
 #[derive(Debug, Default)]
-pub struct Laws {
+pub struct Invariants {
     /// The number of the next record.
     next: usize,
     now: Time,
@@ -97,10 +101,10 @@ pub struct Laws {
     stopped: BTreeMap<Host, Time>,
 }
 
-/// A law and what broke it.
-pub(super) type Broken = (Law, String);
+/// An invariant and what broke it.
+pub(super) type Broken = (Invariant, String);
 
-impl Laws {
+impl Invariants {
     /// A checker that has seen nothing yet.
     pub fn new() -> Self {
         Self::default()
@@ -109,11 +113,11 @@ impl Laws {
     /// Judges what happened since the last call.
     ///
     /// # Errors
-    /// The first law that was broken.
+    /// The first invariant that was broken.
     pub fn check(&mut self, net: &Net<'_>) -> Result<(), Box<Violation>> {
-        let judged = net.history(self.next).iter().try_for_each(|seen| {
+        let judged = net.history(self.next).iter().try_for_each(|record| {
             self.next += 1;
-            self.judge(seen, net.options(seen.host))
+            self.judge(record, net.options(record.host))
         });
         judged.and_then(|()| self.pass(net.now())).map_err(|mut violation| {
             let unjudged = net.history(self.next).len();
@@ -127,21 +131,23 @@ impl Laws {
     /// Judges one record of a side with these options.
     ///
     /// # Errors
-    /// The first law that was broken, without its history.
-    pub fn judge(&mut self, seen: &Seen, options: &Options) -> Result<(), Box<Violation>> {
-        self.pass(seen.at)?;
-        let (at, host) = (seen.at, seen.host);
-        let Some(link) = seen.link else {
-            self.judge_host(seen);
+    /// The first invariant that was broken, without its history.
+    pub fn judge(&mut self, record: &Record, options: &SimOptions) -> Result<(), Box<Violation>> {
+        self.pass(record.at)?;
+        let (at, host) = (record.at, record.host);
+        let Some(link) = record.link else {
+            self.judge_host(record);
             return Ok(());
         };
         let account = self.accounts.entry((link, host)).or_insert_with(|| Account::new(options));
-        let judged = account.judge(at, &seen.what);
+        let judged = account.judge(at, &record.event);
         let (peer, over) = (account.peer.unwrap_or(host), account.phase == Phase::Over);
         let corrupted = account.corrupted;
         let other = self.accounts.get_mut(&(link, peer));
-        let judged = judged.and_then(|()| match (&seen.what, other) {
-            (What::Message(message), Some(other)) if !corrupted => other.judge_delivered(message),
+        let judged = judged.and_then(|()| match (&record.event, other) {
+            (SimEvent::Message(message), Some(other)) if !corrupted => {
+                other.judge_delivered(message)
+            }
             _ => Ok(()),
         });
         let is_gone = |other: &Account| other.phase == Phase::Over;
@@ -155,13 +161,13 @@ impl Laws {
                     .and_then(|()| theirs.judge_loss(ours));
             }
         }
-        judged.map_err(|(law, detail)| violation(law, at, host, link, detail))
+        judged.map_err(|(invariant, detail)| violation(invariant, at, host, link, detail))
     }
 
     /// Judges that the time is now `now`, and nothing more has happened.
     ///
     /// # Errors
-    /// The first law that was broken, without its history.
+    /// The first invariant that was broken, without its history.
     pub fn pass(&mut self, now: Time) -> Result<(), Box<Violation>> {
         // What an instant leaves behind is judged once it is over.
         if now <= self.now {
@@ -176,24 +182,24 @@ impl Laws {
             account
                 .judge_time(now)
                 .and_then(|()| other.map_or(Ok(()), |other| account.judge_meeting(other)))
-                .map_err(|(law, detail)| violation(law, now, *host, *link, detail))?;
+                .map_err(|(invariant, detail)| violation(invariant, now, *host, *link, detail))?;
         }
         Ok(())
     }
 
-    fn judge_host(&mut self, seen: &Seen) {
-        let host = seen.host;
-        match seen.what {
-            What::Stopped => drop(self.stopped.insert(host, seen.at)),
-            What::Resumed => {
-                let since = self.stopped.remove(&host).unwrap_or(seen.at);
+    fn judge_host(&mut self, record: &Record) {
+        let host = record.host;
+        match record.event {
+            SimEvent::Stopped => drop(self.stopped.insert(host, record.at)),
+            SimEvent::Resumed => {
+                let since = self.stopped.remove(&host).unwrap_or(record.at);
                 for ((_, whose), account) in &mut self.accounts {
                     if *whose == host {
-                        account.handle_stop(since, seen.at);
+                        account.handle_stop(since, record.at);
                     }
                 }
             }
-            What::Died => {
+            SimEvent::Died => {
                 self.stopped.remove(&host);
                 self.accounts.retain(|(_, whose), _| *whose != host);
             }
@@ -202,8 +208,14 @@ impl Laws {
     }
 }
 
-fn violation(law: Law, at: Time, host: Host, link: LinkId, detail: String) -> Box<Violation> {
-    Box::new(Violation { law, at, host, link, detail, history: Vec::new() })
+fn violation(
+    invariant: Invariant,
+    at: Time,
+    host: Host,
+    link: LinkId,
+    detail: String,
+) -> Box<Violation> {
+    Box::new(Violation { invariant, at, host, link, detail, history: Vec::new() })
 }
 
 /// How many records a violation shows.

@@ -10,13 +10,13 @@ use crate::connection::SendError;
 use crate::liveness::Time;
 
 /// A host's side of the net, in the hands of its program.
-pub struct Side<'a, 'h> {
+pub struct Context<'a, 'h> {
     net: &'a mut Net<'h>,
     host: Host,
     link: Option<LinkId>,
 }
 
-impl<'a, 'h> Side<'a, 'h> {
+impl<'a, 'h> Context<'a, 'h> {
     pub(super) fn new(net: &'a mut Net<'h>, host: Host, link: Option<LinkId>) -> Self {
         Self { net, host, link }
     }
@@ -71,7 +71,7 @@ impl<'a, 'h> Side<'a, 'h> {
         }
     }
 
-    /// Asks for [`What::Timer`](super::What::Timer) with `tag` after `time`.
+    /// Asks for [`SimEvent::Timer`](super::SimEvent::Timer) with `tag` after `time`.
     pub fn set_timer(&mut self, time: Duration, tag: u64) {
         let at = self.now() + time;
         self.net.set_timer(self.host, at, tag);

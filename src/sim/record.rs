@@ -1,13 +1,13 @@
 //! What a run leaves behind: every thing that a side saw, with its exact virtual time.
 //!
 //! The words are the link's. Most of it is what a program sees too; the rest, which
-//! [`What::is_raw`] tells apart, happened in kernels and processes, and is what the laws are judged
-//! by. It owns nothing but the record.
+//! [`SimEvent::is_raw`] tells apart, happened in kernels and processes, and is what the invariants
+//! are judged by. It owns nothing but the record.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::connection::{Down, DownReason, Event};
+use crate::connection::{Down, DownReason, LinkEvent};
 use crate::liveness::Time;
 use crate::protocol::{ByeCode, ProtocolError};
 
@@ -21,7 +21,7 @@ pub struct LinkId(pub(super) u64);
 
 /// Something that one side saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct Record {
     /// When.
     pub at: Time,
     /// Who.
@@ -29,17 +29,17 @@ pub struct Seen {
     /// On which connection; `None` = it concerns the whole host.
     pub link: Option<LinkId>,
     /// What.
-    pub what: What,
+    pub event: SimEvent,
 }
 
-impl fmt::Display for Seen {
+impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let link = self.link.map_or(String::new(), |link| format!(" link {}", link.0));
         write!(f, "{:>14.6} host {}{link}: ", self.at.as_nanos() as f64 / 1e9, self.host.0)?;
-        match &self.what {
-            What::Message(bytes) => write!(f, "Message of {} bytes", bytes.len()),
-            What::Sent(bytes) => write!(f, "Sent {} bytes", bytes.len()),
-            what => write!(f, "{what:?}"),
+        match &self.event {
+            SimEvent::Message(bytes) => write!(f, "Message of {} bytes", bytes.len()),
+            SimEvent::Sent(bytes) => write!(f, "Sent {} bytes", bytes.len()),
+            event => write!(f, "{event:?}"),
         }
     }
 }
@@ -47,7 +47,7 @@ impl fmt::Display for Seen {
 /// What was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum What {
+pub enum SimEvent {
     /// The link is established for this side.
     Up {
         /// With whom.
@@ -68,7 +68,7 @@ pub enum What {
         value: Duration,
     },
     /// Something happened on the living link, as a link reports it.
-    Event(Event),
+    Event(LinkEvent),
     /// The link has ended.
     Down {
         /// With whom it was.
@@ -157,7 +157,7 @@ pub enum What {
     Corrupted,
 }
 
-impl What {
+impl SimEvent {
     /// Whether it happened in a kernel or to a process, where the program does not see it.
     pub fn is_raw(&self) -> bool {
         matches!(

@@ -1,4 +1,4 @@
-//! The laws' own account of one end of one connection, kept from the raw record.
+//! The invariants' own account of one end of one connection, kept from the raw record.
 //!
 //! It computes values and deadlines again, by the words of the wire protocol; it must not ask
 //! the code that it judges.
@@ -6,11 +6,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Broken, Law};
-use crate::connection::{Cause, Down, DownReason, Event};
+use super::{Broken, Invariant};
+use crate::connection::{Cause, Down, DownReason, LinkEvent};
 use crate::liveness::{Mode, Settings, Time};
-use crate::sim::op::Options;
-use crate::sim::seen::{Host, What};
+use crate::sim::op::SimOptions;
+use crate::sim::record::{Host, SimEvent};
 
 pub(super) type Judged = Result<(), Broken>;
 
@@ -99,7 +99,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) fn new(options: &Options) -> Self {
+    pub(super) fn new(options: &SimOptions) -> Self {
         let settings = options.liveness;
         let in_force = settings.heartbeat_time.and_then(|value| {
             let ms = value.as_millis().clamp(1, u32::MAX.into()) as u64;
@@ -155,57 +155,57 @@ impl Account {
     }
 
     /// Judges one thing that this end saw, and enters it.
-    pub(super) fn judge(&mut self, at: Time, what: &What) -> Judged {
+    pub(super) fn judge(&mut self, at: Time, event: &SimEvent) -> Judged {
         if self.unreported.is_some()
             && !matches!(
-                what,
-                What::Event(Event::HeartbeatTime { .. } | Event::Clamped { .. })
-                    | What::Arrived { .. }
+                event,
+                SimEvent::Event(LinkEvent::HeartbeatTime { .. } | LinkEvent::Clamped { .. })
+                    | SimEvent::Arrived { .. }
             )
         {
-            return broken(Law::Converges, "the value in force changed and nobody was told");
+            return broken(Invariant::Converges, "the value in force changed and nobody was told");
         }
-        self.judge_phase(at, what)?;
-        match what {
-            What::Arrived { bytes } => self.unread += *bytes as u64,
-            What::Read { bytes } => {
+        self.judge_phase(at, event)?;
+        match event {
+            SimEvent::Arrived { bytes } => self.unread += *bytes as u64,
+            SimEvent::Read { bytes } => {
                 (self.unread, self.read) = (self.unread - *bytes as u64, self.read + *bytes as u64);
                 if matches!(self.phase, Phase::Up | Phase::Ending) {
                     (self.last_read, self.was_held) = (at, false);
                     self.silence = Running { since: at, limit: self.limit() };
                 }
             }
-            What::EndRead => self.saw_end = true,
-            What::WriteFailed => self.is_broken = true,
-            What::Held => self.held_since = Some(at),
-            What::Released => {
+            SimEvent::EndRead => self.saw_end = true,
+            SimEvent::WriteFailed => self.is_broken = true,
+            SimEvent::Held => self.held_since = Some(at),
+            SimEvent::Released => {
                 let held = at.since(self.held_since.take().unwrap_or(at));
                 self.silence.since = self.silence.since + held;
                 self.was_held = true;
             }
-            What::Corrupted => self.corrupted = true,
-            What::Queued { bytes, heartbeat } => {
+            SimEvent::Corrupted => self.corrupted = true,
+            SimEvent::Queued { bytes, heartbeat } => {
                 self.judge_queued(at, *bytes as u64, *heartbeat)?
             }
-            What::Wrote { bytes } => self.judge_wrote(at, *bytes as u64)?,
-            What::HeartbeatSent { value } => {
+            SimEvent::Wrote { bytes } => self.judge_wrote(at, *bytes as u64)?,
+            SimEvent::HeartbeatSent { value } => {
                 (self.announced, self.last_beat) = (Some(*value), at);
                 self.beat_waits = None;
             }
-            What::HeartbeatReceived { value } | What::HelloReceived { value } => {
+            SimEvent::HeartbeatReceived { value } | SimEvent::HelloReceived { value } => {
                 self.adopt(at, *value);
             }
-            What::ValueSet { value } => self.set(at, *value),
-            What::SlackSet { slack } => {
+            SimEvent::ValueSet { value } => self.set(at, *value),
+            SimEvent::SlackSet { slack } => {
                 self.settings.slack = *slack;
                 self.grow(at);
             }
-            What::Event(Event::HeartbeatTime { from, to, cause }) => {
+            SimEvent::Event(LinkEvent::HeartbeatTime { from, to, cause }) => {
                 self.judge_change(*from, *to, *cause)?;
             }
-            What::Sent(message) => self.sent.push_back(message.clone()),
-            What::Ending { reason } => self.judge_death(at, reason)?,
-            What::Down { down, .. } => {
+            SimEvent::Sent(message) => self.sent.push_back(message.clone()),
+            SimEvent::Ending { reason } => self.judge_death(at, reason)?,
+            SimEvent::Down { down, .. } => {
                 if self.reason.is_none() {
                     self.judge_death(at, &down.reason)?;
                 }
@@ -237,7 +237,7 @@ impl Account {
         // The frame that was under way, and then the heartbeat.
         if let Some(since) = self.beat_waits.filter(|since| self.wrote >= since + self.frame_max) {
             let detail = format!("{} bytes before a heartbeat", self.wrote - since);
-            return broken(Law::HeartbeatsPass, detail);
+            return broken(Invariant::HeartbeatsPass, detail);
         }
         // A goodbye of ours may be written in the place of what was dropped.
         self.wrote_ending += if self.phase == Phase::Ending { bytes } else { 0 };
@@ -277,7 +277,7 @@ impl Account {
         if is_told {
             return Ok(());
         }
-        broken(Law::Converges, format!("{from:?} became {to:?}, against H2"))
+        broken(Invariant::Converges, format!("{from:?} became {to:?}, against H2"))
     }
 
     /// The peer received `message`: the next one that we sent?
@@ -285,7 +285,7 @@ impl Account {
         if self.sent.pop_front().is_some_and(|sent| sent == message) {
             return Ok(());
         }
-        broken(Law::NothingLeaks, "its message was received and not sent, or out of order")
+        broken(Invariant::NothingLeaks, "its message was received and not sent, or out of order")
     }
 
     /// Judges that it is `now`, that the process runs, and that all due until now was done.
@@ -299,29 +299,29 @@ impl Account {
         };
         let dead_at = self.silence.reached_at().max(granted(self.last_read)) + late;
         if self.held_since.is_none() && now > dead_at {
-            return broken(Law::DeathInTime, format!("silent past {dead_at:?} and alive"));
+            return broken(Invariant::DeathInTime, format!("silent past {dead_at:?} and alive"));
         }
         let Some(in_force) = self.in_force.filter(|_| !self.is_broken) else { return Ok(()) };
         if self.pending > 0 {
             let dead_at = self.stuck.reached_at().max(granted(self.moved)) + late;
             if now > dead_at {
-                return broken(Law::DeathInTime, format!("stuck past {dead_at:?} and alive"));
+                return broken(Invariant::DeathInTime, format!("stuck past {dead_at:?} and alive"));
             }
             return Ok(());
         }
         let free = self.resumed.max(self.changed);
         let due = free.max(self.last_wrote + in_force) + late;
         if now > due {
-            return broken(Law::GapHolds, format!("nothing sent by {due:?}"));
+            return broken(Invariant::GapHolds, format!("nothing sent by {due:?}"));
         }
         let free = free.max(self.last_wrote);
         let due = free.max(self.last_beat + in_force) + late;
         if now > due && self.settings.mode == Mode::Always {
-            return broken(Law::GapHolds, format!("no heartbeat by {due:?} in mode always"));
+            return broken(Invariant::GapHolds, format!("no heartbeat by {due:?} in mode always"));
         }
         let due = free.max(self.last_beat + self.floor()) + late;
         if now > due && self.announced != self.in_force {
-            return broken(Law::Converges, format!("{in_force:?} not announced by {due:?}"));
+            return broken(Invariant::Converges, format!("{in_force:?} not announced by {due:?}"));
         }
         Ok(())
     }
@@ -337,64 +337,64 @@ impl Account {
         let smaller = theirs.max(self.floor());
         if self.in_force.is_none_or(|ours| ours > smaller) {
             let detail = format!("holds {:?} where the peer holds {theirs:?}", self.in_force);
-            return broken(Law::Converges, detail);
+            return broken(Invariant::Converges, detail);
         }
         Ok(())
     }
 
-    fn judge_phase(&mut self, at: Time, what: &What) -> Judged {
-        let (before, after) = match (self.phase, what) {
-            (phase, What::Arrived { .. } | What::Corrupted) => (phase, phase),
-            (phase, What::Opened { peer }) => {
+    fn judge_phase(&mut self, at: Time, event: &SimEvent) -> Judged {
+        let (before, after) = match (self.phase, event) {
+            (phase, SimEvent::Arrived { .. } | SimEvent::Corrupted) => (phase, phase),
+            (phase, SimEvent::Opened { peer }) => {
                 self.peer = Some(*peer);
                 (phase, Phase::Greeting)
             }
-            (phase, What::Up { .. }) => {
+            (phase, SimEvent::Up { .. }) => {
                 (self.last_read, self.last_wrote, self.last_beat) = (at, at, at);
                 (self.changed, self.resumed) = (at, at);
                 self.silence = Running { since: at, limit: self.limit() };
                 (phase, Phase::Up)
             }
-            (phase, What::Ending { reason }) => {
+            (phase, SimEvent::Ending { reason }) => {
                 (self.reason, self.ended_at) = (Some(reason.clone()), at);
                 (phase, Phase::Ending)
             }
-            (phase, What::Down { down, .. }) => {
+            (phase, SimEvent::Down { down, .. }) => {
                 if self.reason.as_ref().is_some_and(|reason| *reason != down.reason) {
                     return broken(
-                        Law::OneReason,
+                        Invariant::OneReason,
                         format!("two reasons, the first {:?}", self.reason),
                     );
                 }
                 (phase, Phase::Over)
             }
-            (phase, What::DialFailed { .. } | What::Refused { .. }) => (phase, Phase::Over),
+            (phase, SimEvent::DialFailed { .. } | SimEvent::Refused { .. }) => (phase, Phase::Over),
             (phase, _) => (phase, phase),
         };
-        let allowed = match what {
-            What::Arrived { .. } | What::Corrupted => true,
-            What::Opened { .. } => before == Phase::Unknown,
-            What::Up { .. } | What::DialFailed { .. } | What::Refused { .. } => {
+        let allowed = match event {
+            SimEvent::Arrived { .. } | SimEvent::Corrupted => true,
+            SimEvent::Opened { .. } => before == Phase::Unknown,
+            SimEvent::Up { .. } | SimEvent::DialFailed { .. } | SimEvent::Refused { .. } => {
                 before == Phase::Greeting
             }
-            What::Down { .. } => matches!(before, Phase::Up | Phase::Ending),
-            What::Read { .. }
-            | What::EndRead
-            | What::WriteFailed
-            | What::Queued { .. }
-            | What::Wrote { .. } => {
+            SimEvent::Down { .. } => matches!(before, Phase::Up | Phase::Ending),
+            SimEvent::Read { .. }
+            | SimEvent::EndRead
+            | SimEvent::WriteFailed
+            | SimEvent::Queued { .. }
+            | SimEvent::Wrote { .. } => {
                 matches!(before, Phase::Greeting | Phase::Up | Phase::Ending)
             }
-            What::Held
-            | What::Released
-            | What::Message(_)
-            | What::Event(_)
-            | What::HeartbeatReceived { .. }
-            | What::HeartbeatSent { .. } => matches!(before, Phase::Up | Phase::Ending),
+            SimEvent::Held
+            | SimEvent::Released
+            | SimEvent::Message(_)
+            | SimEvent::Event(_)
+            | SimEvent::HeartbeatReceived { .. }
+            | SimEvent::HeartbeatSent { .. } => matches!(before, Phase::Up | Phase::Ending),
             _ => before == Phase::Up,
         };
         if !allowed {
-            return broken(Law::OneReason, format!("{what:?} while {before:?}"));
+            return broken(Invariant::OneReason, format!("{event:?} while {before:?}"));
         }
         self.phase = after;
         Ok(())
@@ -449,26 +449,29 @@ impl Account {
     fn judge_beat(&mut self, at: Time, value: Duration) -> Judged {
         if self.in_force != Some(value) {
             let detail = format!("heartbeat with {value:?}, in force {:?}", self.in_force);
-            return broken(Law::Converges, detail);
+            return broken(Invariant::Converges, detail);
         }
         if self.announced != Some(value) {
             let (count, last) = self.news;
             self.news = (count + 1, at);
             if count >= 2 && at < last + self.floor() {
-                return broken(Law::NeverCloser, format!("announcements at {last:?} and {at:?}"));
+                return broken(
+                    Invariant::NeverCloser,
+                    format!("announcements at {last:?} and {at:?}"),
+                );
             }
             return Ok(());
         }
         if at < self.last_beat + value {
             return broken(
-                Law::NeverCloser,
+                Invariant::NeverCloser,
                 format!("heartbeats at {:?} and {at:?}", self.last_beat),
             );
         }
         let busy = self.pending > 0 || at < self.last_wrote + value;
         if busy && self.settings.mode == Mode::Idle {
             let detail = format!("heartbeat at {at:?}, bytes sent at {:?}", self.last_wrote);
-            return broken(Law::QuietWhenBusy, detail);
+            return broken(Invariant::QuietWhenBusy, detail);
         }
         Ok(())
     }
@@ -480,8 +483,8 @@ impl Account {
     }
 }
 
-pub(super) fn broken(law: Law, detail: impl Into<String>) -> Judged {
-    Err((law, detail.into()))
+pub(super) fn broken(invariant: Invariant, detail: impl Into<String>) -> Judged {
+    Err((invariant, detail.into()))
 }
 
 /// How many stops are remembered: more than a silence ever holds.
