@@ -63,10 +63,11 @@ pub struct Settings {
 /// use peerbeat::liveness::{Action, FixedIntervals, Liveness, Settings, Time};
 /// use std::time::Duration;
 ///
-/// // STOMP's `heart-beat:1000,0` met by `heart-beat:0,1000`: we send, the peer promised us
-/// nothing. let given = FixedIntervals { send: Some(Duration::from_secs(1)), expect: None }; let
-/// settings = Settings { given: Some(given), ..Settings::default() }; let mut liveness =
-/// Liveness::new(&settings, Time::ZERO); let due = Time::ZERO + Duration::from_secs(1);
+/// // STOMP's `heart-beat:1000,0` met by `heart-beat:0,1000`: only we send.
+/// let given = FixedIntervals { send: Some(Duration::from_secs(1)), expect: None };
+/// let settings = Settings { given: Some(given), ..Settings::default() };
+/// let mut liveness = Liveness::new(&settings, Time::ZERO);
+/// let due = Time::ZERO + Duration::from_secs(1);
 /// assert_eq!(liveness.poll(Time::ZERO), Action::Wait { until: due }); // nothing is announced
 /// assert!(matches!(liveness.poll(due), Action::SendHeartbeat { .. }));
 /// assert_eq!(liveness.watch().silent_at(), Time::NEVER);
