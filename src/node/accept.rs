@@ -8,20 +8,22 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::held::{ClaimRefused, ClaimRules};
-use super::ownership::Lease;
+use super::admission::Admission;
+use super::conn::Conn;
+use super::event::{Direction, NodeEvent, RefusedReason};
+use super::held::Greeted;
 use super::places::{Entered, Place, Stage};
 use super::probe;
 use super::reports::Refusal;
 use super::runtime::PeerRuntime;
-use super::session::{Session, hello_to};
+use super::session::{About, Session, hello_to};
 use super::shared::{Handshake, Phase, Shared};
-use super::{Direction, NodeEvent, RefusedReason};
+use super::turns::Lease;
 use crate::link::handshake::{self, Greeting, HandshakeError};
 use crate::link::threads;
-use crate::liveness::Settings;
+use crate::liveness::{Settings, Time};
 
 /// Accepts connections until the node stops.
 pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
@@ -35,10 +37,12 @@ pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
             return;
         }
         match accepted {
-            Ok((stream, addr)) => match admit(shared, Arc::new(stream), plain(addr)) {
-                Ok(()) => trouble.end(),
-                Err(error) => trouble.report(shared, &error.to_string()),
-            },
+            Ok((stream, addr)) => {
+                match admit(shared, Conn::Socket(Arc::new(stream)), plain(addr)) {
+                    Ok(()) => trouble.end(),
+                    Err(error) => trouble.report(shared, &error.to_string()),
+                }
+            }
             // The other side gave up while it waited, or a signal came.
             Err(e) if is_passing(&e) => {}
             Err(error) => {
@@ -96,37 +100,15 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 /// Gives the connection a place and a thread. `Err` = there is no thread left, and it was refused.
-fn admit(shared: &Arc<Shared>, stream: Arc<TcpStream>, addr: SocketAddr) -> io::Result<()> {
-    let worker = match shared.enter_handshake(addr, Arc::clone(&stream)) {
-        Some(Entered::Free(worker)) => worker,
-        Some(Entered::Instead { displaced, was_served: true }) => {
-            // Only reading ends: its thread still has a BYE to write.
-            let _ = displaced.stream.shutdown(std::net::Shutdown::Read);
-            return Ok(());
-        }
-        Some(Entered::Instead { displaced, was_served: false }) => {
-            refuse_now(shared, &displaced.stream, displaced.addr, made_room(shared));
-            return Ok(());
-        }
-        Some(Entered::Full) => {
-            refuse_now(shared, &stream, addr, made_room(shared));
-            return Ok(());
-        }
-        None => {
-            refuse_now(shared, &stream, addr, shutting_down(None, ""));
-            return Ok(());
-        }
-    };
+fn admit(shared: &Arc<Shared>, conn: Conn, addr: SocketAddr) -> io::Result<()> {
+    let Some(worker) = enter(shared, conn, addr) else { return Ok(()) };
     shared.join_ended_workers();
     match shared.spawn("pb-accepted", move |shared| serve_all(shared, worker)) {
         Ok(thread) => shared.add_worker(thread),
         Err(error) => {
             // Another one may have taken the place over meanwhile.
             if let Some(place) = shared.next_handshake(worker) {
-                let detail = "no thread left".to_owned();
-                let (reason, name) = (RefusedReason::TooMany, String::new());
-                let refusal = Refusal { runtime: None, name, reason, detail };
-                refuse_now(shared, &place.stream, place.addr, refusal);
+                refuse_now(shared, &place.stream, place.addr, Refusal::no_thread());
                 shared.leave_handshake(place.number);
             }
             return Err(error);
@@ -135,37 +117,39 @@ fn admit(shared: &Arc<Shared>, stream: Arc<TcpStream>, addr: SocketAddr) -> io::
     Ok(())
 }
 
+/// Gives the connection a place, perhaps that of another, or refuses it. Returns the number of the
+/// worker that it needs, if none serves it already.
+pub(crate) fn enter(shared: &Shared, conn: Conn, addr: SocketAddr) -> Option<u64> {
+    match shared.enter_handshake(addr, conn.clone()) {
+        Some(Entered::Free(worker)) => return Some(worker),
+        // It is woken, and still has a BYE to write.
+        Some(Entered::Instead { displaced, was_served: true }) => displaced.stream.interrupt(),
+        Some(Entered::Instead { displaced, was_served: false }) => {
+            refuse_now(shared, &displaced.stream, displaced.addr, Refusal::made_room(shared));
+        }
+        Some(Entered::Full) => refuse_now(shared, &conn, addr, Refusal::made_room(shared)),
+        None => refuse_now(shared, &conn, addr, Refusal::shutting_down(None, "")),
+    }
+    None
+}
+
 /// Refuses without waiting for anything.
-fn refuse_now(shared: &Shared, stream: &TcpStream, addr: SocketAddr, refusal: Refusal) {
+fn refuse_now(shared: &Shared, conn: &Conn, addr: SocketAddr, refusal: Refusal) {
     if let Some(code) = refusal.reason.bye_code() {
-        handshake::refuse_at_once(stream, code, &refusal.detail);
+        conn.refuse_at_once(code, &refusal.detail);
     }
     shared.refused(addr, refusal);
-}
-
-fn made_room(shared: &Shared) -> Refusal {
-    let detail = format!("{} handshakes are under way", shared.options.handshakes_max);
-    let (reason, name) = (RefusedReason::TooMany, String::new());
-    Refusal { runtime: None, name, reason, detail }
-}
-
-fn shutting_down(runtime: Option<Arc<PeerRuntime>>, name: &str) -> Refusal {
-    let (reason, detail) = (RefusedReason::ShuttingDown, "shutting down".to_owned());
-    Refusal { runtime, name: name.to_owned(), reason, detail }
-}
-
-fn unanswered(name: String) -> Refusal {
-    let (reason, detail) = (RefusedReason::UnknownPeer, "probes are not answered here".to_owned());
-    Refusal { runtime: None, name, reason, detail }
 }
 
 /// Serves the connections whose place this thread has, one after the other; a link ends the row.
 fn serve_all(shared: &Arc<Shared>, worker: u64) {
     while let Some(place) = shared.next_handshake(worker) {
         let Place { number, addr, stream, .. } = place;
-        let deadline = Instant::now() + shared.config().accept_wait();
+        let deadline = shared.clock.now() + shared.config().accept_wait();
         let handshake = Handshake::new(shared, number);
-        AcceptedSocket { stream, addr, deadline, handshake }.serve(shared);
+        if let Conn::Socket(stream) = stream {
+            AcceptedSocket { stream, addr, deadline, handshake }.serve(shared);
+        }
     }
 }
 
@@ -173,7 +157,7 @@ fn serve_all(shared: &Arc<Shared>, worker: u64) {
 struct AcceptedSocket {
     stream: Arc<TcpStream>,
     addr: SocketAddr,
-    deadline: Instant,
+    deadline: Time,
     handshake: Handshake,
 }
 
@@ -189,23 +173,21 @@ impl AcceptedSocket {
         if greeting.probe {
             return match shared.options.answer_probes {
                 true => self.answer_probe(shared, &greeting),
-                false => self.refuse(shared, unanswered(greeting.name)),
+                false => self.refuse(shared, Refusal::unanswered(&greeting.name)),
             };
         }
-        // The peers of now: a reload may have come since the connection was accepted.
-        let (config, peers) = (shared.config(), shared.peers());
-        let claim = Claim { shared, peers: &peers, reject_new: config.reject_new_peers() };
-        let welcomed = claim.peer(&greeting, self.deadline).and_then(|(runtime, lease)| {
+        let admission = Admission::begin(shared, &greeting, self.deadline);
+        let admitted = admission.and_then(|admission| admission.wait(shared, &greeting));
+        let welcomed = admitted.and_then(|(runtime, lease)| {
             let settings = runtime.liveness();
-            self.welcome(shared, runtime, &greeting, &settings)?;
+            self.welcome(shared, &runtime, &greeting, &settings)?;
             Ok((runtime, lease, settings))
         });
         match welcomed {
             Ok((runtime, lease, settings)) => {
                 let (addr, direction) = (self.addr, Direction::Accepted);
-                let session =
-                    Session { shared, runtime, lease, addr, direction, greeting, settings };
-                self.go_up(session);
+                let about = About { addr, direction, greeting, settings };
+                self.go_up(shared, &runtime, lease, about);
             }
             Err(refusal) => self.refuse(shared, refusal),
         }
@@ -216,11 +198,12 @@ impl AcceptedSocket {
         let heard = || {
             let _lost = self.handshake.set_stage(Stage::Partial);
         };
-        let received = handshake::receive_and_tell(&self.stream, self.deadline, heard);
+        let by = shared.clock.instant(self.deadline);
+        let received = handshake::receive_and_tell(&self.stream, by, heard);
         if !self.handshake.set_stage(Stage::Deciding) {
-            return Err(made_room(shared));
+            return Err(Refusal::made_room(shared));
         }
-        let failed = |name: &str, error: HandshakeError| self.failure(shared, name, error);
+        let failed = |name: &str, error: HandshakeError| Refusal::failed(shared, name, &error);
         let mut greeting = received.map_err(|error| failed("", error))?;
         // A peer that gave this connection up has perhaps made a better one, which this one must
         // not replace.
@@ -246,28 +229,11 @@ impl AcceptedSocket {
     ) -> Result<(), Refusal> {
         let peer = runtime.config();
         let hello = hello_to(&peer, settings);
-        handshake::welcome(&self.stream, &hello, self.deadline).map_err(|error| {
-            let failure = self.failure(shared, &greeting.name, error);
+        let by = shared.clock.instant(self.deadline);
+        handshake::welcome(&self.stream, &hello, by).map_err(|error| {
+            let failure = Refusal::failed(shared, &greeting.name, &error);
             Refusal { runtime: Some(Arc::clone(runtime)), ..failure }
         })
-    }
-
-    fn failure(&self, shared: &Shared, name: &str, error: HandshakeError) -> Refusal {
-        let reason = match &error {
-            // Our own end of the reading side looks the same.
-            HandshakeError::Eof | HandshakeError::Io(_) if shared.is_stopping() => {
-                RefusedReason::ShuttingDown
-            }
-            HandshakeError::Eof | HandshakeError::Io(_) => RefusedReason::Gone,
-            HandshakeError::TimedOut => RefusedReason::TooSlow,
-            _ if error.bye_code() == RefusedReason::Version.bye_code() => RefusedReason::Version,
-            _ => RefusedReason::Protocol,
-        };
-        let detail = match reason {
-            RefusedReason::ShuttingDown => "shutting down".to_owned(),
-            _ => error.to_string(),
-        };
-        Refusal { runtime: None, name: name.to_owned(), reason, detail }
     }
 
     fn refuse(self, shared: &Arc<Shared>, refusal: Refusal) {
@@ -281,12 +247,12 @@ impl AcceptedSocket {
         shared.refused(self.addr, refusal);
     }
 
-    fn go_up(self, session: Session<'_>) {
+    fn go_up(self, shared: &Arc<Shared>, runtime: &Arc<PeerRuntime>, lease: Lease, about: About) {
         let Self { stream, addr, handshake, .. } = self;
         drop(handshake);
-        let (shared, runtime) = (session.shared, session.runtime);
         threads::rename(&format!("pb-r:{}", runtime.name()));
-        let name = session.greeting.name.clone();
+        let name = about.greeting.name.clone();
+        let session = Session::new(shared, runtime, lease, about);
         // Only a node that stops holds another handle on the stream now, and not for long.
         let stream = Arc::try_unwrap(stream).or_else(|shared| shared.try_clone());
         if let Err(error) = stream.and_then(|stream| session.run(stream)) {
@@ -294,73 +260,6 @@ impl AcceptedSocket {
             shared.reports.add(None, NodeEvent::Warning { detail: detail.clone() });
             let (runtime, reason) = (Some(Arc::clone(runtime)), RefusedReason::TooMany);
             shared.refused(addr, Refusal { runtime, name, reason, detail });
-        }
-    }
-}
-
-/// What decides about a HELLO.
-struct Claim<'a> {
-    shared: &'a Shared,
-    peers: &'a [Arc<PeerRuntime>],
-    reject_new: bool,
-}
-
-impl<'a> Claim<'a> {
-    /// Finds the peer that a HELLO belongs to, of those that match: a free one first, then the one
-    /// that it matches in the strongest way, then the first. If none is free, the link of the one
-    /// that is found ends.
-    fn peer(
-        &self,
-        greeting: &Greeting,
-        deadline: Instant,
-    ) -> Result<(&'a Arc<PeerRuntime>, Lease<'a>), Refusal> {
-        let Greeting { name, label, id, .. } = greeting;
-        let refusal =
-            |runtime, reason, detail| Refusal { runtime, name: name.clone(), reason, detail };
-        let unknown = || {
-            let (name, label) = (name.escape_debug(), label.escape_debug());
-            let detail = format!(
-                "no peer here goes by the label \"{label}\", the id {id} or the name \"{name}\""
-            );
-            refusal(None, RefusedReason::UnknownPeer, detail)
-        };
-        let recognise = |runtime: &'a Arc<PeerRuntime>| {
-            Some((runtime.config().recognise(name, label, *id)?, runtime))
-        };
-        let mut matching: Vec<_> = self.peers.iter().filter_map(recognise).collect();
-        matching.sort_by_key(|(by, _)| *by);
-        let (_, first) = *matching.first().ok_or_else(unknown)?;
-        let free = matching.iter().find_map(|(_, runtime)| {
-            let claimed = runtime.ownership.claim_if_free(self.terms(runtime, greeting))?;
-            Some((*runtime, claimed))
-        });
-        let (runtime, claimed) = free.unwrap_or_else(|| {
-            (first, first.ownership.claim(self.terms(first, greeting), deadline))
-        });
-        match claimed {
-            Ok(lease) => Ok((runtime, lease)),
-            Err(ClaimRefused::Connected(why)) => {
-                let reason = RefusedReason::AlreadyConnected;
-                Err(refusal(Some(Arc::clone(runtime)), reason, why.to_owned()))
-            }
-            Err(ClaimRefused::Paused) => {
-                let reason = RefusedReason::ShuttingDown;
-                Err(refusal(Some(Arc::clone(runtime)), reason, "this peer is paused".to_owned()))
-            }
-            // A reload has taken it out meanwhile.
-            Err(ClaimRefused::Stopping) if !self.shared.is_stopping() => Err(unknown()),
-            Err(ClaimRefused::Stopping) => Err(shutting_down(Some(Arc::clone(runtime)), name)),
-        }
-    }
-
-    fn terms(&self, runtime: &PeerRuntime, greeting: &Greeting) -> ClaimRules {
-        let peer = runtime.config();
-        let ours = (peer.local_name(), peer.local_id(), peer.local_label());
-        let theirs = (greeting.name.as_str(), greeting.id, greeting.label.as_str());
-        ClaimRules {
-            // Both sides see the same two triples, so at most one of two that differ says yes.
-            ours_first: !peer.addresses().is_empty() && ours <= theirs,
-            reject_new: self.reject_new,
         }
     }
 }

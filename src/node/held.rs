@@ -4,43 +4,20 @@
 //! The latter are traits, so that the rules of ownership are tested with a flag and a number in
 //! place of a link and a socket.
 
-use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
-
-use crate::link::{DownReason, Link};
-use crate::protocol::{Bye, ByeCode};
+use crate::liveness::Time;
 
 /// What a lease holds once it is up, as far as ownership matters; tests put a number in its place.
-pub(super) trait Held: Clone {
+pub(crate) trait Held: Clone {
     /// Whether it lives.
     fn is_up(&self) -> bool;
     /// Ends it because the peer connected again.
     fn replace(&self);
 }
 
-impl Held for Link {
-    fn is_up(&self) -> bool {
-        Link::is_up(self)
-    }
-
-    fn replace(&self) {
-        let bye = Bye { code: ByeCode::CLOSE, text: "replaced by a newer connection" };
-        self.end(DownReason::Replaced, Some(&bye));
-    }
-}
-
 /// A connection of ours on which HELLO is out; its thread can be woken.
-pub(super) trait Greeted: Clone {
+pub(crate) trait Greeted: Clone {
     /// Wakes the thread that waits for the answer.
     fn interrupt(&self);
-}
-
-impl Greeted for Arc<TcpStream> {
-    fn interrupt(&self) {
-        // Only reading ends: the thread that wakes may still have a BYE to write. Where the socket
-        // is dead already, the thread is awake already.
-        let _ = self.shutdown(Shutdown::Read);
-    }
 }
 
 /// What an accepted connection claims a peer with.
@@ -54,7 +31,7 @@ pub(super) struct ClaimRules {
 
 /// Why a claim was not granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ClaimRefused {
+pub(crate) enum ClaimRefused {
     /// The peer is connected, or about to be; in words.
     Connected(&'static str),
     /// The program has paused the peer.
@@ -63,18 +40,45 @@ pub(super) enum ClaimRefused {
     Stopping,
 }
 
-/// What the dialling thread does next.
+/// A claim that is under way.
+#[derive(Debug, Default)]
+pub(super) struct Claim {
+    /// Names it, from its first look on.
+    pub(super) number: Option<u64>,
+    /// Whether it has ended a link that lived.
+    pub(super) replaced: bool,
+}
+
+/// What the dialling side does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum DialTurn {
     /// Dial.
     Dial,
     /// A link of the peer's, dialled or accepted, has ended: wait before the next dial.
-    Wait {
+    Lost {
         /// Whether it had been stable.
         stable: bool,
     },
+    /// The next dial is not due.
+    Wait {
+        /// When it is.
+        until: Time,
+    },
+    /// Nothing, until something changes.
+    Rest,
     /// The node stops.
     Stop,
+}
+
+/// How a greeting of ours ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum HelloEnd<T> {
+    /// It is still ours, and with a welcome the lease is as well.
+    Ours(Option<T>),
+    /// The peer's own connection took its place.
+    Abandoned,
+    /// The node stops.
+    Stopped,
 }
 
 /// Whether a round of dials goes on.
@@ -90,7 +94,7 @@ pub(super) enum Look {
 
 /// Whether our HELLO may go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HelloStart {
+pub(crate) enum HelloStart {
     /// Yes; the number names this greeting.
     Go(u64),
     /// No: the peer has reached us.
@@ -103,7 +107,10 @@ pub(super) enum HelloStart {
 #[derive(Debug, PartialEq)]
 pub(super) enum Step<L, S> {
     /// It has the lease; the greeting of ours that it displaced is to be interrupted.
-    Granted(Option<S>),
+    Granted {
+        number: u64,
+        abandoned: Option<S>,
+    },
     Refused(ClaimRefused),
     /// This link is to be ended.
     Replace(L),

@@ -81,7 +81,10 @@
 //! link, and the jitter of the waits parts them.
 
 mod accept;
+mod admission;
 mod backoff;
+mod clock;
+mod conn;
 mod contest;
 mod dial;
 mod error;
@@ -91,8 +94,9 @@ mod limits;
 mod listen;
 mod numbers;
 mod ownership;
-mod pause;
+mod peer_link;
 mod places;
+mod plan;
 mod probe;
 mod reload;
 mod reports;
@@ -101,6 +105,7 @@ mod runtime;
 mod session;
 mod shared;
 mod supervisor;
+mod turns;
 mod waiting;
 
 use std::fmt;
@@ -109,13 +114,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Config, PeerConfig};
-use crate::link::{Faults, Link, LinkOptions, SendError};
+use crate::link::{Faults, LinkOptions, SendError};
 use crate::protocol::FRAME_MAX;
+use clock::Clock;
 pub use error::{ReloadError, StartError};
 pub use event::{DialFailedReason, Direction, NodeEvent, RefusedReason};
+use held::Held;
 #[cfg(feature = "capi")]
 pub(crate) use listen::listening_sockets;
 pub use numbers::{DownCounts, NodeStats, PeerStats, Totals};
+use peer_link::PeerLink;
 pub use reload::{PeerOutcome, Reload};
 use runtime::PeerRuntime;
 use shared::{Phase, Shared};
@@ -247,7 +255,8 @@ impl Node {
         let limits = limits::SystemLimits::read();
         let listeners = listen::listen(&config, &limits)?;
         let local_addrs = listeners.iter().map(|listener| listener.addr).collect();
-        let shared = Shared::new(config, options, limits, Arc::new(handler), local_addrs);
+        let shared =
+            Shared::new(config, options, limits, Arc::new(handler), local_addrs, Clock::start());
         let shared = Arc::new(shared);
         supervisor::start(&shared, listeners).map_err(|error| {
             let advice = error.to_string();
@@ -357,7 +366,7 @@ impl Peer {
         self.link()?.try_send(payload)
     }
 
-    /// Waits for room as [`Link::wait_room`] does.
+    /// Waits for room as [`Link::wait_room`](crate::link::Link::wait_room) does.
     ///
     /// # Errors
     /// As `Link::wait_room`, and [`SendError::NotConnected`].
@@ -377,7 +386,7 @@ impl Peer {
     /// if this dial fails as well. Returns whether a dial begins or is under way; it does not if
     /// the peer is connected or has no address.
     pub fn dial_now(&self) -> bool {
-        self.runtime.ownership.dial_now()
+        self.runtime.turns.dial_now()
     }
 
     /// Closes the link as [`close`](Self::close) does, hands on what arrives meanwhile, and waits
@@ -394,8 +403,8 @@ impl Peer {
         Node { shared: Arc::clone(&self.shared), _owner: None }
     }
 
-    pub(crate) fn link(&self) -> Result<Link, SendError> {
-        self.runtime.ownership.link().ok_or(SendError::NotConnected)
+    pub(crate) fn link(&self) -> Result<PeerLink, SendError> {
+        self.runtime.turns.link().ok_or(SendError::NotConnected)
     }
 }
 

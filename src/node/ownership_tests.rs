@@ -1,15 +1,15 @@
-//! The rules of ownership on instants of the test's own; threads only where waiting is the point.
+//! The rules of ownership on instants of the test's own.
 //!
 //! A link is a flag and a socket a number here: nothing of them matters but whether they live and
 //! that they were ended.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread;
 
 use super::*;
 
 #[derive(Clone, Debug, Default)]
-struct FakeLink(Arc<AtomicBool>);
+pub(crate) struct FakeLink(Arc<AtomicBool>);
 
 impl PartialEq for FakeLink {
     fn eq(&self, other: &Self) -> bool {
@@ -28,7 +28,7 @@ impl Held for FakeLink {
 }
 
 #[derive(Clone, Debug, Default)]
-struct FakeSocket(Arc<AtomicU32>);
+pub(crate) struct FakeSocket(Arc<AtomicU32>);
 
 impl PartialEq for FakeSocket {
     fn eq(&self, other: &Self) -> bool {
@@ -37,7 +37,7 @@ impl PartialEq for FakeSocket {
 }
 
 impl FakeSocket {
-    fn interrupts(&self) -> u32 {
+    pub(crate) fn interrupts(&self) -> u32 {
         self.0.load(Ordering::SeqCst)
     }
 }
@@ -48,31 +48,28 @@ impl Greeted for FakeSocket {
     }
 }
 
-type TestOwnership = Ownership<FakeLink, FakeSocket>;
+type Rules = Ownership<FakeLink, FakeSocket>;
 
-const THEIRS: ClaimRules = ClaimRules { ours_first: false, reject_new: false };
-const OURS: ClaimRules = ClaimRules { ours_first: true, reject_new: false };
-const REJECT: ClaimRules = ClaimRules { ours_first: false, reject_new: true };
+pub(crate) const THEIRS: ClaimRules = ClaimRules { ours_first: false, reject_new: false };
+pub(crate) const OURS: ClaimRules = ClaimRules { ours_first: true, reject_new: false };
+pub(crate) const REJECT: ClaimRules = ClaimRules { ours_first: false, reject_new: true };
 
-fn patience() -> Instant {
-    Instant::now() + Duration::from_secs(30)
-}
+const NANO: Duration = Duration::from_nanos(1);
 
-/// An ownership whose dialled link came up at the instant that is returned as well.
-fn dialled(ownership: &TestOwnership) -> (Lease<'_, FakeLink, FakeSocket>, FakeLink, Instant) {
-    let HelloStart::Go(number) = ownership.begin_hello(FakeSocket::default()) else { panic!() };
-    let HelloEnd::Ours(Some(lease)) = ownership.end_hello(number, true) else { panic!() };
+/// An ownership whose dialled link came up at `since`.
+fn dialled(since: Time) -> (Rules, FakeLink) {
+    let mut rules = Rules::new();
+    let HelloStart::Go(number) = rules.begin_hello(FakeSocket::default()) else { panic!() };
+    assert_eq!(rules.end_hello(number, true), HelloEnd::Ours(Some(number)));
     let link = FakeLink::default();
-    assert!(lease.go_up(link.clone()));
-    let since = ownership.lock().holder.as_ref().and_then(|holder| holder.link.clone()).unwrap().1;
-    (lease, link, since)
+    assert!(rules.go_up(number, link.clone(), since));
+    (rules, link)
 }
 
-fn poll(ownership: &TestOwnership, terms: ClaimRules, now: Instant) -> Step<FakeLink, FakeSocket> {
-    let mut state = ownership.lock();
-    let number = state.next_number();
-    let step = state.poll_claim(number, terms, now);
-    state.claim = None;
+/// What a claim that comes at `now` is told first, and takes back.
+fn poll(rules: &mut Rules, terms: ClaimRules, now: Time) -> Step<FakeLink, FakeSocket> {
+    let step = rules.poll_claim(&mut Claim::default(), terms, Time::NEVER, now);
+    rules.claim = None;
     step
 }
 
@@ -81,267 +78,150 @@ fn is_refused(step: &Step<FakeLink, FakeSocket>) -> bool {
 }
 
 #[test]
-fn a_free_peer_goes_to_who_claims_it_and_only_once() {
-    let ownership = TestOwnership::new();
-    let lease = ownership.claim_if_free(THEIRS).unwrap().unwrap();
-    assert!(ownership.claim_if_free(THEIRS).is_none());
-    assert!(ownership.link().is_none());
-    assert_eq!(ownership.begin_hello(FakeSocket::default()), HelloStart::Taken);
-    let link = FakeLink::default();
-    assert!(lease.go_up(link.clone()));
-    assert_eq!(ownership.link(), Some(link));
-    drop(lease);
-    assert!(ownership.link().is_none());
-    assert!(ownership.claim_if_free(THEIRS).unwrap().is_ok());
-}
-
-#[test]
 fn a_young_link_of_ours_is_kept_for_exactly_the_time_to_settle() {
-    let ownership = TestOwnership::new();
-    let (_turn, link, since) = dialled(&ownership);
-    let nano = Duration::from_nanos(1);
-    assert!(is_refused(&poll(&ownership, OURS, since)));
-    assert!(is_refused(&poll(&ownership, OURS, since + SETTLE - nano)));
-    assert_eq!(poll(&ownership, OURS, since + SETTLE), Step::Replace(link.clone()));
+    let since = Time::from_nanos(7);
+    let (mut rules, link) = dialled(since);
+    assert!(is_refused(&poll(&mut rules, OURS, since)));
+    assert!(is_refused(&poll(&mut rules, OURS, since + SETTLE - NANO)));
+    assert_eq!(poll(&mut rules, OURS, since + SETTLE), Step::Replace(link.clone()));
     // The greater name gives way at once.
-    assert_eq!(poll(&ownership, THEIRS, since), Step::Replace(link));
+    assert_eq!(poll(&mut rules, THEIRS, since), Step::Replace(link));
 }
 
 #[test]
 fn an_accepted_link_is_replaced_by_a_returning_peer_whatever_the_names() {
-    let ownership = TestOwnership::new();
-    let lease = ownership.claim_if_free(OURS).unwrap().unwrap();
+    let mut rules = Rules::new();
+    let Step::Granted { number, .. } = poll(&mut rules, OURS, Time::ZERO) else { panic!() };
     let link = FakeLink::default();
-    lease.go_up(link.clone());
-    assert_eq!(poll(&ownership, OURS, Instant::now()), Step::Replace(link));
+    rules.go_up(number, link.clone(), Time::ZERO);
+    assert_eq!(poll(&mut rules, OURS, Time::ZERO), Step::Replace(link));
 }
 
 #[test]
 fn with_reject_new_peers_a_living_link_stays_and_a_dead_one_is_waited_for() {
-    let ownership = TestOwnership::new();
-    let (_turn, link, since) = dialled(&ownership);
-    assert!(is_refused(&poll(&ownership, REJECT, since + SETTLE * 100)));
+    let (mut rules, link) = dialled(Time::ZERO);
+    assert!(is_refused(&poll(&mut rules, REJECT, Time::ZERO + SETTLE * 100)));
     link.replace();
-    assert_eq!(poll(&ownership, REJECT, since), Step::Wait);
+    assert_eq!(poll(&mut rules, REJECT, Time::ZERO), Step::Wait);
 }
 
 #[test]
 fn while_our_hello_is_out_the_smaller_name_refuses_and_the_greater_gives_up() {
-    let ownership = TestOwnership::new();
-    let socket = FakeSocket::default();
-    let HelloStart::Go(number) = ownership.begin_hello(socket.clone()) else { panic!() };
-    let refused = ownership.claim_if_free(OURS).unwrap();
-    assert!(matches!(refused, Err(ClaimRefused::Connected(_))));
-    assert_eq!(socket.interrupts(), 0);
-
-    let lease = ownership.claim_if_free(THEIRS).unwrap().unwrap();
-    assert_eq!(socket.interrupts(), 1);
+    let (mut rules, socket) = (Rules::new(), FakeSocket::default());
+    let HelloStart::Go(ours) = rules.begin_hello(socket.clone()) else { panic!() };
+    assert!(is_refused(&poll(&mut rules, OURS, Time::ZERO)));
+    let Step::Granted { abandoned, .. } = poll(&mut rules, THEIRS, Time::ZERO) else { panic!() };
+    assert_eq!(abandoned, Some(socket));
     // The welcome that may have come meanwhile is worth nothing.
-    assert!(matches!(ownership.end_hello(number, true), HelloEnd::Abandoned));
-    drop(lease);
-    assert!(matches!(ownership.end_hello(number, false), HelloEnd::Abandoned));
+    assert_eq!(rules.end_hello(ours, true), HelloEnd::Abandoned);
+    rules.end_lease(false);
+    assert_eq!(rules.end_hello(ours, false), HelloEnd::Abandoned);
 }
 
 #[test]
 fn a_greeting_without_welcome_leaves_the_peer_free() {
-    let ownership = TestOwnership::new();
-    let HelloStart::Go(number) = ownership.begin_hello(FakeSocket::default()) else { panic!() };
-    assert!(matches!(ownership.end_hello(number, false), HelloEnd::Ours(None)));
-    assert!(ownership.claim_if_free(OURS).unwrap().is_ok());
-}
-
-#[test]
-fn a_claim_ends_the_old_link_and_waits_for_its_report() {
-    let ownership = TestOwnership::new();
-    let (lease, link, _) = dialled(&ownership);
-    let reported = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let claim = scope.spawn(|| {
-            let claimed = ownership.claim(THEIRS, patience());
-            assert!(reported.load(Ordering::SeqCst), "up before down");
-            drop(claimed.unwrap());
-        });
-        while link.is_up() {
-            thread::yield_now();
-        }
-        // Nobody else gets in between, our own dial least of all.
-        assert!(ownership.claim_if_free(THEIRS).is_none());
-        assert_eq!(ownership.begin_hello(FakeSocket::default()), HelloStart::Taken);
-        reported.store(true, Ordering::SeqCst);
-        drop(lease);
-        claim.join().unwrap();
-    });
+    let mut rules = Rules::new();
+    let HelloStart::Go(number) = rules.begin_hello(FakeSocket::default()) else { panic!() };
+    assert_eq!(rules.end_hello(number, false), HelloEnd::Ours(None));
+    assert!(matches!(poll(&mut rules, OURS, Time::ZERO), Step::Granted { .. }));
 }
 
 #[test]
 fn a_claim_gives_up_at_its_deadline_and_not_before() {
-    let ownership = TestOwnership::new();
-    let (lease, ..) = dialled(&ownership);
-    let began = Instant::now();
-    let time = Duration::from_millis(30);
-    let claimed = ownership.claim(THEIRS, began + time);
-    assert!(matches!(claimed, Err(ClaimRefused::Connected(_))));
-    assert!(began.elapsed() >= time);
-    drop(lease);
-    assert!(ownership.claim_if_free(THEIRS).unwrap().is_ok());
-}
-
-#[test]
-fn of_two_claims_the_newer_one_stays() {
-    let ownership = TestOwnership::new();
-    let (lease, link, _) = dialled(&ownership);
-    thread::scope(|scope| {
-        let older = scope.spawn(|| ownership.claim(THEIRS, patience()).map(drop));
-        while link.is_up() {
-            thread::yield_now();
-        }
-        let newer = scope.spawn(|| ownership.claim(THEIRS, patience()).map(drop));
-        assert!(matches!(older.join().unwrap(), Err(ClaimRefused::Connected(_))));
-        drop(lease);
-        assert_eq!(newer.join().unwrap(), Ok(()));
-    });
+    let (mut rules, link) = dialled(Time::ZERO);
+    let deadline = Time::from_nanos(1000);
+    let mut claim = Claim::default();
+    let poll =
+        |rules: &mut Rules, claim: &mut Claim, now| rules.poll_claim(claim, THEIRS, deadline, now);
+    assert_eq!(poll(&mut rules, &mut claim, Time::ZERO), Step::Replace(link.clone()));
+    assert!(claim.replaced);
+    link.replace();
+    assert_eq!(poll(&mut rules, &mut claim, deadline - NANO), Step::Wait);
+    assert_eq!(rules.claim(), claim.number);
+    assert!(is_refused(&poll(&mut rules, &mut claim, deadline)));
+    assert_eq!(rules.claim(), None);
 }
 
 #[test]
 fn an_older_claim_that_wakes_late_does_not_replace_a_newer_one() {
-    let ownership = TestOwnership::new();
-    let (lease, link, _) = dialled(&ownership);
+    let (mut rules, link) = dialled(Time::ZERO);
     link.replace();
-    let poll = |number| ownership.lock().poll_claim(number, THEIRS, Instant::now());
-    assert_eq!(poll(10), Step::Wait);
-    // The lease ends, and before the thread of claim 10 has woken, claim 11 comes.
-    drop(lease);
-    assert_eq!(poll(11), Step::Granted(None));
-    assert!(is_refused(&poll(10)));
-    assert_eq!(ownership.lock().claim, None);
+    let (mut old, mut new) = (Claim::default(), Claim::default());
+    let poll = |rules: &mut Rules, claim: &mut Claim| {
+        rules.poll_claim(claim, THEIRS, Time::NEVER, Time::ZERO)
+    };
+    assert_eq!(poll(&mut rules, &mut old), Step::Wait);
+    // The lease ends, and before the older claim has looked again, another one comes.
+    rules.end_lease(false);
+    assert!(matches!(poll(&mut rules, &mut new), Step::Granted { abandoned: None, .. }));
+    assert!(is_refused(&poll(&mut rules, &mut old)));
+    assert_eq!(rules.claim(), None);
 }
 
 #[test]
 fn a_newer_claim_that_is_refused_does_not_take_the_older_ones_place() {
-    let ownership = TestOwnership::new();
-    let (lease, link, _) = dialled(&ownership);
-    let poll = |number, terms| ownership.lock().poll_claim(number, terms, Instant::now());
-    assert_eq!(poll(10, THEIRS), Step::Replace(link));
-    assert!(is_refused(&poll(11, REJECT)));
-    assert_eq!(ownership.lock().claim, Some(10));
-    drop(lease);
-    assert_eq!(poll(10, THEIRS), Step::Granted(None));
+    let (mut rules, link) = dialled(Time::ZERO);
+    let (mut old, mut new) = (Claim::default(), Claim::default());
+    let poll = |rules: &mut Rules, claim: &mut Claim, terms| {
+        rules.poll_claim(claim, terms, Time::NEVER, Time::ZERO)
+    };
+    assert_eq!(poll(&mut rules, &mut old, THEIRS), Step::Replace(link));
+    assert!(is_refused(&poll(&mut rules, &mut new, REJECT)));
+    assert_eq!(rules.claim(), old.number);
+    rules.end_lease(false);
+    assert!(matches!(poll(&mut rules, &mut old, THEIRS), Step::Granted { .. }));
 }
 
 #[test]
-fn the_end_of_a_turn_tells_the_dialling_thread_once() {
-    let ownership = TestOwnership::new();
-    assert_eq!(ownership.wait_dial(None), Next::Dial);
+fn the_end_of_a_lease_tells_the_dialling_side_once() {
+    let mut rules = Rules::new();
+    assert_eq!(rules.poll_dial(None, Time::ZERO), DialTurn::Dial);
     for stable in [false, true] {
-        let (mut lease, ..) = dialled(&ownership);
-        lease.stable = stable;
-        drop(lease);
+        let Step::Granted { .. } = poll(&mut rules, THEIRS, Time::ZERO) else { panic!() };
+        assert_eq!(rules.poll_dial(None, Time::ZERO), DialTurn::Rest);
+        rules.end_lease(stable);
         // The link that has ended comes before a dial that is due.
-        assert_eq!(ownership.wait_dial(None), Next::Wait { stable });
-        assert_eq!(ownership.wait_dial(None), Next::Dial);
+        assert_eq!(rules.poll_dial(None, Time::ZERO), DialTurn::Lost { stable });
+        assert_eq!(rules.poll_dial(None, Time::ZERO), DialTurn::Dial);
     }
-    drop(ownership.claim_if_free(THEIRS).unwrap().unwrap());
-    assert_eq!(ownership.wait_dial(None), Next::Wait { stable: false });
 }
 
 // lesson 39
 #[test]
-fn a_dial_never_begins_before_it_is_due() {
-    let ownership = TestOwnership::new();
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !over.load(Ordering::SeqCst) {
-                ownership.changed.notify_all();
-            }
-        });
-        for _ in 0..10 {
-            let due = Instant::now() + Duration::from_millis(5);
-            assert_eq!(ownership.wait_dial(Some(due)), Next::Dial);
-            assert!(Instant::now() >= due);
-        }
-        over.store(true, Ordering::SeqCst);
-    });
+fn a_dial_never_begins_before_it_is_due_unless_the_program_asks() {
+    let mut rules = Rules::new();
+    let due = Time::from_nanos(1000);
+    assert_eq!(rules.poll_dial(Some(due), due - NANO), DialTurn::Wait { until: due });
+    assert_eq!(rules.poll_dial(Some(due), due), DialTurn::Dial);
+    assert!(rules.dial_now());
+    assert_eq!(rules.poll_dial(Some(due), Time::ZERO), DialTurn::Dial);
+    assert_eq!(rules.poll_dial(Some(due), Time::ZERO), DialTurn::Wait { until: due });
 }
 
 // lesson 48
 #[test]
-fn a_stop_wakes_everybody_and_lets_nobody_begin() {
-    let ownership = TestOwnership::new();
-    let (lease, link, _) = dialled(&ownership);
-    thread::scope(|scope| {
-        let claim = scope.spawn(|| ownership.claim(THEIRS, patience()).map(drop));
-        let dial = scope.spawn(|| ownership.wait_dial(Some(patience())));
-        while link.is_up() {
-            thread::yield_now();
-        }
-        assert_eq!(ownership.stop(), Some(link));
-        assert_eq!(claim.join().unwrap(), Err(ClaimRefused::Stopping));
-        assert_eq!(dial.join().unwrap(), Next::Stop);
-    });
-    assert_eq!(ownership.begin_hello(FakeSocket::default()), HelloStart::Stop);
-    assert!(!ownership.enter_blocked());
-    assert!(matches!(ownership.claim_if_free(THEIRS), Some(Err(ClaimRefused::Stopping))));
-    drop(lease);
-    assert_eq!(ownership.stop(), None);
+fn a_stop_lets_nothing_begin() {
+    let (mut rules, link) = dialled(Time::ZERO);
+    rules.stop();
+    assert_eq!(rules.interrupted(), (Some(link), None));
+    assert_eq!(poll(&mut rules, THEIRS, Time::ZERO), Step::Refused(ClaimRefused::Stopping));
+    assert_eq!(rules.poll_dial(None, Time::ZERO), DialTurn::Stop);
+    assert_eq!(rules.begin_hello(FakeSocket::default()), HelloStart::Stop);
+    assert!(!rules.enter_blocked() && !rules.dial_now());
+    assert_eq!(rules.look(), Look::Stop);
 }
 
 #[test]
-fn a_stop_interrupts_a_greeting_and_lets_go_of_a_blocked_call() {
-    let ownership = TestOwnership::new();
-    assert!(ownership.enter_blocked());
-    assert!(!ownership.wait_unblocked(Instant::now()));
-    ownership.stop();
-    assert!(!ownership.leave_blocked());
-    assert!(ownership.wait_unblocked(Instant::now()));
-
-    let ownership = TestOwnership::new();
+fn a_pause_keeps_both_sides_out_and_a_resume_dials_at_once() {
+    let mut rules = Rules::new();
     let socket = FakeSocket::default();
-    let HelloStart::Go(number) = ownership.begin_hello(socket.clone()) else { panic!() };
-    ownership.stop();
-    assert_eq!(socket.interrupts(), 1);
-    assert!(matches!(ownership.end_hello(number, true), HelloEnd::Stopped));
-}
-
-#[test]
-fn a_link_that_comes_up_while_the_node_stops_is_told_so() {
-    let ownership = TestOwnership::new();
-    let lease = ownership.claim_if_free(THEIRS).unwrap().unwrap();
-    assert_eq!(ownership.stop(), None);
-    assert!(!lease.go_up(FakeLink::default()));
-}
-
-#[test]
-fn a_name_that_comes_back_waits_until_those_before_it_have_ended() {
-    let [first, second, third] = [(); 3].map(|()| Arc::new(TestOwnership::new()));
-    let lease = first.claim_if_free(THEIRS).unwrap().unwrap();
-    first.stop();
-    first.precede(&second);
-    assert!(!second.is_over());
-    assert!(second.claim_if_free(THEIRS).is_none());
-    assert_eq!(second.begin_hello(FakeSocket::default()), HelloStart::Taken);
-    assert_eq!(poll(&second, THEIRS, Instant::now()), Step::Wait);
-    // It is taken out as well before it ever had its turn.
-    second.stop();
-    second.precede(&third);
-    assert_eq!(poll(&third, THEIRS, Instant::now()), Step::Wait);
-    let waiting = thread::scope(|scope| {
-        let waiting = scope.spawn(|| third.claim(THEIRS, patience()).map(|_lease| ()));
-        while third.lock().claim.is_none() {
-            thread::yield_now();
-        }
-        drop(lease);
-        waiting.join().unwrap()
-    });
-    assert_eq!(waiting, Ok(()));
-    assert!(first.is_over() && second.is_over() && third.is_over());
-}
-
-#[test]
-fn a_name_that_has_ended_holds_nobody_up() {
-    let [first, second] = [(); 2].map(|()| Arc::new(TestOwnership::new()));
-    drop(first.claim_if_free(THEIRS).unwrap());
-    first.stop();
-    first.precede(&second);
-    assert!(second.claim_if_free(THEIRS).unwrap().is_ok());
+    let HelloStart::Go(number) = rules.begin_hello(socket.clone()) else { panic!() };
+    rules.pause();
+    assert_eq!(rules.interrupted(), (None, Some(socket)));
+    // A welcome that came just before is given up.
+    assert_eq!(rules.end_hello(number, true), HelloEnd::Abandoned);
+    assert_eq!(poll(&mut rules, THEIRS, Time::ZERO), Step::Refused(ClaimRefused::Paused));
+    assert_eq!(rules.poll_dial(None, Time::ZERO), DialTurn::Rest);
+    rules.resume();
+    assert_eq!(rules.poll_dial(Some(Time::NEVER), Time::ZERO), DialTurn::Dial);
 }

@@ -12,6 +12,7 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 
 use super::Node;
+use super::clock::Clock;
 use super::dial;
 use super::error::ReloadError;
 use super::runtime::PeerRuntime;
@@ -72,7 +73,7 @@ impl Node {
             return Err(ReloadError::Address { peer, addr });
         }
         let old = shared.peers();
-        let plan = Plan::new(&old, &shared.retired(), &config);
+        let plan = Plan::new(&old, &shared.retired(), &config, &shared.clock);
         let threads = plan
             .spawn(shared)
             .map_err(|error| ReloadError::Thread { advice: error.to_string(), error })?;
@@ -93,7 +94,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(old: &Peers, retired: &[Arc<PeerRuntime>], config: &Config) -> Self {
+    fn new(old: &Peers, retired: &[Arc<PeerRuntime>], config: &Config, clock: &Clock) -> Self {
         let known = |name: &str| old.iter().find(|runtime| runtime.name() == name).cloned();
         let peers: Vec<_> = config
             .peers()
@@ -101,12 +102,12 @@ impl Plan {
             .map(|peer| match known(peer.name()) {
                 Some(runtime) => (runtime, true, peer.clone()),
                 None => {
-                    let runtime = Arc::new(PeerRuntime::new(peer));
-                    runtime.ownership.set_dialled(false);
+                    let runtime = Arc::new(PeerRuntime::new(peer, clock));
+                    runtime.turns.set_dialled(false);
                     // The newest of the name; it waits for those before it in its turn.
                     let before = retired.iter().rev().find(|other| other.name() == peer.name());
                     if let Some(before) = before {
-                        before.ownership.precede(&runtime.ownership);
+                        before.turns.precede(&runtime.turns);
                     }
                     (runtime, false, peer.clone())
                 }
@@ -146,7 +147,7 @@ impl Plan {
     fn give_up(&self, shared: &Shared, threads: Vec<Dialling>) {
         for (runtime, known, _) in &self.peers {
             if !known {
-                runtime.ownership.stop();
+                runtime.turns.stop();
             }
         }
         let is_new = |runtime: &Arc<PeerRuntime>| {
@@ -160,7 +161,7 @@ impl Plan {
     }
 
     fn apply(self) -> Vec<(String, PeerOutcome)> {
-        for link in self.gone.iter().filter_map(|runtime| runtime.ownership.stop()) {
+        for link in self.gone.iter().filter_map(|runtime| runtime.turns.stop()) {
             link.close();
         }
         let mut outcomes = Vec::new();
@@ -170,7 +171,7 @@ impl Plan {
                 true => change(&runtime, peer),
                 false => PeerOutcome::Started,
             };
-            runtime.ownership.set_dialled(dials);
+            runtime.turns.set_dialled(dials);
             outcomes.push((runtime.name().to_owned(), outcome));
         }
         let closed = |runtime: Arc<PeerRuntime>| (runtime.name().to_owned(), PeerOutcome::Closed);

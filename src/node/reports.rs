@@ -10,8 +10,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::clock::Clock;
 use super::places::source;
 use super::runtime::PeerRuntime;
 use super::{NodeEvent, RefusedReason};
@@ -20,7 +21,7 @@ use crate::liveness::Time;
 
 /// A connection that was turned away.
 #[derive(Clone)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     /// The peer, where it is known.
     pub(super) runtime: Option<Arc<PeerRuntime>>,
     pub(super) name: String,
@@ -33,7 +34,7 @@ pub(super) type Report = (Option<Arc<PeerRuntime>>, NodeEvent);
 
 /// The reports that wait, and how often each source was reported lately.
 pub(super) struct Reports {
-    epoch: Instant,
+    clock: Clock,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -55,8 +56,8 @@ struct Source {
 }
 
 impl Reports {
-    pub(super) fn new() -> Self {
-        Self { epoch: Instant::now(), state: Mutex::default(), changed: Condvar::new() }
+    pub(super) fn new(clock: &Clock) -> Self {
+        Self { clock: clock.clone(), state: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Reports something that is seldom.
@@ -118,8 +119,7 @@ impl Reports {
     }
 
     fn now(&self) -> Time {
-        let nanos = self.epoch.elapsed().as_nanos();
-        Time::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        self.clock.now()
     }
 
     /// Nothing of ours panics while it is locked, so what a poisoned lock guards is whole.
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_flood_from_one_source_is_counted_and_others_are_reported_beside_it() {
-        let reports = Reports::new();
+        let reports = Reports::new(&Clock::start());
         for port in 1..=1000 {
             reports.add_refusal(([10, 0, 0, 1], port).into(), refusal());
         }
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn no_number_of_sources_makes_it_grow_and_none_is_lost() {
-        let reports = Reports::new();
+        let reports = Reports::new(&Clock::start());
         for host in 0..20_000_u32 {
             let ip = Ipv4Addr::from_bits(0x0a00_0000 + host);
             reports.add_refusal((ip, 1).into(), refusal());

@@ -8,11 +8,11 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
-use super::ownership::Ownership;
+use super::turns::Turns;
 use crate::config::Address;
 use crate::link::threads;
+use crate::liveness::Time;
 
 /// The addresses that a name stands for.
 type Outcome = io::Result<Vec<SocketAddr>>;
@@ -33,29 +33,29 @@ impl Resolver {
     /// Resolves an address by `deadline`; `None` = the node stops.
     pub(super) fn resolve(
         &self,
-        ownership: &Arc<Ownership>,
+        turns: &Arc<Turns>,
         address: &Address,
-        deadline: Instant,
+        deadline: Time,
         stack_size: usize,
     ) -> Option<Outcome> {
         match literal(address) {
             Some(addr) => Some(Ok(vec![addr])),
-            None => self.resolve_by(lookup, ownership, address, deadline, stack_size),
+            None => self.resolve_by(lookup, turns, address, deadline, stack_size),
         }
     }
 
     fn resolve_by(
         &self,
         lookup: impl FnOnce(&Address) -> Outcome + Send + 'static,
-        ownership: &Arc<Ownership>,
+        turns: &Arc<Turns>,
         address: &Address,
-        deadline: Instant,
+        deadline: Time,
         stack_size: usize,
     ) -> Option<Outcome> {
         let known = lock(&self.running).iter().find(|other| other.address == *address).cloned();
         let running = match known {
             Some(running) => running,
-            None => match begin(lookup, ownership, address, stack_size) {
+            None => match begin(lookup, turns, address, stack_size) {
                 Ok(running) => {
                     lock(&self.running).push(Arc::clone(&running));
                     running
@@ -63,7 +63,7 @@ impl Resolver {
                 Err(error) => return Some(Err(error)),
             },
         };
-        let done = ownership.wait_until_true(deadline, || lock(&running.outcome).is_some())?;
+        let done = turns.wait_until_true(deadline, || lock(&running.outcome).is_some())?;
         if !done {
             let late = "the name was not resolved in time";
             return Some(Err(io::Error::new(io::ErrorKind::TimedOut, late)));
@@ -75,12 +75,12 @@ impl Resolver {
 
 fn begin(
     lookup: impl FnOnce(&Address) -> Outcome + Send + 'static,
-    ownership: &Arc<Ownership>,
+    turns: &Arc<Turns>,
     address: &Address,
     stack_size: usize,
 ) -> io::Result<Arc<Running>> {
     let running = Arc::new(Running { address: address.clone(), outcome: Mutex::default() });
-    let (of_thread, waiting) = (Arc::clone(&running), Arc::clone(ownership));
+    let (of_thread, waiting) = (Arc::clone(&running), Arc::clone(turns));
     threads::spawn("pb-resolve", stack_size, move || {
         let outcome = lookup(&of_thread.address);
         *lock(&of_thread.outcome) = Some(outcome);
@@ -118,6 +118,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::node::clock::Clock;
 
     const STACK: usize = 256 << 10;
 
@@ -127,47 +128,49 @@ mod tests {
 
     #[test]
     fn a_resolver_that_hangs_costs_its_time_and_one_thread() {
-        let (resolver, ownership) = (Resolver::default(), Arc::new(Ownership::new()));
+        let clock = Clock::start();
+        let (resolver, turns) = (Resolver::default(), Arc::new(Turns::new(&clock)));
         let (go, hangs) = channel::<()>();
         let found: SocketAddr = ([10, 0, 0, 1], 7).into();
         let hang = move |_: &Address| {
             let _gone = hangs.recv();
             Ok(vec![found])
         };
-        let soon = || Instant::now() + Duration::from_millis(20);
+        let soon = || clock.now() + Duration::from_millis(20);
         let name = address("hangs");
-        let late = resolver.resolve_by(hang, &ownership, &name, soon(), STACK);
+        let late = resolver.resolve_by(hang, &turns, &name, soon(), STACK);
         let kind = late.expect("it does not stop").map_err(|error| error.kind());
         assert_eq!(kind, Err(io::ErrorKind::TimedOut));
         // The same name again waits for the same thread; another one does not wait for it.
         let never = |_: &Address| -> Outcome { panic!("it is being resolved already") };
-        let again = resolver.resolve_by(never, &ownership, &name, soon(), STACK);
+        let again = resolver.resolve_by(never, &turns, &name, soon(), STACK);
         assert!(again.is_some_and(|outcome| outcome.is_err()));
-        let later = Instant::now() + Duration::from_secs(30);
+        let later = clock.now() + Duration::from_secs(30);
         let quick = move |_: &Address| Ok(vec![found]);
-        let other = resolver.resolve_by(quick, &ownership, &address("other"), later, STACK);
+        let other = resolver.resolve_by(quick, &turns, &address("other"), later, STACK);
         assert_eq!(other.and_then(Result::ok), Some(vec![found]));
         drop(go);
         let never = |_: &Address| -> Outcome { panic!("it is being resolved already") };
-        let there = resolver.resolve_by(never, &ownership, &name, later, STACK);
+        let there = resolver.resolve_by(never, &turns, &name, later, STACK);
         assert_eq!(there.and_then(Result::ok), Some(vec![found]));
         assert!(lock(&resolver.running).is_empty());
     }
 
     #[test]
     fn a_node_that_stops_does_not_wait_for_it() {
-        let (resolver, ownership) = (Resolver::default(), Arc::new(Ownership::new()));
+        let clock = Clock::start();
+        let (resolver, turns) = (Resolver::default(), Arc::new(Turns::new(&clock)));
         let (_go, hangs) = channel::<()>();
         let hang = move |_: &Address| -> Outcome {
             let _gone = hangs.recv();
             Ok(Vec::new())
         };
-        let later = Instant::now() + Duration::from_secs(60);
+        let later = clock.now() + Duration::from_secs(60);
         let name = address("hangs");
         let stopped = std::thread::scope(|scope| {
-            let waiting = scope
-                .spawn(|| resolver.resolve_by(hang, &ownership, &name, later, STACK).is_none());
-            ownership.stop();
+            let waiting =
+                scope.spawn(|| resolver.resolve_by(hang, &turns, &name, later, STACK).is_none());
+            turns.stop();
             waiting.join()
         });
         assert!(stopped.expect("it did not panic"));

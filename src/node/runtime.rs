@@ -10,20 +10,23 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::clock::Clock;
 use super::contest::Contest;
 use super::numbers::{DownCounts, PeerStats, Totals};
-use super::ownership::Ownership;
+use super::peer_link::PeerLink;
+use super::turns::Turns;
 use super::{Direction, NodeEvent};
 use crate::config::PeerConfig;
-use crate::link::{Down, HeartbeatChange, Link};
-use crate::liveness::Settings;
+use crate::link::{Down, HeartbeatChange};
+use crate::liveness::{Settings, Time};
 
 /// One peer of a node.
 pub(super) struct PeerRuntime {
     name: String,
-    pub(super) ownership: Arc<Ownership>,
+    clock: Clock,
+    pub(super) turns: Arc<Turns>,
     /// Its dialling thread was made; it lives as long as the runtime.
     has_dialler: AtomicBool,
     values: Mutex<Values>,
@@ -38,13 +41,13 @@ struct Values {
     slack: Option<Duration>,
     /// The link, from its start to its end: what is set under this lock is set on it too, so that
     /// it and the next one never differ.
-    link: Option<Link>,
+    link: Option<PeerLink>,
 }
 
 #[derive(Default)]
 struct Counts {
     /// The link, from its up to its end.
-    link: Option<Link>,
+    link: Option<PeerLink>,
     /// Of the links that have ended.
     ended: Totals,
     connects: u64,
@@ -60,25 +63,25 @@ pub(super) struct Shown {
     /// Where the present link goes, and who dialled.
     pub(super) connection: Option<(SocketAddr, Direction)>,
     /// When it last came up or went down.
-    pub(super) since: Option<Instant>,
+    pub(super) since: Option<Time>,
     pub(super) last_down: Option<Down>,
     /// The dial under way.
     pub(super) dialling: Option<String>,
 }
 
 impl Shown {
-    fn take(&mut self, event: &NodeEvent) {
+    fn take(&mut self, event: &NodeEvent, now: Time) {
         match event {
             NodeEvent::Dialling { addr } => self.dialling = Some(addr.clone()),
             NodeEvent::DialFailed { .. } => self.dialling = None,
             NodeEvent::Up { addr, direction, .. } => {
                 self.connection = Some((*addr, *direction));
-                self.since = Some(Instant::now());
+                self.since = Some(now);
                 self.dialling = None;
             }
             NodeEvent::Down(down) => {
                 self.connection = None;
-                self.since = Some(Instant::now());
+                self.since = Some(now);
                 self.last_down = Some(down.clone());
             }
             _ => {}
@@ -100,7 +103,7 @@ impl Values {
 
     /// `true` = it is in force on the link.
     fn set_heartbeat_time(&self, value: Duration) -> bool {
-        let set = |link: &Link| link.set_heartbeat_time(value) == Ok(HeartbeatChange::InForce);
+        let set = |link: &PeerLink| link.set_heartbeat_time(value) == Ok(HeartbeatChange::InForce);
         self.link.as_ref().is_some_and(set)
     }
 
@@ -110,9 +113,9 @@ impl Values {
 }
 
 impl PeerRuntime {
-    pub(super) fn new(config: &PeerConfig) -> Self {
-        let ownership = Arc::new(Ownership::new());
-        ownership.set_dialled(!config.addresses().is_empty());
+    pub(super) fn new(config: &PeerConfig, clock: &Clock) -> Self {
+        let turns = Arc::new(Turns::new(clock));
+        turns.set_dialled(!config.addresses().is_empty());
         let values = Values {
             config: Arc::new(config.clone()),
             heartbeat_time: None,
@@ -121,7 +124,8 @@ impl PeerRuntime {
         };
         Self {
             name: config.name().to_owned(),
-            ownership,
+            clock: clock.clone(),
+            turns,
             has_dialler: AtomicBool::new(false),
             values: Mutex::new(values),
             counts: Mutex::default(),
@@ -189,7 +193,7 @@ impl PeerRuntime {
     }
 
     /// Records the link that comes up, made with `settings`, and gives it what was set meanwhile.
-    pub(super) fn begin_link(&self, link: &Link, settings: &Settings) {
+    pub(super) fn begin_link(&self, link: &PeerLink, settings: &Settings) {
         self.counts().link = Some(link.clone());
         let mut values = self.values();
         values.link = Some(link.clone());
@@ -224,7 +228,7 @@ impl PeerRuntime {
     }
 
     pub(super) fn count(&self, event: &NodeEvent) {
-        self.counts().shown.take(event);
+        self.counts().shown.take(event, self.clock.now());
         match event {
             NodeEvent::Up { .. } => self.counts().connects += 1,
             NodeEvent::Down(down) => self.counts().downs.add(&down.reason),
@@ -237,7 +241,7 @@ impl PeerRuntime {
     /// what to warn of.
     pub(super) fn contested(&self, replaced: bool, addr: SocketAddr) -> Option<String> {
         let mut contest = self.contest.lock().unwrap_or_else(PoisonError::into_inner);
-        contest.add(replaced, addr, Instant::now())
+        contest.add(replaced, addr, self.clock.now())
     }
 
     pub(super) fn count_refusal(&self) {

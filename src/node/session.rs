@@ -8,58 +8,84 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use super::backoff;
-use super::ownership::Lease;
+use super::peer_link::PeerLink;
 use super::runtime::PeerRuntime;
 use super::shared::{Shared, guarded};
+use super::turns::Lease;
 use super::{Direction, NodeEvent, NodeHandler, Peer};
 use crate::config::PeerConfig;
 use crate::link::handshake::Greeting;
-use crate::link::{Down, DownReason, Link, LinkEvent, LinkHandler, LinkOptions, Reader};
+use crate::link::{Down, DownReason, Link, LinkEvent, LinkHandler, LinkOptions};
 use crate::liveness::{Mode, Settings};
 use crate::protocol::{Bye, ByeCode, Hello, Native};
 
 /// A connection whose handshake is done.
-pub(super) struct Session<'a> {
-    pub(super) shared: &'a Arc<Shared>,
-    pub(super) runtime: &'a Arc<PeerRuntime>,
-    pub(super) lease: Lease<'a>,
-    pub(super) addr: SocketAddr,
-    pub(super) direction: Direction,
-    pub(super) greeting: Greeting,
-    /// What our HELLO said.
-    pub(super) settings: Settings,
+pub(crate) struct Session {
+    shared: Arc<Shared>,
+    runtime: Arc<PeerRuntime>,
+    lease: Lease,
+    about: About,
 }
 
-impl Session<'_> {
+/// What its handshake has settled.
+pub(crate) struct About {
+    pub(crate) addr: SocketAddr,
+    pub(crate) direction: Direction,
+    pub(crate) greeting: Greeting,
+    /// What our HELLO said.
+    pub(crate) settings: Settings,
+}
+
+impl Session {
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        runtime: &Arc<PeerRuntime>,
+        lease: Lease,
+        about: About,
+    ) -> Self {
+        Self { shared: Arc::clone(shared), runtime: Arc::clone(runtime), lease, about }
+    }
+
     /// Makes the link and reads it until it ends; the lease ends with it. Returns whether the link
     /// lasted.
     ///
     /// # Errors
-    /// Where the link could not be made: no thread or descriptor left. Nothing was reported.
-    pub(super) fn run(mut self, stream: TcpStream) -> io::Result<bool> {
-        let options = self.link_options();
+    /// If the link could not be made: no thread or descriptor left. Nothing was reported.
+    pub(super) fn run(self, stream: TcpStream) -> io::Result<bool> {
         let framing = Native::with_frame_max(self.shared.options.frame_max);
-        let (link, mut reader) = Link::establish(stream, framing, &options)?;
-        // Before anybody finds it: what is set from here on is set on it.
-        self.runtime.begin_link(&link, &options.liveness);
-        if !self.lease.go_up(link.clone()) {
-            link.close();
-        }
+        let (link, mut reader) = Link::establish(stream, framing, &self.link_options())?;
+        let link = PeerLink::Threads(link);
+        self.begin(&link);
         // What arrived is heard before the program may hold this thread, and `send` does not wait.
         reader.enter();
         self.report_up(&link);
-        let down = self.read(reader);
+        let mut teller = self.teller(link);
+        let (down, _reported_in_down) = Box::new(reader).run_to_end(&mut teller);
+        Ok(self.end(down))
+    }
+
+    /// Shows the link, before anybody finds it: what is set from here on is set on it.
+    pub(crate) fn begin(&self, link: &PeerLink) {
+        self.runtime.begin_link(link, &self.about.settings);
+        if !self.lease.go_up(link.clone()) {
+            link.close();
+        }
+    }
+
+    /// Ends the lease with the link, and reports the end. Returns whether the link lasted.
+    pub(crate) fn end(mut self, down: Down) -> bool {
         let stable = backoff::was_stable(&down);
         self.lease.stable = stable;
         self.runtime.end_link();
-        self.shared.report(Some(self.runtime), &NodeEvent::Down(down));
-        Ok(stable)
+        self.shared.report(Some(&self.runtime), &NodeEvent::Down(down));
+        stable
     }
 
-    fn link_options(&self) -> LinkOptions {
+    /// What its link is made with.
+    pub(crate) fn link_options(&self) -> LinkOptions {
         let (peer, options) = (self.runtime.config(), &self.shared.options);
         let link_options = LinkOptions {
-            liveness: self.settings,
+            liveness: self.about.settings,
             queue_bytes: peer.send_queue_bytes(),
             send_timeout: options.send_timeout,
             close_timeout: options.close_timeout,
@@ -68,27 +94,26 @@ impl Session<'_> {
             faults: options.faults.clone(),
             ..LinkOptions::default()
         };
-        link_options.greeted(self.greeting.clone())
+        link_options.greeted(self.about.greeting.clone())
     }
 
-    fn report_up(&self, link: &Link) {
-        let Greeting { name, label, .. } = &self.greeting;
-        let up = NodeEvent::Up {
-            addr: self.addr,
-            direction: self.direction,
-            remote_name: name.clone(),
-            remote_label: label.clone(),
-        };
-        if !self.shared.report(Some(self.runtime), &up) {
+    /// Reports that the peer is up, and what a person should look at in that.
+    pub(crate) fn report_up(&self, link: &PeerLink) {
+        let About { addr, direction, greeting, .. } = &self.about;
+        let Greeting { name, label, .. } = greeting;
+        let (addr, direction) = (*addr, *direction);
+        let (remote_name, remote_label) = (name.clone(), label.clone());
+        let up = NodeEvent::Up { addr, direction, remote_name, remote_label };
+        if !self.shared.report(Some(&self.runtime), &up) {
             end_after_panic(link);
         }
-        if let Some(detail) = self.runtime.contested(self.lease.replaced, self.addr) {
-            self.shared.report(Some(self.runtime), &NodeEvent::Warning { detail });
+        if let Some(detail) = self.runtime.contested(self.lease.replaced, addr) {
+            self.shared.report(Some(&self.runtime), &NodeEvent::Warning { detail });
         }
         let peer = self.runtime.config();
         if let Some(expected) = peer
             .remote_name()
-            .filter(|expected| self.direction == Direction::Dialled && *expected != name.as_str())
+            .filter(|expected| direction == Direction::Dialled && *expected != name.as_str())
         {
             let detail = format!(
                 "the peer dialled as \"{}\" calls itself \"{}\"; if that is right, change \
@@ -96,60 +121,68 @@ impl Session<'_> {
                 expected.escape_debug(),
                 name.escape_debug()
             );
-            self.shared.report(Some(self.runtime), &NodeEvent::Warning { detail });
+            self.shared.report(Some(&self.runtime), &NodeEvent::Warning { detail });
         }
     }
 
-    fn read(&self, reader: Reader) -> Down {
+    /// Who tells the handler what the link tells.
+    pub(crate) fn teller(&self, link: PeerLink) -> Teller {
         // Without a handler the node has ended, and nothing is reported any more.
-        let (handler, peer) = (self.shared.handler(), Peer::new(self.shared, self.runtime));
-        let mut adapter = Adapter { handler, peer };
-        let (down, _reported_in_down) = Box::new(reader).run_to_end(&mut adapter);
-        down
+        let (handler, peer) = (self.shared.handler(), Peer::new(&self.shared, &self.runtime));
+        Teller { handler, peer, link }
     }
 }
 
 /// Turns what a link tells into what a node tells.
-struct Adapter {
+pub(crate) struct Teller {
     /// None once it has panicked: it is not called with the rest of what had arrived.
     handler: Option<Arc<dyn NodeHandler>>,
     peer: Peer,
+    link: PeerLink,
 }
 
-impl Adapter {
-    fn call(&mut self, link: &Link, call: impl FnOnce(&dyn NodeHandler, &Peer)) {
-        let Some(handler) = &self.handler else { return };
-        // Not around the whole reader: so the link ends with its own account of its end.
-        if !guarded(|| call(&**handler, &self.peer)) {
-            self.handler = None;
-            end_after_panic(link);
-        }
-    }
-}
-
-impl LinkHandler for Adapter {
-    fn on_message(&mut self, link: &Link, payload: &[u8]) {
-        self.call(link, |handler, peer| handler.on_message(peer, payload));
+impl Teller {
+    pub(crate) fn message(&mut self, payload: &[u8]) {
+        self.call(|handler, peer| handler.on_message(peer, payload));
     }
 
-    fn on_event(&mut self, link: &Link, event: &LinkEvent) {
+    pub(crate) fn event(&mut self, event: &LinkEvent) {
         // The end is reported when the lease is over, as the node's own event.
         if matches!(event, LinkEvent::Down(_)) {
             return;
         }
         let event = NodeEvent::Link(event.clone());
-        self.call(link, |handler, peer| handler.on_event(Some(peer), &event));
+        self.call(|handler, peer| handler.on_event(Some(peer), &event));
+    }
+
+    fn call(&mut self, call: impl FnOnce(&dyn NodeHandler, &Peer)) {
+        let Some(handler) = &self.handler else { return };
+        // Not around the whole reader: so the link ends with its own account of its end.
+        if !guarded(|| call(&**handler, &self.peer)) {
+            self.handler = None;
+            end_after_panic(&self.link);
+        }
     }
 }
 
-fn end_after_panic(link: &Link) {
+impl LinkHandler for Teller {
+    fn on_message(&mut self, _link: &Link, payload: &[u8]) {
+        self.message(payload);
+    }
+
+    fn on_event(&mut self, _link: &Link, event: &LinkEvent) {
+        self.event(event);
+    }
+}
+
+fn end_after_panic(link: &PeerLink) {
     let detail = "the handler panicked";
     let bye = Bye { code: ByeCode::CLOSE, text: "the application failed" };
     link.end(DownReason::Local { detail: detail.to_owned() }, Some(&bye));
 }
 
 /// What we say to a peer.
-pub(super) fn hello_to<'a>(peer: &'a PeerConfig, settings: &Settings) -> Hello<'a> {
+pub(crate) fn hello_to<'a>(peer: &'a PeerConfig, settings: &Settings) -> Hello<'a> {
     Hello {
         name: peer.local_name(),
         label: peer.local_label(),

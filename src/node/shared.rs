@@ -10,13 +10,15 @@
 use std::cell::Cell;
 use std::io;
 use std::mem;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::clock::Clock;
+use super::conn::Conn;
 use super::limits::SystemLimits;
 use super::places::{Entered, Place, Places, Stage};
 use super::reports::{Refusal, Reports};
@@ -32,7 +34,8 @@ pub(super) struct Shared {
     number: u64,
     /// The process that started it: a forked child has the handles, but none of the threads.
     creator: Process,
-    pub(super) options: NodeOptions,
+    pub(crate) options: NodeOptions,
+    pub(crate) clock: Clock,
     pub(super) limits: SystemLimits,
     pub(super) local_addrs: Vec<SocketAddr>,
     /// One reload at a time; nothing waits for the handler while it is held.
@@ -72,7 +75,7 @@ struct State {
     /// The threads that dial, those of peers that are gone included until they have ended.
     diallers: Vec<Dialling>,
     /// Accepted connections whose handshake is under way.
-    handshakes: Places<Arc<TcpStream>>,
+    handshakes: Places<Conn>,
     /// Threads of accepted connections; those that have ended are taken out before one is added.
     workers: Vec<JoinHandle<()>>,
     supervisor: Option<JoinHandle<()>>,
@@ -91,11 +94,16 @@ impl Shared {
         limits: SystemLimits,
         handler: Arc<dyn NodeHandler>,
         local_addrs: Vec<SocketAddr>,
+        clock: Clock,
     ) -> Self {
         static NODES: AtomicU64 = AtomicU64::new(1);
         let state = State {
             phase: Phase::Starting,
-            peers: config.peers().iter().map(|peer| Arc::new(PeerRuntime::new(peer))).collect(),
+            peers: config
+                .peers()
+                .iter()
+                .map(|peer| Arc::new(PeerRuntime::new(peer, &clock)))
+                .collect(),
             config: Arc::new(config),
             retired: Vec::new(),
             diallers: Vec::new(),
@@ -112,7 +120,8 @@ impl Shared {
             reloading: Mutex::new(()),
             strangers: AtomicU64::new(0),
             probes: AtomicU64::new(0),
-            reports: Reports::new(),
+            reports: Reports::new(&clock),
+            clock,
             handler: Mutex::new(Some(handler)),
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -149,8 +158,7 @@ impl Shared {
         let before = (mem::replace(&mut state.config, config), ended);
         state.peers = peers;
         let retired = mem::take(&mut state.retired);
-        let (over, kept): (Vec<_>, _) =
-            retired.into_iter().partition(|peer| peer.ownership.is_over());
+        let (over, kept): (Vec<_>, _) = retired.into_iter().partition(|peer| peer.turns.is_over());
         state.retired = kept;
         // Those of now may still be claimed until they are stopped: they are looked at next time.
         state.retired.extend_from_slice(gone);
@@ -188,7 +196,7 @@ impl Shared {
 
     /// Whether the calling thread is one of this node's, such as in a handler.
     pub(super) fn is_own_thread(&self) -> bool {
-        OWN_NODE.get() == self.number
+        OWN_NODE.get() == self.number || self.clock.is_virtual()
     }
 
     /// Whether this is a forked child of the process that started the node: it may only drop its
@@ -224,10 +232,10 @@ impl Shared {
 
     /// Waits for `time` or until the node stops; `true` = it stops.
     pub(super) fn sleep(&self, time: Duration) -> bool {
-        let deadline = Instant::now() + time;
+        let deadline = self.clock.now() + time;
         let mut state = self.lock();
         while state.phase < Phase::Stopping {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = self.clock.until(deadline);
             if left.is_zero() {
                 return false;
             }
@@ -289,17 +297,13 @@ impl Shared {
     }
 
     /// Gives an accepted connection a place; `None` = the node stops.
-    pub(super) fn enter_handshake(
-        &self,
-        addr: SocketAddr,
-        stream: Arc<TcpStream>,
-    ) -> Option<Entered<Arc<TcpStream>>> {
+    pub(super) fn enter_handshake(&self, addr: SocketAddr, stream: Conn) -> Option<Entered<Conn>> {
         let mut state = self.lock();
         (state.phase < Phase::Stopping).then(|| state.handshakes.enter(addr, stream))
     }
 
     /// The next connection that a thread serves.
-    pub(super) fn next_handshake(&self, worker: u64) -> Option<Place<Arc<TcpStream>>> {
+    pub(super) fn next_handshake(&self, worker: u64) -> Option<Place<Conn>> {
         self.lock().handshakes.next(worker)
     }
 
@@ -327,7 +331,7 @@ impl Shared {
     }
 
     /// The connections whose handshake is under way.
-    pub(super) fn handshakes(&self) -> Vec<Arc<TcpStream>> {
+    pub(super) fn handshakes(&self) -> Vec<Conn> {
         self.lock().handshakes.streams()
     }
 

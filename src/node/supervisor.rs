@@ -6,15 +6,15 @@
 //! handler freed.
 
 use std::io;
-use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::NodeEvent;
 use super::accept::accept_all;
 use super::dial::dial_peer;
+use super::held::Greeted;
 use super::listen::{Listener, Waker};
 use super::runtime::PeerRuntime;
 use super::shared::{Dialling, Phase, Shared, guarded, join_all};
@@ -132,20 +132,20 @@ fn supervise(shared: &Arc<Shared>, mut threads: Threads) {
     shared.advance(Phase::Running);
     shared.wait_for(Phase::Stopping);
 
-    for link in shared.peers().iter().filter_map(|runtime| runtime.ownership.stop()) {
+    for link in shared.peers().iter().filter_map(|runtime| runtime.turns.stop()) {
         link.close();
     }
-    for stream in shared.handshakes() {
-        // Only reading ends: the thread that wakes still has a BYE to write.
-        let _ = stream.shutdown(Shutdown::Read);
+    for conn in shared.handshakes() {
+        // The thread that wakes still has a BYE to write.
+        conn.interrupt();
     }
     threads.join_accepting();
     join_all(shared.take_workers());
     shared.reports.close();
     join_all(threads.reporting.take());
-    let grace = Instant::now() + BLOCKED_GRACE;
+    let grace = shared.clock.now() + BLOCKED_GRACE;
     for (runtime, thread) in shared.take_diallers() {
-        if runtime.ownership.wait_unblocked(grace) {
+        if runtime.turns.wait_unblocked(grace) {
             join_all([thread]);
         }
     }

@@ -3,10 +3,12 @@
 //! Nothing here decides about a connection: ownership does, and the link's own rules.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::shared::Shared;
 use super::{Direction, Node, Peer};
 use crate::link::{Down, LinkState};
+use crate::liveness::Time;
 
 /// How a peer is doing now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,22 +44,22 @@ impl Peer {
     #[doc(alias = "wait_connected")]
     pub fn wait_up(&self, timeout: Option<Duration>) -> bool {
         let timeout = if self.shared.is_own_thread() { Some(Duration::ZERO) } else { timeout };
-        self.runtime.ownership.wait_up(deadline(timeout))
+        self.runtime.turns.wait_up(deadline(&self.shared, timeout))
     }
 
     /// How it is doing now.
     pub fn state(&self) -> PeerState {
-        let link = self.runtime.ownership.link();
+        let link = self.runtime.turns.link();
         let shown = self.runtime.shown();
         let (addr, direction) = shown.connection.unzip();
         PeerState {
             link: link.map(|link| link.state()),
             addr,
             direction,
-            since: shown.since.map(|since| since.elapsed()),
+            since: shown.since.map(|since| self.shared.clock.now().since(since)),
             dialling: shown.dialling,
             last_down: shown.last_down,
-            is_paused: self.runtime.ownership.is_paused(),
+            is_paused: self.runtime.turns.is_paused(),
         }
     }
 
@@ -66,14 +68,14 @@ impl Peer {
     /// `shutting-down`. A dial under way is given up once the system lets go of it. Returns at
     /// once.
     pub fn pause(&self) {
-        if let Some(link) = self.runtime.ownership.pause() {
+        if let Some(link) = self.runtime.turns.pause() {
             link.close();
         }
     }
 
     /// Ends a [pause](Self::pause). A peer that has addresses is dialled at once.
     pub fn resume(&self) {
-        self.runtime.ownership.resume();
+        self.runtime.turns.resume();
     }
 }
 
@@ -82,8 +84,8 @@ impl Node {
     /// limit, and returns whether all of them are. Returns early if the node stops; in a handler of
     /// the node it does not wait.
     pub fn wait_up(&self, timeout: Option<Duration>) -> bool {
-        let deadline = deadline(timeout);
-        let left = || deadline.map(|until| until.saturating_duration_since(Instant::now()));
+        let deadline = deadline(&self.shared, timeout);
+        let left = || timeout.map(|_| self.shared.clock.until(deadline));
         let peers = self.peers();
         // One that went down again while another was waited for is waited for again.
         loop {
@@ -110,23 +112,23 @@ impl Node {
             return false;
         }
         let timeout = if self.shared.is_own_thread() { Duration::ZERO } else { timeout };
-        let until = deadline(Some(timeout));
-        let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
+        let until = deadline(&self.shared, Some(timeout));
+        let left = || self.shared.clock.until(until);
         let links: Vec<_> =
-            self.shared.peers().iter().filter_map(|peer| peer.ownership.pause()).collect();
+            self.shared.peers().iter().filter_map(|peer| peer.turns.pause()).collect();
         for link in &links {
-            link.begin_drain(left().unwrap_or(Duration::MAX));
+            link.begin_drain(left());
         }
         let mut all = true;
         for link in &links {
-            all &= link.wait_drained(left().unwrap_or(Duration::MAX));
+            all &= link.wait_drained(left());
         }
         self.shutdown();
         all
     }
 }
 
-/// None = there is none that a clock ever shows.
-fn deadline(timeout: Option<Duration>) -> Option<Instant> {
-    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
+/// When a wait that begins now is over; never without a limit.
+fn deadline(shared: &Shared, timeout: Option<Duration>) -> Time {
+    timeout.map_or(Time::NEVER, |timeout| shared.clock.now() + timeout)
 }

@@ -1,0 +1,56 @@
+//! A connection whose handshake is under way: a socket, or one of a simulator's.
+//!
+//! All that the rules do to it is to wake whoever waits on it.
+
+use std::fmt;
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+
+use super::held::Greeted;
+use crate::link::handshake;
+use crate::protocol::ByeCode;
+
+/// A handle on a connection that is no link yet.
+#[derive(Clone)]
+pub(crate) enum Conn {
+    /// A socket, on which a thread waits.
+    Socket(Arc<TcpStream>),
+    /// One of a simulator's.
+    #[allow(dead_code, reason = "the simulator is the one to use it")]
+    Virtual(Arc<dyn VirtualConn>),
+}
+
+/// A connection of a simulator's.
+pub(crate) trait VirtualConn: Send + Sync {
+    /// Ends the reading side, as if the other side had ended its stream.
+    fn interrupt(&self);
+    /// Says goodbye without waiting for anything.
+    fn refuse_at_once(&self, code: ByeCode, text: &str);
+}
+
+impl Conn {
+    /// Says goodbye without waiting for anything.
+    pub(super) fn refuse_at_once(&self, code: ByeCode, text: &str) {
+        match self {
+            Self::Socket(stream) => handshake::refuse_at_once(stream, code, text),
+            Self::Virtual(conn) => conn.refuse_at_once(code, text),
+        }
+    }
+}
+
+impl Greeted for Conn {
+    fn interrupt(&self) {
+        match self {
+            // Only reading ends: the thread that wakes may still have a BYE to write. Where the
+            // socket is dead already, the thread is awake already.
+            Self::Socket(stream) => drop(stream.shutdown(Shutdown::Read)),
+            Self::Virtual(conn) => conn.interrupt(),
+        }
+    }
+}
+
+impl fmt::Debug for Conn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Conn")
+    }
+}
