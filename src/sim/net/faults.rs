@@ -3,13 +3,13 @@
 //! Faults act on paths, kernels and processes, never on an end's rules: how a link takes them is
 //! for the code under test to show.
 
-use super::{Alarm, Net, Process};
+use super::core::{Alarm, Core, Process};
 use crate::sim::wire::Piece;
 use crate::sim::{Host, Op, SimEvent};
 
-impl Net<'_> {
+impl Core {
     /// Does `op` now.
-    pub fn apply(&mut self, op: Op) {
+    pub(in crate::sim) fn apply(&mut self, op: Op) {
         match op {
             Op::Cut { a, b } => self.set_cut(a, b, true, true),
             Op::CutOneWay { from, to } => self.set_cut(from, to, true, false),
