@@ -15,6 +15,8 @@ use peerbeat::liveness::Mode;
 
 #[path = "config/bad.rs"]
 mod bad;
+#[path = "config/builder.rs"]
+mod builder;
 #[path = "config/estate.rs"]
 mod estate;
 #[path = "config/files.rs"]

@@ -291,7 +291,7 @@ impl<'o> Variables<'o> {
 }
 
 /// What `%a`, `%h`, `%r` and `%u` expand to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Percents {
     app_name: String,
     pub(super) host_name: String,

@@ -45,8 +45,10 @@ use std::time::Duration;
 
 use globals::{Globals, Timing};
 use reader::Reader;
+use report::Report;
 
 mod blocks;
+mod builder;
 mod define;
 mod error;
 mod expand;
@@ -66,6 +68,7 @@ mod structure;
 mod value;
 mod warning;
 
+pub use builder::{ConfigBuilder, PeerBuilder};
 pub use error::{ConfigError, ErrorKind, Errors, FileProblem};
 pub use files::{DiskFiles, Files, MemoryFiles};
 pub use location::{Location, Origin, Override, Setting};
@@ -87,6 +90,8 @@ pub struct Config {
     globals: Globals,
     peers: Vec<PeerConfig>,
     warnings: Vec<Warning>,
+    /// Where the lints begin among the warnings; they are about the whole.
+    lints_at: usize,
     overrides: Vec<Override>,
     os_conditions: Vec<OsCondition>,
     is_part: bool,
@@ -106,7 +111,8 @@ impl Config {
     }
 
     /// Reads a configuration from a text, which locations call `<text>`. Includes are relative to
-    /// the current folder. Without includes nothing is read from the disk.
+    /// the current folder. Without includes nothing is read from the disk. A name that comes from
+    /// elsewhere belongs into [`Config::builder`], which takes it literally, not into the text.
     ///
     /// # Errors
     ///
@@ -158,19 +164,28 @@ impl Config {
             peer.timing.check_reconnect_times(&globals.timing, &mut report);
             resolved.push(peer);
         }
-        if !report.has_errors() {
-            lint::lint(&globals, &resolved, is_part, &mut report);
-        }
-        Ok(Config {
+        let config = Config {
             application_name: variables.app_name,
             application_root: variables.root,
             globals,
             peers: resolved,
-            warnings: report.finish()?,
+            warnings: Vec::new(),
+            lints_at: 0,
             overrides,
             os_conditions,
             is_part,
-        })
+        };
+        config.conclude(report)
+    }
+
+    /// Looks at the whole, and ends the report.
+    fn conclude(mut self, mut report: Report) -> Result<Config, Errors> {
+        self.lints_at = report.warnings().len();
+        if !report.has_errors() {
+            lint::lint(&self.globals, &self.peers, self.is_part, &mut report);
+        }
+        self.warnings = report.finish()?;
+        Ok(self)
     }
 
     /// What the application is called (`application-name`, `%a`): [`ConfigOptions::app_name`], else

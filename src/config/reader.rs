@@ -31,6 +31,8 @@ pub(super) struct Reader<'o> {
     pub(super) report: Report,
     pub(super) globals: GlobalItems,
     pub(super) peers: Vec<PeerItems>,
+    /// Peers that there are besides those that are read.
+    pub(super) places_taken: usize,
     /// The `add-peer` that is open.
     pub(super) peer: Option<PeerItems>,
     pub(super) blocks: Blocks,
@@ -103,6 +105,7 @@ impl<'o> Reader<'o> {
             report: Report::default(),
             globals: GlobalItems::default(),
             peers: Vec::new(),
+            places_taken: 0,
             peer: None,
             blocks: Blocks::default(),
             variables: Variables::new(options, app_name),
@@ -268,7 +271,15 @@ impl<'o> Reader<'o> {
     }
 
     fn read_global_item(&mut self, line: Line<'_>, name: &str, rest: &str) {
-        let Some(item) = self.item(line, name, rest) else { return };
+        if let Some(item) = self.item(line, name, rest) {
+            self.take_global_item(item);
+        }
+    }
+
+    /// Takes one of our global items, and reports what comes of it.
+    pub(super) fn take_global_item(&mut self, item: Item<'_>) {
+        let Some(item) = self.checked(item) else { return };
+        let name = item.name;
         let taken = match name {
             "application-name" => item.name().map(|name| {
                 let name = self.variables.percents().fill(&name.raw);
@@ -292,20 +303,15 @@ impl<'o> Reader<'o> {
     fn read_peer_item(&mut self, line: Line<'_>, name: &str, rest: &str) {
         match items::peer_item(name) {
             PeerItem::Ours => {
-                let Some(item) = self.item(line, name, rest) else { return };
-                let Some(peer) = &mut self.peer else { return };
-                let taken = peer.set(&item);
-                if self.note(&item, taken) && !["addr", "port"].contains(&name) {
-                    let Some(peer) = &mut self.peer else { return };
-                    note_repeat(&mut peer.set_at, &item, &mut self.report, &mut self.overrides);
-                } else if let Some(peer) = &mut self.peer {
-                    peer.set_at.insert(name.to_owned(), item.location);
+                if let Some(item) = self.item(line, name, rest) {
+                    self.take_peer_item(item);
                 }
             }
             PeerItem::Skipped => {}
             PeerItem::QueueSize => self.warn(line, WarningKind::QueueSize),
             PeerItem::BeyondTcp => {
-                let Some(item) = self.item(line, name, rest) else { return };
+                let item = self.item(line, name, rest);
+                let Some(item) = item.and_then(|item| self.checked(item)) else { return };
                 if !item.values.first().is_some_and(|value| value.eq_ignore_ascii_case("false")) {
                     self.warn(line, WarningKind::PlainTcp { item: name.to_owned() });
                 }
@@ -319,17 +325,34 @@ impl<'o> Reader<'o> {
         }
     }
 
+    /// Takes one of our items for the peer that is open, and reports what comes of it.
+    pub(super) fn take_peer_item(&mut self, item: Item<'_>) {
+        let Some(item) = self.checked(item) else { return };
+        let Some(peer) = &mut self.peer else { return };
+        let taken = peer.set(&item);
+        if self.note(&item, taken) && !["addr", "port"].contains(&item.name) {
+            let Some(peer) = &mut self.peer else { return };
+            note_repeat(&mut peer.set_at, &item, &mut self.report, &mut self.overrides);
+        } else if let Some(peer) = &mut self.peer {
+            peer.set_at.insert(item.name.to_owned(), item.location);
+        }
+    }
+
     /// One of our items with its values expanded; `None` if that failed and was reported.
     fn item<'n>(&mut self, line: Line<'_>, name: &'n str, rest: &str) -> Option<Item<'n>> {
         let (values, marks) = self.expand_values(line, name, rest)?;
         self.warn_undefined(line, &marks);
-        let item = Item {
+        Some(Item {
             name,
             values,
             location: line.location(),
             is_written: !rest.is_empty(),
             undefined: marks.undefined,
-        };
+        })
+    }
+
+    /// The item, unless its text is not what ours may be; then that was reported.
+    fn checked<'n>(&mut self, item: Item<'n>) -> Option<Item<'n>> {
         match item.check_text() {
             Ok(()) => Some(item),
             Err(kind) => {

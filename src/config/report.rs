@@ -24,6 +24,24 @@ pub(super) struct Report {
 }
 
 impl Report {
+    /// A report that goes on after these warnings.
+    pub(super) fn after(warnings: Vec<Warning>) -> Report {
+        let warned = warnings.iter().map(Warning::to_string).collect();
+        Report { warnings, warned, ..Report::default() }
+    }
+
+    /// Adds what another one gathered.
+    pub(super) fn add(&mut self, other: Report) {
+        for warning in other.warnings {
+            self.warn_once(&warning.to_string(), warning);
+        }
+        for error in other.errors {
+            self.error(&error.location().clone(), error.kind);
+        }
+        self.warnings_omitted += other.warnings_omitted;
+        self.errors_omitted += other.errors_omitted;
+    }
+
     pub(super) fn error(&mut self, location: &Location, kind: ErrorKind) {
         if self.errors.len() < MAX_REPORTED {
             let is_missing =

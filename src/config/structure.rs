@@ -175,11 +175,24 @@ impl Reader<'_> {
                 }
             }
         }
-        if self.peers.len() == MAX_PEERS {
-            self.report.error(&line.location(), ErrorKind::TooManyPeers { max: MAX_PEERS });
-        }
-        self.peer = Some(PeerItems::new(line.location()));
+        self.begin_peer(&line.location());
         self.push(line, BlockKind::Peer, true);
+    }
+
+    /// Begins a peer; its items go to it until its end.
+    pub(super) fn begin_peer(&mut self, at: &Location) {
+        if self.places_taken + self.peers.len() == MAX_PEERS {
+            self.report.error(at, ErrorKind::TooManyPeers { max: MAX_PEERS });
+        }
+        self.peer = Some(PeerItems::new(at.clone()));
+    }
+
+    pub(super) fn end_peer(&mut self) {
+        // The peers after the last that there may be were read for their errors only. One is
+        // kept, so that its error is given once.
+        if self.peers.len() <= MAX_PEERS {
+            self.peers.extend(self.peer.take());
+        }
     }
 
     /// Skips what is nearly `add-peer`.
@@ -272,11 +285,7 @@ impl Reader<'_> {
 
     pub(super) fn close_top(&mut self) {
         if let Some(Block { kind: BlockKind::Peer, .. }) = self.blocks.pop() {
-            // The peers after the last that there may be were read for their errors only. One is
-            // kept, so that its error is given once.
-            if self.peers.len() <= MAX_PEERS {
-                self.peers.extend(self.peer.take());
-            }
+            self.end_peer();
         }
     }
 

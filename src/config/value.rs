@@ -184,6 +184,11 @@ impl Item<'_> {
         self.list(HOSTS)?.iter().map(target).collect()
     }
 
+    /// The error of an `addr` that is no host.
+    pub(super) fn no_host(&self) -> ErrorKind {
+        self.bad(HOSTS)
+    }
+
     fn host(&self, text: &str, allowed: &'static str) -> Result<String, ErrorKind> {
         if let Some(historic) = HistoricIpv4::of(text) {
             let HistoricIpv4 { decimal, dialled } = historic;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use peerbeat::config::{Config, ConfigOptions};
+use peerbeat::config::{Config, ConfigOptions, PeerBuilder, Port};
 use peerbeat::link::{DownReason, HeartbeatChange, LinkEvent, SendError};
 use peerbeat::node::{Node, NodeEvent, NodeHandler, Peer, PeerOutcome, ReloadError};
 
@@ -251,6 +251,34 @@ fn another_listening_socket_is_refused_and_nothing_changes() {
     node.shutdown();
     let error = node.reload(config(&text)).unwrap_err();
     assert!(matches!(error, ReloadError::NotRunning), "{error}");
+}
+
+#[test]
+fn peers_come_and_go_in_code() {
+    let config = Config::builder().name("hub").interface("127.0.0.1").port(Port::Auto).build();
+    let book = Recorder::default();
+    let node = Node::start(config.unwrap(), book.clone()).unwrap();
+    let feed = || PeerBuilder::new("feed").heartbeat_time(ms(2000));
+    let report = node.reload(node.config().with_peer(feed()).unwrap()).unwrap();
+    assert_eq!(report.to_string(), "feed: started\n");
+    let dialled = PeerBuilder::new("hub").addr("127.0.0.1", addr(&node).port());
+    let dialled = dialled.reconnect_time_min(ms(20)).reconnect_time_max(ms(50));
+    let config = Config::builder().name("feed").peer(dialled).build().unwrap();
+    let other = Node::start(config, Recorder::default()).unwrap();
+    book.wait_up("feed", 1);
+
+    // Taken out and put back in one step it has changed, and its link stays.
+    let without = node.config().without_peer("feed").unwrap();
+    let report = node.reload(without.with_peer(feed().slack(ms(9000))).unwrap()).unwrap();
+    assert_eq!(outcome(&report.peers, "feed"), changed(&["heartbeat-slack-time"], &[]));
+    assert!(node.peer("feed").unwrap().is_up());
+
+    let report = node.reload(node.config().without_peer("feed").unwrap()).unwrap();
+    assert_eq!(report.to_string(), "feed: closed\n");
+    let down = book.wait_down("feed", 1);
+    assert!(matches!(down.reason, DownReason::Local { .. }), "{down}");
+    assert_eq!((node.peers().len(), book.count(|seen| seen.down().is_some())), (0, 1));
+    drop(other);
 }
 
 /// Takes its own peer out as soon as it is up.
