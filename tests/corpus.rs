@@ -36,7 +36,7 @@ fn replay(target: &str, run: fn(&[u8])) {
         let (done, is_done) = channel();
         let runs = thread::spawn(move || {
             run(&bytes);
-            done.send(()).expect("somebody waits");
+            done.send(()).expect("the test waits");
         });
         match is_done.recv_timeout(PATIENCE) {
             Ok(()) => {}

@@ -1,4 +1,4 @@
-//! The histogram against the exact quantiles of what it was told.
+//! The histogram against the exact quantiles of what it was given.
 
 #![allow(clippy::unwrap_used)]
 

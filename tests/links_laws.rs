@@ -2,8 +2,8 @@
 //!
 //! Random scripts, each drawn from a seed, drive pairs of links through a cable that delays,
 //! splits, freezes, cuts and resets, while the links' own faults are switched. Many run at once,
-//! because links mostly wait. What says "too late" is asserted only where it happens twice while
-//! ticking threads see that the machine has time for us; until then the script is run again.
+//! because links mostly wait. A "too late" is asserted only if it happens twice while ticking
+//! threads see that the machine has time for us; until then the script is run again.
 //!
 //! A few hundred: `cargo test --release --test links_laws -- --ignored --nocapture`; others and
 //! more with `LINKS_SEED=1000 LINKS_SCRIPTS=2000` before it.
@@ -67,7 +67,7 @@ fn run_once(script: &Script, seed: u64, sum: &Mutex<Sum>) -> Result<(), Broken> 
         let record = stage::run(script.ends, act, nonce);
         let broken = laws::judge(&record, nonce);
         sum.lock().unwrap().add(&record);
-        // What no load excuses is told before what it may.
+        // What no load excuses is reported before what it may.
         judged = match (judged, broken) {
             (Err(Broken { upward: true, .. }), Err(worse)) if !worse.upward => Err(worse),
             (Ok(()), broken) => broken,
@@ -165,5 +165,5 @@ const LONG: u64 = 1800;
 const SHORT: u64 = 500;
 /// How often a script is run on a machine that has no time for it.
 const TRIES: u32 = 5;
-/// A wait that ends so late says that we were starved.
+/// A wait that ends so late shows that we were starved.
 const STARVED: Duration = Duration::from_millis(40);

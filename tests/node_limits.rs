@@ -210,7 +210,7 @@ fn without_descriptors_what_runs_goes_on_and_the_limit_is_named() {
     assert!(detail.contains("ulimit -n"), "{detail}");
     dialler.peer("server").unwrap().send(b"still here").unwrap();
     server_book.wait_count("message", 1, |seen| matches!(seen.what, What::Message(_)));
-    // Told once, however often it was tried.
+    // Reported once, however often it was tried.
     std::thread::sleep(Duration::from_millis(500));
     let warnings =
         server_book.count(|seen| matches!(seen.event(), Some(NodeEvent::Warning { .. })));
@@ -226,7 +226,7 @@ fn without_descriptors_what_runs_goes_on_and_the_limit_is_named() {
     assert_falls_to(before);
 }
 
-/// Tells the test below that it runs where threads run out.
+/// Set for the test below if it runs in a process that runs out of threads.
 const FEW_THREADS: &str = "PEERBEAT_FEW_THREADS";
 
 /// Runs the test below in a process that may not have much memory: threads run out there.
@@ -296,14 +296,14 @@ fn in_a_process_with_few_threads() {
     assert_reload_changes_nothing(&node);
     friend.say(&data(b"still here"));
     book.wait_count("message", 1, |seen| matches!(seen.what, What::Message(_)));
-    // Where there is room again, others are served.
+    // When there is room again, others are served.
     drop(silent);
     book.wait_refused(refused + 3);
     let deadline = Instant::now() + PATIENCE;
     let of = |peer| move |seen: &Seen| seen.peer == peer && (seen.is_up() || seen.down().is_some());
     while book.count(of("other")) == 0 {
         // The threads of the silent ones may just be ending.
-        assert!(Instant::now() < deadline, "nobody is served any more: {:#?}", book.all());
+        assert!(Instant::now() < deadline, "no connection is served any more: {:#?}", book.all());
         let mut other = Mock::dial(addr(&node));
         other.say(&hello("other", "", 0));
         other.frame();

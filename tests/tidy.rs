@@ -2,7 +2,7 @@
 //!
 //! Each rule is a function from sources to complaints. `can_fail` gives each a source that breaks
 //! it, so that no rule passes because it sees nothing. Only what git tracks is looked at: what an
-//! editor or a build leaves beside it is nobody's business.
+//! editor or a build leaves beside it is ignored.
 
 use std::fs;
 
@@ -135,7 +135,7 @@ fn no_file_refers_to_what_is_not_in_the_package() {
 fn lessons_are_named_by_their_number() {
     let table = lessons::table(&sources(&["src", "tests"]));
     hold(lessons::unknown(&table));
-    // Shown with `--nocapture`: which lesson is pinned where.
+    // Shown with `--nocapture`: the places that pin each lesson.
     for (number, places) in &table {
         println!("lesson {number}: {}", places.join(" "));
     }

@@ -51,7 +51,7 @@ fn write_our_own(data: &[u8]) {
     }
 }
 
-/// Whether four bytes or more stand behind the label.
+/// Whether four bytes or more follow the label.
 fn has_value(wire: &[u8]) -> bool {
     let name = usize::from(wire[15]);
     let label = usize::from(wire[16 + name]);

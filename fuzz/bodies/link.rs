@@ -212,7 +212,7 @@ impl<const PEEKS: bool> LinkHandler<Feed<PEEKS>> for Program<'_> {
 
     fn on_event(&mut self, _link: &Link<Feed<PEEKS>>, event: &LinkEvent) {
         if let LinkEvent::HeartbeatTime { from, to, .. } = event {
-            assert_eq!(*from, self.in_force, "a change that was not told");
+            assert_eq!(*from, self.in_force, "a change that was not reported");
             assert!(from.is_none_or(|from| *to < from), "greater: {event:?}");
             self.in_force = Some(*to);
         }

@@ -25,7 +25,7 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// Starts a broker and waits until it shakes hands; `None` where RabbitMQ is not installed.
+    /// Starts a broker and waits until it shakes hands; `None` if RabbitMQ is not installed.
     pub(crate) fn start() -> Option<Self> {
         if !Path::new(SERVER).exists() {
             return None;
@@ -106,7 +106,7 @@ fn serve(dir: &Path, [stomp, amqp, dist, epmd]: [u16; 4]) -> Child {
         .unwrap()
 }
 
-/// Four ports that nobody uses now.
+/// Four ports that are unused now.
 fn free_ports() -> [u16; 4] {
     let held: [TcpListener; 4] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     held.map(|listener| listener.local_addr().unwrap().port())

@@ -41,8 +41,8 @@ impl Acceptor {
         message
     }
 
-    /// Takes the next message that is no heartbeat of the sender's own; `beat` is told when each of
-    /// these came.
+    /// Takes the next message that is no heartbeat of the sender's own; `beat` is called with the
+    /// time of each of these.
     fn take_past_heartbeats(
         &mut self,
         peer: &mut Peer,
@@ -77,7 +77,7 @@ impl Acceptor {
     }
 }
 
-/// The session of the example, with a record of what it is told.
+/// The session of the example, with a record of what it is given.
 struct Recorded(Session<fn(&FixLink, &[u8])>, Recorder);
 
 impl LinkHandler<TcpStream, Arc<Fix>> for Recorded {
@@ -209,8 +209,8 @@ fn a_side_that_does_not_answer_is_given_up() {
         while field(&this.take(peer), "35") != Some("1") {}
         peer.wait_for_end();
     });
-    // A second lies between what is late and what is dead: a reader that wakes past both asks
-    // nobody.
+    // A second lies between what is late and what is dead: a reader that wakes past both sends no
+    // TestRequest.
     let (_link, seens) = start(addr, Settings { slack: ms(2000), ..settings(ms(300)) });
     let down = seens.down();
     assert_eq!(down.reason, DownReason::Silent);

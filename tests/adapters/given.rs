@@ -223,7 +223,7 @@ fn a_stuck_write_has_the_greater_limit_of_two_given_values() {
 }
 
 fn assert_stalls_after_770_ms(liveness: Settings) {
-    // The peer beats until nobody is there any more: it is never silent for as long as the limit.
+    // The peer beats until the other end is gone: it is never silent for as long as the limit.
     let (addr, other) = peer(|peer| {
         let began = Instant::now();
         while peer.try_send(b".") {

@@ -31,7 +31,7 @@ fn s_frame(received: u16) -> Vec<u8> {
     [&[0x68, 4, 1, 0][..], &(received << 1).to_le_bytes()].concat()
 }
 
-/// The session of the example, with a record of what it is told.
+/// The session of the example, with a record of what it is given.
 struct Recorded(Session<fn(&IecLink, &[u8])>, Recorder);
 
 impl LinkHandler<std::net::TcpStream, Arc<Iec104>> for Recorded {
@@ -115,7 +115,7 @@ fn no_more_than_k_frames_are_under_way_and_a_confirmation_makes_room() {
     }
     let DownReason::Protocol(error) = seens.down().reason else { panic!("protocol") };
     assert_eq!(error.to_string(), "N(R) 7 (our next is 3)");
-    assert!(send(&link, &iec, 2, INTERROGATION).is_err(), "it waits for nobody");
+    assert!(send(&link, &iec, 2, INTERROGATION).is_err(), "it returns at once");
     station.join().unwrap();
 }
 
@@ -226,14 +226,14 @@ fn a_session_with_lib60870_holds_and_notices_a_freeze() {
     let (link, iec, seens) = begin(addr, parameters);
     send(&link, &iec, parameters.k, INTERROGATION).unwrap();
     // Confirmed, the points that it has, and the end of it: types and causes of the standard.
-    let mut told = Vec::new();
-    while told.last() != Some(&(100, 10)) {
+    let mut answers = Vec::new();
+    while answers.last() != Some(&(100, 10)) {
         let frame = seens.message();
-        told.push((frame[6], frame[8] & 0x3f));
+        answers.push((frame[6], frame[8] & 0x3f));
     }
-    assert_eq!(told.first(), Some(&(100, 7)), "{told:?}");
-    let points = told.iter().filter(|(kind, cause)| (*kind, *cause) == (13, 20)).count();
-    assert!(points >= 1, "{told:?}");
+    assert_eq!(answers.first(), Some(&(100, 7)), "{answers:?}");
+    let points = answers.iter().filter(|(kind, cause)| (*kind, *cause) == (13, 20)).count();
+    assert!(points >= 1, "{answers:?}");
 
     // More than k of what it sends and of what we send, so that both confirm in between.
     for _ in 0..20 {

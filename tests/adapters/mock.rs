@@ -1,4 +1,4 @@
-//! A peer that is a script, and a handler that writes down what it is told.
+//! A peer that is a script, and a handler that records its calls.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -60,7 +60,7 @@ impl Peer {
         assert!(self.try_send(bytes), "the other end is gone");
     }
 
-    /// Sends where there is somebody to send to; `false` = the other end is gone.
+    /// Sends if the other end is still there; `false` = it is gone.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()
     }
@@ -88,7 +88,7 @@ pub(crate) fn peer<T: Send + 'static>(
     (addr, thread)
 }
 
-/// What a handler was told.
+/// One call of a handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     Message(Vec<u8>),
@@ -99,8 +99,8 @@ pub(crate) enum Seen {
 pub(crate) struct Recorder(Sender<Seen>);
 
 pub(crate) fn recorder() -> (Recorder, Seens) {
-    let (tell, told) = channel();
-    (Recorder(tell), Seens(told))
+    let (to, seens) = channel();
+    (Recorder(to), Seens(seens))
 }
 
 impl<S: Stream, F: Framing> LinkHandler<S, F> for Recorder {
@@ -122,7 +122,7 @@ pub(crate) struct Seens(pub(crate) Receiver<Seen>);
 
 impl Seens {
     pub(crate) fn next(&self) -> Seen {
-        self.0.recv_timeout(PATIENCE).expect("nothing was told")
+        self.0.recv_timeout(PATIENCE).expect("the handler was not called")
     }
 
     /// The next message; events are passed over.

@@ -9,7 +9,7 @@ use peerbeat::link::{Faults, Link, LinkOptions};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
-use crate::examples::poll::{Host, Told, Why};
+use crate::examples::poll::{Host, PeerEvent, Why};
 use crate::mock::{PATIENCE, Seens, ms, recorder};
 
 const PEERS: usize = 48;
@@ -38,18 +38,18 @@ fn client(host: SocketAddr) -> Client {
 /// Turns the loop until `done`, and lists what each peer's life brought and when.
 fn turn_until(
     host: &mut Host,
-    log: &mut Vec<(SocketAddr, Told, Instant)>,
-    done: impl Fn(&[(SocketAddr, Told, Instant)]) -> bool,
+    log: &mut Vec<(SocketAddr, PeerEvent, Instant)>,
+    done: impl Fn(&[(SocketAddr, PeerEvent, Instant)]) -> bool,
 ) {
     let until = Instant::now() + PATIENCE;
     while !done(log) {
         assert!(Instant::now() < until, "{log:?}");
-        host.turn(ms(20), &mut |addr, told| log.push((addr, told, Instant::now()))).unwrap();
+        host.turn(ms(20), &mut |addr, event| log.push((addr, event, Instant::now()))).unwrap();
     }
 }
 
-fn count(log: &[(SocketAddr, Told, Instant)], wanted: fn(&Told) -> bool) -> usize {
-    log.iter().filter(|(_, told, _)| wanted(told)).count()
+fn count(log: &[(SocketAddr, PeerEvent, Instant)], wanted: fn(&PeerEvent) -> bool) -> usize {
+    log.iter().filter(|(_, event, _)| wanted(event)).count()
 }
 
 #[test]
@@ -61,23 +61,23 @@ fn one_thread_keeps_many_peers_and_finds_the_silent_ones() {
     let mut host = Host::new(listener, settings).unwrap();
     let clients: Vec<Client> = (0..PEERS).map(|_| client(addr)).collect();
     let mut log = Vec::new();
-    turn_until(&mut host, &mut log, |log| count(log, |told| *told == Told::Up) == PEERS);
+    turn_until(&mut host, &mut log, |log| count(log, |event| *event == PeerEvent::Up) == PEERS);
 
     // Everyone is answered.
     for (number, client) in clients.iter().enumerate() {
         client.link.send(format!("tick {number}").as_bytes()).unwrap();
     }
     turn_until(&mut host, &mut log, |log| {
-        count(log, |told| matches!(told, Told::Message(_))) == PEERS
+        count(log, |event| matches!(event, PeerEvent::Message(_))) == PEERS
     });
     for (number, client) in clients.iter().enumerate() {
         assert_eq!(client.seens.message(), format!("tick {number}").as_bytes());
     }
 
-    // Idle for ten heartbeat times: nobody is given up, and the loop sleeps.
+    // Idle for ten heartbeat times: no peer is given up, and the loop sleeps.
     let (began, wakeups) = (Instant::now(), host.wakeups);
     turn_until(&mut host, &mut log, |_| began.elapsed() >= ms(2000));
-    assert_eq!(count(&log, |told| matches!(told, Told::Down(_))), 0);
+    assert_eq!(count(&log, |event| matches!(event, PeerEvent::Down(_))), 0);
     // A heartbeat each way an interval, two wakeups for a deadline, and the 20 ms of this test.
     let allowed = 4 * PEERS as u64 * (2000 / 200 + 1) + 2000 / 20;
     assert!(host.wakeups - wakeups <= allowed, "{} > {allowed}", host.wakeups - wakeups);
@@ -85,13 +85,13 @@ fn one_thread_keeps_many_peers_and_finds_the_silent_ones() {
     for client in &clients[..FROZEN] {
         client.faults.hold_heartbeats(true);
     }
-    let down = |told: &Told| matches!(told, Told::Down(_));
+    let down = |event: &PeerEvent| matches!(event, PeerEvent::Down(_));
     turn_until(&mut host, &mut log, |log| count(log, down) == FROZEN);
     turn_until(&mut host, &mut log, |log| log.last().unwrap().2.elapsed() >= ms(1000));
     let downs: HashMap<_, _> = log
         .iter()
-        .filter_map(|(addr, told, _)| match told {
-            Told::Down(why) => Some((*addr, why)),
+        .filter_map(|(addr, event, _)| match event {
+            PeerEvent::Down(why) => Some((*addr, why)),
             _ => None,
         })
         .collect();
@@ -106,8 +106,8 @@ fn one_thread_keeps_many_peers_and_finds_the_silent_ones() {
     // An orderly close is not a silence.
     clients[FROZEN].link.close();
     turn_until(&mut host, &mut log, |log| count(log, down) == FROZEN + 1);
-    let (_, told, _) = log.iter().rfind(|(_, told, _)| down(told)).unwrap();
-    assert_eq!(*told, Told::Down(Why::Ended("orderly close".to_owned())));
+    let (_, event, _) = log.iter().rfind(|(_, event, _)| down(event)).unwrap();
+    assert_eq!(*event, PeerEvent::Down(Why::Ended("orderly close".to_owned())));
 }
 
 #[test]
@@ -119,12 +119,12 @@ fn a_loop_that_was_held_up_does_not_blame_its_peers() {
     let mut host = Host::new(listener, settings).unwrap();
     let client = client(addr);
     let mut log = Vec::new();
-    turn_until(&mut host, &mut log, |log| count(log, |told| *told == Told::Up) == 1);
+    turn_until(&mut host, &mut log, |log| count(log, |event| *event == PeerEvent::Up) == 1);
     turn_until(&mut host, &mut log, |_| client.link.heartbeat_time() == Some(ms(100)));
     // The host does something else for much longer than the limit; its peer beats on.
     thread::sleep(ms(1500));
     let began = Instant::now();
     turn_until(&mut host, &mut log, |_| began.elapsed() >= ms(600));
-    assert_eq!(count(&log, |told| matches!(told, Told::Down(_))), 0, "{log:?}");
+    assert_eq!(count(&log, |event| matches!(event, PeerEvent::Down(_))), 0, "{log:?}");
     assert!(client.link.is_up());
 }

@@ -46,21 +46,21 @@ impl LinkHandler<TcpStream, Stomp> for Recorder {
 }
 
 fn start(session: Greeted<FixedIntervals>, faults: Option<Faults>) -> (StompLink, Receiver<Seen>) {
-    let (tell, told) = channel();
+    let (to, seens) = channel();
     let mut options = LinkOptions { faults, ..LinkOptions::default() };
     options.liveness.given = Some(session.answer);
     options.liveness.slack = SLACK;
     let Greeted { stream, received, .. } = session;
     options.received = received;
-    let link = Link::start_with(stream, Stomp, &options, Recorder(tell)).unwrap();
-    (link, told)
+    let link = Link::start_with(stream, Stomp, &options, Recorder(to)).unwrap();
+    (link, seens)
 }
 
 /// What a link said until it went down, and when that was.
-fn until_down(told: &Receiver<Seen>, deadline: Duration) -> (Vec<Seen>, Down, Instant) {
+fn until_down(seens: &Receiver<Seen>, deadline: Duration) -> (Vec<Seen>, Down, Instant) {
     let (mut before, until) = (Vec::new(), Instant::now() + deadline);
     loop {
-        match told.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        match seens.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(Seen::Down(down, at)) => return (before, down, at),
             Ok(seen) => before.push(seen),
             Err(RecvTimeoutError::Timeout) => panic!("not down within {deadline:?}"),
@@ -99,10 +99,10 @@ fn hold_be_cut_and_notice_a_freeze(beats: u32) {
     let first = session();
     log(format!("three sessions with {:?}", first.answer));
     assert_eq!(first.answer.expect, Some(BEAT));
-    let (idle, idle_told) = start(first, None);
-    let (busy, busy_told) = start(session(), None);
+    let (idle, idle_seens) = start(first, None);
+    let (busy, busy_seens) = start(session(), None);
     let faults = Faults::default();
-    let (mute, mute_told) = start(session(), Some(faults.clone()));
+    let (mute, mute_seens) = start(session(), Some(faults.clone()));
 
     let busy_sends = thread::spawn({
         let busy = busy.clone();
@@ -113,7 +113,7 @@ fn hold_be_cut_and_notice_a_freeze(beats: u32) {
     let held_at = Instant::now();
     faults.hold_heartbeats(true);
     log("one of them sends no heartbeats from now on".to_owned());
-    let (_, down, at) = until_down(&mute_told, 10 * BEAT);
+    let (_, down, at) = until_down(&mute_seens, 10 * BEAT);
     log(format!("the broker cut it after {:.3?}: {down}", at - held_at));
     assert!(
         matches!(down.reason, DownReason::Eof | DownReason::Closed { .. } | DownReason::Io { .. }),
@@ -127,13 +127,13 @@ fn hold_be_cut_and_notice_a_freeze(beats: u32) {
     log(format!("busy for {beats} heartbeat times, {sent} messages: {of_busy:?}"));
     let beats = u64::from(beats);
     assert!(of_idle.heartbeats_sent >= beats, "one every 750 ms");
-    assert!(of_busy.heartbeats_sent <= beats / 2 + 1, "messages stand in for heartbeats");
+    assert!(of_busy.heartbeats_sent <= beats / 2 + 1, "messages replace heartbeats");
 
     broker.signal("STOP");
     let frozen_at = Instant::now();
     log("the broker is frozen".to_owned());
-    for (name, told) in [("idle", &idle_told), ("busy", &busy_told)] {
-        let (before, down, at) = until_down(told, 4 * LIMIT);
+    for (name, seens) in [("idle", &idle_seens), ("busy", &busy_seens)] {
+        let (before, down, at) = until_down(seens, 4 * LIMIT);
         log(format!(
             "{name}: {down} {:.3?} after that, silence {:?}",
             at - frozen_at,
@@ -155,7 +155,7 @@ fn hold_be_cut_and_notice_a_freeze(beats: u32) {
 fn chatter(link: &StompLink, until: Instant) -> usize {
     let topic = [("id", "0"), ("destination", "/topic/peerbeat")];
     link.send(&frame("SUBSCRIBE", &topic, b"")).unwrap();
-    // What is sent before the broker has made the subscription is nobody's.
+    // What is sent before the broker has made the subscription is lost.
     thread::sleep(BEAT);
     let mut sent = 0;
     while Instant::now() < until {

@@ -37,10 +37,10 @@ fn messages_are_numbered_from_where_the_login_says() {
     });
     let Greeted { stream, received, answer: (session, next) } = log_in(addr);
     assert_eq!((session.as_str(), next), ("SESSION1", 7));
-    let told = Arc::new(Mutex::new(Vec::new()));
+    let handled = Arc::new(Mutex::new(Vec::new()));
     let take = {
-        let told = Arc::clone(&told);
-        move |number, message: &[u8]| told.lock().unwrap().push((number, message.to_vec()))
+        let handled = Arc::clone(&handled);
+        move |number, message: &[u8]| handled.lock().unwrap().push((number, message.to_vec()))
     };
     let options = LinkOptions { received, ..options() };
     let link = Link::start_with(stream, Soup, &options, Sequence { next, take }).unwrap();
@@ -50,7 +50,7 @@ fn messages_are_numbered_from_where_the_login_says() {
     assert_eq!(down.reason, DownReason::Closed { code: ByeCode::CLOSE, text });
     let message = |number, text: &[u8]| (number, text.to_vec());
     let expected = [message(Some(7), b"one"), message(None, b"aha"), message(Some(8), b"two")];
-    assert_eq!(*told.lock().unwrap(), expected);
+    assert_eq!(*handled.lock().unwrap(), expected);
     server.join().unwrap();
 }
 

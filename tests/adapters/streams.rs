@@ -25,19 +25,19 @@ fn a_unix_socket_carries_messages_and_a_negotiated_value() {
     let (here, there) = UnixStream::pair().unwrap();
     let none = Faults::default();
     let (here, _) = start(here, Some(10_000), &none);
-    let (there, told) = start(there, None, &none);
+    let (there, seens) = start(there, None, &none);
     assert!(
-        matches!(told.next(), Seen::Event(LinkEvent::HeartbeatTime { to, .. }) if to == ms(10_000))
+        matches!(seens.next(), Seen::Event(LinkEvent::HeartbeatTime { to, .. }) if to == ms(10_000))
     );
     let large: Vec<u8> = (0..3_000_000_u32).map(|n| n as u8).collect();
     here.send(&large).unwrap();
     here.send(b"tick").unwrap();
-    assert!(told.message() == large);
-    assert_eq!(told.message(), b"tick");
+    assert!(seens.message() == large);
+    assert_eq!(seens.message(), b"tick");
     assert_eq!(there.heartbeat_time(), Some(ms(10_000)));
     here.close();
     assert_eq!(
-        told.down().reason,
+        seens.down().reason,
         DownReason::Closed { code: ByeCode::CLOSE, text: String::new() }
     );
 }
@@ -45,12 +45,12 @@ fn a_unix_socket_carries_messages_and_a_negotiated_value() {
 #[test]
 fn a_silent_unix_peer_is_noticed_without_peeking_and_never_early() {
     let (here, there) = UnixStream::pair().unwrap();
-    let (_here, told) = start(here, Some(100), &Faults::default());
+    let (_here, seens) = start(here, Some(100), &Faults::default());
     let faults = Faults::default();
     let (_there, _) = start(there, None, &faults);
-    assert!(told.0.recv_timeout(ms(500)).is_err(), "all is well");
+    assert!(seens.0.recv_timeout(ms(500)).is_err(), "all is well");
     faults.hold_heartbeats(true);
-    let down = told.down();
+    let down = seens.down();
     assert_eq!(down.reason, DownReason::Silent);
     assert!(down.silence >= ms(2100), "{down:?}");
 }
@@ -58,8 +58,8 @@ fn a_silent_unix_peer_is_noticed_without_peeking_and_never_early() {
 #[test]
 fn a_unix_peer_that_dies_is_an_eof() {
     let (here, there) = UnixStream::pair().unwrap();
-    let (link, told) = start(here, Some(100), &Faults::default());
+    let (link, seens) = start(here, Some(100), &Faults::default());
     drop(there);
-    assert!(matches!(told.down().reason, DownReason::Eof | DownReason::Io { .. }));
+    assert!(matches!(seens.down().reason, DownReason::Eof | DownReason::Io { .. }));
     assert!(link.send(b"tick").is_err());
 }

@@ -6,7 +6,7 @@
 //! in its buffer as if a read had put them there; *and copy*: with the copy that the kernel makes
 //! of them in a link; *copy*: that copy alone. *encode*: the other direction, for comparison.
 //!
-//! Instructions a frame come from callgrind, where valgrind is there: this program runs itself
+//! Instructions a frame come from callgrind, if valgrind is installed: this program runs itself
 //! twice under `valgrind --tool=callgrind`, with 100,000 frames and with 300,000, and divides what
 //! the difference cost.
 
@@ -110,7 +110,7 @@ fn framing(wire: &[u8]) -> u64 {
 }
 
 /// The bytes are in the decoder's buffer from the first round on: all of them were taken, so its
-/// spare space begins where it began then, and what stands there has not changed.
+/// spare space begins where it began then, and its contents have not changed.
 fn decoder(wire: &[u8]) -> u64 {
     DECODER.with_borrow_mut(|decoder| {
         if decoder.capacity() < raw::BUFFER {

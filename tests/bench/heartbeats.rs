@@ -1,7 +1,7 @@
 //! How late our own heartbeats are, idle and with 8 spinning threads beside them.
 //!
 //! A heartbeat says when it was sent by the sender's clock, so the gap between two of one link is
-//! known to the microsecond whoever reads it when: lateness is that gap less the heartbeat-time.
+//! known to the microsecond, whenever it is read: lateness is that gap less the heartbeat-time.
 //! *Arrival* is the same by the clock of the reading end, whose own waking up is in it. `--links
 //! N`, `--seconds N`, `--quick`.
 
@@ -59,7 +59,7 @@ fn measure(args: &Args, spinning: usize, every: Duration) -> (Vec<f64>, Vec<f64>
     progress(&format!("{spinning} spinning threads, every {every:?}"));
     let links = args.number("links", 50);
     let seconds = args.number("seconds", if args.quick() { 1 } else { 10 });
-    // Nobody answers: the slack keeps the links alive.
+    // The peer does not answer: the slack keeps the links alive.
     let options = ours::options(every, Duration::from_secs(3600));
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {

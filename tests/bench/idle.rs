@@ -115,7 +115,7 @@ impl LinkHandler for Quiet {
 
 fn near(args: &Args) {
     let count = args.number("count", 1);
-    let address = args.value("address").expect("the near process is told where to connect");
+    let address = args.value("address").expect("the near process is given an address");
     let bare_design = args.value("design") == Some("bare");
     let before = proc::resident_kib();
     let options = ours::every_second();
@@ -197,7 +197,7 @@ fn beat_all(sockets: &Mutex<Vec<TcpStream>>) {
         thread::sleep(next.saturating_duration_since(Instant::now()));
         let sockets = sockets.lock().unwrap_or_else(PoisonError::into_inner);
         for mut socket in sockets.iter().skip(tenth).step_by(10) {
-            // Fails where the near process has ended; then this one is about to be.
+            // Fails if the near process has ended; then this one is about to be.
             let _ended = socket.write(&beat);
         }
     }

@@ -34,10 +34,10 @@ fn main() {
         "Target: every verdict as in the verdict benchmark (p99 at most 1 ms), the others undisturbed.\n"
     );
     let (mut child, address) = start_far(links - lost);
-    let (told, reports) = mpsc::channel();
+    let (to, reports) = mpsc::channel();
     let options = ours::options(Duration::from_secs(1), Duration::from_secs(1));
     let start = |which: usize, stream: TcpStream| {
-        let reporter = Reporter { which, told: told.clone() };
+        let reporter = Reporter { which, to: to.clone() };
         Link::start_with(stream, Native::default(), &options, reporter).expect("a link starts")
     };
     let mut others = Vec::new();
@@ -102,7 +102,7 @@ fn judge(reports: &mpsc::Receiver<(usize, Instant, Down)>, last: &[(Instant, Ins
 
 struct Reporter {
     which: usize,
-    told: mpsc::Sender<(usize, Instant, Down)>,
+    to: mpsc::Sender<(usize, Instant, Down)>,
 }
 
 impl LinkHandler for Reporter {
@@ -110,7 +110,7 @@ impl LinkHandler for Reporter {
 
     fn on_event(&mut self, _: &Link, event: &LinkEvent) {
         if let LinkEvent::Down(down) = event {
-            let _main_waits = self.told.send((self.which, Instant::now(), down.clone()));
+            let _main_waits = self.to.send((self.which, Instant::now(), down.clone()));
         }
     }
 }
@@ -142,11 +142,11 @@ fn start_far(count: usize) -> (Child, String) {
 fn far(count: usize) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
     println!("{}", listener.local_addr().expect("a bound listener has an address"));
-    let (told, lateness) = mpsc::channel();
+    let (to, lateness) = mpsc::channel();
     for _ in 0..count {
         let (stream, _) = listener.accept().expect("a connection comes");
-        let told = told.clone();
-        let answer = move || answer_beats(stream, &told);
+        let to = to.clone();
+        let answer = move || answer_beats(stream, &to);
         thread::Builder::new().stack_size(64 << 10).spawn(answer).expect("a thread starts");
     }
     let mut wait = String::new();
@@ -164,7 +164,7 @@ fn far(count: usize) {
 }
 
 /// Answers every heartbeat with one; in silence the other end's limit would end the link.
-fn answer_beats(mut stream: TcpStream, told: &mpsc::Sender<f64>) {
+fn answer_beats(mut stream: TcpStream, to: &mpsc::Sender<f64>) {
     let mut decoder = Decoder::new(Native::default());
     let mut answer = Vec::new();
     let beat = Heartbeat { heartbeat_time_ms: 1000, timing: None };
@@ -175,7 +175,7 @@ fn answer_beats(mut stream: TcpStream, told: &mpsc::Sender<f64>) {
         while let Ok(Some(frame)) = decoder.poll_frame() {
             let Frame::Heartbeat(Heartbeat { timing: Some(timing), .. }) = frame else { continue };
             if let Some(before) = before.replace(timing.sent_us) {
-                let _main_waits = told.send((timing.sent_us - before) as f64 / 1e3 - 1e3);
+                let _main_waits = to.send((timing.sent_us - before) as f64 / 1e3 - 1e3);
             }
             if stream.write_all(&answer).is_err() {
                 return;

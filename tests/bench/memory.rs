@@ -198,7 +198,7 @@ fn round_trips(table: &mut Table, trips: u64) {
     ours::close(links);
 }
 
-/// Not messages, but told for completeness: what a heartbeat costs.
+/// Not messages, but listed for completeness: what a heartbeat costs.
 fn heartbeats(table: &mut Table, args: &Args) {
     let options = ours::options(Duration::from_millis(100), Duration::from_secs(2));
     let links = ours::links(&options, |_: &Link, _: &[u8]| {}, |_: &Link, _: &[u8]| {});

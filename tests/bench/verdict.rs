@@ -73,7 +73,7 @@ fn limit(options: &LinkOptions) -> Duration {
 struct Reporter {
     which: usize,
     last_message: Instant,
-    told: mpsc::Sender<(usize, Instant, Instant, Down)>,
+    to: mpsc::Sender<(usize, Instant, Instant, Down)>,
 }
 
 impl LinkHandler for Reporter {
@@ -83,8 +83,8 @@ impl LinkHandler for Reporter {
 
     fn on_event(&mut self, _: &Link, event: &LinkEvent) {
         if let LinkEvent::Down(down) = event {
-            let told = (self.which, self.last_message, Instant::now(), down.clone());
-            let _main_waits = self.told.send(told);
+            let report = (self.which, self.last_message, Instant::now(), down.clone());
+            let _main_waits = self.to.send(report);
         }
     }
 }
@@ -97,7 +97,7 @@ fn measure(
     end_of_life: fn(&Link, &mut TcpStream) -> (Instant, Instant),
 ) {
     let limits = limits(args);
-    let (told, reports) = mpsc::channel();
+    let (to, reports) = mpsc::channel();
     let mut last_bytes = Vec::new();
     let mut peers = Vec::new();
     let began = Instant::now();
@@ -107,7 +107,7 @@ fn measure(
             thread::sleep(at.saturating_duration_since(Instant::now()));
             let (stream, mut peer) = pair();
             let which = last_bytes.len();
-            let reporter = Reporter { which, last_message: Instant::now(), told: told.clone() };
+            let reporter = Reporter { which, last_message: Instant::now(), to: to.clone() };
             let link = Link::start_with(stream, Native::default(), options, reporter);
             let link = link.expect("a link starts");
             last_bytes.push(end_of_life(&link, &mut peer));
@@ -169,7 +169,7 @@ fn print(limits: &[LinkOptions], rows: &[Row]) {
     table.print();
 }
 
-/// The peer's last message; then our side floods it where the sender is to be stuck.
+/// The peer's last message; then our side floods it if the sender is to get stuck.
 fn end_of_life(link: &Link, peer: &mut TcpStream, stuck: bool) -> (Instant, Instant) {
     let mut message = Vec::new();
     raw::frame(b"last", &mut message);
@@ -185,7 +185,7 @@ fn end_of_life(link: &Link, peer: &mut TcpStream, stuck: bool) -> (Instant, Inst
     (before, after)
 }
 
-/// This program again where it may drop packets.
+/// Runs this program again in a network in which it may drop packets.
 fn in_own_network() {
     let own = std::env::current_exe().expect("a running program has a path");
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -203,11 +203,11 @@ fn in_own_network() {
 fn dropped(args: &Args) {
     let limits = limits(args);
     let links = args.number("links", if args.quick() { 5 } else { 50 });
-    let (told, reports) = mpsc::channel();
+    let (to, reports) = mpsc::channel();
     let mut peers = Vec::new();
     for which in 0..links * limits.len() {
         let (stream, peer) = pair();
-        let reporter = Reporter { which, last_message: Instant::now(), told: told.clone() };
+        let reporter = Reporter { which, last_message: Instant::now(), to: to.clone() };
         let options = &limits[which % limits.len()];
         Link::start_with(stream, Native::default(), options, reporter).expect("a link starts");
         peers.push(peer);

@@ -76,7 +76,7 @@ static peerbeat_node *start(peerbeat_config *config) {
     return node;
 }
 
-/* One tick to everybody. A peer that is down misses it; one that reads slowly too. */
+/* One tick to every peer. A peer that is down misses it; one that reads slowly too. */
 static void send_tick(peerbeat_node *node, const peerbeat_config *config, long number) {
     char tick[64];
     int len = snprintf(tick, sizeof tick, "EURUSD 1.%05ld", number % 100000);

@@ -87,7 +87,7 @@ static void asked_for(peerbeat_node *hub, peerbeat_node *feed) {
     MUST(strcmp(peerbeat_event_word(event.kind), "up") == 0);
 
     IS(peerbeat_node_event_fd(hub, &fd), PEERBEAT_OK);
-    while (is_readable(fd, 0)) /* the adopted heartbeat-time may have been told */
+    while (is_readable(fd, 0)) /* the adopted heartbeat-time may have been reported */
         IS(peerbeat_node_next_event(hub, &event, 0), PEERBEAT_OK);
     IS(peerbeat_node_next_event(hub, &event, 0), PEERBEAT_E_TIMEOUT);
     for (int i = 0; i < 3; i++) {

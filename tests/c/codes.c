@@ -59,7 +59,7 @@ static void connecting(void) {
     options.handshake_timeout_ms = 100;
     IS(peerbeat_link_connect("127.0.0.1", port, &options, &link), PEERBEAT_E_HANDSHAKE);
     MUST(last_error_has("in time"));
-    close(accept(fd, NULL, NULL)); /* the connection that nobody answered */
+    close(accept(fd, NULL, NULL)); /* the connection that got no answer */
 
     options.handshake_timeout_ms = 10000;
     const char *answers[] = {"HTTP/1.1 400 Bad Request\r\n\r\n", NULL};
@@ -82,7 +82,7 @@ static void sending(void) {
     char big[5000] = "", buf[8];
     size_t len;
     peerbeat_link *near;
-    peerbeat_options options = options_of(0, 0); /* no heartbeats: nobody is blamed */
+    peerbeat_options options = options_of(0, 0); /* no heartbeats: no peer is blamed */
     options.frame_max = 5000;
     options.queue_bytes = 10000;
     options.send_timeout_ms = 50;
@@ -103,7 +103,7 @@ static void sending(void) {
     IS(peerbeat_link_set_heartbeat_time(near, 60000), PEERBEAT_OK);
     IS(peerbeat_link_set_heartbeat_time(near, 60000), PEERBEAT_OK);
     IS(peerbeat_link_set_heartbeat_time(near, 60001), PEERBEAT_E_NEXT_CONNECTION);
-    long long began = now_ms(); /* while the goodbye is stuck, nobody waits for it */
+    long long began = now_ms(); /* while the goodbye is stuck, no caller waits for it */
     IS(peerbeat_link_shutdown(near), PEERBEAT_OK);
     IS(peerbeat_link_recv(near, buf, sizeof buf, &len, -1), PEERBEAT_E_DOWN);
     IS(peerbeat_link_send(near, big, 10), PEERBEAT_E_DOWN);

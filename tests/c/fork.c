@@ -102,7 +102,7 @@ int main(void) {
         MUST(waitpid(child, &status, 0) == child);
         MUST(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     }
-    sleep_ms(2000); /* two limits: nobody has lost anybody */
+    sleep_ms(2000); /* two limits: no link was lost */
     both_ways("tack");
     peerbeat_stats stats = {.struct_size = sizeof stats};
     IS(peerbeat_node_stats(node, "far", &stats), PEERBEAT_OK);

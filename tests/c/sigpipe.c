@@ -158,7 +158,7 @@ int main(void) {
             lose(way, what & 1, what & 2, what & 4);
     lose_in_handshake();
     lose_visitors();
-    struct sigaction now; /* and nobody has touched it */
+    struct sigaction now; /* and it is untouched */
     MUST(sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* Eight threads on one link, which is shut down in their midst, again and again: everybody comes
+/* Eight threads on one link, which is shut down in their midst, again and again: every thread comes
  * back at once, and nothing is lost track of. The count of rounds is the argument. */
 #include "must.h"
 

@@ -222,7 +222,7 @@ static void attaching(void) {
     close(pair[1]);
 }
 
-/* A silent client holds nobody up, and not the free --------------------------------------------- */
+/* A silent client delays no other client, and not the free -------------------------------------- */
 
 static void *dial_well(void *of) {
     peerbeat_link **link = of;

@@ -88,7 +88,7 @@ pub(crate) fn rejected(row: &mut Row) {
     carry_all();
 }
 
-/// A peer that closes with bytes of ours unread: its kernel sends a reset.
+/// A peer that closes with some of our bytes unread: its kernel sends a reset.
 pub(crate) fn reset(row: &mut Row) {
     let ends: Vec<(End, Mock)> = (0..COUNT)
         .map(|_| {

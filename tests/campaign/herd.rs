@@ -19,7 +19,7 @@ use crate::table::Row;
 
 const COUNT: usize = 500;
 const BIN_MS: u128 = 250;
-/// What a dialler says that gives up.
+/// The error of a dialler that gives up.
 const TOO_SLOW: &str = "no whole HELLO arrived in time";
 
 fn hub() -> (Node, Recorder) {

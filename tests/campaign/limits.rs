@@ -174,7 +174,7 @@ fn limited(row: &mut Row, role: &str, limit: &str) {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    let mut told = false;
+    let mut has_figures = false;
     for line in text.lines() {
         if let Some((_, words)) = line.split_once("@@figures ") {
             let figures: Vec<u64> = words.split(' ').map(|word| word.parse().unwrap()).collect();
@@ -184,7 +184,7 @@ fn limited(row: &mut Row, role: &str, limit: &str) {
             row.received += figures[3];
             row.lost += figures[4];
             row.doubled += figures[5];
-            told = true;
+            has_figures = true;
         }
         if let Some((_, note)) = line.split_once("@@note ") {
             row.notes.push(note.to_owned());
@@ -193,7 +193,7 @@ fn limited(row: &mut Row, role: &str, limit: &str) {
             row.wrong.push(wrong.to_owned());
         }
     }
-    if !output.status.success() || !told {
+    if !output.status.success() || !has_figures {
         row.wrong.push(format!("the child failed: {output:?}"));
     }
 }

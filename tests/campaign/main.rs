@@ -10,8 +10,8 @@
 //! late the verdicts were is shown, and asserted only loosely. What the machine does not allow is
 //! shown as skipped and counts for nothing.
 //!
-//! It takes about two minutes, runs in a network namespace of its own where it may, and can be
-//! cut down to the rows whose names contain a word: `PEERBEAT_CAMPAIGN_ONLY=drop`.
+//! It takes about two minutes, runs in a network namespace of its own if it may, and can be cut
+//! down to the rows whose names contain a word: `PEERBEAT_CAMPAIGN_ONLY=drop`.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 

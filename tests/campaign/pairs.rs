@@ -1,7 +1,7 @@
 //! Two links of this process on one connection, each sending the other numbered messages.
 //!
 //! What was accepted is compared with what arrived and with what the reports of the ends count: a
-//! message may be missing only where a connection was destroyed, and only at its end.
+//! message may be missing only if a connection was destroyed, and only at its end.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ impl LinkHandler for Counting {
     }
 }
 
-/// Sends until it is told to stop or the link ends; returns how many messages were accepted.
+/// Sends until `stop` is set or the link ends; returns how many messages were accepted.
 fn send(link: &Link, stop: &AtomicBool, size: usize, every: Duration) -> u64 {
     let mut accepted = 0;
     while !stop.load(Ordering::Relaxed) {

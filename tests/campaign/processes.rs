@@ -42,9 +42,9 @@ pub(crate) fn killed(row: &mut Row) {
     signalled(row, "KILL", &["eof", "io"]);
 }
 
-/// Ours is the process that is stopped, for three limits, and nobody may die of it: neither peers
-/// that go on, whose bytes wait in the kernel, nor peers that were stopped as long as we were, as
-/// on a host that was paused, and of whom nothing waits.
+/// Ours is the process that is stopped, for three limits, and no peer may be declared dead for it:
+/// neither peers that go on, whose bytes wait in the kernel, nor peers that were stopped as long as
+/// we were, as on a host that was paused, and of whom nothing waits.
 pub(crate) fn we_were_stopped(row: &mut Row) {
     for peers_stop_too in [false, true] {
         let (lines, count) = stop_ourselves(peers_stop_too);
@@ -53,10 +53,10 @@ pub(crate) fn we_were_stopped(row: &mut Row) {
         row.tried += count as u64;
         row.detected += (count - downs.len()) as u64;
         row.wrong.extend(downs);
-        let told = lines.iter().filter(|line| line.starts_with("stalled")).count();
-        row.notes.push(format!("{told} of {count} links said that our process was stopped"));
-        if told < count {
-            row.wrong.push("not every link told of it".to_owned());
+        let noticed = lines.iter().filter(|line| line.starts_with("stalled")).count();
+        row.notes.push(format!("{noticed} of {count} links reported that our process was stopped"));
+        if noticed < count {
+            row.wrong.push("not every link reported it".to_owned());
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct Row {
     /// Messages that the kernel had taken and no peer read: the last ones of a connection that was
     /// destroyed.
     pub(crate) under_way: u64,
-    /// Messages that are missing and stand in no report.
+    /// Messages that are missing and in no report.
     pub(crate) lost: u64,
     pub(crate) doubled: u64,
     left: Option<Held>,

@@ -42,8 +42,8 @@ fn c_has_the_layout_of_rust_and_the_pinned_numbers() {
     source += "return 0;\n}\n";
     let path = scratch("layout.c");
     fs::write(&path, source).unwrap();
-    let told = run(&build(&cc, &path, &["-std=c99"]), &[], Duration::from_secs(10));
-    assert_eq!(told, wanted);
+    let printed = run(&build(&cc, &path, &["-std=c99"]), &[], Duration::from_secs(10));
+    assert_eq!(printed, wanted);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The ABI, pinned: a change of a number here is a decision, and moves PEERBEAT_ABI_VERSION.
 //!
-//! The numbers stand here as literals; C is asked for its own in tests/capi, and Rust in tests/ffi.
+//! The numbers are literals here; C is asked for its own in tests/capi, and Rust in tests/ffi.
 
 /// Every status.
 pub(crate) const STATUS: &[(&str, i32)] = &[

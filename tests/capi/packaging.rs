@@ -133,6 +133,6 @@ fn cmake_finds_what_a_program_needs() {
     command.arg("-S").arg(&folder).arg("-B").arg(&build);
     must(command.arg(format!("-Dpeerbeat_LIBRARY={}", archive().display())));
     must(cmake.command().arg("--build").arg(&build));
-    let told = run(&build.join("pair"), &[], Duration::from_secs(60));
-    assert_eq!(told.matches("down, heartbeat-time").count(), 2, "{told}");
+    let printed = run(&build.join("pair"), &[], Duration::from_secs(60));
+    assert_eq!(printed.matches("down, heartbeat-time").count(), 2, "{printed}");
 }

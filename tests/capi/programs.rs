@@ -19,22 +19,22 @@ fn run_c(name: &str, arguments: &[&str]) -> Option<String> {
 
 #[test]
 fn the_adapter_streams_ticks_and_reports_the_loss() {
-    let Some(told) = run_c("adapter.c", &[]) else { return };
-    assert!(told.contains("receiver is down: closed"), "{told}");
+    let Some(printed) = run_c("adapter.c", &[]) else { return };
+    assert!(printed.contains("receiver is down: closed"), "{printed}");
 }
 
 #[test]
 fn a_frozen_cable_kills_both_links_of_a_pair_at_their_limit() {
     // lesson 18
-    let Some(told) = run_c("pair.c", &[]) else { return };
-    assert_eq!(told.matches("down, heartbeat-time 300 ms").count(), 2, "{told}");
+    let Some(printed) = run_c("pair.c", &[]) else { return };
+    assert_eq!(printed.matches("down, heartbeat-time 300 ms").count(), 2, "{printed}");
 }
 
 // lesson 18
 #[test]
 fn a_host_with_a_loop_of_its_own_finds_a_mute_peer() {
-    let Some(told) = run_c("epoll_host.c", &[]) else { return };
-    assert!(told.contains("near: the peer is gone"), "{told}");
+    let Some(printed) = run_c("epoll_host.c", &[]) else { return };
+    assert!(printed.contains("near: the peer is gone"), "{printed}");
 }
 
 #[test]
@@ -42,8 +42,8 @@ fn the_header_serves_cpp() {
     let Some(cxx) = tool("CXX", "c++", "the C++ example") else { return };
     let source = Path::new(ROOT).join("tests/c/adapter.cpp");
     let program = build(&cxx, &source, &["-std=c++11", "-Wpedantic"]);
-    let told = run(&program, &[], LIMIT);
-    assert!(told.contains("cpp is down: closed"), "{told}");
+    let printed = run(&program, &[], LIMIT);
+    assert!(printed.contains("cpp is down: closed"), "{printed}");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn every_status_is_provoked() {
     let folder = Path::new(ROOT).join("tests/c");
     let read = |name| fs::read_to_string(folder.join(name)).unwrap();
     let trials = read("walk.c") + &read("codes.c") + &read("fork.c");
-    // E_PANIC needs a mistake of ours: a test in src/ffi/guard.rs makes one.
+    // E_PANIC needs a mistake in peerbeat: a test in src/ffi/guard.rs makes one.
     for (name, _) in super::numbers::STATUS.iter().filter(|(name, _)| *name != "PEERBEAT_E_PANIC") {
         assert!(trials.contains(name), "no trial expects {name}");
     }
@@ -74,15 +74,15 @@ fn every_status_is_provoked() {
 // lessons 42, 45, 46
 #[test]
 fn eight_threads_survive_a_shutdown_in_their_midst() {
-    let Some(told) = run_c("storm.c", &["300"]) else { return };
-    assert!(told.starts_with("300 rounds"), "{told}");
+    let Some(printed) = run_c("storm.c", &["300"]) else { return };
+    assert!(printed.starts_with("300 rounds"), "{printed}");
 }
 
 #[test]
 #[ignore = "the test above for longer"]
 fn eight_threads_survive_five_thousand_shutdowns_in_their_midst() {
-    let Some(told) = run_c("storm.c", &["5000"]) else { return };
-    assert!(told.starts_with("5000 rounds"), "{told}");
+    let Some(printed) = run_c("storm.c", &["5000"]) else { return };
+    assert!(printed.starts_with("5000 rounds"), "{printed}");
 }
 
 #[test]
@@ -125,8 +125,8 @@ fn a_forked_child_harms_nobody() {
 // lesson 43
 #[test]
 fn an_idle_link_costs_two_threads_and_little_memory() {
-    let Some(told) = run_c("idle.c", &["50"]) else { return };
-    assert!(told.contains("2.00 threads"), "{told}");
+    let Some(printed) = run_c("idle.c", &["50"]) else { return };
+    assert!(printed.contains("2.00 threads"), "{printed}");
 }
 
 #[test]

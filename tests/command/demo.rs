@@ -39,7 +39,7 @@ fn demo_tells_every_step_and_holds_every_promise() {
         rest = &rest[at + step.len()..];
     }
     assert!(!ended.stdout.contains("BROKEN"), "{}", ended.stdout);
-    assert!(!ended.stdout.contains('\u{1b}'), "colours where there is no terminal");
+    assert!(!ended.stdout.contains('\u{1b}'), "colours without a terminal");
     for line in ended.stdout.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }

@@ -119,7 +119,7 @@ impl Running {
         }
     }
 
-    /// Where it listens.
+    /// The port on which it listens.
     pub(crate) fn port(&mut self) -> u16 {
         let listening = self.wait_for("listening");
         let addr: SocketAddr = listening.str("addr").parse().unwrap();
@@ -152,7 +152,7 @@ impl Drop for Running {
     }
 }
 
-/// Waits for the end of a process; kills it and fails where it does not come.
+/// Waits for the end of a process; kills it and fails if it does not come.
 pub(crate) fn exit_code(child: &mut Child) -> Option<i32> {
     let deadline = Instant::now() + PATIENCE;
     loop {

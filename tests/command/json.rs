@@ -1,6 +1,6 @@
 //! A small JSON reader, strict: what it takes is JSON, and keys keep their order.
 //!
-//! It fails the test where the text is not JSON.
+//! It fails the test if the text is not JSON.
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +22,7 @@ impl Value {
         value
     }
 
-    /// The field of an object; panics where there is none.
+    /// The field of an object; panics if there is none.
     pub(crate) fn get(&self, key: &str) -> &Value {
         let field = self.fields().iter().find(|(name, _)| name == key);
         &field.unwrap_or_else(|| panic!("no {key} in {self:?}")).1

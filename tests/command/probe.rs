@@ -46,8 +46,8 @@ fn a_node_says_who_it_is_and_is_not_disturbed() {
     for words in ["connect  ", "yes, version 1; answered after", "\"hub\"", "5 s", "round trip"] {
         assert!(ended.stdout.contains(words), "no {words} in {}", ended.stdout);
     }
-    let told = hub.seen.iter().any(|record| record.str("event") == "refused");
-    assert!(!told, "a probe is told to nobody: {:?}", hub.seen);
+    let refused = hub.seen.iter().any(|record| record.str("event") == "refused");
+    assert!(!refused, "a probe is reported to no one: {:?}", hub.seen);
 }
 
 #[test]

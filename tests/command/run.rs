@@ -49,7 +49,7 @@ fn accept(listener: &TcpListener) -> TcpStream {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    panic!("nobody dialled");
+    panic!("no connection came");
 }
 
 fn listener() -> (TcpListener, u16) {

@@ -1,11 +1,11 @@
-//! What this process holds of the system: threads of ours, descriptors, memory.
+//! What this process holds of the system: peerbeat's threads, descriptors, memory.
 //!
 //! Counted for the whole process, so tests that compare run one after the other.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// Threads of ours and descriptors. The threads of the test harness come and go.
+/// Peerbeat's threads, and descriptors. The threads of the test harness come and go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) threads: usize,
@@ -22,7 +22,7 @@ pub(crate) fn held() -> Held {
     Held { threads, descriptors: fs::read_dir("/proc/self/fd").unwrap().count() }
 }
 
-/// Waits until no more than `most` is held, and returns how much more is where that takes too long:
+/// Waits until no more than `most` is held, and returns how much more is if that takes too long:
 /// the system takes a moment to clear away.
 pub(crate) fn left_above(most: Held, patience: Duration) -> Held {
     let until = Instant::now() + patience;

@@ -83,7 +83,7 @@ impl Mock {
 
     /// Takes the next connection and says nothing.
     pub fn accept(listener: &TcpListener) -> Self {
-        Self::new(listener.accept().expect("somebody dials").0)
+        Self::new(listener.accept().expect("a connection comes").0)
     }
 
     /// Takes the next connection, its HELLO, and welcomes it.
@@ -104,7 +104,7 @@ impl Mock {
         self.stream.write_all(bytes).expect("the node takes it");
     }
 
-    /// The next frame, or `None` where the stream ends or is reset.
+    /// The next frame, or `None` if the stream ends or is reset.
     pub fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut head = [0; 5];
         self.fill(&mut head)?;
@@ -176,8 +176,8 @@ pub fn listener() -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// Fills the queue of connections that nobody accepts: the next ones get no answer. The queue is
-/// full for as long as the result lives.
+/// Fills the queue of connections that wait to be accepted: the next ones get no answer. The queue
+/// is full for as long as the result lives.
 pub fn blackhole(listener: &TcpListener) -> Vec<TcpStream> {
     let target = listener.local_addr().unwrap();
     let mut waiting = Vec::new();
@@ -193,11 +193,11 @@ pub fn config(text: &str) -> Config {
     Config::parse(text, &ConfigOptions::default()).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-/// What a handler was told.
+/// One call of a handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub at: Instant,
-    /// Empty where it was about no peer.
+    /// Empty if it was about no peer.
     pub peer: String,
     pub what: What,
 }
@@ -273,12 +273,12 @@ impl Recorder {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let told = book.iter().fold(String::new(), |mut told, seen| {
-                    let _ = writeln!(told, "  {}: {:?}", seen.peer, seen.what);
-                    told
+                let text = book.iter().fold(String::new(), |mut text, seen| {
+                    let _ = writeln!(text, "  {}: {:?}", seen.peer, seen.what);
+                    text
                 });
                 drop(book);
-                panic!("{what}: did not come in {PATIENCE:?}; what came:\n{told}");
+                panic!("{what}: did not come in {PATIENCE:?}; what came:\n{text}");
             }
             // What is looked for may depend on more than the book: a message sent once more.
             let turn = left.min(Duration::from_millis(20));
@@ -309,7 +309,7 @@ impl Recorder {
         })
     }
 
-    /// Waits for the `times`-th refusal, or the event that stands for it; its reason and details.
+    /// Waits for the `times`-th refusal, or the event that includes it; its reason and details.
     #[track_caller]
     pub fn wait_refused(&self, times: usize) -> (RefusedReason, String) {
         self.wait_for(&format!("refusal {times}"), |book| {
@@ -367,7 +367,7 @@ pub fn start(text: &str) -> (Node, Recorder) {
     (node, recorder)
 }
 
-/// Where a node that listens on `127.0.0.1` can be dialled.
+/// The address of a node that listens on `127.0.0.1`.
 pub fn addr(node: &Node) -> SocketAddr {
     node.local_addrs()[0]
 }

@@ -1,6 +1,6 @@
 //! A socket with a door in front of it: so many bytes pass, and then none until the test says so.
 //!
-//! What a kernel holds of a stream that nobody reads is anybody's guess: it depends on the machine,
+//! What a kernel holds of a stream that is not read cannot be known: it depends on the machine,
 //! grows while one looks, and is a hundred times more elsewhere. A test that needs a write to be
 //! stuck, and to stay so, puts this between the link and its socket.
 
@@ -87,7 +87,7 @@ impl Door {
             if left.is_some_and(|left| left.is_zero()) {
                 return Err(ErrorKind::WouldBlock.into());
             }
-            // Nobody says when it is time.
+            // Nothing wakes this when the door opens.
             let turn = left.unwrap_or(TURN).min(TURN);
             state = self.shared.1.wait_timeout(state, turn).unwrap().0;
         }

@@ -14,7 +14,7 @@ pub(crate) struct Tally {
     lost: AtomicU64,
     /// Numbers that came again or late.
     doubled: AtomicU64,
-    /// Numbers that were passed over between two connections, where that may happen.
+    /// Numbers that were passed over between two connections, if that may happen.
     between: AtomicU64,
 }
 

@@ -24,7 +24,7 @@ fn load(application: &str, os: Os, variables: &[(&str, &str)]) -> Config {
 /// The path from the application's root to the environment, as a start script would export it.
 const ENVIRONMENT: (&str, &str) = ("ESTATE_ENV", "../env/");
 
-/// The peer of ours that the other side is, and how it is recognised.
+/// Which of our peers the other side is, and how it is recognised.
 fn accept(ours: &Config, theirs: &PeerConfig) -> Option<String> {
     let says = (theirs.local_name(), theirs.local_label(), theirs.local_id());
     let found = ours

@@ -1,6 +1,6 @@
 //! A FIX 4.4 initiator whose connection is a peerbeat link: `fix ADDRESS SENDER TARGET [SECONDS]`.
 //!
-//! Every message has a number, heartbeats included, and the framing counts where it encodes. Logon
+//! Every message has a number, heartbeats included, and the framing counts when it encodes. Logon
 //! and the answers to administrative messages stay here. Nothing is stored or asked for again: a
 //! gap in the numbers, on either side, ends the link, and a new Logon resets them.
 
@@ -19,10 +19,10 @@ use peerbeat::protocol::{Bye, ByeCode, Decoded, Frame, Framing, Heartbeat, Proto
 
 pub(crate) type FixLink = Link<TcpStream, Arc<Fix>>;
 
-/// FIX 4.4 between two names. A message is what stands between BodyLength and CheckSum; a sent one
+/// FIX 4.4 between two names. A message is what lies between BodyLength and CheckSum; a sent one
 /// begins with `35=` and leaves number, names and time to us.
 pub(crate) struct Fix {
-    /// SenderCompID and TargetCompID, as they stand in a message.
+    /// SenderCompID and TargetCompID, as written in a message.
     names: String,
     /// The numbers of the next message, out and in.
     next: [AtomicU64; 2],
@@ -49,7 +49,7 @@ impl Framing for Fix {
         Ok(meaning((length, body)))
     }
 
-    // What we sent is counted where it is encoded.
+    // What we send is counted when it is encoded.
     fn decode_own<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
         Ok(message(bytes)?.map_or(Decoded::Partial, meaning))
     }

@@ -16,9 +16,9 @@ use peerbeat::connection::{Connection, Down, DownReason, LinkEvent, Output};
 use peerbeat::liveness::{Settings, Time};
 use peerbeat::protocol::Native;
 
-/// What the loop tells about a peer.
+/// What the loop reports about a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum PeerEvent {
     Up,
     Message(Vec<u8>),
     /// It is late; a warning.
@@ -54,11 +54,11 @@ impl Host {
         Ok(Self { listener, settings, clock: Instant::now(), peers: Vec::new(), wakeups: 0 })
     }
 
-    /// One turn of the loop: waits until something is due, `longest` at the most, and does it.
+    /// One turn of the loop: waits until something is due, at most `longest`, and does it.
     pub(crate) fn turn(
         &mut self,
         longest: Duration,
-        tell: &mut impl FnMut(SocketAddr, Told),
+        tell: &mut impl FnMut(SocketAddr, PeerEvent),
     ) -> io::Result<()> {
         let due = self.peers.iter().map(|peer| peer.due).min().unwrap_or(Time::NEVER);
         let mut readable = self.wait(due.min(self.now() + longest))?.into_iter();
@@ -67,14 +67,14 @@ impl Host {
             while let Ok((stream, addr)) = self.listener.accept() {
                 stream.set_nonblocking(true)?;
                 stream.set_nodelay(true)?;
-                tell(addr, Told::Up);
+                tell(addr, PeerEvent::Up);
                 let connection = Connection::new(Native::default(), &self.settings, now);
                 self.peers.push(Peer { addr, stream, connection, due: Time::ZERO });
             }
         }
         self.peers.retain_mut(|peer| {
             let addr = peer.addr;
-            let mut tell = |told| tell(addr, told);
+            let mut tell = |event| tell(addr, event);
             // One read a turn: a busy peer does not keep the others waiting.
             if readable.next() == Some(true) {
                 peer.read(now);
@@ -133,7 +133,7 @@ impl Peer {
     }
 
     /// Does what is due; returns whether the connection lives.
-    fn ask(&mut self, now: Time, tell: &mut impl FnMut(Told)) -> bool {
+    fn ask(&mut self, now: Time, tell: &mut impl FnMut(PeerEvent)) -> bool {
         loop {
             self.write(now);
             match self.connection.poll(now) {
@@ -145,12 +145,12 @@ impl Peer {
                     let message = payload.to_vec();
                     // An echo that finds no room is lost: the peer does not read.
                     let _full = self.connection.send(&message);
-                    tell(Told::Message(message));
+                    tell(PeerEvent::Message(message));
                 }
-                Output::Event(LinkEvent::Late { silence, .. }) => tell(Told::Late(silence)),
-                Output::Event(LinkEvent::Stalled { late }) => tell(Told::Stalled(late)),
+                Output::Event(LinkEvent::Late { silence, .. }) => tell(PeerEvent::Late(silence)),
+                Output::Event(LinkEvent::Stalled { late }) => tell(PeerEvent::Stalled(late)),
                 Output::Down(down) => {
-                    tell(Told::Down(Why::from(down)));
+                    tell(PeerEvent::Down(Why::from(down)));
                     return false;
                 }
                 _ => {}
@@ -191,7 +191,7 @@ fn main() -> io::Result<()> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:25000".to_owned());
     let mut host = Host::new(TcpListener::bind(addr)?, Settings::default())?;
     loop {
-        host.turn(Duration::from_secs(60), &mut |addr, told| println!("{addr} {told:?}"))?;
+        host.turn(Duration::from_secs(60), &mut |addr, event| println!("{addr} {event:?}"))?;
     }
 }
 

@@ -90,7 +90,7 @@ pub(crate) fn settings(second: Duration) -> Settings {
     Settings { given: Some(given), slack: 14 * second, ..Settings::default() }
 }
 
-/// Who logs in, and from where on it wants the session's messages.
+/// Who logs in, and from which message of the session on.
 pub(crate) struct Login<'a> {
     pub(crate) user: &'a str,
     pub(crate) password: &'a str,

@@ -118,9 +118,8 @@ pub(crate) fn connect(
     })
 }
 
-/// What the two headers make: in each direction the greater value, or nothing where either end
-/// cannot or does not want to. We send a quarter earlier than promised: some brokers forgive
-/// nothing.
+/// What the two headers make: in each direction the greater value, or nothing if either end cannot
+/// or does not want to. We send a quarter earlier than promised: some brokers forgive nothing.
 pub(crate) fn settle(ours: (Duration, Duration), theirs: &str) -> Option<FixedIntervals> {
     let (sends, wants) = theirs.split_once(',')?;
     let millis = |text: &str| Some(Duration::from_millis(text.trim().parse::<u32>().ok()?.into()));

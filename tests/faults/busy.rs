@@ -1,4 +1,4 @@
-//! A starved machine: every core spins, and nobody is killed.
+//! A starved machine: every core spins, and no peer is declared dead.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,8 +52,8 @@ fn beat(mock: &Mock, began: Instant, span: Duration) -> (Duration, Instant) {
 
 #[test]
 fn busy_cores_kill_no_link_whose_peer_beats() {
-    // Twenty heartbeat-times on four links at once. Where the mock itself did not get to beat for
-    // most of the limit the round proves nothing, and is tried again.
+    // Twenty heartbeat-times on four links at once. If the mock itself did not get to beat for most
+    // of the limit the round proves nothing, and is tried again.
     let _spinning = Spinning::start();
     for attempt in 0..3 {
         let pauses: Vec<(bool, Duration)> = thread::scope(|scope| {

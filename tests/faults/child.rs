@@ -14,10 +14,10 @@ use peerbeat::link::{Link, LinkEvent, LinkOptions};
 use peerbeat::protocol::Native;
 
 use crate::mock::{Beating, LONG, heartbeat};
-use crate::rig::{Told, ms, notes, options};
+use crate::rig::{Seen, ms, notes, options};
 
 const ROLE: &str = "PEERBEAT_FAULTS_ROLE";
-/// What stands before each line of a child's own.
+/// The prefix of each line that a child itself prints.
 const MARK: &str = "@@";
 
 /// A process in a role.
@@ -43,8 +43,8 @@ impl Process {
         let (to, lines) = mpsc::channel();
         thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                let Some((_, told)) = line.split_once(MARK) else { continue };
-                if to.send((Instant::now(), told.to_owned())).is_err() {
+                let Some((_, seen)) = line.split_once(MARK) else { continue };
+                if to.send((Instant::now(), seen.to_owned())).is_err() {
                     return;
                 }
             }
@@ -82,7 +82,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Also where it is frozen.
+        // Even if it is frozen.
         let _gone = self.child.kill();
         let _reaped = self.child.wait();
     }
@@ -117,15 +117,15 @@ fn number(word: &str) -> u64 {
     word.parse().unwrap()
 }
 
-/// Makes links to an address and says what each is told.
+/// Makes links to an address and prints the events of each.
 fn links(address: &str, count: usize, heartbeat_ms: u64, slack_ms: u64) {
     let options = LinkOptions { stack_size: 64 << 10, ..options(heartbeat_ms, slack_ms) };
     let _links: Vec<Link> = (0..count)
         .map(|index| {
             let stream = TcpStream::connect(address.parse::<SocketAddr>().unwrap()).unwrap();
-            let (notes, _log) = notes(move |_, told| match told {
-                Told::Event(LinkEvent::Stalled { .. }) => say(&format!("stalled {index}")),
-                Told::Down(down) => {
+            let (notes, _log) = notes(move |_, seen| match seen {
+                Seen::Event(LinkEvent::Stalled { .. }) => say(&format!("stalled {index}")),
+                Seen::Down(down) => {
                     let limit = down.limit.unwrap_or_default();
                     let early = limit.saturating_sub(down.silence).as_nanos();
                     let (up, silence) = (down.up, down.silence);

@@ -128,8 +128,8 @@ fn a_short_loss_kills_nobody() {
 
 #[test]
 fn a_connection_that_the_kernel_gives_up_is_io() {
-    // Without a limit of ours the kernel is the one who notices, and says so with a kind of error
-    // that elsewhere means only that the time was up.
+    // Without a limit the kernel is what notices, and it reports that with a kind of error that
+    // elsewhere means only that the time was up.
     if !own_network("drops::a_connection_that_the_kernel_gives_up_is_io") {
         return;
     }

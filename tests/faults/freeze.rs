@@ -1,4 +1,4 @@
-//! SIGSTOP and SIGCONT: a frozen peer is dead in time; we, frozen ourselves, blame nobody.
+//! SIGSTOP and SIGCONT: a frozen peer is dead in time; we, frozen ourselves, blame no peer.
 
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -41,7 +41,7 @@ fn healthy_links() -> (Process, Vec<Beating>, Vec<TcpStream>) {
     (process, beating, ends)
 }
 
-/// Waits for so long, and says whether the stopped child had given up a link before: the machine
+/// Waits for so long; returns true if the child had given up a link before the stop: the machine
 /// was too busy for our peers, and nothing is shown.
 fn lost_one_before_the_stop(process: &Process, stopped_for: Duration) -> bool {
     let lines = process.listen(stopped_for);
@@ -64,11 +64,11 @@ fn frozen_peer(heartbeat_ms: u64, slack_ms: u64) -> (Process, Link, Log) {
 fn our_process_stopped_for_three_limits_blames_no_healthy_peer() {
     // lesson 33. A reader that was at work when the process was stopped, not in a wait, has nothing
     // to tell; on a busy machine another stop finds all of them waiting.
-    assert!((0..4).any(|_| stop_for_three_limits() == Some(20)), "not all were told of the stop");
+    assert!((0..4).any(|_| stop_for_three_limits() == Some(20)), "not all reported the stop");
 }
 
-/// Stops a process with 20 links to healthy peers, and returns how many of them were told; `None`
-/// where not all lived to be stopped.
+/// Stops a process with 20 links to healthy peers, and returns how many reported the stop; `None`
+/// if not all lived to be stopped.
 fn stop_for_three_limits() -> Option<usize> {
     let (process, beating, _ends) = healthy_links();
     process.signal("STOP");
@@ -78,13 +78,13 @@ fn stop_for_three_limits() -> Option<usize> {
     process.signal("CONT");
     let lines: Vec<String> = process.listen(ms(900)).into_iter().map(|(_, line)| line).collect();
     for (index, peer) in beating.into_iter().enumerate() {
-        // On a busy machine a peer of ours may itself be silent for a slack, to the last.
+        // On a busy machine one of our peers may itself be silent for a slack, to the last.
         let down = lines.iter().find(|line| line.starts_with(&format!("down {index} ")));
         let gap = peer.longest_gap().max(peer.stop().elapsed());
         assert!(down.is_none() || gap >= ms(300), "{down:?} with a gap of {gap:?}: {lines:?}");
     }
-    let told = |index: &usize| lines.contains(&format!("stalled {index}"));
-    Some((0..20).filter(told).count())
+    let reported = |index: &usize| lines.contains(&format!("stalled {index}"));
+    Some((0..20).filter(reported).count())
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_peer_that_died_while_we_were_stopped_is_dead_after_one_slack() {
 }
 
 /// Stops a process with 20 links, ends their peers meanwhile, and sees each of them given up;
-/// `false` where not all lived to be stopped.
+/// `false` if not all lived to be stopped.
 fn stop_and_die() -> bool {
     let (process, beating, _ends) = healthy_links();
     process.signal("STOP");

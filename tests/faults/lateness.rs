@@ -1,11 +1,11 @@
 //! How late the verdict is: a table, measured, not asserted but for "never early".
 //!
 //! Run it on a machine that does nothing else, see the crate's head. Links of one limit run at the
-//! same time, each begun a little after the one before, so that their verdicts do not meet; where
-//! the limit is long, the faults are tried at the same time too. A row is printed once it is known.
+//! same time, each begun a little after the one before, so that their verdicts do not meet; if the
+//! limit is long, the faults are tried at the same time too. A row is printed once it is known.
 //!
-//! Late is counted from the last byte that the peer wrote or, where packets are dropped or the peer
-//! is frozen, from the last byte that the link read; for a stuck write from the last byte that the
+//! Late is counted from the last byte that the peer wrote or, if packets are dropped or the peer is
+//! frozen, from the last byte that the link read; for a stuck write from the last byte that the
 //! kernel took, seen from outside in steps of 0.2 ms.
 
 use std::net::TcpStream;
@@ -19,7 +19,7 @@ use peerbeat::protocol::Native;
 use crate::child::Process;
 use crate::mock::{Beating, Mock, frame, heartbeat, tcp_pair};
 use crate::network::{carry_all, drop_to_all, own_network};
-use crate::rig::{Log, Told, ms, notes, options};
+use crate::rig::{Log, Seen, ms, notes, options};
 
 /// Limits in milliseconds, and how many links of each.
 const LIMITS: [(u64, usize); 5] =
@@ -33,7 +33,7 @@ struct Trial {
     stalled: bool,
 }
 
-/// What is done to a link; returns the instant of the last sign of life, where that is ours to say.
+/// What is done to a link; returns the instant of the last sign of life, if we know it.
 type Fault = fn(&Link, &Mock, u64) -> Option<Instant>;
 
 /// A link of this limit, a slack of a third of it.
@@ -46,8 +46,8 @@ fn link(stream: TcpStream, limit_ms: u64) -> (Link, Log) {
 
 /// Waits for the end and says how long after `last` it came, or after the last byte that was read.
 fn measure(log: &Log, last: Option<Instant>) -> Trial {
-    let (told, down, at) = log.until_down_at(Duration::from_secs(120));
-    let stalled = told.iter().any(|told| matches!(told, Told::Event(LinkEvent::Stalled { .. })));
+    let (seen, down, at) = log.until_down_at(Duration::from_secs(120));
+    let stalled = seen.iter().any(|seen| matches!(seen, Seen::Event(LinkEvent::Stalled { .. })));
     let after = last.map_or(down.silence, |last| at - last);
     Trial { after, word: down.reason.as_str(), stalled }
 }
@@ -118,7 +118,7 @@ fn reads_nothing(link: &Link, mock: &Mock, limit_ms: u64) -> Option<Instant> {
 }
 
 /// Bytes that the kernel has taken from the link and that were not acknowledged yet: it grows only
-/// where the kernel takes more.
+/// if the kernel takes more.
 fn queued(mock: &Mock) -> Option<u64> {
     let link = mock.stream.peer_addr().unwrap().port();
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
@@ -146,7 +146,7 @@ fn frozen(limit_ms: u64, count: usize) -> Vec<Trial> {
     links.iter().map(|(_, log)| measure(log, None)).collect()
 }
 
-/// Packets dropped towards us, and from us too where `both`.
+/// Packets dropped towards us, and from us too if `both`.
 fn dropped(limit_ms: u64, count: usize, both: bool) -> Vec<Trial> {
     let links: Vec<_> = (0..count)
         .map(|_| {

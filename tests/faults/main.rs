@@ -1,8 +1,8 @@
 //! Faults that a process cannot make for itself: frozen processes, dropped packets, busy cores.
 //!
 //! A test runs this binary again as a process in a role ([`child`]), or as root of a network of its
-//! own ([`network`]), and says so loudly where the machine does not allow it. Never early is
-//! asserted to the nanosecond, not late only loosely; how late it really is says the ignored test
+//! own ([`network`]), and says so loudly if the machine does not allow it. Never early is asserted
+//! to the nanosecond, not late only loosely; how late it really is says the ignored test
 //! `lateness`, which prints a table:
 //!
 //! ```text

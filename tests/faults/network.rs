@@ -10,7 +10,7 @@ use crate::skip::say_skipped;
 
 const INSIDE: &str = "PEERBEAT_FAULTS_NETWORK";
 
-/// Where a test runs.
+/// The place in which a test runs.
 #[derive(Debug)]
 pub(crate) enum Place {
     /// In a network of its own.
@@ -21,8 +21,8 @@ pub(crate) enum Place {
     Unable(String),
 }
 
-/// Runs the named test again inside a network of its own and says `false`; there it says `true`.
-/// Where the machine does not allow that, it says so loudly and skips the test.
+/// Runs the named test again inside a network of its own and returns `false`; there it returns
+/// `true`. If the machine does not allow that, it says so loudly and skips the test.
 pub(crate) fn own_network(name: &str) -> bool {
     match enter(name) {
         Place::Inside => true,
@@ -34,7 +34,7 @@ pub(crate) fn own_network(name: &str) -> bool {
     }
 }
 
-/// Runs the named test again inside a network of its own, where that can be had. What it prints is
+/// Runs the named test again inside a network of its own, if that is possible. What it prints is
 /// shown line by line, so that a long one can be watched.
 pub(crate) fn enter(name: &str) -> Place {
     if std::env::var_os(INSIDE).is_some_and(|value| value == name) {

@@ -57,7 +57,7 @@ fn attach(stream: TcpStream) -> Handle {
     let options = PeerbeatOptions { handshake: 3, ..PeerbeatOptions::default() };
     let mut link = null_mut();
     let fd = stream.into_raw_fd();
-    // SAFETY: a socket of ours, options and a place for the link.
+    // SAFETY: our own socket, options and a place for the link.
     assert_eq!(unsafe { peerbeat_link_attach_fd(fd, &raw const options, &raw mut link) }, OK);
     Handle(link)
 }

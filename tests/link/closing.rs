@@ -8,7 +8,7 @@ use peerbeat::protocol::{Bye, ByeCode, Native};
 
 use crate::mock::{BYE, DATA, Got, LONG, frame, heartbeat, tcp_pair};
 use crate::pipe::pipe;
-use crate::rig::{Rig, Told, assert_soon, fill, fill_narrow, ms, notes, numbered, options};
+use crate::rig::{Rig, Seen, assert_soon, fill, fill_narrow, ms, notes, numbered, options};
 
 fn local() -> DownReason {
     DownReason::Local { detail: String::new() }
@@ -41,8 +41,8 @@ fn close_writes_what_was_accepted_and_then_bye() {
 #[test]
 fn close_inside_the_handler_ends_the_link() {
     // lesson 46
-    let mut rig = Rig::acting(&options(60_000, 60_000), |link, told| {
-        if matches!(told, Told::Message(_)) {
+    let mut rig = Rig::acting(&options(60_000, 60_000), |link, seen| {
+        if matches!(seen, Seen::Message(_)) {
             link.send(b"answer").unwrap();
             link.close();
             link.close();
@@ -54,8 +54,8 @@ fn close_inside_the_handler_ends_the_link() {
     assert_eq!(frames.iter().filter(|frame| frame.kind == DATA).count(), 1);
     assert_eq!(frames.last().unwrap().kind, BYE);
     assert_eq!(end, Got::Eof);
-    let (told, down) = rig.log.until_down();
-    assert_eq!((told.len(), down.reason), (1, local()), "{told:?}");
+    let (seen, down) = rig.log.until_down();
+    assert_eq!((seen.len(), down.reason), (1, local()), "{seen:?}");
 }
 
 #[test]
@@ -74,12 +74,12 @@ fn close_from_both_ends_at_once_is_clean_on_both() {
             }
         });
         for (link, log) in links {
-            let (told, down) = log.until_down();
+            let (seen, down) = log.until_down();
             let word = down.reason.as_str();
             assert!(word == "local" || word == "closed", "{down}");
             assert_eq!(link.wait_down(LONG), Some(down));
             let after = log.so_far();
-            assert!(told.is_empty() && after.is_empty(), "{told:?} {after:?}");
+            assert!(seen.is_empty() && after.is_empty(), "{seen:?} {after:?}");
         }
     }
 }
@@ -140,11 +140,11 @@ fn abrupt_end_is_seen_by_the_peer_at_once_and_has_no_bye() {
 
 #[test]
 fn a_panic_of_the_handlers_ends_the_link_as_local_with_a_bye() {
-    // The end waits no longer than it promises for what the peer still sends; where the mock was
+    // The end waits no longer than it promises for what the peer still sends; if the mock was
     // starved for longer it was right to reset, and the try proves nothing.
     let mut tries = (0..5).map(|_| {
-        let mut rig = Rig::acting(&options(60_000, 60_000), |_, told| {
-            if matches!(told, Told::Message(_)) {
+        let mut rig = Rig::acting(&options(60_000, 60_000), |_, seen| {
+            if matches!(seen, Seen::Message(_)) {
                 panic!("on purpose: the handler's mistake");
             }
         });
@@ -245,7 +245,7 @@ fn bytes_read_with_the_handshake_are_the_first_that_are_told() {
 
 #[test]
 fn close_with_a_stuck_peer_ends_in_bounded_time_and_counts() {
-    // lesson 42; also where the write under way would have waited for longer than that
+    // lesson 42; even if the write under way would have waited for longer than that
     for (heartbeat_ms, stuck_for) in [(0, 20), (0, 300), (60_000, 200)] {
         let (rig, _door) = Rig::narrow(&options(heartbeat_ms, 2000));
         let beating = rig.mock.beat(0, ms(50));
@@ -295,7 +295,7 @@ fn bye_arrives_even_with_data_unread_on_our_side() {
         assert_eq!(rig.mock.no_heartbeat().kind, BYE);
         let closed = Instant::now();
         assert_eq!(rig.log.down().1.reason, local());
-        // Whoever only writes learns of the end as well, and not after the kernel's minute.
+        // A thread that only writes learns of the end as well, and not after the kernel's minute.
         floods.join().unwrap();
         assert_soon(closed, Instant::now(), "the end for a peer that only writes");
     }

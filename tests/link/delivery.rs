@@ -14,12 +14,12 @@ use peerbeat::protocol::{Decoded, Framing, Heartbeat, Native, ProtocolError};
 
 use crate::mock::{DATA, LONG, bye, frame, heartbeat};
 use crate::pipe::pipe;
-use crate::rig::{Log, Rig, Told, ms, notes, options, wait_for};
+use crate::rig::{Log, Rig, Seen, ms, notes, options, wait_for};
 
 /// Two links on one connection, and what each reports.
 fn pair(
     options: [&LinkOptions; 2],
-    act: impl FnMut(&Link<TcpStream>, &Told) + Send + 'static,
+    act: impl FnMut(&Link<TcpStream>, &Seen) + Send + 'static,
 ) -> ([Link; 2], [Log; 2]) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -33,8 +33,8 @@ fn pair(
     (links, [near_log, far_log])
 }
 
-fn messages(told: &[Told]) -> usize {
-    told.iter().filter(|told| matches!(told, Told::Message(_))).count()
+fn messages(seen: &[Seen]) -> usize {
+    seen.iter().filter(|seen| matches!(seen, Seen::Message(_))).count()
 }
 
 // lesson 58
@@ -49,23 +49,23 @@ fn all_that_arrived_is_handed_on_with_its_goodbye_though_every_write_fails() {
     while !rest.is_empty() {
         rest = &rest[Stream::write(&theirs, rest).unwrap()..];
     }
-    let (notes, log) = notes(|link: &Link<_>, told| {
-        if matches!(told, Told::Message(_)) {
+    let (notes, log) = notes(|link: &Link<_>, seen| {
+        if matches!(seen, Seen::Message(_)) {
             let _broken = link.send(b"an answer");
             thread::sleep(ms(1));
         }
     });
     let options = options(20, 60_000);
     let _link = Link::start_with(ours, Native::default(), &options, notes).unwrap();
-    let (told, down) = log.until_down();
-    assert_eq!((messages(&told), down.reason.as_str()), (300, "closed"), "{down}");
+    let (seen, down) = log.until_down();
+    assert_eq!((messages(&seen), down.reason.as_str()), (300, "closed"), "{down}");
 }
 
 // lesson 58
 #[test]
 fn a_batch_that_ends_in_order_is_read_whole_by_a_slow_handler_that_answers() {
-    let rig = Rig::acting(&options(20, 60_000), |link, told| {
-        if matches!(told, Told::Message(_)) {
+    let rig = Rig::acting(&options(20, 60_000), |link, seen| {
+        if matches!(seen, Seen::Message(_)) {
             let _broken = link.send(b"an answer");
             thread::sleep(ms(1));
         }
@@ -77,16 +77,16 @@ fn a_batch_that_ends_in_order_is_read_whole_by_a_slow_handler_that_answers() {
     rig.log.message();
     // Closed with what we sent unread: our next write draws a reset.
     drop((stream, rig.mock));
-    let (told, down) = rig.log.until_down();
-    assert_eq!((messages(&told) + 1, down.reason.as_str()), (300, "closed"), "{down}");
+    let (seen, down) = rig.log.until_down();
+    assert_eq!((messages(&seen) + 1, down.reason.as_str()), (300, "closed"), "{down}");
 }
 
 // lessons 59, 75
 #[test]
 fn a_close_waits_until_a_slow_peer_has_read_all() {
     let near = LinkOptions { close_timeout: LONG, close_max: LONG, ..options(20, 60_000) };
-    let (links, logs) = pair([&near, &options(20, 60_000)], |_, told| {
-        if matches!(told, Told::Message(_)) {
+    let (links, logs) = pair([&near, &options(20, 60_000)], |_, seen| {
+        if matches!(seen, Seen::Message(_)) {
             thread::sleep(Duration::from_micros(200));
         }
     });
@@ -95,8 +95,8 @@ fn a_close_waits_until_a_slow_peer_has_read_all() {
         link.send(&[1; 1000]).unwrap();
     }
     link.close();
-    let (told, down) = logs[1].until_down();
-    assert_eq!((messages(&told), down.reason.as_str()), (2000, "closed"));
+    let (seen, down) = logs[1].until_down();
+    assert_eq!((messages(&seen), down.reason.as_str()), (2000, "closed"));
     let down = logs[0].down().1;
     assert_eq!(down.reason, DownReason::Local { detail: String::new() });
     assert_eq!((down.unsent_frames, down.unconfirmed_bytes), (0, Some(0)), "{down:?}");
@@ -121,8 +121,8 @@ fn two_drains_at_once_lose_nothing() {
     // A side that is said goodbye accepts nothing more and closes: the far one hears of nothing
     // until both drains have begun, and the near one begins first.
     let (begun, held) = mpsc::channel::<()>();
-    let (links, logs) = pair([&patient, &patient], move |_, told| {
-        if matches!(told, Told::Message(_)) {
+    let (links, logs) = pair([&patient, &patient], move |_, seen| {
+        if matches!(seen, Seen::Message(_)) {
             let _both_drain = held.recv();
         }
     });
@@ -142,8 +142,8 @@ fn two_drains_at_once_lose_nothing() {
     });
     assert_eq!(counts, [true; 2], "each saw the other's end of stream");
     for log in &logs {
-        let (told, down) = log.until_down();
-        assert_eq!((messages(&told), down.reason.as_str()), (500, "local"));
+        let (seen, down) = log.until_down();
+        assert_eq!((messages(&seen), down.reason.as_str()), (500, "local"));
         assert_eq!((down.unsent_frames, down.undelivered_frames), (0, 0));
     }
 }
@@ -160,8 +160,8 @@ fn a_drain_of_a_link_whose_peer_says_nothing_ends_in_its_time() {
 #[test]
 fn what_arrived_before_an_end_of_this_side_is_counted() {
     let (returns, held) = mpsc::channel::<()>();
-    let rig = Rig::acting(&options(60_000, 60_000), move |_, told| {
-        if matches!(told, Told::Message(_)) {
+    let rig = Rig::acting(&options(60_000, 60_000), move |_, seen| {
+        if matches!(seen, Seen::Message(_)) {
             let _test_is_over = held.recv();
         }
     });
@@ -169,8 +169,8 @@ fn what_arrived_before_an_end_of_this_side_is_counted() {
     rig.log.message();
     rig.link.end(DownReason::Replaced, None);
     drop(returns);
-    let (told, down) = rig.log.until_down();
-    assert_eq!((messages(&told), down.reason), (0, DownReason::Replaced));
+    let (seen, down) = rig.log.until_down();
+    assert_eq!((messages(&seen), down.reason), (0, DownReason::Replaced));
     assert_eq!(down.undelivered_frames, 19);
 }
 
@@ -215,10 +215,10 @@ fn a_message_that_panics_half_encoded_leaves_nothing_behind() {
 
 #[test]
 fn a_value_is_heard_before_the_data_it_came_with_is_handed_on() {
-    let (seen, values) = mpsc::channel();
-    let rig = Rig::acting(&options(60_000, 60_000), move |link, told| {
-        if matches!(told, Told::Message(_)) {
-            seen.send(link.heartbeat_time()).unwrap();
+    let (to, values) = mpsc::channel();
+    let rig = Rig::acting(&options(60_000, 60_000), move |link, seen| {
+        if matches!(seen, Seen::Message(_)) {
+            to.send(link.heartbeat_time()).unwrap();
         }
     });
     rig.mock.say(&[frame(DATA, b"first"), heartbeat(100)].concat());
@@ -231,8 +231,8 @@ fn a_hung_handler_is_seen_at_both_ends() {
     let hangs = Arc::new(AtomicUsize::new(0));
     let counts = Arc::clone(&hangs);
     let both = options(50, 250);
-    let (links, logs) = pair([&both, &both], move |_, told| {
-        if matches!(told, Told::Message(_)) && counts.fetch_add(1, Ordering::SeqCst) == 0 {
+    let (links, logs) = pair([&both, &both], move |_, seen| {
+        if matches!(seen, Seen::Message(_)) && counts.fetch_add(1, Ordering::SeqCst) == 0 {
             thread::sleep(ms(2000));
         }
     });

@@ -72,8 +72,8 @@ fn the_end_of_the_stream_is_eof() {
     rig.mock.say(&frame(DATA, b"last words"));
     let finished = Instant::now();
     rig.mock.finish();
-    let (told, down) = rig.log.until_down();
-    assert_eq!(told.len(), 1, "{told:?}");
+    let (seen, down) = rig.log.until_down();
+    assert_eq!(seen.len(), 1, "{seen:?}");
     assert_eq!(down.reason, DownReason::Eof);
     assert_soon(finished, Instant::now(), "eof");
 }
@@ -83,8 +83,8 @@ fn a_stream_that_ends_inside_a_frame_is_eof_and_tells_no_message() {
     let rig = Rig::new(&options(60_000, 5000));
     rig.mock.say(&frame(DATA, b"cut off")[..8]);
     rig.mock.finish();
-    let (told, down) = rig.log.until_down();
-    assert!(told.is_empty() && down.reason == DownReason::Eof, "{told:?} {down}");
+    let (seen, down) = rig.log.until_down();
+    assert!(seen.is_empty() && down.reason == DownReason::Eof, "{seen:?} {down}");
 }
 
 #[test]
@@ -122,9 +122,9 @@ fn a_bye_is_closed_with_its_code_and_escaped_text() {
 fn messages_before_a_bye_are_told_and_none_after_it() {
     let rig = Rig::new(&options(60_000, 5000));
     rig.mock.say(&[frame(DATA, b"before"), bye(0, b""), frame(DATA, b"after")].concat());
-    let (told, down) = rig.log.until_down();
+    let (seen, down) = rig.log.until_down();
     assert_eq!(word(&down), "closed");
-    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(seen.len(), 1, "{seen:?}");
 }
 
 #[test]
@@ -157,13 +157,13 @@ fn a_write_that_fails_with_nothing_to_explain_it_is_io() {
     assert_eq!(reason.as_str(), "io");
     let (at, down) = log.down();
     assert_eq!(down.reason, reason);
-    assert_eq!((down.unsent_frames, down.unsent_bytes), (0, 0), "the caller was told");
+    assert_eq!((down.unsent_frames, down.unsent_bytes), (0, 0), "the caller got the error");
     assert_soon(began, at, "the end");
 }
 
 #[test]
 fn a_tcp_bye_wins_over_the_reset_that_follows_it() {
-    // BYE, then a close with our data unread: the kernel resets. Whoever reads finds the BYE first.
+    // BYE, then a close with our data unread: the kernel resets. The reader finds the BYE first.
     for round in 0..20 {
         let (stream, mock) = Mock::pair();
         let (notes, log) = notes(|_, _| {});
@@ -206,7 +206,7 @@ fn the_account_of_an_end_is_true() {
 
 #[test]
 fn a_reset_is_io_also_when_a_write_of_ours_meets_it_first() {
-    // The kernel tells an error of the socket once, to whoever asks first.
+    // The kernel reports an error of the socket once, to the call that comes first.
     for round in 0..30 {
         let (stream, mock) = Mock::pair();
         let (notes, log) = notes(|_, _| {});

@@ -15,7 +15,7 @@ use peerbeat::protocol::Native;
 use crate::mock::{Got, HEARTBEAT, LONG, Mock};
 use crate::rig::{assert_soon, ms, notes, options};
 
-/// Where the process finds its peer.
+/// The variable with the port of the process's peer.
 const PORT: &str = "PEERBEAT_STOPPED_PORT";
 /// Its heartbeat-time and slack, in milliseconds.
 const HEARTBEAT_TIME: u64 = 100;
@@ -111,8 +111,8 @@ fn a_process_that_was_stopped_for_three_limits_blames_no_living_peer_and_sends_n
 // lesson 33
 #[test]
 fn a_process_that_was_stopped_finds_a_dead_peer_dead_after_one_slack() {
-    // The grace is given once a silence: where the machine holds the process up as well, a try
-    // proves nothing.
+    // The grace is given once a silence: if the machine holds the process up as well, a try proves
+    // nothing.
     let tries = (0..5).find_map(|_| end_after_a_stop());
     let (resumed, ended, words) = tries.expect("one of five silences with no stall but ours");
     let after = ended - resumed;
@@ -121,7 +121,7 @@ fn a_process_that_was_stopped_finds_a_dead_peer_dead_after_one_slack() {
 }
 
 /// Stops a process whose peer says nothing more: when it went on, when it called the peer dead, and
-/// what it said; `None` where it was stalled more than once.
+/// what it said; `None` if it was stalled more than once.
 fn end_after_a_stop() -> Option<(Instant, Instant, String)> {
     let mut stopped = Stopped::start();
     let beating = stopped.mock.beat(HEARTBEAT_TIME as u32, ms(HEARTBEAT_TIME));

@@ -17,10 +17,10 @@ fn millis(millis: u64) -> Duration {
 }
 
 /// Sends what a link tells, with the time, to the test.
-struct Teller(mpsc::Sender<(Instant, Told)>);
+struct Teller(mpsc::Sender<(Instant, Seen)>);
 
 #[derive(Debug, PartialEq)]
-enum Told {
+enum Seen {
     Event(LinkEvent),
     Down(Box<Down>),
 }
@@ -30,14 +30,14 @@ impl LinkHandler for Teller {
 
     fn on_event(&mut self, _link: &Link, event: &LinkEvent) {
         if let LinkEvent::Down(down) = event {
-            let _gone = self.0.send((Instant::now(), Told::Down(Box::new(down.clone()))));
+            let _gone = self.0.send((Instant::now(), Seen::Down(Box::new(down.clone()))));
             return;
         }
-        let _gone = self.0.send((Instant::now(), Told::Event(event.clone())));
+        let _gone = self.0.send((Instant::now(), Seen::Event(event.clone())));
     }
 }
 
-type Events = mpsc::Receiver<(Instant, Told)>;
+type Events = mpsc::Receiver<(Instant, Seen)>;
 
 fn start(stream: TcpStream, heartbeat_time: Option<u64>) -> (Link, Events) {
     start_with(stream, heartbeat_time, SLACK)
@@ -62,13 +62,13 @@ fn streams() -> (TcpStream, TcpStream) {
     (near, listener.accept().unwrap().0)
 }
 
-fn next(events: &Events) -> (Instant, Told) {
+fn next(events: &Events) -> (Instant, Seen) {
     events.recv_timeout(millis(20_000)).expect("an event within 20 s")
 }
 
-fn changed(from: Option<u64>, to: u64, cause: Cause) -> Told {
+fn changed(from: Option<u64>, to: u64, cause: Cause) -> Seen {
     let (from, to) = (from.map(millis), millis(to));
-    Told::Event(LinkEvent::HeartbeatTime { from, to, cause })
+    Seen::Event(LinkEvent::HeartbeatTime { from, to, cause })
 }
 
 /// Reads a heartbeat off a raw socket and returns its value.
@@ -91,7 +91,7 @@ fn a_smaller_value_reaches_both_ends_at_once_and_is_told_once() {
     assert_eq!(next(&peer_events).1, changed(Some(5000), 200, Cause::Peer));
     assert_eq!(next(&events).1, changed(Some(5000), 200, Cause::Local));
     assert!(began.elapsed() < millis(2000), "{:?}", began.elapsed());
-    // Both live on at the new pace, and nothing is told twice.
+    // Both live on at the new pace, and nothing is reported twice.
     std::thread::sleep(millis(1000));
     assert!(link.is_up() && peer.is_up());
     assert!(link.stats().heartbeats_sent >= 4, "{:?}", link.stats());
@@ -133,14 +133,14 @@ fn a_silent_peer_that_has_not_announced_it_is_judged_by_the_old_value() {
     let began = Instant::now();
     assert_eq!(link.set_heartbeat_time(millis(100)), Ok(HeartbeatChange::InForce));
     assert_eq!(read_beat(&mut far), 100);
-    let mut told = Vec::new();
+    let mut seen = Vec::new();
     let (at, down) = loop {
         match next(&events) {
-            (at, Told::Down(down)) => break (at, down),
-            (_, event) => told.push(event),
+            (at, Seen::Down(down)) => break (at, down),
+            (_, event) => seen.push(event),
         }
     };
-    assert_eq!(told[0], changed(Some(900), 100, Cause::Local));
+    assert_eq!(seen[0], changed(Some(900), 100, Cause::Local));
     assert_eq!((down.reason.as_str(), down.limit), ("silent", Some(millis(1200))));
     assert_eq!(down.heartbeat_time, Some(millis(100)));
     assert!(at - began >= millis(1200) - millis(5), "killed after {:?}", at - began);
@@ -162,9 +162,9 @@ fn a_first_value_of_all_binds_the_peer_once_it_has_answered() {
     far.write_all(&[0, 0, 0, 5, 2, 0, 0, 0, 100]).unwrap();
     let (at, down) = loop {
         match next(&events) {
-            (at, Told::Down(down)) => break (at, down),
+            (at, Seen::Down(down)) => break (at, down),
             (_, event) => {
-                assert!(matches!(event, Told::Event(LinkEvent::Late { .. })), "{event:?}")
+                assert!(matches!(event, Seen::Event(LinkEvent::Late { .. })), "{event:?}")
             }
         }
     };

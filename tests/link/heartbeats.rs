@@ -1,4 +1,4 @@
-//! What the peer sees and hears of heartbeats: when, with which value, where between the frames.
+//! What the peer sees and hears of heartbeats: when, with which value, between which frames.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ fn heartbeats_on_an_idle_line_are_never_closer_than_was_promised() {
 
 #[test]
 fn a_heartbeat_counts_from_the_last_byte_and_not_from_a_tick() {
-    // lesson 9: whoever looks every 600 ms finds such a message young, and is late by as much
+    // lesson 9: a check every 600 ms finds such a message young, and is late by as much
     let mut rig = Rig::new(&options(600, 60_000));
     let mut gaps = Vec::new();
     assert_eq!(rig.mock.frame().kind, HEARTBEAT);
@@ -232,7 +232,7 @@ fn a_busy_sender_keeps_a_silent_receiver_that_has_no_value() {
     assert!(!busy_log.events().iter().any(|event| matches!(event, LinkEvent::Late { .. })));
 }
 
-/// Where the first heartbeat with a value stands in a stream of frames: bytes before it, and the
+/// The place of the first heartbeat with a value in a stream of frames: bytes before it, and the
 /// data frames after it.
 fn place(bytes: &[u8], value_ms: u32) -> (usize, usize) {
     let (mut at, mut found) = (0, None);

@@ -12,7 +12,7 @@ use crate::alone::alone;
 use crate::mock::{heartbeat, tcp_pair};
 use crate::rig::{ms, notes, options};
 
-/// How many links, where the process may hold that many descriptors; both ends are ours.
+/// How many links, if the process may hold that many descriptors; both ends are ours.
 const LINKS: usize = 1000;
 /// The heartbeat-time of each, and for how many of them it is watched.
 const INTERVAL: Duration = Duration::from_secs(2);

@@ -15,8 +15,8 @@ fn held() -> (usize, usize) {
     (std::fs::read_dir("/proc/self/task").unwrap().count(), descriptors())
 }
 
-/// Descriptors of this process. A joined thread may stand in /proc for a moment longer than it ran,
-/// so what must be true at once is asked of these.
+/// Descriptors of this process. A joined thread may remain in /proc for a moment longer than it
+/// ran, so what must be true at once is asked of these.
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }

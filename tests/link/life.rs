@@ -1,4 +1,4 @@
-//! A peer that lives, in every way that looks like death: nobody is killed.
+//! A peer that lives, in every way that looks like death: no link is closed.
 
 use std::sync::mpsc;
 use std::thread;
@@ -8,7 +8,7 @@ use peerbeat::link::{Down, DownReason, LinkEvent};
 use peerbeat::protocol::Native;
 
 use crate::mock::{Got, HEARTBEAT, frame, heartbeat};
-use crate::rig::{Rig, Told, ms, options, wait_for};
+use crate::rig::{Rig, Seen, ms, options, wait_for};
 
 #[test]
 fn one_byte_of_a_big_frame_every_half_interval_is_life() {
@@ -27,8 +27,8 @@ fn one_byte_of_a_big_frame_every_half_interval_is_life() {
 #[test]
 fn a_handler_that_sleeps_ten_limits_kills_nobody_and_starves_no_heartbeat() {
     // lessons 17, 18, 32
-    let mut rig = Rig::acting(&options(50, 450), |_, told| {
-        if matches!(told, Told::Message(_)) {
+    let mut rig = Rig::acting(&options(50, 450), |_, seen| {
+        if matches!(seen, Seen::Message(_)) {
             thread::sleep(ms(5000));
         }
     });
@@ -54,8 +54,8 @@ fn a_handler_that_sleeps_ten_limits_kills_nobody_and_starves_no_heartbeat() {
 fn a_handler_that_sleeps_over_a_silence_does_not_make_it_the_peers() {
     // lesson 32: the peer says nothing in that time, and has one whole limit after it
     let (returns, back) = mpsc::channel();
-    let rig = Rig::acting(&options(100, 100), move |_, told| {
-        if matches!(told, Told::Message(_)) {
+    let rig = Rig::acting(&options(100, 100), move |_, seen| {
+        if matches!(seen, Seen::Message(_)) {
             thread::sleep(ms(700));
             returns.send(Instant::now()).unwrap();
         }
@@ -69,9 +69,9 @@ fn a_handler_that_sleeps_over_a_silence_does_not_make_it_the_peers() {
 
 #[test]
 fn a_handler_that_sleeps_in_an_event_kills_nobody() {
-    // The event is told between the wait and the look at the socket.
-    let rig = Rig::acting(&options(100, 300), |_, told| {
-        if matches!(told, Told::Event(LinkEvent::Late { .. })) {
+    // The handler gets the event between the wait and the look at the socket.
+    let rig = Rig::acting(&options(100, 300), |_, seen| {
+        if matches!(seen, Seen::Event(LinkEvent::Late { .. })) {
             thread::sleep(ms(900));
         }
     });
@@ -109,7 +109,7 @@ fn a_64_mib_frame_to_a_slow_reader_that_reads_stays_up() {
     }
     assert!(rig.link.is_up(), "{:?}", rig.link.down());
     drop(beating);
-    // Heartbeats stand before or after the frame, not inside.
+    // Heartbeats come before or after the frame, not inside.
     let head = ((64 << 20) + 1u32).to_be_bytes();
     let start = received.windows(5).take(100).position(|five| five[..4] == head).unwrap();
     let body = &received[start + 5..];
@@ -127,7 +127,7 @@ fn a_64_mib_frame_from_a_slow_writer_stays_up() {
         rig.mock.say(piece);
         thread::sleep(ms(8));
     }
-    // It took more than a limit, so that it arrives whole says that the link stayed up.
+    // It took more than a limit, so if it arrives whole the link stayed up.
     assert!(rig.log.message() == message, "the frame has changed on its way");
 }
 
@@ -173,8 +173,8 @@ fn a_reader_that_is_run_late_does_not_blame_the_peer_or_itself() {
     let reads = thread::spawn(move || reader.run(&mut handler));
     wait_for("the message", || link.stats().messages_received == 1);
     link.close();
-    let told: Vec<_> = log.so_far();
-    assert!(matches!(&told[..], [Told::Message(bytes)] if bytes == b"after all"), "{told:?}");
+    let seen: Vec<_> = log.so_far();
+    assert!(matches!(&seen[..], [Seen::Message(bytes)] if bytes == b"after all"), "{seen:?}");
     let down: Down = reads.join().unwrap();
     assert_eq!(down.reason.as_str(), "local");
     let (frames, end) = mock.rest();

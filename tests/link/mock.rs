@@ -99,7 +99,8 @@ impl Mock {
         before
     }
 
-    /// Says HEARTBEAT with this value every `period` until the result is dropped or nobody listens.
+    /// Sends HEARTBEAT with this value every `period` until the result or the connection is
+    /// dropped.
     pub(crate) fn beat(&self, value_ms: u32, period: Duration) -> Beating {
         let stream = self.stream.try_clone().unwrap();
         Beating::start(stream, heartbeat(value_ms), period)

@@ -129,7 +129,7 @@ fn an_idle_link_measures_beats_lateness_and_round_trips() {
     assert_eq!((stats.heartbeats_suppressed, stats.queued_messages), (0, 0));
     link.close();
     let ended = peer.wait_down(PATIENCE).map(|_| peer.stats()).unwrap();
-    assert_eq!(ended.up, peer.stats().up, "the clock of an ended link stands");
+    assert_eq!(ended.up, peer.stats().up, "the clock of an ended link has stopped");
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn data_makes_heartbeats_needless_and_they_are_counted() {
     let due = stats.heartbeats_suppressed + stats.heartbeats_sent;
     let may_be = before.elapsed().as_millis() / 100 + 2;
     assert!(stats.heartbeats_suppressed >= 1 && u128::from(due) <= may_be, "{stats:?}");
-    // The peer was idle: what it did not send nobody made needless.
+    // The peer was idle: no data made its heartbeats needless.
     assert_eq!(peer.stats().heartbeats_suppressed, 0);
 }
 

@@ -222,7 +222,7 @@ fn timeouts_that_end_early_or_late_kill_nobody_early_and_do_not_spin() {
     }
 }
 
-// lesson 38: rounded up, never to zero, which means for ever or an error
+// lesson 38: rounded up, never to zero, which means no timeout or an error
 #[test]
 fn no_timeout_is_ever_zero() {
     let mut shortest = options(1, 0);

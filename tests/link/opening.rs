@@ -78,7 +78,7 @@ fn a_link_that_is_not_opened_says_why() {
     assert!(matches!(stranger, OpenError::Handshake(HandshakeError::Protocol(_))), "{stranger}");
     refusing.join().unwrap();
 
-    // Nobody listens there any more.
+    // Nothing listens there any more.
     let failed = link::connect(addr, &named("feed")).unwrap_err();
     assert!(matches!(failed, OpenError::Connect { addr: tried, .. } if tried == addr), "{failed}");
     let none: &[SocketAddr] = &[];

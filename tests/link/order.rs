@@ -48,7 +48,7 @@ fn beats(frames: &[Frame]) -> Vec<u64> {
     beats.map(|frame| frame.timing()[0]).collect()
 }
 
-/// Lets every thread send its messages, pausing as told before each.
+/// Lets every thread send its messages, pausing as given before each.
 fn send_all<S: Stream>(link: &Link<S>, sizes: &[Vec<usize>], pauses: &[u64]) {
     thread::scope(|scope| {
         for (name, sizes) in sizes.iter().enumerate() {
@@ -159,7 +159,7 @@ fn writes_and_reads_that_end_for_nothing_are_repeated() {
 
 #[test]
 fn a_stream_of_small_messages_arrives_whole_in_order() {
-    // Queued, batched, written by whoever fills a batch.
+    // Queued, batched, written by the caller that fills a batch.
     let mut rig = Rig::new(&options(50, 3_600_000));
     let link = rig.link.clone();
     let sends = thread::spawn(move || {

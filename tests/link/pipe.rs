@@ -58,7 +58,7 @@ struct State {
     capacity: usize,
     /// No more bytes will come.
     finished: bool,
-    /// Nobody will read them.
+    /// They will not be read.
     refused: bool,
 }
 

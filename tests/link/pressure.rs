@@ -8,7 +8,7 @@ use peerbeat::link::{Link, LinkOptions, SendError};
 use peerbeat::protocol::Native;
 
 use crate::mock::{DATA, Got, LONG, Mock, frame, tcp_pair};
-use crate::rig::{Rig, Told, fill_narrow, ms, notes, numbered, options, wait_for};
+use crate::rig::{Rig, Seen, fill_narrow, ms, notes, numbered, options, wait_for};
 
 fn small_queue() -> LinkOptions {
     LinkOptions { queue_bytes: 100_000, ..options(60_000, 60_000) }
@@ -89,8 +89,8 @@ fn what_no_frame_can_carry_is_refused_and_nothing_is_sent() {
 fn on_the_readers_own_thread_nothing_waits_for_room() {
     // lesson 47
     let (to, from) = mpsc::channel();
-    let rig = Rig::acting(&small_queue(), move |link, told| {
-        if matches!(told, Told::Message(_)) {
+    let rig = Rig::acting(&small_queue(), move |link, seen| {
+        if matches!(seen, Seen::Message(_)) {
             let began = Instant::now();
             let last = loop {
                 if let Err(error) = link.send(&[0; 10_000]) {
@@ -135,8 +135,8 @@ fn an_echo_storm_with_tiny_buffers_finishes() {
     let (one, two) = tcp_pair();
     let (to, overflow) = mpsc::channel::<Vec<u8>>();
     let ends = to.clone();
-    let (echo_notes, _log) = notes(move |link: &Link, told| {
-        if let Told::Message(bytes) = told {
+    let (echo_notes, _log) = notes(move |link: &Link, seen| {
+        if let Seen::Message(bytes) = seen {
             match link.try_send(bytes) {
                 Ok(()) => {}
                 Err(SendError::Full) => to.send(bytes.clone()).unwrap(),

@@ -1,4 +1,4 @@
-//! One link, one reason: whoever ends it first, everybody is told the same.
+//! One link, one reason: whichever side or call ends it first, all get the same.
 
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -7,7 +7,7 @@ use peerbeat::link::{DownReason, LinkEvent, SendError};
 use peerbeat::protocol::{Bye, ByeCode};
 
 use crate::mock::{DATA, LONG, frame};
-use crate::rig::{Rig, Told, ms, options};
+use crate::rig::{Rig, Seen, ms, options};
 
 fn named(name: usize) -> DownReason {
     DownReason::Local { detail: format!("by {name}") }
@@ -35,8 +35,8 @@ fn of_many_ends_at_once_one_reason_stays() {
                 });
             }
         });
-        let (told, down) = rig.log.until_down();
-        assert!(told.is_empty(), "{told:?}");
+        let (seen, down) = rig.log.until_down();
+        assert!(seen.is_empty(), "{seen:?}");
         assert_eq!(down.reason.as_str(), "local");
         assert_eq!(rig.link.wait_down(LONG), Some(down.clone()));
         assert_eq!(rig.link.send(b"after"), Err(SendError::Down(down.reason.clone())));
@@ -48,21 +48,21 @@ fn of_many_ends_at_once_one_reason_stays() {
 
 #[test]
 fn end_inside_the_handler_tells_nothing_more() {
-    let rig = Rig::acting(&options(60_000, 5000), |link, told| {
-        if matches!(told, Told::Message(_)) {
+    let rig = Rig::acting(&options(60_000, 5000), |link, seen| {
+        if matches!(seen, Seen::Message(_)) {
             link.end(named(1), None);
             link.end(named(2), None);
         }
     });
     rig.mock.say(&frame(DATA, b"x").repeat(100));
-    let (told, down) = rig.log.until_down();
-    assert_eq!((told.len(), down.reason), (1, named(1)));
+    let (seen, down) = rig.log.until_down();
+    assert_eq!((seen.len(), down.reason), (1, named(1)));
 }
 
 #[test]
 fn end_from_another_thread_while_the_handler_is_busy_returns_at_once() {
-    let rig = Rig::acting(&options(60_000, 5000), |_, told| {
-        if matches!(told, Told::Message(_)) {
+    let rig = Rig::acting(&options(60_000, 5000), |_, seen| {
+        if matches!(seen, Seen::Message(_)) {
             thread::sleep(ms(3000));
         }
     });
@@ -72,8 +72,8 @@ fn end_from_another_thread_while_the_handler_is_busy_returns_at_once() {
     rig.link.end(named(1), None);
     assert!(!rig.link.is_up());
     assert!(began.elapsed() < ms(2000));
-    let (told, down) = rig.log.until_down();
-    assert!(told.is_empty(), "told after the end: {told:?}");
+    let (seen, down) = rig.log.until_down();
+    assert!(seen.is_empty(), "after the end: {seen:?}");
     assert_eq!(down.reason, named(1));
 }
 
@@ -90,11 +90,11 @@ fn senders_that_were_writing_are_told_the_links_own_reason() {
             }
         }
     });
-    let (told, down) = rig.log.until_down();
+    let (seen, down) = rig.log.until_down();
     assert_eq!(down.reason, DownReason::Silent);
     assert_eq!(waits.join().unwrap(), SendError::Down(down.reason));
-    let changes = |told: &Told| !matches!(told, Told::Event(LinkEvent::Late { .. }));
-    assert!(!told.iter().any(changes), "{told:?}");
+    let changes = |seen: &Seen| !matches!(seen, Seen::Event(LinkEvent::Late { .. }));
+    assert!(!seen.iter().any(changes), "{seen:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A link with its mock, and a handler that writes down what it is told.
+//! A link with its mock, and a handler that records its calls.
 
 use std::net::TcpStream;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -15,119 +15,119 @@ use narrow::{Door, Narrow};
 #[path = "../common/narrow.rs"]
 mod narrow;
 
-/// What a link told its handler.
+/// One call of a link's handler.
 #[derive(Clone, Debug)]
-pub(crate) enum Told {
+pub(crate) enum Seen {
     Message(Vec<u8>),
     Event(LinkEvent),
     Down(Down),
 }
 
-/// What a test does with what its link tells.
-type Act<S> = Box<dyn FnMut(&Link<S>, &Told) + Send>;
+/// What a test does at each call of the handler.
+type Act<S> = Box<dyn FnMut(&Link<S>, &Seen) + Send>;
 
-/// A handler that notes what it is told, and when, and then acts.
+/// A handler that records each call and its time, and then acts.
 pub(crate) struct Notes<S: Stream> {
-    to: Sender<(Instant, Told)>,
+    to: Sender<(Instant, Seen)>,
     act: Act<S>,
 }
 
 /// Reads the notes.
 #[derive(Debug)]
-pub(crate) struct Log(Receiver<(Instant, Told)>);
+pub(crate) struct Log(Receiver<(Instant, Seen)>);
 
 /// A handler and its log; `act` is called after each note.
 pub(crate) fn notes<S: Stream>(
-    act: impl FnMut(&Link<S>, &Told) + Send + 'static,
+    act: impl FnMut(&Link<S>, &Seen) + Send + 'static,
 ) -> (Notes<S>, Log) {
     let (to, from) = mpsc::channel();
     (Notes { to, act: Box::new(act) }, Log(from))
 }
 
 impl<S: Stream> Notes<S> {
-    fn note(&mut self, link: &Link<S>, told: Told) {
-        let _nobody_reads = self.to.send((Instant::now(), told.clone()));
-        (self.act)(link, &told);
+    fn note(&mut self, link: &Link<S>, seen: Seen) {
+        let _log_is_gone = self.to.send((Instant::now(), seen.clone()));
+        (self.act)(link, &seen);
     }
 }
 
 impl<S: Stream> LinkHandler<S, Native> for Notes<S> {
     fn on_message(&mut self, link: &Link<S>, payload: &[u8]) {
-        self.note(link, Told::Message(payload.to_vec()));
+        self.note(link, Seen::Message(payload.to_vec()));
     }
 
     fn on_event(&mut self, link: &Link<S>, event: &LinkEvent) {
         if let LinkEvent::Down(down) = event {
-            self.note(link, Told::Down(down.clone()));
+            self.note(link, Seen::Down(down.clone()));
             return;
         }
-        self.note(link, Told::Event(event.clone()));
+        self.note(link, Seen::Event(event.clone()));
     }
 }
 
 impl Log {
-    /// The end, which must come; what was told before is dropped.
+    /// The end, which must come; what came before is dropped.
     pub(crate) fn down(&self) -> (Instant, Down) {
-        self.find(|told| match told {
-            Told::Down(down) => Some(down.clone()),
+        self.find(|seen| match seen {
+            Seen::Down(down) => Some(down.clone()),
             _ => None,
         })
     }
 
     /// The next message, which must come; events before it are dropped.
     pub(crate) fn message(&self) -> Vec<u8> {
-        let found = self.find(|told| match told {
-            Told::Message(bytes) => Some(bytes.clone()),
-            Told::Down(down) => panic!("down: {down}"),
-            Told::Event(_) => None,
+        let found = self.find(|seen| match seen {
+            Seen::Message(bytes) => Some(bytes.clone()),
+            Seen::Down(down) => panic!("down: {down}"),
+            Seen::Event(_) => None,
         });
         found.1
     }
 
-    /// The next event of a kind, which must come; what was told before is dropped.
+    /// The next event of a kind, which must come; what came before is dropped.
     pub(crate) fn event<T>(&self, pick: impl Fn(&LinkEvent) -> Option<T>) -> (Instant, T) {
-        self.find(|told| match told {
-            Told::Event(event) => pick(event),
-            Told::Down(down) => panic!("down: {down}"),
-            Told::Message(_) => None,
+        self.find(|seen| match seen {
+            Seen::Event(event) => pick(event),
+            Seen::Down(down) => panic!("down: {down}"),
+            Seen::Message(_) => None,
         })
     }
 
-    /// All that was told so far.
-    pub(crate) fn so_far(&self) -> Vec<Told> {
-        self.0.try_iter().map(|(_, told)| told).collect()
+    /// All calls so far.
+    pub(crate) fn so_far(&self) -> Vec<Seen> {
+        self.0.try_iter().map(|(_, seen)| seen).collect()
     }
 
-    /// The events that were told so far.
+    /// The events so far.
     pub(crate) fn events(&self) -> Vec<LinkEvent> {
-        let told = self.so_far().into_iter().filter_map(|told| match told {
-            Told::Event(event) => Some(event),
+        let events = self.so_far().into_iter().filter_map(|seen| match seen {
+            Seen::Event(event) => Some(event),
             _ => None,
         });
-        told.collect()
+        events.collect()
     }
 
-    /// All that was told up to the end.
-    pub(crate) fn until_down(&self) -> (Vec<Told>, Down) {
-        let (told, down, _) = self.until_down_at(LONG);
-        (told, down)
+    /// All calls up to the end.
+    pub(crate) fn until_down(&self) -> (Vec<Seen>, Down) {
+        let (seen, down, _) = self.until_down_at(LONG);
+        (seen, down)
     }
 
-    /// All that was told up to the end, and when that was; nothing may take longer than `patience`.
-    pub(crate) fn until_down_at(&self, patience: Duration) -> (Vec<Told>, Down, Instant) {
+    /// All calls up to the end, and when that was; nothing may take longer than `patience`.
+    pub(crate) fn until_down_at(&self, patience: Duration) -> (Vec<Seen>, Down, Instant) {
         let mut all = Vec::new();
         loop {
             match self.0.recv_timeout(patience).expect("the link ends") {
-                (at, Told::Down(down)) => return (all, down, at),
-                (_, told) => all.push(told),
+                (at, Seen::Down(down)) => return (all, down, at),
+                (_, seen) => all.push(seen),
             }
         }
     }
 
-    fn find<T>(&self, pick: impl Fn(&Told) -> Option<T>) -> (Instant, T) {
+    fn find<T>(&self, pick: impl Fn(&Seen) -> Option<T>) -> (Instant, T) {
         loop {
-            let (at, told) = self.0.recv_timeout(LONG).expect("something is told");
-            if let Some(found) = pick(&told) {
+            let (at, seen) = self.0.recv_timeout(LONG).expect("the handler is called");
+            if let Some(found) = pick(&seen) {
                 return (at, found);
             }
         }
@@ -149,10 +149,10 @@ impl Rig {
         Self::with(options, Native::default(), |_, _| {})
     }
 
-    /// With a handler that acts on what it is told.
+    /// With a handler that acts at each call.
     pub(crate) fn acting(
         options: &LinkOptions,
-        act: impl FnMut(&Link<TcpStream>, &Told) + Send + 'static,
+        act: impl FnMut(&Link<TcpStream>, &Seen) + Send + 'static,
     ) -> Self {
         Self::with(options, Native::default(), act)
     }
@@ -160,7 +160,7 @@ impl Rig {
     pub(crate) fn with(
         options: &LinkOptions,
         framing: Native,
-        act: impl FnMut(&Link<TcpStream>, &Told) + Send + 'static,
+        act: impl FnMut(&Link<TcpStream>, &Seen) + Send + 'static,
     ) -> Self {
         let (stream, mock) = Mock::pair();
         let (notes, log) = notes(act);

@@ -85,7 +85,7 @@ fn reader_and_sender_pass_the_verdict_on_silence_once_and_never_early() {
     let (_, down) = log.until_down();
     assert_eq!(down.reason, DownReason::Silent);
     assert!(down.silence >= ms(500), "{down:?}");
-    assert!(log.so_far().is_empty(), "nothing is told after the end");
+    assert!(log.so_far().is_empty(), "nothing comes after the end");
 }
 
 #[test]
@@ -99,6 +99,6 @@ fn a_write_that_is_stuck_and_an_end_meet() {
         link.end(DownReason::Replaced, None);
     });
     assert_eq!(log.down().1.reason, DownReason::Replaced);
-    let down = link.down().expect("told");
+    let down = link.down().expect("it is down");
     assert!(down.unsent_frames <= 2 && down.unsent_bytes <= 33, "{down:?}");
 }

@@ -1,4 +1,4 @@
-//! Waits that end late, early or by a signal: nobody is blamed for what was ours.
+//! Waits that end late, early or by a signal: no peer is blamed for our own delay.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,14 +8,14 @@ use peerbeat::protocol::Native;
 
 use crate::mock::{DATA, frame, heartbeat};
 use crate::pipe::{Faults, Pipe, pipe};
-use crate::rig::{Log, Told, ms, notes, options};
+use crate::rig::{Log, Seen, ms, notes, options};
 
 /// A link over a pipe whose waits go wrong, the other end, and the log.
 fn faulty(
     capacity: usize,
     options: &LinkOptions,
     faults: Faults,
-    act: impl FnMut(&Link<Pipe>, &Told) + Send + 'static,
+    act: impl FnMut(&Link<Pipe>, &Seen) + Send + 'static,
 ) -> (Link<Pipe>, Pipe, Log) {
     let (ours, theirs) = pipe(capacity);
     ours.fail(faults);
@@ -48,8 +48,8 @@ fn after_a_stall_of_ours_the_peer_has_one_more_slack() {
 fn a_handler_that_sleeps_over_the_grace_does_not_use_it_up() {
     // lessons 32, 33: what arrives meanwhile is read before the verdict
     let faults = Faults { late_read: ms(900), ..Faults::default() };
-    let (link, theirs, log) = faulty(10_000, &options(100, 300), faults, |_, told| {
-        if matches!(told, Told::Event(LinkEvent::Stalled { .. })) {
+    let (link, theirs, log) = faulty(10_000, &options(100, 300), faults, |_, seen| {
+        if matches!(seen, Seen::Event(LinkEvent::Stalled { .. })) {
             thread::sleep(ms(500));
         }
     });
@@ -67,9 +67,9 @@ fn a_coarse_clock_of_the_kernels_is_no_stall_of_ours() {
     // A machine that is busy may really hold us up, but not each time.
     let is_told = || {
         let (_link, _theirs, log) = faulty(10_000, &options(2600, 100), faults, |_, _| {});
-        let (told, down) = log.until_down();
+        let (seen, down) = log.until_down();
         assert_eq!(down.reason, DownReason::Silent);
-        told.iter().any(|told| matches!(told, Told::Event(LinkEvent::Stalled { .. })))
+        seen.iter().any(|seen| matches!(seen, Seen::Event(LinkEvent::Stalled { .. })))
     };
     assert!((0..3).any(|_| !is_told()));
 }
@@ -90,8 +90,8 @@ fn a_storm_of_signals_does_not_put_off_the_verdict() {
 
 #[test]
 fn a_write_that_woke_late_looks_once_more_before_it_blames_the_peer() {
-    // The kernel says that the time is up without another look at the buffer. The peer reads after
-    // nine tenths of the limit; the wait that was to end before that ends after the limit.
+    // The kernel reports the timeout without another look at the buffer. The peer reads after nine
+    // tenths of the limit; the wait that was to end before that ends after the limit.
     let faults = Faults { late_writes: ms(720), ..Faults::default() };
     let (link, theirs, _log) = faulty(100, &options(600, 2400), faults, |_, _| {});
     Stream::read(&theirs, &mut [0; 33]).unwrap();

@@ -1,4 +1,4 @@
-//! The laws, judged from what the cable saw, what the ends were told, and the script.
+//! The laws, judged from what the cable saw, what the ends reported, and the script.
 //!
 //! Real clocks are read by threads that may have to wait for a core, so every check is made from
 //! the bound that no wait can break: a heartbeat carries its sender's own clock, a message the
@@ -20,7 +20,7 @@ use crate::stage::{End, Record};
 pub(crate) struct Broken {
     pub(crate) law: Invariant,
     pub(crate) detail: String,
-    /// It says that something came too late, which may be the machine's doing.
+    /// It means that something came too late, which may be the machine's doing.
     pub(crate) upward: bool,
 }
 
@@ -181,14 +181,14 @@ impl Side<'_> {
         data.filter(|(index, _)| self.passed_on(*index).is_some_and(|at| at < settled)).count()
     }
 
-    /// What is told and sent begins with what is configured, and is of this connection.
+    /// What is reported and sent begins with what is configured, and is of this connection.
     fn values_only_fall(&self) -> Judged {
         let mut held = self.end.settings.heartbeat_time;
         let allowed = self.allowed();
         for (_, event) in &self.end.notes.events {
             let LinkEvent::HeartbeatTime { from, to, cause } = event else { continue };
-            // A value of the program's is told when the peer can be held to it: what was heard
-            // meanwhile may be told before.
+            // A value of the program's is reported when the peer can be held to it: what was heard
+            // meanwhile may be reported before.
             let follows = *from == held || *cause == Cause::Local || !self.end.lowered.is_empty();
             if !follows || from.is_some_and(|from| *to >= from) || !allowed.contains(to) {
                 return broken(Invariant::NothingLeaks, format!("held {held:?}, then {event:?}"));

@@ -56,7 +56,7 @@ pub(crate) enum Op {
     Cut {
         way: usize,
     },
-    /// Both connections are dropped; where bytes are unread that is a reset.
+    /// Both connections are dropped; if bytes are unread that is a reset.
     Drop,
     Close {
         end: usize,

@@ -45,13 +45,13 @@ pub(crate) struct End {
     pub(crate) in_force: Option<Duration>,
 }
 
-/// What a handler was told, and when.
+/// The calls of a handler, and when they came.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notes {
     pub(crate) messages: Vec<Vec<u8>>,
     pub(crate) events: Vec<(Instant, LinkEvent)>,
     pub(crate) downs: Vec<(Instant, Down)>,
-    /// Something was told after the end.
+    /// The handler was called after the end.
     pub(crate) after_end: bool,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Notes {
 struct Book(Arc<(Mutex<Notes>, Condvar)>);
 
 impl End {
-    /// The value that this end comes to where all that is said arrives: the smallest that was
+    /// The value that this end comes to if all that is sent arrives: the smallest that was
     /// configured or set at either end, the other's no smaller than our floor.
     pub(crate) fn meets(&self, peer: &Self) -> Option<Duration> {
         let floor = |end: &Self| end.settings.heartbeat_time_min;
@@ -79,7 +79,7 @@ impl Book {
         notes
     }
 
-    /// Waits until the end was told, no longer than until `until`.
+    /// Waits until the end was reported, no longer than until `until`.
     fn wait_down(&self, until: Instant) -> bool {
         let left = until.saturating_duration_since(Instant::now());
         let is_up = |notes: &mut Notes| notes.downs.is_empty();
@@ -243,7 +243,7 @@ impl Stage {
         }
     }
 
-    /// Ends the connection: with a reset where bytes are unread, else in order.
+    /// Ends the connection: with a reset if bytes are unread, else in order.
     fn drop_both(&self) {
         let status = self.cable.status();
         match status.way_out.frozen || status.way_in.frozen {
@@ -304,8 +304,8 @@ impl Stage {
             self.actors[end].faults.stall_writer(false);
         }
         self.close_one(closer);
-        // Where the goodbye cannot pass, the other end is up for as long as its limit is, if it
-        // has one.
+        // If the goodbye cannot pass, the other end is up for as long as its limit is, if it has
+        // one.
         let is_over = self.actors[1 - closer].book.wait_down(Instant::now() + SETTLE);
         if !is_over {
             self.cable.cut();

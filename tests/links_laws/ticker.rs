@@ -2,7 +2,7 @@
 //!
 //! There are several, because cores have queues of their own and one of them may be free while all
 //! that wait for another one starve. They cannot tell that every thread had its core in time, but
-//! where one of them was late nothing that is measured upwards says anything about the links.
+//! if one of them was late nothing that is measured upwards says anything about the links.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

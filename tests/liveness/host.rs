@@ -70,7 +70,7 @@ fn what_is_sent_never_postpones_the_verdict() {
 fn a_heartbeat_that_the_kernel_does_not_take_hides_no_verdict() {
     let mut host = announced(1000, 500);
     assert_eq!(host.poll(at(1000)), Action::SendHeartbeat { value_ms: 1000 });
-    // The kernel takes nothing, and the host is told when to come back, not to come back at once.
+    // The kernel takes nothing, and the host is to come back at a later time, not at once.
     assert_eq!(host.poll(at(1000)), wait(at(1250)));
     assert_eq!(host.poll(at(1250)), Action::Late { silence: ms(1250) });
     assert_eq!(host.poll(at(1250)), wait(at(1500)));
@@ -153,8 +153,8 @@ fn a_poll_that_was_not_awaited_is_no_stall() {
     let mut host = announced(1000, 60_000);
     assert_eq!(host.poll(at(0)), wait(at(1000)));
     assert_eq!(host.poll(at(1000)), Action::SendHeartbeat { value_ms: 1000 });
-    // The host was told to act, not to wait: how long that took is its own affair. Late at 1 s and
-    // half of 60 s.
+    // The host was to act, not to wait: how long that took is its own affair. Late at 1 s and half
+    // of 60 s.
     assert_eq!(host.poll(at(20_000)), wait(at(31_000)));
 }
 
@@ -206,7 +206,7 @@ fn no_value_of_the_peers_makes_a_host_spin_or_flood() {
                         beats += 1;
                     }
                     Action::Wait { until } => {
-                        assert!(until > now, "told to wait for the past");
+                        assert!(until > now, "asked to wait for the past");
                         now = until.min(end);
                         host.handle_received(now);
                     }

@@ -31,7 +31,7 @@ enum Op {
     Cut(usize),
 }
 
-/// What a line may do without anybody being to blame: delays under a third of the slack, stops
+/// What a line may do without either end being to blame: delays under a third of the slack, stops
 /// under a third.
 fn fair(slack: u64) -> impl Strategy<Value = Op> {
     prop_oneof![
@@ -110,8 +110,8 @@ fn value_at(steps: &[(Time, Duration)], now: Time) -> Option<Duration> {
     steps.iter().rev().find(|(at, _)| *at <= now).map(|(_, value)| *value)
 }
 
-/// Where an end was stopped at this instant, when it went on. What was due at the instant of the
-/// stop itself had been done.
+/// If an end was stopped at this instant, when it went on. What was due at the instant of the stop
+/// itself had been done.
 fn awake_from(end: &End, now: Time) -> Time {
     let stop = end.stops.iter().find(|(from, until)| *from < now && now < *until);
     stop.map_or(now, |(_, until)| *until)
@@ -143,11 +143,11 @@ fn check_gaps(end: &End, now: Time) -> Result<(), TestCaseError> {
 /// (or as soon as we ran again); announcements but the first two are a floor apart.
 fn check_beats(end: &End) -> Result<(), TestCaseError> {
     let steps = steps(end);
-    let mut told: Option<u32> = None;
+    let mut announced: Option<u32> = None;
     let mut last_change: Option<Time> = None;
     for (index, (at, packet)) in end.sent.iter().enumerate() {
         let Packet::Heartbeat(value) = packet else { continue };
-        // Where values changed at this very instant, the record does not tell which came first.
+        // If values changed at this very instant, the record does not tell which came first.
         let changes = steps.iter().any(|(changed, _)| changed == at);
         let in_force = value_at(&steps, *at);
         let said = Some(ms((*value).into()));
@@ -158,8 +158,8 @@ fn check_beats(end: &End) -> Result<(), TestCaseError> {
             Mode::Always => end.beats().iter().map(|(at, _)| *at).rfind(|b| b < at),
         };
         let due = from.unwrap_or(Time::ZERO) + ms((*value).into());
-        if told != Some(*value) {
-            let changes = told.is_some();
+        if announced != Some(*value) {
+            let changes = announced.is_some();
             let waited = last_change.is_none_or(|last| at.since(last) >= FLOOR);
             prop_assert!(waited || *at >= due, "an announcement too soon, at {:?}", at);
             last_change = if changes { Some(*at) } else { last_change };
@@ -167,16 +167,17 @@ fn check_beats(end: &End) -> Result<(), TestCaseError> {
             prop_assert!(*at >= due, "a heartbeat at {:?}, due {:?}", at, due);
             prop_assert_eq!(*at, awake_from(end, due), "a heartbeat at its own time");
         }
-        told = Some(*value);
+        announced = Some(*value);
     }
     Ok(())
 }
 
-/// Nobody is called silent before the limit after the last byte, nor later than that or one slack
-/// after a stop; late is said once a silence, and its end is told.
+/// No end is called silent before the limit after the last byte, nor later than that or one slack
+/// after a stop; late is reported once a silence, and so is its end.
 fn check_verdicts(end: &End, now: Time) -> Result<(), TestCaseError> {
     let heard: Vec<Time> = end.heard.iter().map(|(at, _)| *at).collect();
-    let lates: Vec<Time> = end.told.iter().filter(|(_, a)| is_late(a)).map(|(at, _)| *at).collect();
+    let lates: Vec<Time> =
+        end.actions.iter().filter(|(_, a)| is_late(a)).map(|(at, _)| *at).collect();
     for pair in lates.windows(2) {
         let between = heard.iter().any(|at| pair[0] <= *at && *at <= pair[1]);
         prop_assert!(between, "late said twice in one silence");
@@ -186,7 +187,7 @@ fn check_verdicts(end: &End, now: Time) -> Result<(), TestCaseError> {
     let last = heard.last().copied().unwrap_or(Time::ZERO);
     let slack = end.settings.slack;
     if let Some(down) = end.down {
-        let Some((at, Action::Silent { silence, limit })) = end.told.last().copied() else {
+        let Some((at, Action::Silent { silence, limit })) = end.actions.last().copied() else {
             return Err(TestCaseError::fail("down without a verdict"));
         };
         prop_assert_eq!((at, silence), (down, down.since(last)));
@@ -194,7 +195,7 @@ fn check_verdicts(end: &End, now: Time) -> Result<(), TestCaseError> {
         prop_assert_eq!(limit, value + slack);
         prop_assert!(down >= last + limit, "dead {:?} early", (last + limit).since(down));
     }
-    // Values of its own choice hold later, and a first one counts from where it was set.
+    // Values of its own choice hold later, and a first one counts from when it was set.
     let (mut last, mut value) = (last, value_at(&steps(end), now));
     if let Some((set, _)) = end.lowered.last() {
         (last, value) = (last.max(*set), end.liveness.watch().promise());
@@ -263,7 +264,7 @@ proptest! {
         let lowered = line.ends.iter().flat_map(|end| end.lowered.iter().map(|(_, value)| *value));
         let smaller = values.filter(|value| !value.is_zero()).chain(lowered).min();
         for end in &line.ends {
-            prop_assert_eq!(end.down, None, "a false death: {:?}", end.told.last());
+            prop_assert_eq!(end.down, None, "a false death: {:?}", end.actions.last());
             prop_assert_eq!(end.in_force(), [smaller; 2]);
         }
     }

@@ -25,7 +25,7 @@ pub(super) struct End {
     pub(super) heard: Vec<(Time, Packet)>,
     pub(super) adopted: Vec<(Time, Change)>,
     /// Late, stalled and the verdict.
-    pub(super) told: Vec<(Time, Action)>,
+    pub(super) actions: Vec<(Time, Action)>,
     pub(super) recovered: Vec<(Time, Duration)>,
     pub(super) down: Option<Time>,
     pub(super) polls: usize,
@@ -54,7 +54,7 @@ impl Line {
             sent: Vec::new(),
             heard: Vec::new(),
             adopted: Vec::new(),
-            told: Vec::new(),
+            actions: Vec::new(),
             recovered: Vec::new(),
             down: None,
             polls: 0,
@@ -146,7 +146,7 @@ impl Line {
                     self.send(end, Packet::Heartbeat(value_ms));
                 }
                 action => {
-                    this.told.push((now, action));
+                    this.actions.push((now, action));
                     if let Action::Silent { .. } = action {
                         this.down = Some(now);
                         return;

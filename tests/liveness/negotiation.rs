@@ -1,4 +1,4 @@
-//! Which value comes into force, for every pair of what two ends may be told.
+//! Which value comes into force, for every pair of values that two ends may have.
 
 use super::line::{Line, Packet};
 use super::{EDGES, at, ms, settings};
@@ -8,7 +8,7 @@ use std::time::Duration;
 const UNSET: Option<u64> = None;
 const OFF: Option<u64> = Some(0);
 
-fn told(heartbeat_time: Option<u64>) -> Settings {
+fn with_value(heartbeat_time: Option<u64>) -> Settings {
     Settings { heartbeat_time: heartbeat_time.map(ms), ..settings(0, 2000) }
 }
 
@@ -29,13 +29,13 @@ fn all_pairs_of_unset_off_and_value_end_at_the_smaller_value_on_both_sides() {
         (Some(5000), Some(3000), Some(3000)),
     ];
     for (left, right, expected) in pairs {
-        let mut line = Line::new([told(left), told(right)]).with_delay(ms(20));
+        let mut line = Line::new([with_value(left), with_value(right)]).with_delay(ms(20));
         line.run(ms(60_000));
         let expected = expected.map(ms);
         for end in &line.ends {
             assert_eq!(end.in_force(), [expected; 2], "{left:?} and {right:?}");
             assert_eq!(end.liveness.watch().limit(), expected.map(|value| value + ms(2000)));
-            assert_eq!((end.down, end.told.len()), (None, 0), "{left:?} and {right:?}");
+            assert_eq!((end.down, end.actions.len()), (None, 0), "{left:?} and {right:?}");
             assert_eq!(end.sent.is_empty(), expected.is_none(), "{left:?} and {right:?}");
         }
     }
@@ -89,14 +89,15 @@ fn every_boundary_value_meets_every_other() {
     let values = EDGES.into_iter().filter(|value| *value == 0 || *value >= 100);
     for left in values.clone() {
         for right in values.clone() {
-            let mut line = Line::new([told(Some(left.into())), told(Some(right.into()))]);
+            let mut line =
+                Line::new([with_value(Some(left.into())), with_value(Some(right.into()))]);
             line = line.with_delay(ms(5));
             line.run(ms(3000));
             let smaller = [left, right].into_iter().filter(|value| *value > 0).min();
             let smaller = smaller.map(|value| ms(value.into()));
             for end in &line.ends {
                 assert_eq!(end.in_force(), [smaller; 2], "{left} and {right}");
-                assert!(end.down.is_none() && end.told.is_empty(), "{left} and {right}");
+                assert!(end.down.is_none() && end.actions.is_empty(), "{left} and {right}");
                 assert!(end.beats().len() <= 2 + 3000 / 100);
             }
         }
@@ -222,7 +223,7 @@ fn without_negotiation_the_heartbeat_time_is_both_directions_unless_values_were_
 fn what_two_ends_agree_on_is_what_a_link_of_them_ends_at() {
     let values = [None, Some(0), Some(50), Some(200), Some(1000)];
     let floors = [50, 100, 500];
-    let side = |value, floor| Settings { heartbeat_time_min: ms(floor), ..told(value) };
+    let side = |value, floor| Settings { heartbeat_time_min: ms(floor), ..with_value(value) };
     let sides = || values.iter().flat_map(|value| floors.map(|floor| side(*value, floor)));
     let foreign = Settings { heartbeat_time: Some(ms(300)), ..settings(300, 2000) };
     let foreign = foreign.without_negotiation();

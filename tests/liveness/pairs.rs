@@ -14,7 +14,7 @@ fn all_combinations_of_on_and_off_live_for_100_intervals() {
                 let mut line = Line::new(ends);
                 line.run(ms(100_000));
                 for end in &line.ends {
-                    assert_eq!((end.down, end.told.len()), (None, 0), "{ends:?}");
+                    assert_eq!((end.down, end.actions.len()), (None, 0), "{ends:?}");
                     let expected = if left + right > 0 { 100..=103 } else { 0..=0 };
                     assert!(expected.contains(&end.beats().len()), "{ends:?}");
                 }
@@ -38,7 +38,7 @@ fn with_traffic_one_way_each_side_lives_and_only_the_quiet_one_beats() {
             line.send_data(0);
             line.run(ms(250));
         }
-        assert!(line.ends.iter().all(|end| end.down.is_none() && end.told.is_empty()));
+        assert!(line.ends.iter().all(|end| end.down.is_none() && end.actions.is_empty()));
         assert!(expected.contains(&line.ends[0].beats().len()));
         assert!((100..=101).contains(&line.ends[1].beats().len()));
     }
@@ -58,7 +58,7 @@ fn every_ratio_of_heartbeat_time_to_slack_and_of_the_two_ends_holds() {
             for end in &line.ends {
                 assert_eq!(end.in_force(), [Some(ms(value)); 2]);
                 assert_eq!(end.liveness.watch().limit(), Some(ms(value + slack)));
-                assert!(end.down.is_none() && end.told.is_empty(), "1:{ratio}");
+                assert!(end.down.is_none() && end.actions.is_empty(), "1:{ratio}");
             }
             // Neither halved nor doubled: the last gaps are the value itself.
             for end in &line.ends {
@@ -109,10 +109,13 @@ fn a_line_that_loses_everything_is_noticed_on_both_sides_at_the_limit() {
             assert_eq!(end.down, Some(last + limit));
             let silence = limit;
             let verdict = (last + limit, Action::Silent { silence, limit });
-            assert_eq!(end.told.last(), Some(&verdict));
+            assert_eq!(end.actions.last(), Some(&verdict));
             let half = end.settings.slack / 2;
-            assert_eq!(end.told[0], (last + limit - half, Action::Late { silence: limit - half }));
-            assert_eq!(end.told.len(), 2);
+            assert_eq!(
+                end.actions[0],
+                (last + limit - half, Action::Late { silence: limit - half })
+            );
+            assert_eq!(end.actions.len(), 2);
         }
     }
 }
@@ -162,8 +165,8 @@ fn an_end_that_was_stopped_finds_a_dead_peer_dead_within_one_slack() {
     line.stop(0, ms(20_000));
     line.run(ms(60_000));
     assert_eq!(line.ends[0].down, Some(at(30_100 + 500)));
-    let told: Vec<_> = line.ends[0].told.iter().map(|(at, _)| *at).collect();
-    assert_eq!(told, [at(30_100), at(30_100), at(30_600)], "stalled, late, silent");
+    let actions: Vec<_> = line.ends[0].actions.iter().map(|(at, _)| *at).collect();
+    assert_eq!(actions, [at(30_100), at(30_100), at(30_600)], "stalled, late, silent");
 }
 
 // lesson 55
@@ -174,7 +177,7 @@ fn a_late_peer_is_reported_and_its_return_too() {
     line.delay = [ms(400); 2];
     line.run(ms(5000));
     for end in &line.ends {
-        assert_eq!(end.told, [(at(11_250), Action::Late { silence: ms(1250) })]);
+        assert_eq!(end.actions, [(at(11_250), Action::Late { silence: ms(1250) })]);
         assert_eq!(end.recovered, [(at(11_400), ms(1400))]);
     }
 }

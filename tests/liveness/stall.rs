@@ -1,4 +1,4 @@
-//! Where we ourselves were stopped: one slack more before the verdict, once a silence.
+//! If we ourselves were stopped: one slack more before the verdict, once a silence.
 
 use super::{NS, at, ms, settings};
 use peerbeat::liveness::{Settings, SilenceTimer, Time, Verdict};
@@ -64,7 +64,7 @@ fn a_dead_peer_is_dead_within_one_grace_however_often_we_are_stopped() {
     assert!(watch.handle_waited(at(6000), at(8000)).is_some());
     for stop in [9000, 9500, 9900] {
         let late = watch.handle_waited(at(stop - 1500), at(stop));
-        assert_eq!(late, Some(ms(1500)), "still told");
+        assert_eq!(late, Some(ms(1500)), "still reported");
         assert!(!is_silent(&mut watch, at(stop)));
     }
     assert!(watch.handle_waited(at(9950), at(20_000)).is_some());
@@ -141,7 +141,7 @@ fn after_a_suspend_the_peer_has_time_to_speak_whatever_the_clock_did() {
     assert!(!is_silent(&mut watch, back + ms(2000) - NS));
     watch.handle_received(back + ms(2000) - NS);
     assert_eq!(watch.silent_at(), back + ms(9000) - NS);
-    // And where nothing comes, it is over after that slack.
+    // And if nothing comes, it is over after that slack.
     let mut watch = self::watch();
     assert!(watch.handle_waited(at(6000), back).is_some());
     assert!(is_silent(&mut watch, back + ms(2000)));

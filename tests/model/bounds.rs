@@ -188,7 +188,7 @@ fn a_pause_of_the_machine_is_safe_up_to_the_slack_less_the_jitter() {
     assert!(hold(asked) > 0);
 }
 
-/// Nobody has a value, one side sets the first, and the other's handler holds its reader.
+/// Neither side has a value, one side sets the first, and the other's handler holds its reader.
 #[test]
 fn a_first_value_set_while_the_peer_is_held_has_ten_seconds_for_hold_and_round_trip() {
     let asked = [(1, 1), (1, 2)].into_iter().flat_map(|delay: (u8, u8)| {

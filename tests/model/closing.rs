@@ -372,7 +372,7 @@ fn a_slow_reader_that_goes_on_reading_gets_everything() {
     hold(World { accepted: [10, 0], ..World::default() });
 }
 
-/// Nobody can wait for a peer that does not read for longer than the close timeout.
+/// No call can wait for a peer that does not read for longer than the close timeout.
 #[test]
 fn a_peer_that_does_not_read_is_given_up() {
     let world = World { held: [0, 14], ..World::default() };
@@ -387,7 +387,7 @@ fn a_peer_that_does_not_read_is_given_up() {
     assert!(explored.broken.is_none() && gave_up > 0);
 }
 
-/// Both have a full window that nobody reads.
+/// Both have a full window that is not read.
 #[test]
 fn two_closes_that_write_first_and_read_after_wait_for_each_other() {
     let (may_close, accepted) = ([true; 2], [3, 3]);

@@ -29,7 +29,7 @@ pub(crate) struct World {
     pub(crate) slack: [u8; 2],
     pub(crate) floor: [u8; 2],
     pub(crate) tells_in_hello: [bool; 2],
-    /// What stands for the 10 s that a first value is promised by.
+    /// The counterpart of the 10 s by which a first value is promised.
     pub(crate) first_promise: u8,
     /// A stop of our own counts as one if it goes beyond the limit by more than this.
     pub(crate) grace_above: u8,

@@ -1,4 +1,4 @@
-//! What the links of a node promise, whoever dialled and whatever the other peers do.
+//! What the links of a node promise, whichever side dialled and whatever the other peers do.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};

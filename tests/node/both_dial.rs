@@ -50,7 +50,7 @@ fn pair(first: &str, second: &str, round: u32) -> Pair {
     let (right, right_book) = start(&text(second, two, first, one));
     left_book.wait_up(second, 1);
     right_book.wait_up(first, 1);
-    // A message each way on what is there now, whoever had to redial meanwhile.
+    // A message each way on what is there now, whichever side had to redial meanwhile.
     for (from, book) in [(&left, &right_book), (&right, &left_book)] {
         book.wait_for("message", |seen| {
             let _ = from.peers()[0].try_send(b"hello");

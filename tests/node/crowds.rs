@@ -73,7 +73,7 @@ fn neither_drips_nor_refusals_that_nobody_reads_keep_a_peer_out() {
     }
 }
 
-/// Lets go of the events of strangers one by one, when it is told to.
+/// Lets go of the events of strangers one by one, on request.
 struct Slow {
     book: Recorder,
     go: Mutex<Receiver<()>>,

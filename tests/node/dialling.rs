@@ -166,7 +166,7 @@ fn accepting_and_closing_does_not_reset_the_waits() {
     assert!(seen.iter().any(|wait| *wait > Duration::from_millis(20)), "{seen:?}");
     drop(node);
     let book = book.all();
-    // A wait begins after what it follows was told, and before it is told itself.
+    // A wait begins after what it follows was reported, and before it is reported itself.
     let (mut before, mut due) = (None, None);
     let mut waited = 0;
     for entry in &book {
@@ -202,7 +202,7 @@ fn a_program_can_have_the_next_dial_now() {
     assert!(!server.dial_now());
 }
 
-/// A port that nobody listens on.
+/// A port that nothing listens on.
 fn refused_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -52,14 +52,14 @@ fn acting(act: impl Fn(&What, Option<&Peer>) + Send + Sync + 'static) -> (Node, 
 #[test]
 fn a_node_can_be_shut_down_from_a_handler() {
     let joined = Arc::new(AtomicBool::new(true));
-    let told = Arc::clone(&joined);
+    let joins = Arc::clone(&joined);
     let (node, book) = acting(move |what, peer| {
         if let (What::Message(_), Some(peer)) = (what, peer) {
             let node = peer.node();
             assert!(peer.send(b"last words").is_ok());
             peer.close();
             node.shutdown();
-            told.store(node.join(), Ordering::SeqCst);
+            joins.store(node.join(), Ordering::SeqCst);
         }
     });
     let mut friend = Mock::greet(addr(&node), "friend");

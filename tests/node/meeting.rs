@@ -94,15 +94,15 @@ fn a_dead_address_is_passed_over_for_the_next() {
     let (client, book) = start(&adapter(&format!("{dead} {port}")));
     book.wait_up("transformer1", 1);
     server_book.wait_up("PricingAdapter1", 1);
-    let told: Vec<_> = book.all().iter().filter_map(|seen| seen.event().cloned()).collect();
+    let events: Vec<_> = book.all().iter().filter_map(|seen| seen.event().cloned()).collect();
     assert!(
-        matches!(&told[0], NodeEvent::Dialling { addr } if addr.ends_with(&format!(":{dead}")))
+        matches!(&events[0], NodeEvent::Dialling { addr } if addr.ends_with(&format!(":{dead}")))
     );
-    let NodeEvent::DialFailed { addr, reason, detail } = &told[1] else { panic!("{told:?}") };
+    let NodeEvent::DialFailed { addr, reason, detail } = &events[1] else { panic!("{events:?}") };
     assert_eq!((addr.as_str(), reason.as_str()), (format!("127.0.0.1:{dead}").as_str(), "connect"));
     assert!(detail.contains("refused"), "{detail}");
     assert!(
-        matches!(&told[2], NodeEvent::Dialling { addr } if addr.ends_with(&format!(":{port}")))
+        matches!(&events[2], NodeEvent::Dialling { addr } if addr.ends_with(&format!(":{port}")))
     );
     drop(client);
     book.assert_ordered();

@@ -108,7 +108,7 @@ fn one_stays_one_changes_one_goes_and_one_comes_at_once() {
     assert_eq!((to, of_changes.explain().unwrap().slack), (ms(500), ms(3000)));
     assert_eq!(of_changes.config().send_queue_bytes(), 1_000_000);
 
-    // Handles still lead to their peers, and past the old and the new limit nobody has died.
+    // Handles still lead to their peers, and past the old and the new limit all are up.
     of_stays.send(b"to stays").unwrap();
     of_changes.send(b"to changes").unwrap();
     std::thread::sleep(ms(4300));
@@ -204,7 +204,7 @@ fn other_addresses_count_from_the_next_dial_and_a_peer_without_any_is_not_dialle
             end-peer"
         )
     };
-    // It dials nobody at first, so a reload has to make the thread.
+    // It dials no peer at first, so a reload has to make the thread.
     let (node, book) = start(&dialler(""));
     let peer = node.peer("x").unwrap();
     let report = node.reload(config(&dialler(&format!("port {first_port}")))).unwrap();

@@ -96,12 +96,12 @@ fn the_stop_does_not_wait_for_a_blackholed_dial() {
     friend.say(&data(b"served"));
     book.wait_count("message", 1, |seen| matches!(seen.what, What::Message(_)));
     assert_stops_soon(node, &book);
-    let told = book.all().len();
+    let calls = book.all().len();
     // The thread that is still in connect must touch nothing when it comes back.
     drop(waiting);
     drop(listener);
     std::thread::sleep(Duration::from_secs(1));
-    assert_eq!(book.all().len(), told);
+    assert_eq!(book.all().len(), calls);
 }
 
 #[test]
@@ -267,5 +267,5 @@ fn a_drained_node_connects_with_nobody_meanwhile() {
     assert!(node.join());
     let ups =
         book.all().iter().filter(|seen| matches!(seen.event(), Some(NodeEvent::Up { .. }))).count();
-    assert_eq!(ups, 2, "nobody was let in");
+    assert_eq!(ups, 2, "no connection was let in");
 }

@@ -47,8 +47,8 @@ impl House {
         assert_eq!(found, code, "{text}");
         stranger.expect_end();
         drop(stranger);
-        let (told, detail) = self.book.wait_refused(before + 1);
-        assert_eq!(told, reason, "{detail}");
+        let (found, detail) = self.book.wait_refused(before + 1);
+        assert_eq!(found, reason, "{detail}");
         assert!(detail.contains(words), "{detail:?} does not say {words:?}");
         assert_eq!(reason.bye_code().map(|code| code.0), Some(code));
     }

@@ -298,7 +298,7 @@ fn a_hello_that_cannot_be_read_cannot_be_written() {
     assert_eq!(decode(&out).error, None);
 }
 
-/// A framing of somebody else's that says so many bytes are a whole frame.
+/// A foreign framing that takes so many bytes for a whole frame.
 struct Says(usize);
 
 impl Framing for Says {

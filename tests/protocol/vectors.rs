@@ -21,7 +21,7 @@ const BYE: &[u8] =
     b"\x00\x00\x00\x15\x04\x01\x70\x65\x65\x72\x20\x6e\x6f\x74\x20\x6b\x6e\x6f\x77\x6e\
     \x20\x68\x65\x72\x65";
 
-/// Every vector with the frame it stands for.
+/// Every vector with the frame that it encodes.
 pub(super) fn all() -> Vec<(&'static [u8], Frame<'static>)> {
     let timing = Timing { sent_us: 1_000_000, echo_us: 0, echo_age_us: 0 };
     let hello = Hello { name: "fxpriceadapter1", label: "fx1", ..Hello::default() };

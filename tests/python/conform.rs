@@ -24,9 +24,9 @@ fn config(port: Option<u16>) -> String {
 
 #[track_caller]
 fn passes(ended: &Ended) {
-    let is_told = |line: &&str| !line.starts_with("ok ") && !line.starts_with("skip ");
-    let told: Vec<_> = ended.stdout.lines().filter(is_told).collect();
-    assert_eq!(ended.code, Some(0), "{}\n{}", told.join("\n"), ended.stderr);
+    let is_result = |line: &&str| !line.starts_with("ok ") && !line.starts_with("skip ");
+    let lines: Vec<_> = ended.stdout.lines().filter(is_result).collect();
+    assert_eq!(ended.code, Some(0), "{}\n{}", lines.join("\n"), ended.stderr);
     let last = ended.stdout.lines().last().unwrap_or_default();
     assert!(last.contains(" 0 failed"), "{last}");
     let passed = ended.stdout.lines().filter(|line| line.starts_with("ok ")).count();

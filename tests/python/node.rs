@@ -3,7 +3,7 @@
 use crate::harness::{Folder, Running};
 use crate::script::{PEER, Peer, python};
 
-/// A node that knows the peer and sends back what it gets; it dials where there is a port.
+/// A node that knows the peer and sends back what it gets; it dials if there is a port.
 fn node(folder: &Folder, heartbeat_time: &str, port: Option<u16>) -> Running {
     let place = port.map_or("datasrc-port auto".to_owned(), |_| "datasrc-port 0".to_owned());
     let addr = port.map_or(String::new(), |port| format!(" addr 127.0.0.1\n port {port}\n"));

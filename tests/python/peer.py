@@ -11,7 +11,7 @@ import argparse, collections, select, socket, struct, sys, threading, time
 HELLO, HEARTBEAT, DATA, BYE = 1, 2, 3, 4
 FAULTS = {
     "eager-welcome": "S2: welcomes before HELLO is whole",
-    "drip-extends": "S4: every byte begins the handshake's deadline anew",
+    "drip-extends": "S4: every byte begins the handshake's deadline again",
     "two-hellos": "S3: takes a second HELLO",
     "patient-length": "F1: waits for the bytes of any length",
     "unknown-kills": "F2: a type that it does not know is an error",

@@ -1,4 +1,4 @@
-//! What each fault does to a link, to the nanosecond where it can be said.
+//! What each fault does to a link, to the nanosecond if that is known.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -222,7 +222,7 @@ fn a_machine_that_comes_back_is_a_new_connection() {
     assert_eq!(downs(&pair, LEFT), [(5.001, "silent")]);
     let failed =
         pair.seen_by(LEFT).filter(|seen| matches!(seen.event, SimEvent::DialFailed { .. }));
-    assert!(failed.count() > 0, "nobody answered for a while");
+    assert!(failed.count() > 0, "no dial was answered for a while");
     assert!(pair.is_up(LEFT, RIGHT) && pair.is_up(RIGHT, LEFT));
 }
 

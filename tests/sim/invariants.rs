@@ -76,15 +76,16 @@ fn death_in_time() {
 #[test]
 fn converges() {
     let honest = record();
-    let told = find(&honest, |seen| {
+    let change = find(&honest, |seen| {
         matches!(seen.event, SimEvent::Event(LinkEvent::HeartbeatTime { .. }))
     });
     let mut record = honest.clone();
-    record.remove(told);
+    record.remove(change);
     assert_eq!(law_of(&record), Some(Invariant::Converges));
     let mut record = honest.clone();
     let (from, to) = (Some(Duration::from_secs(5)), Duration::from_secs(3));
-    record[told].event = SimEvent::Event(LinkEvent::HeartbeatTime { from, to, cause: Cause::Peer });
+    record[change].event =
+        SimEvent::Event(LinkEvent::HeartbeatTime { from, to, cause: Cause::Peer });
     assert_eq!(law_of(&record), Some(Invariant::Converges));
     // A change that is never announced: RIGHT keeps the record of its first 0.9 ms.
     let mut record = honest.clone();

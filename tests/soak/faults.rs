@@ -61,7 +61,7 @@ const ALL: [Kind; 14] = [
 ];
 
 impl Kind {
-    /// How links may end of it; empty where they must live. The one end's reason is the other end's
+    /// How links may end of it; empty if they must live. The one end's reason is the other end's
     /// `eof` or `io`, and a peer that comes again `replaced` what the hub still had.
     pub(crate) fn reasons(self) -> &'static [&'static str] {
         match self {
@@ -117,7 +117,7 @@ impl Faulting {
         plan
     }
 
-    /// Ends faults whose time is over, and begins others where all is well.
+    /// Ends faults whose time is over, and begins others if all is well.
     pub(crate) fn step(&mut self, world: &World) {
         for index in 0..self.peers.len() {
             let now = Instant::now();

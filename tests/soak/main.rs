@@ -5,11 +5,11 @@
 //! ```
 //!
 //! `PEERBEAT_SOAK_SECONDS=180` makes it shorter, `PEERBEAT_SOAK_SEED=7` repeats a draw. A line a
-//! minute says what the process holds, how links ended, and what became of the messages. In the
-//! end all faults are off and all peers up: memory, threads and descriptors must be what they
-//! were, no death may have been without a fault, early, or for another reason than the fault
-//! explains, and every message must have arrived once, or its number be missing only where a
-//! connection was destroyed.
+//! minute says what the process holds, how links ended, and what became of the messages. In the end
+//! all faults are off and all peers up: memory, threads and descriptors must be what they were, no
+//! death may have been without a fault, early, or for another reason than the fault explains, and
+//! every message must have arrived once, or its number be missing only if a connection was
+//! destroyed.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 

@@ -26,7 +26,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(6);
 /// For how long after a fault its consequences may come: a cable that thaws carries connections
 /// that were made meanwhile, and a reset waits for a byte.
 const AFTER: Duration = Duration::from_secs(6);
-/// The same for verdicts of ours: bytes come again.
+/// The same for our own verdicts: bytes come again.
 const AFTER_SILENCE: Duration = Duration::from_secs(2);
 
 /// One direction between the hub and a peer.
@@ -144,7 +144,7 @@ impl Shared {
         if !is_early && faults.iter().any(explains) {
             return;
         }
-        // The peer is in this process too: where that did not run, the peer was silent indeed.
+        // The peer is in this process too: if that did not run, the peer was silent indeed.
         let pauses = self.pauses.lock().unwrap();
         if !is_early && pauses.iter().any(|(at, _)| now.saturating_duration_since(*at) < LIMIT * 2)
         {
@@ -261,7 +261,7 @@ impl World {
         faults.push(fault);
     }
 
-    /// A fault has ended: where it must have killed, it has.
+    /// A fault has ended: if it must have killed, it has.
     pub(crate) fn expect_no_more(&self, index: usize, fault: Fault) {
         let record = self.record(index);
         let was_whole = fault.until - fault.since >= LIMIT + SLACK;
@@ -276,8 +276,8 @@ impl World {
         }
     }
 
-    /// Sends one message each way to and from every peer that takes it, and much where a peer is to
-    /// be stuffed.
+    /// Sends one message each way to and from every peer that takes it, and much if a peer is to be
+    /// stuffed.
     pub(crate) fn send(&self) {
         for (index, spoke) in self.spokes.iter().enumerate() {
             let record = self.record(index);
@@ -391,10 +391,10 @@ struct Sums {
     doubled: u64,
 }
 
-/// Sends the next number of a lane where there is room, and says whether there was.
+/// Sends the next number of a lane; returns true if there was room.
 fn offer(peer: &Peer, lane: &Lane, size: usize) -> bool {
     let number = get(&lane.sent);
-    // Counted before it can arrive, and taken back where it was not accepted.
+    // Counted before it can arrive, and taken back if it was not accepted.
     lane.sent.fetch_add(1, Ordering::Relaxed);
     let is_accepted = peer.try_send(&numbered(number, size)).is_ok();
     if !is_accepted {

@@ -35,7 +35,7 @@ fn number(name: &str, default: u64) -> u64 {
 
 #[test]
 fn random_operations_break_no_promise() {
-    // The panics are made on purpose; everything else is told as usual.
+    // The panics are made on purpose; everything else is reported as usual.
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if panic.payload().downcast_ref::<&str>() != Some(&world::ON_PURPOSE) {

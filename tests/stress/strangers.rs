@@ -18,7 +18,7 @@ pub(crate) fn visit(port: u16, rng: &mut Rng) {
 }
 
 fn behave(stream: &mut TcpStream, rng: &mut Rng) -> std::io::Result<()> {
-    // One of the three nodes, or somebody who is not known.
+    // One of the three nodes, or a name that is not known.
     let greeting = hello(&format!("n{}", rng.below(4)), "", 0);
     let mut answer = [0; 1000];
     match rng.below(9) {

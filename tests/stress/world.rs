@@ -114,7 +114,7 @@ impl World {
             // Both sides dial, or only the smaller one does.
             if index < other || chance(2) {
                 if chance(3) {
-                    // Nobody listens there.
+                    // Nothing listens there.
                     text += "addr 127.0.0.1\nport 1\n";
                 }
                 text += &format!("addr 127.0.0.1\nport {}\n", self.ports[other]);
@@ -242,7 +242,7 @@ struct Watch {
 }
 
 impl Watch {
-    /// Calls `look` with the life of the peer; nobody else may be inside.
+    /// Calls `look` with the life of the peer; no other thread may be inside.
     fn inside(&self, peer: &Peer, what: &str, look: impl FnOnce(&mut Life) -> bool) {
         let key = (self.index, self.start, peer.name().to_owned());
         let ok = {
@@ -251,7 +251,7 @@ impl Watch {
             !std::mem::replace(&mut life.inside, true) && look(life)
         };
         if !ok {
-            self.world.breaks(format!("{key:?}: {what} where it must not be"));
+            self.world.breaks(format!("{key:?}: {what} when it must not be"));
         }
         let leaves = Leaves(self, &key);
         self.act(peer);
@@ -277,7 +277,7 @@ impl Watch {
     }
 }
 
-/// Says that a call is over, even by a panic.
+/// Records that a call is over, even by a panic.
 struct Leaves<'a>(&'a Watch, &'a (usize, usize, String));
 
 impl Drop for Leaves<'_> {

@@ -1,7 +1,7 @@
 //! No two files of a module import each other, directly or through others.
 //!
-//! A module's `mod.rs` names all of its files and is left out: what it re-exports, files take from
-//! where it is defined.
+//! A module's `mod.rs` names all of its files and is left out: what it re-exports, files import
+//! from the file that defines it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Which lesson is pinned where: `lesson 12` or `lessons 7, 33` in a comment.
+//! The places that pin each lesson: `lesson 12` or `lessons 7, 33` in a comment.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(super) fn table(sources: &[Source]) -> BTreeMap<u32, Vec<String>> {
     table
 }
 
-/// The line, with the next one where the number stands there.
+/// The line, with the next one if that has the number.
 fn joined(line: &str, next: &str) -> String {
     let line = line.trim_end();
     match line.ends_with("lesson") || line.ends_with("lessons") {

@@ -13,7 +13,7 @@ impl Named {
         self.parts.len() >= parts.len() && self.parts.iter().zip(parts).all(|(a, b)| a == b)
     }
 
-    /// These parts stand in a row, anywhere in the path.
+    /// These parts follow each other, anywhere in the path.
     pub(super) fn holds(&self, parts: &[&str]) -> bool {
         self.parts.windows(parts.len()).any(|run| run == parts)
     }

@@ -42,7 +42,7 @@ const CLOCKLESS: [&str; 6] = ["text", "protocol", "liveness", "connection", "con
 
 /// What may be longer at its head than 15 lines, and why.
 const LONG_HEADS: &[(&str, &str)] = &[
-    ("src/lib.rs", "the first page of the crate: where to begin, the map of rooms"),
+    ("src/lib.rs", "the first page of the crate: where to begin, the map of modules"),
     ("src/protocol/mod.rs", "the wire format whole, for other implementations"),
     ("src/config/mod.rs", "the file format whole"),
     ("src/link/mod.rs", "why the threads of a link are as they are"),
@@ -84,7 +84,7 @@ pub(super) fn imports(sources: &[Source]) -> Vec<String> {
     complaints
 }
 
-/// The first part below the crate's root that a path names, where it begins there.
+/// The first part below the crate's root that a path names, if it begins there.
 fn imported_room<'a>(source: &Source, named: &'a Named) -> Option<&'a str> {
     let supers = named.parts.iter().take_while(|part| *part == "super").count();
     let depth = source.path.split('/').count() - 2 + usize::from(!source.path.ends_with("mod.rs"));

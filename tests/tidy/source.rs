@@ -74,7 +74,7 @@ impl Source {
     }
 }
 
-/// Where a word stands, alone, in blanked code.
+/// The positions of a whole word in blanked code.
 pub(super) fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(word).map(|(at, _)| at).filter(move |at| {
@@ -84,8 +84,8 @@ pub(super) fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = us
     })
 }
 
-/// The brace that opens a function's body; `None` where a semicolon ends its declaration. Array
-/// types in the signature hold semicolons too, inside brackets.
+/// The brace that opens a function's body; `None` if a semicolon ends its declaration. Array types
+/// in the signature hold semicolons too, inside brackets.
 fn body_start(signature: &str) -> Option<usize> {
     let mut depth = 0usize;
     for (at, c) in signature.char_indices() {
@@ -182,8 +182,7 @@ fn string(text: &str) -> usize {
     text.len()
 }
 
-/// The length of a raw, byte or C string, or of a byte; `None` where a name begins with that
-/// letter.
+/// The length of a raw, byte or C string, or of a byte; `None` if a name begins with that letter.
 fn literal_prefix(text: &str) -> Option<usize> {
     let letters = text.len() - text.trim_start_matches(['r', 'b', 'c']).len();
     let rest = &text[letters..];
@@ -204,7 +203,7 @@ fn literal_prefix(text: &str) -> Option<usize> {
     }
 }
 
-/// The length of a character literal; 1 where the quote begins a lifetime.
+/// The length of a character literal; 1 if the quote begins a lifetime.
 fn character(text: &str) -> usize {
     let inside = &text[1..];
     if let Some(escape) = inside.strip_prefix('\\') {

@@ -77,7 +77,7 @@ pub(crate) fn listen() -> TcpListener {
     listener
 }
 
-/// The next connection to the far process; where its descriptors run out it waits.
+/// The next connection to the far process; if its descriptors run out, this waits.
 pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         let accepted = listener.accept().and_then(|(stream, _)| {

@@ -34,7 +34,7 @@ impl Args {
         Self { words: std::env::args().skip(1).filter(|word| word != "--bench").collect() }
     }
 
-    /// Whether `--name` stands on the command line.
+    /// Whether `--name` is on the command line.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.words.iter().any(|word| word.strip_prefix("--") == Some(name))
     }
@@ -106,7 +106,7 @@ impl Cost {
 pub(crate) type Contender<'a, T> = (&'a str, Box<dyn FnMut() -> T + 'a>);
 
 /// Lets the contenders take turns and returns each one's results in the order of the rounds. The
-/// order within a round turns around every time, so nobody always runs behind the same neighbour.
+/// order within a round turns around every time, so none always runs behind the same neighbour.
 pub(crate) fn alternate<T>(rounds: usize, contenders: &mut [Contender<'_, T>]) -> Vec<Vec<T>> {
     let mut results: Vec<Vec<T>> = contenders.iter().map(|_| Vec::new()).collect();
     for round in 0..rounds {
@@ -165,7 +165,7 @@ impl Tally {
         Self { size, left: messages, sum: 0, expected }
     }
 
-    /// Counts a message and says whether it was the last.
+    /// Counts a message; returns true if it was the last.
     #[inline]
     pub(crate) fn count(&mut self, payload: &[u8]) -> bool {
         assert_eq!(payload.len(), self.size);

@@ -21,7 +21,7 @@ pub(crate) struct Use {
     pub(crate) cpu: Duration,
     /// Context switches, voluntary and not.
     pub(crate) switches: u64,
-    /// Those of them that were not voluntary: somebody else wanted the core.
+    /// Those of them that were not voluntary: another thread wanted the core.
     pub(crate) preempted: u64,
     /// How many threads there are.
     pub(crate) threads: u64,

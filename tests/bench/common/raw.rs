@@ -22,7 +22,7 @@ pub(crate) enum Reading {
 }
 
 /// `messages` of `size` bytes, batched by hand by each of `threads`, which share the buffer under a
-/// lock where they are several.
+/// lock if there are several.
 pub(crate) fn batched(threads: u64, size: usize, messages: u64, reading: Reading) -> Cost {
     let (near, far) = pair();
     Cost::of(messages, || {
@@ -140,7 +140,7 @@ impl Walk {
         &mut self.buffer[self.end..]
     }
 
-    /// Hands on the payload of every whole frame until `handle` says that it was the last one.
+    /// Hands on the payload of every whole frame until `handle` returns true for the last one.
     #[inline]
     pub(crate) fn handle_filled(
         &mut self,

@@ -62,7 +62,7 @@ pub(crate) fn far(args: &Args) {
 }
 
 pub(crate) fn near(args: &Args) {
-    let address = args.value("address").expect("the near process is told where to connect");
+    let address = args.value("address").expect("the near process is given an address");
     let (count, seconds) = (args.number("count", 1), args.number("seconds", 5));
     let before = proc::resident_kib();
     let ended = || ENDED.load(Ordering::Relaxed);

@@ -57,8 +57,8 @@ pub(crate) fn write(folder: &str, sections: &[Section], rounds: usize) -> io::Re
         "Written by `cargo run --release` in `tests/compare`. {}\n\n\
          Medians of {rounds} rounds in which the contenders took turns, and their ranges; ratios are\n\
          made inside a round. Both ends in one process over loopback TCP (idle links: two), messages of\n\
-         64 bytes unless said, heartbeats on where there are any; all receivers make the same checks.\n\
-         What each library was given to do stands at the head of its file in `src/rivals`.\n\n\
+         64 bytes unless said, heartbeats on if there are any; all receivers make the same checks.\n\
+         What each library was given to do is described at the top of its file in `src/rivals`.\n\n\
          ![bars](results.svg)",
         machine()
     );

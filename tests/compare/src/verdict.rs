@@ -1,7 +1,7 @@
 //! How late each one tells of a silent peer.
 //!
 //! peerbeat and tokio (a timer around a read) talk to a socket that sends one last message and
-//! stays open. libzmq talks to a real libzmq through a cable of ours that is cut: from then on
+//! stays open. libzmq talks to a real libzmq through one of our cables, which is cut: from then on
 //! bytes vanish. All are counted from the last byte that went their way, plus the limit, to the
 //! instant at which their user knows. libzmq's promise is an interval and a timeout after a ping:
 //! for a limit it gets that limit as its timeout, the least that is never early, and a third of it
@@ -28,14 +28,14 @@ pub(crate) type Lateness = Vec<f64>;
 struct Ends {
     /// The instants before and after the write of that byte.
     last: Vec<(Instant, Instant)>,
-    told: mpsc::Sender<(usize, Instant)>,
+    to: mpsc::Sender<(usize, Instant)>,
     reports: mpsc::Receiver<(usize, Instant)>,
 }
 
 impl Ends {
     fn new() -> Self {
-        let (told, reports) = mpsc::channel();
-        Self { last: Vec::new(), told, reports }
+        let (to, reports) = mpsc::channel();
+        Self { last: Vec::new(), to, reports }
     }
 
     fn lateness(self, limit: Duration) -> Lateness {
@@ -55,7 +55,7 @@ impl Ends {
 
 struct Reporter {
     which: usize,
-    told: mpsc::Sender<(usize, Instant)>,
+    to: mpsc::Sender<(usize, Instant)>,
 }
 
 impl LinkHandler for Reporter {
@@ -63,7 +63,7 @@ impl LinkHandler for Reporter {
 
     fn on_event(&mut self, _: &Link, event: &LinkEvent) {
         if let LinkEvent::Down(_) = event {
-            let _main_waits = self.told.send((self.which, Instant::now()));
+            let _main_waits = self.to.send((self.which, Instant::now()));
         }
     }
 }
@@ -76,7 +76,7 @@ pub(crate) fn peerbeat(limit: Duration, links: usize) -> Lateness {
     let options = ours::options(heartbeat_time, limit - heartbeat_time);
     for which in 0..links {
         let (near, mut peer) = pair();
-        let reporter = Reporter { which, told: ends.told.clone() };
+        let reporter = Reporter { which, to: ends.to.clone() };
         Link::start_with(near, Native::default(), &options, reporter).expect("a link starts");
         let before = Instant::now();
         peer.write_all(b"\x00\x00\x00\x01\x03").expect("a fresh socket takes a few bytes");
@@ -94,12 +94,12 @@ pub(crate) fn tokio(limit: Duration, links: usize) -> Lateness {
     let runtime = builder.worker_threads(2).enable_all().build().expect("a runtime starts");
     for which in 0..links {
         let (near, mut peer) = pair();
-        let told = ends.told.clone();
+        let to = ends.to.clone();
         runtime.spawn(async move {
             let mut near = crate::rivals::tokio::stream(near);
             let mut buffer = [0; 64];
             while tokio::time::timeout(limit, near.read(&mut buffer)).await.is_ok() {}
-            let _main_waits = told.send((which, Instant::now()));
+            let _main_waits = to.send((which, Instant::now()));
             near
         });
         let before = Instant::now();
@@ -129,10 +129,10 @@ pub(crate) fn zmq(limit: Duration, links: usize) -> Lateness {
         socket.connect(&cable.address).expect("the cable listens");
         let monitor = near.socket(zmq::PAIR).expect("a context makes sockets");
         monitor.connect(&events).expect("the monitor is bound");
-        let told = ends.told.clone();
+        let to = ends.to.clone();
         thread::spawn(move || {
             monitor.recv_bytes(0).expect("the connection ends");
-            let _main_waits = told.send((which, Instant::now()));
+            let _main_waits = to.send((which, Instant::now()));
         });
         sockets.push((socket, other));
         cables.push(cable);
@@ -186,7 +186,7 @@ impl Cable {
     }
 }
 
-/// What stands where no byte has gone yet.
+/// The value before any byte has been sent.
 fn never() -> (Instant, Instant) {
     (Instant::now(), Instant::now())
 }

@@ -1,7 +1,7 @@
 //! Both halves together, as a host with a loop of its own drives them.
 //!
 //! What is asked of the host follows from the two other models, from the instant that it was last
-//! told to wait for, and from the heartbeat that it was asked for and has not sent yet.
+//! asked to wait for, and from the heartbeat that it was asked for and has not sent yet.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use peerbeat::liveness::{Action, DueHeartbeat, Liveness, Settings, Time};
 pub(crate) enum Do {
     /// Time passes; the host looks at its clock only after it.
     Pass(Duration),
-    /// To so many nanoseconds before or after the instant that it was told to wait for.
+    /// To so many nanoseconds before or after the instant that it was asked to wait for.
     PassToNext(i8),
     Sent,
     /// The heartbeat that it was asked for, if it was, is written.
@@ -171,7 +171,7 @@ impl Host {
 
     /// A wait is neither longer than until what comes next, nor does anything come before.
     fn check_wait(&mut self, liveness: &Liveness, action: Action, now: Time) -> Time {
-        let Action::Wait { until } = action else { panic!("nothing is due, and told {action:?}") };
+        let Action::Wait { until } = action else { panic!("nothing is due, but got {action:?}") };
         let silent_at = self.receiver.silent_at();
         let unsaid = !self.receiver.is_late_said();
         let late_at = if unsaid { self.receiver.late_at() } else { Time::NEVER };

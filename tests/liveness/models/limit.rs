@@ -76,7 +76,7 @@ impl Values {
 /// One silence, or one pending write.
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
-    /// From where it counts.
+    /// When it begins to count.
     pub(crate) from: Time,
     /// All limits since the last byte: promise and slack.
     pub(crate) limits: Vec<(Duration, Duration)>,
@@ -113,7 +113,7 @@ impl Pending {
         (self.from + limit).max(self.grace.unwrap_or(Time::ZERO))
     }
 
-    /// A wait until `until` ended at `now`: by how much too late, if that is a stall of ours.
+    /// A wait until `until` ended at `now`: by how much too late, if that is a stall on our side.
     pub(crate) fn wait_ended(
         &mut self,
         until: Time,

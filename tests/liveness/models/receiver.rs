@@ -26,7 +26,7 @@ pub(crate) enum Hear {
     Slack(Duration),
 }
 
-/// All that a receiving side heard and was told.
+/// All that a receiving side heard and was configured with.
 pub(crate) struct Receiver {
     pub(crate) settings: Settings,
     pub(crate) bytes: Vec<Time>,
@@ -116,24 +116,24 @@ fn check_poll(watch: &mut SilenceTimer, model: &mut Receiver, now: Time) -> Time
     assert_eq!(watch.silent_at(), model.silent_at());
     let silence = now.since(model.last_byte());
     match verdict {
-        Verdict::Silent { silence: told, limit } => {
+        Verdict::Silent { silence: reported, limit } => {
             assert!(now >= model.silent_at(), "{:?} is early", now);
             assert!(now.since(model.silence.from) >= limit, "dead before its limit");
             assert_eq!(Some(limit), model.silence.limit());
-            assert_eq!(told, silence);
+            assert_eq!(reported, silence);
             Time::NEVER
         }
-        Verdict::Late { silence: told } => {
+        Verdict::Late { silence: reported } => {
             assert!(now >= model.late_at() && now < model.silent_at());
             assert!(!model.is_late_said(), "said twice");
-            assert_eq!(told, silence);
+            assert_eq!(reported, silence);
             model.lates.push(now);
             check_poll(watch, model, now)
         }
         Verdict::Wait { next } => {
             assert!(now < model.silent_at(), "a death was missed");
             assert!(now < model.late_at() || model.is_late_said(), "lateness was missed");
-            assert!(next > now, "told to wait for the past");
+            assert!(next > now, "asked to wait for the past");
             let just_before = watch.clone().poll(next - NS);
             if next < Time::NEVER {
                 assert_eq!(just_before, verdict, "something happens before {:?}", next);

@@ -59,7 +59,7 @@ impl Sender {
         self.bytes.iter().copied().chain(beats).max().unwrap_or(Time::ZERO)
     }
 
-    /// From when on an announcement may go out, where there is something to announce.
+    /// From when on an announcement may go out, if there is something to announce.
     pub(crate) fn announces_from(&self) -> Option<Time> {
         let last = self.beats.last().map(|(_, value)| *value);
         if self.in_force() == last || self.settings.given.is_some() {
@@ -172,7 +172,7 @@ pub(crate) fn run_pulse(settings: Settings, steps: Vec<Send>) {
             }
             Send::Waited(late) => {
                 let until = now - late;
-                // Of no meaning where nothing waits: a host asks only in a write.
+                // Of no meaning if nothing waits: a host asks only in a write.
                 if model.pending.is_some() {
                     let expected = model.wait_ended(until, now);
                     assert_eq!(pulse.handle_write_waited(until, now), expected);
