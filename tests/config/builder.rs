@@ -38,7 +38,7 @@ impl File {
     }
 }
 
-/// One call of a setter that globals and peers have, and the line that means the same.
+/// A setter that globals and peers have.
 #[derive(Clone, Debug)]
 enum Common {
     HeartbeatTime(Option<Duration>),
@@ -50,7 +50,6 @@ enum Common {
     ReconnectMax(Duration),
 }
 
-/// One of a global setter.
 #[derive(Clone, Debug)]
 enum Global {
     Common(Common),
@@ -66,7 +65,6 @@ enum Global {
     NodeQueue(usize),
 }
 
-/// One of a peer's setter.
 #[derive(Clone, Debug)]
 enum Single {
     Common(Common),
@@ -345,7 +343,7 @@ fn single() -> impl Strategy<Value = Single> {
 /// the first, and the order of errors would differ.
 fn once<T: std::fmt::Debug>(calls: Vec<T>) -> Vec<T> {
     let mut seen = Vec::new();
-    let is_new = |call: &T| {
+    let mut is_new = |call: &T| {
         let shown = format!("{call:?}");
         let name = shown.trim_start_matches("Common(");
         let name = name.split_once('(').map_or(name, |(name, _)| name).to_owned();
@@ -354,7 +352,6 @@ fn once<T: std::fmt::Debug>(calls: Vec<T>) -> Vec<T> {
         seen.push(name);
         is_list || !is_known
     };
-    let mut is_new = is_new;
     calls.into_iter().filter(|call| is_new(call)).collect()
 }
 
@@ -429,7 +426,6 @@ fn a_line_end_in_a_name_brings_no_item_in() {
          <builder> peer \"a\\nport 9\": local-name: found \"b\\r\\nend-peer\", allowed: one value \
          of 1 to 255 bytes without control characters"
     );
-    assert_eq!(errors.len(), 3);
 }
 
 #[test]
