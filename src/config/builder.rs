@@ -32,8 +32,8 @@ use crate::liveness::Mode;
 /// let risk = PeerBuilder::new("risk\nport 9").addr("localhost", 0);
 /// assert_eq!(
 ///     config.with_peer(risk).unwrap_err().to_string(),
-///     "<builder> peer \"risk\\nport 9\": remote-name: found \"risk\\nport 9\", allowed: one value \
-///      of 0 to 255 bytes without control characters\n\
+///     "<builder> peer \"risk\\nport 9\": remote-name: found \"risk\\nport 9\", allowed: \
+///      one value of 0 to 255 bytes without control characters\n\
 ///      <builder> peer \"risk\\nport 9\": port: found \"0\", allowed: ports from 1 to 65535",
 /// );
 /// # Ok::<(), peerbeat::config::Errors>(())
