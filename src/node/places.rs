@@ -5,12 +5,15 @@
 //! more sockets and threads than places. Who has to go comes from the source that holds most of
 //! them, so that what one host does costs no other host its place: first connections that were
 //! refused already and are only waited for, then those that have not sent a byte, then those whose
-//! HELLO is not whole, of each the oldest. Only a connection whose HELLO is being decided stays.
+//! HELLO is not whole, of each the oldest. Who has just come goes after all of these, whatever it
+//! has sent: its HELLO may be in the kernel, unread. Only a connection whose HELLO is being decided
+//! stays.
 //!
 //! Invariant: a place whose thread is at work for another one has no thread yet; one is coming.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 /// How far a connection has come. The order is that in which they stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +47,7 @@ pub(super) struct Place<S> {
     pub(super) worker: u64,
     pub(super) addr: SocketAddr,
     pub(super) stream: S,
+    since: Instant,
     /// Its thread has not come to it yet.
     waits: bool,
     stage: Stage,
@@ -69,17 +73,19 @@ impl<S: Clone> Places<S> {
         Self { max, last_number: 0, held: Vec::new(), by_source: HashMap::new() }
     }
 
-    /// Gives a connection a place.
-    pub(super) fn enter(&mut self, addr: SocketAddr, stream: S) -> Entered<S> {
+    /// Gives a connection that was accepted at `now` a place.
+    pub(super) fn enter(&mut self, addr: SocketAddr, stream: S, now: Instant) -> Entered<S> {
         let number = self.last_number + 1;
-        let newcomer =
-            |worker| Place { number, worker, addr, stream, waits: true, stage: Stage::Silent };
+        let newcomer = |worker| {
+            let (since, waits, stage) = (now, true, Stage::Silent);
+            Place { number, worker, addr, stream, since, waits, stage }
+        };
         if self.held.len() < self.max {
             self.last_number = number;
             self.add(newcomer(number));
             return Entered::Free(number);
         }
-        let Some(index) = self.who_goes(source(addr)) else { return Entered::Full };
+        let Some(index) = self.who_goes(source(addr), now) else { return Entered::Full };
         self.last_number = number;
         let displaced = self.remove(index);
         self.add(newcomer(displaced.worker));
@@ -111,15 +117,19 @@ impl<S: Clone> Places<S> {
     }
 
     /// The one that makes room for a newcomer of this source, which counts already.
-    fn who_goes(&self, newcomer: IpAddr) -> Option<usize> {
+    fn who_goes(&self, newcomer: IpAddr, now: Instant) -> Option<usize> {
         let may_go =
             self.held.iter().enumerate().filter(|(_, place)| place.stage < Stage::Deciding);
         let first = may_go.min_by_key(|(_, place)| {
             let source = source(place.addr);
             let held = self.by_source.get(&source).copied().unwrap_or_default();
             let share = held + usize::from(source == newcomer);
+            let is_fresh = now.saturating_duration_since(place.since) < FRESH;
             // Of equal ones the first, which is the oldest.
-            (usize::MAX - share, place.stage)
+            match is_fresh && place.stage > Stage::Leaving {
+                true => (usize::MAX - share, Stage::Deciding),
+                false => (usize::MAX - share, place.stage),
+            }
         });
         first.map(|(index, _)| index)
     }
@@ -149,6 +159,9 @@ pub(super) fn source(addr: SocketAddr) -> IpAddr {
     }
 }
 
+/// How long a connection has to be heard before it counts as one that is silent, or drips.
+const FRESH: Duration = Duration::from_millis(100);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,7 +174,8 @@ mod tests {
     fn full(hosts: &[u8]) -> Places<u16> {
         let mut places = Places::new(hosts.len());
         for (port, host) in (1..).zip(hosts) {
-            let Entered::Free(worker) = places.enter(addr(*host, port), port) else { panic!() };
+            let entered = places.enter(addr(*host, port), port, Instant::now());
+            let Entered::Free(worker) = entered else { panic!() };
             assert_eq!(places.next(worker).map(|place| place.stream), Some(port));
         }
         places
@@ -169,7 +183,12 @@ mod tests {
 
     /// Who makes room for a newcomer from this host.
     fn displaced(places: &mut Places<u16>, host: u8) -> Option<u16> {
-        match places.enter(addr(host, 999), 999) {
+        // When none of those that were there is fresh any more.
+        displaced_at(places, host, Instant::now() + FRESH)
+    }
+
+    fn displaced_at(places: &mut Places<u16>, host: u8, now: Instant) -> Option<u16> {
+        match places.enter(addr(host, 999), 999, now) {
             Entered::Instead { displaced, .. } => Some(displaced.stream),
             Entered::Full => None,
             Entered::Free(_) => panic!("a place was free"),
@@ -200,6 +219,20 @@ mod tests {
     }
 
     #[test]
+    fn who_has_just_come_stays_longer_than_those_that_had_the_time_to_speak() {
+        let mut places = full(&[1, 1]);
+        let soon = Instant::now() + FRESH;
+        places.set_stage(1, Stage::Partial);
+        places.set_stage(2, Stage::Partial);
+        assert_eq!(displaced_at(&mut places, 1, soon), Some(1));
+        assert_eq!(displaced_at(&mut places, 1, soon), Some(2), "not the newcomer, unheard yet");
+        assert_eq!(displaced_at(&mut places, 1, soon), Some(999), "of those the oldest");
+        let mut leaving = full(&[1, 1]);
+        leaving.set_stage(2, Stage::Leaving);
+        assert_eq!(displaced_at(&mut leaving, 1, soon - FRESH), Some(2));
+    }
+
+    #[test]
     fn the_source_with_most_places_makes_room_whoever_was_first() {
         let mut places = full(&[1, 2, 2, 3]);
         assert_eq!(displaced(&mut places, 4), Some(2));
@@ -209,9 +242,9 @@ mod tests {
     #[test]
     fn a_thread_serves_who_took_the_place_over_and_no_more_than_one_waits_for_it() {
         let mut places = full(&[1]);
-        let first = places.enter(addr(1, 7), 7);
+        let first = places.enter(addr(1, 7), 7, Instant::now());
         assert!(matches!(first, Entered::Instead { was_served: true, .. }), "{first:?}");
-        let second = places.enter(addr(1, 8), 8);
+        let second = places.enter(addr(1, 8), 8, Instant::now());
         let Entered::Instead { was_served: false, displaced } = second else {
             panic!("{second:?}");
         };

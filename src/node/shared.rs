@@ -15,7 +15,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 use super::conn::Conn;
@@ -299,7 +299,8 @@ impl Shared {
     /// Gives an accepted connection a place; `None` = the node stops.
     pub(super) fn enter_handshake(&self, addr: SocketAddr, stream: Conn) -> Option<Entered<Conn>> {
         let mut state = self.lock();
-        (state.phase < Phase::Stopping).then(|| state.handshakes.enter(addr, stream))
+        (state.phase < Phase::Stopping)
+            .then(|| state.handshakes.enter(addr, stream, Instant::now()))
     }
 
     /// The next connection that a thread serves.
