@@ -68,22 +68,7 @@ impl Reports {
 
     /// Reports a refusal, at once or when its rate allows.
     pub(super) fn add_refusal(&self, addr: SocketAddr, refusal: Refusal) {
-        let now = self.now();
-        let mut state = self.lock();
-        let full = state.queue.len() >= QUEUE_MAX;
-        let source = state.source(addr, now);
-        match source.rate.admit(now) {
-            Some(count) if !full => {
-                source.latest = None;
-                state.queue.push_back(event(addr, refusal, count));
-            }
-            Some(count) => {
-                source.rate.hold_back(count);
-                source.latest = Some((addr, refusal));
-            }
-            None => source.latest = Some((addr, refusal)),
-        }
-        drop(state);
+        self.lock().add_refusal(addr, refusal, self.now());
         self.changed.notify_one();
     }
 
@@ -92,17 +77,13 @@ impl Reports {
         let mut state = self.lock();
         loop {
             let now = self.now();
-            if let Some(report) = state.queue.pop_front() {
-                return Some(report);
-            }
-            if let Some(report) = state.take_due(now) {
+            if let Some(report) = state.take(now) {
                 return Some(report);
             }
             if state.closed {
                 return None;
             }
-            let due = state.sources.values().filter_map(|source| source.rate.due()).min();
-            state = match due {
+            state = match state.due() {
                 Some(due) => {
                     let waited = self.changed.wait_timeout(state, due.since(now));
                     waited.unwrap_or_else(PoisonError::into_inner).0
@@ -129,6 +110,32 @@ impl Reports {
 }
 
 impl State {
+    fn add_refusal(&mut self, addr: SocketAddr, refusal: Refusal, now: Time) {
+        let full = self.queue.len() >= QUEUE_MAX;
+        let source = self.source(addr, now);
+        match source.rate.admit(now) {
+            Some(count) if !full => {
+                source.latest = None;
+                self.queue.push_back(event(addr, refusal, count));
+            }
+            Some(count) => {
+                source.rate.hold_back(count);
+                source.latest = Some((addr, refusal));
+            }
+            None => source.latest = Some((addr, refusal)),
+        }
+    }
+
+    /// The next report that may be made by now.
+    fn take(&mut self, now: Time) -> Option<Report> {
+        self.queue.pop_front().or_else(|| self.take_due(now))
+    }
+
+    /// When something that is held back may be reported.
+    fn due(&self) -> Option<Time> {
+        self.sources.values().filter_map(|source| source.rate.due()).min()
+    }
+
     /// The source of a connection; all that would be too many are one.
     fn source(&mut self, addr: SocketAddr, now: Time) -> &mut Source {
         let mut key = source(addr);
@@ -174,6 +181,42 @@ mod tests {
     fn refusal() -> Refusal {
         let (name, detail) = ("x".to_owned(), String::new());
         Refusal { runtime: None, name, reason: RefusedReason::TooMany, detail }
+    }
+
+    /// What is reported by `now`: the port of the one that is shown, and how many it represents.
+    fn taken(state: &mut State, now: Time) -> Vec<(u16, u64)> {
+        let shown = |(_, event)| match event {
+            NodeEvent::Refused { addr, count, .. } => (addr.port(), count),
+            other => panic!("{other:?}"),
+        };
+        std::iter::from_fn(|| state.take(now)).map(shown).collect()
+    }
+
+    #[test]
+    fn one_that_comes_again_and_again_is_reported_at_the_instants_of_the_rate() {
+        let mut state = State::default();
+        let at = |millis| Time::ZERO + Duration::from_millis(millis);
+        let mut reported = Vec::new();
+        // A connection every 100 ms, each from another port, for five seconds.
+        for number in 0..50 {
+            let now = at(u64::from(number) * 100);
+            state.add_refusal(([10, 0, 0, 1], number).into(), refusal(), now);
+            reported.extend(taken(&mut state, now).into_iter().map(|report| (now, report)));
+        }
+        let ten = (0..10).map(|number| (at(u64::from(number) * 100), (number, 1)));
+        let paced = [19, 29, 39, 49].map(|number| (at(u64::from(number) * 100), (number, 10)));
+        assert_eq!(reported, ten.chain(paced).collect::<Vec<_>>());
+        // The last one is not left unreported, nor reported early.
+        state.add_refusal(([10, 0, 0, 1], 50).into(), refusal(), at(4901));
+        assert_eq!(state.due(), Some(at(5900)));
+        let before = Time::from_nanos(at(5900).as_nanos() - 1);
+        assert_eq!(
+            (taken(&mut state, before), taken(&mut state, at(5900))),
+            (vec![], vec![(50, 1)])
+        );
+        // After a quiet while it is seldom again.
+        state.add_refusal(([10, 0, 0, 1], 51).into(), refusal(), at(60_000));
+        assert_eq!((taken(&mut state, at(60_000)), state.due()), (vec![(51, 1)], None));
     }
 
     /// The counts of all reports, in their order.
