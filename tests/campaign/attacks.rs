@@ -7,15 +7,15 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::node::Options;
+use peerbeat::node::NodeOptions;
 
-use crate::common::{HELLO, Mock, PATIENCE, addr, bye, hello};
+use crate::common::{HELLO, Mock, PATIENCE, addr, bye, heartbeat, hello};
 use crate::held::{held, resident_kib};
 use crate::limits::Healthy;
 use crate::network::iptables;
@@ -69,7 +69,7 @@ fn attacked(row: &mut Row, kind: &str) {
         end-peer",
         listener.local_addr().unwrap().port()
     );
-    let mut healthy = Healthy::start_with(&own, Options::default());
+    let mut healthy = Healthy::start_with(&own, NodeOptions::default());
     let mut dialled = Mock::welcome(&listener, "own");
     healthy.seen.wait_up("own", 1);
     let to = addr(&healthy.server);
@@ -78,8 +78,8 @@ fn attacked(row: &mut Row, kind: &str) {
     let (began, cpu) = (Instant::now(), ticks("self"));
     let attackers_cpu = attack.ticks();
     let (mut waits, mut redials, mut threads, mut most_memory) = (Vec::new(), 0, 0, 0);
-    for visit in 0..VISITS {
-        if visit % (VISITS / CUTS) == 0 {
+    for number in 0..VISITS {
+        if number % (VISITS / CUTS) == 0 {
             row.tried += 1;
             dialled.cut();
             dialled = Mock::welcome(&listener, "own");
@@ -87,21 +87,10 @@ fn attacked(row: &mut Row, kind: &str) {
             healthy.send();
         }
         row.tried += 1;
-        let dialled = Instant::now();
-        let mut other = loop {
-            let mut other = Mock::dial(to);
-            other.say(&hello("other", "", 0));
-            if other.frame().is_some_and(|(kind, _)| kind == HELLO) {
-                break other;
-            }
-            assert!(dialled.elapsed() < PATIENCE, "the configured peer is kept out");
-            redials += 1;
-            thread::sleep(ms(5));
-        };
-        waits.push(dialled.elapsed());
+        let (wait, again) = visit(to);
+        waits.push(wait);
+        redials += again;
         row.detected += 1;
-        other.say(&bye(0, ""));
-        other.expect_end();
         threads = held().threads.max(threads);
         most_memory = resident_kib().max(most_memory);
         thread::sleep(ms(10));
@@ -128,7 +117,7 @@ fn attacked(row: &mut Row, kind: &str) {
         row.wrong.push(format!("the configured peer waited {most:?}"));
     }
     // A thread a handshake, and those of the links that come and go.
-    if threads > before.threads + Options::default().handshakes_max + 16 {
+    if threads > before.threads + NodeOptions::default().handshakes_max + 16 {
         row.wrong.push(format!("{threads} threads"));
     }
     if most_memory > memory + (64 << 10) {
@@ -136,6 +125,26 @@ fn attacked(row: &mut Row, kind: &str) {
     }
     drop(dialled);
     healthy.settle(row);
+}
+
+/// The configured peer comes and goes; how long it waited for its welcome, and how often it had to
+/// dial again.
+fn visit(to: SocketAddr) -> (Duration, usize) {
+    let (dialled, mut again) = (Instant::now(), 0);
+    let mut other = loop {
+        let mut other = Mock::dial(to);
+        other.say(&hello("other", "", 0));
+        if other.frame().is_some_and(|(kind, _)| kind == HELLO) {
+            break other;
+        }
+        assert!(dialled.elapsed() < PATIENCE, "the configured peer is kept out");
+        again += 1;
+        thread::sleep(ms(5));
+    };
+    let wait = dialled.elapsed();
+    other.say(&bye(0, ""));
+    other.expect_end();
+    (wait, again)
 }
 
 /// The CPU time that a process has used, in hundredths of a second.
@@ -212,63 +221,6 @@ fn attackers() {
     let done: &AtomicUsize = Box::leak(Box::default());
     let what = match kind {
         "silent" => return python(SILENT, to),
-        "drips" => {
-            several(200, move |_| {
-                loop {
-                    let Ok(mut stream) = TcpStream::connect(to) else { continue };
-                    done.fetch_add(1, Ordering::Relaxed);
-                    for byte in hello("client", "", 0) {
-                        if stream.write_all(&[byte]).is_err() {
-                            break;
-                        }
-                        thread::sleep(ms(100));
-                    }
-                }
-            });
-            "dripping HELLOs"
-        }
-        "bad" => {
-            let wrong: Vec<Vec<u8>> = vec![
-                b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
-                vec![0xff; 20],
-                hello("nobody", "", 0),
-                hello("", "", 0),
-                hello("client", "", 0)[..12].to_vec(),
-                bye(0, "first"),
-                [0, 0, 0, 0].to_vec(),
-            ];
-            several(8, move |worker| {
-                for index in worker.. {
-                    let Ok(mut stream) = TcpStream::connect(to) else { continue };
-                    let _ = stream.set_read_timeout(Some(ms(1000)));
-                    let bytes = &wrong[index % wrong.len()];
-                    let _ = stream.write_all(bytes);
-                    let _ = stream.shutdown(std::net::Shutdown::Write);
-                    let _ = stream.read(&mut [0; 64]);
-                    done.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-            "bad HELLOs"
-        }
-        "probes" => {
-            // Each of ten starts one every 10 ms.
-            several(10, move |_| {
-                let mut probe = hello("x", "", 0);
-                probe[10] |= 2;
-                let mut next = Instant::now();
-                loop {
-                    next += ms(10);
-                    if let Ok(mut stream) = TcpStream::connect(to) {
-                        let _ = stream.set_read_timeout(Some(ms(1000)));
-                        let _ = stream.write_all(&[&*probe, &crate::common::heartbeat(1)].concat());
-                        while stream.read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
-                        done.fetch_add(1, Ordering::Relaxed);
-                    }
-                    thread::sleep(next.saturating_duration_since(Instant::now()));
-                }
-            });
-            "probes"
-        }
         "half-open" => {
             // Nobody answers for these sources, so that the connections stay open by half.
             let rule = ["INPUT", "-p", "tcp", "-d", "127.66.0.0/16", "-j", "DROP"];
@@ -276,6 +228,18 @@ fn attackers() {
             python(HALF_OPEN, to);
             iptables(&[&["-D"], &rule[..]].concat());
             return;
+        }
+        "drips" => {
+            several(200, move |_| drip(to, done));
+            "dripping HELLOs"
+        }
+        "bad" => {
+            several(8, move |worker| say_wrong(worker, to, done));
+            "bad HELLOs"
+        }
+        "probes" => {
+            several(10, move |_| probe(to, done));
+            "probes"
         }
         other => panic!("no attack is called {other}"),
     };
@@ -286,6 +250,59 @@ fn attackers() {
     std::io::stdout().flush().unwrap();
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     println!("\n@@done {} {what}", done.load(Ordering::Relaxed));
+}
+
+/// HELLOs that come a byte at a time.
+fn drip(to: SocketAddr, done: &AtomicUsize) {
+    loop {
+        let Ok(mut stream) = TcpStream::connect(to) else { continue };
+        done.fetch_add(1, Ordering::Relaxed);
+        for byte in hello("client", "", 0) {
+            if stream.write_all(&[byte]).is_err() {
+                break;
+            }
+            thread::sleep(ms(100));
+        }
+    }
+}
+
+/// Bytes that are no HELLO of a peer's.
+fn say_wrong(worker: usize, to: SocketAddr, done: &AtomicUsize) {
+    let wrong = [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+        vec![0xff; 20],
+        hello("nobody", "", 0),
+        hello("", "", 0),
+        hello("client", "", 0)[..12].to_vec(),
+        bye(0, "first"),
+        vec![0, 0, 0, 0],
+    ];
+    for index in worker.. {
+        let Ok(mut stream) = TcpStream::connect(to) else { continue };
+        let _ = stream.set_read_timeout(Some(ms(1000)));
+        let _ = stream.write_all(&wrong[index % wrong.len()]);
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = stream.read(&mut [0; 64]);
+        done.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A probe every 10 ms.
+fn probe(to: SocketAddr, done: &AtomicUsize) {
+    let mut bytes = hello("x", "", 0);
+    bytes[10] |= 2;
+    bytes.extend(heartbeat(1));
+    let mut next = Instant::now();
+    loop {
+        next += ms(10);
+        if let Ok(mut stream) = TcpStream::connect(to) {
+            let _ = stream.set_read_timeout(Some(ms(1000)));
+            let _ = stream.write_all(&bytes);
+            while stream.read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+        thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
 }
 
 /// Starts so many threads, as many as the machine gives, which end with the process.

@@ -42,9 +42,9 @@ fn client(name: &str, port: u16) -> String {
 }
 
 /// A server and a client that must live through it all.
-struct Healthy {
-    server: Node,
-    seen: Recorder,
+pub(crate) struct Healthy {
+    pub(crate) server: Node,
+    pub(crate) seen: Recorder,
     client: Node,
     client_seen: Recorder,
     sent: u64,
@@ -52,8 +52,14 @@ struct Healthy {
 
 impl Healthy {
     fn start(options: NodeOptions) -> Self {
+        Self::start_with("", options)
+    }
+
+    /// With more lines in the server's configuration.
+    pub(crate) fn start_with(more: &str, options: NodeOptions) -> Self {
         let seen = Recorder::default();
-        let server = Node::start_with(config(SERVER), seen.clone(), options.clone()).unwrap();
+        let text = config(&format!("{SERVER}\n{more}"));
+        let server = Node::start_with(text, seen.clone(), options.clone()).unwrap();
         let client_seen = Recorder::default();
         let text = client("client", addr(&server).port());
         let client = Node::start_with(config(&text), client_seen.clone(), options).unwrap();
@@ -63,7 +69,7 @@ impl Healthy {
     }
 
     /// Sends a few messages more, which must be accepted.
-    fn send(&mut self) {
+    pub(crate) fn send(&mut self) {
         let peer: Peer = self.client.peer("server").unwrap();
         for _ in 0..10 {
             peer.send(&numbered(self.sent, 100)).unwrap();
@@ -72,7 +78,7 @@ impl Healthy {
     }
 
     /// The link must have lived, and all messages arrived.
-    fn settle(mut self, row: &mut Row) {
+    pub(crate) fn settle(mut self, row: &mut Row) {
         self.send();
         let is_message = |seen: &Seen| matches!(seen.what, What::Message(_));
         self.seen.wait_count("messages", self.sent as usize, is_message);

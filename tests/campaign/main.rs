@@ -18,7 +18,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../common/held.rs"]
-#[expect(dead_code, reason = "the soak uses all of it")]
 mod held;
 #[path = "../common/tally.rs"]
 mod tally;
@@ -35,6 +34,7 @@ mod network;
 #[expect(dead_code, reason = "the link's tests use all of it")]
 mod rig;
 
+mod attacks;
 mod cuts;
 mod herd;
 mod limits;
@@ -71,6 +71,11 @@ const FAULTS: &[Fault] = &[
     ("no descriptor left", false, limits::descriptors),
     ("no thread left", false, limits::threads),
     ("1000 silent strangers", false, limits::strangers),
+    ("10,000 silent sockets, 50 sources", false, attacks::silent),
+    ("HELLOs that drip", false, attacks::drips),
+    ("HELLOs that are wrong", false, attacks::bad),
+    ("1000 probes a second", false, attacks::probes),
+    ("half-open connections (SYN)", true, attacks::half_open),
     ("500 peers lost and back", true, herd::lost_and_back),
 ];
 

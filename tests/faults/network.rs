@@ -79,7 +79,8 @@ pub(crate) fn carry_to(port: u16) {
     iptables(&["-D", "INPUT", "-p", "tcp", "--dport", &port.to_string(), "-j", "DROP"]);
 }
 
-fn iptables(arguments: &[&str]) {
+/// Calls `iptables`.
+pub(crate) fn iptables(arguments: &[&str]) {
     let done = Command::new("iptables").args(["-w"]).args(arguments).status().unwrap();
     assert!(done.success(), "iptables {arguments:?}");
 }
