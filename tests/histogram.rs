@@ -87,7 +87,7 @@ proptest! {
     }
 
     #[test]
-    fn two_added_are_one_that_was_told_both(
+    fn two_added_are_one_that_was_given_both(
         left in vec(any::<u32>(), 0..100),
         right in vec(any::<u32>(), 0..100),
     ) {

@@ -104,7 +104,7 @@ fn a_stalled_writer_is_write_stalled_here_and_silence_there() {
 }
 
 #[test]
-fn a_stalled_reader_stalls_the_other_end_and_blames_nobody() {
+fn a_stalled_reader_stalls_the_other_end_and_blames_no_peer() {
     let Pair { broken, whole, faults } = pair(10_000, 400);
     faults.stall_reader(true);
     let mut accepted = 0;

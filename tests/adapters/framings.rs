@@ -166,7 +166,7 @@ fn strangers_are_refused_by_their_first_bytes() {
 }
 
 #[test]
-fn nothing_waits_for_an_end_for_ever() {
+fn nothing_waits_for_an_end_without_a_limit() {
     let endless = [b'A'; 64];
     assert!(decode(Stomp, &[&endless]).1.is_some(), "command");
     let head = [b"SEND\n".to_vec(), b"header:x\n".repeat(4096)].concat();

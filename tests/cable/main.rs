@@ -122,7 +122,7 @@ fn a_connection_that_lost_nothing_survives_the_pull() {
 }
 
 #[test]
-fn who_dials_a_pulled_cable_reaches_nobody() {
+fn a_dial_into_a_pulled_cable_reaches_no_one() {
     let rig = Rig::new();
     rig.cable.pull();
     let near = rig.dial();
@@ -267,7 +267,7 @@ fn after_a_reset_the_next_byte_is_answered_with_one() {
 }
 
 #[test]
-fn a_reset_that_nobody_noticed_can_become_a_cut() {
+fn a_reset_that_was_not_noticed_can_become_a_cut() {
     let rig = Rig::new();
     let [near, far] = rig.connect();
     rig.cable.reset();

@@ -118,7 +118,7 @@ fn sigpipe_never_kills_the_host() {
 }
 
 #[test]
-fn a_forked_child_harms_nobody() {
+fn a_forked_child_harms_no_link() {
     run_c("fork.c", &[]);
 }
 

@@ -110,7 +110,7 @@ fn trimmed(text: &str) -> String {
 }
 
 #[test]
-fn one_file_is_told_whole() {
+fn one_file_is_reported_whole() {
     let ended = folder().peerbeat("check adapter.conf");
     assert_eq!(trimmed(&ended.stdout), format!("{ADAPTER_TEXT}{ADAPTER_WARNINGS}"));
     assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
@@ -358,7 +358,7 @@ fn two_that_dial_as_the_same_peer_are_a_warning() {
 }
 
 #[test]
-fn a_part_is_told_as_one_and_gets_no_advice_on_the_whole() {
+fn a_part_is_reported_as_one_and_gets_no_advice_on_the_whole() {
     let folder = Folder::with(&[("part.conf", "add-peer\nremote-label a\nend-peer\n")]);
     let ended = folder.peerbeat("check --strict part.conf");
     assert_eq!(ended.code, Some(0), "{}", ended.stdout);

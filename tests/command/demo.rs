@@ -48,7 +48,7 @@ fn demo_tells_every_step_and_holds_every_promise() {
 }
 
 #[test]
-fn demo_ends_quietly_when_nobody_reads() {
+fn demo_ends_quietly_when_its_output_is_not_read() {
     let folder = Folder::new();
     let line = "\"$0\" demo | head -1";
     let mut shell = Command::new("sh");

@@ -191,7 +191,7 @@ fn a_full_disk_is_a_complaint_and_no_end() {
 
 #[cfg(unix)]
 #[test]
-fn a_service_manager_is_told() {
+fn a_service_manager_is_notified() {
     // A socket's path has room for some hundred bytes: the checkout's may be longer.
     let path = std::env::temp_dir().join(format!("peerbeat-notify-{}", std::process::id()));
     let _left_by_a_killed_run = std::fs::remove_file(&path);
@@ -202,7 +202,7 @@ fn a_service_manager_is_told() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_service_manager_without_a_file_is_told() {
+fn a_service_manager_without_a_file_is_notified() {
     use std::os::linux::net::SocketAddrExt;
     let name = format!("peerbeat-test-{}", std::process::id());
     let addr = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();

@@ -96,7 +96,7 @@ fn help_is_a_result_and_names_every_option() {
 }
 
 #[test]
-fn all_configuration_errors_are_told_and_nothing_is_started() {
+fn all_configuration_errors_are_reported_and_nothing_is_started() {
     let folder = Folder::with(&[(
         "bad.conf",
         "datasrc-port 70000\nadd-peer\n heartbeat-time NaN\nend-peer\ninclude-file gone.conf\n",

@@ -21,7 +21,7 @@ fn every_mistake_is_named_with_place_item_found_and_allowed() {
 
 // lesson 65
 #[test]
-fn a_host_has_no_blanks_that_nobody_sees() {
+fn a_host_has_no_invisible_blanks() {
     for blank in ['\u{a0}', '\u{3000}', '\u{b}', '\u{7f}'] {
         let said = errors(&format!("add-peer\naddr a{blank}b\nport 1\nend-peer"), &options());
         assert!(said.starts_with("<text>:2: addr: found "), "{blank:?}: {said}");

@@ -204,7 +204,7 @@ fn given_variables_win_over_those_of_the_file() {
 }
 
 #[test]
-fn a_host_without_a_name_is_still_somebody() {
+fn without_a_name_the_one_of_the_host_is_used() {
     let config = Config::parse("", &ConfigOptions::default()).expect("good");
     assert!(config.name().starts_with("peerbeat-") && config.name().len() > "peerbeat-".len());
     if let Ok(name) = std::fs::read_to_string("/proc/sys/kernel/hostname") {

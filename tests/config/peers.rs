@@ -90,7 +90,7 @@ fn a_hello_matches_by_remote_label_else_id_else_label_else_name() {
 }
 
 #[test]
-fn the_ways_to_be_recognised_are_told_strongest_first() {
+fn the_ways_to_be_recognised_come_strongest_first() {
     let cases = [
         ("remote-label l\nlabel o\nremote-id 5\nremote-name a", "remote-label=l"),
         ("label o\nremote-id 5\nremote-name a", "remote-id=5 label=o"),

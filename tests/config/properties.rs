@@ -150,7 +150,7 @@ proptest! {
     }
 
     #[test]
-    fn errors_and_warnings_stand_on_lines_that_exist(
+    fn errors_and_warnings_are_on_lines_that_exist(
         lines in prop::collection::vec(line(), 0..30),
     ) {
         let text = lines.join("\n");

@@ -93,7 +93,7 @@ fn an_adapter_whose_name_carries_its_host_is_known_by_its_label() {
 
 #[test]
 #[cfg_attr(windows, ignore = "paths are shown with backslashes there")]
-fn a_value_says_in_which_file_it_stands() {
+fn a_value_names_the_file_that_set_it() {
     let transformer = load(TRANSFORMER, &[]);
     let peers = "tests/config/pricing/transformer/etc/adapter-peers.conf";
     let times: Vec<String> =

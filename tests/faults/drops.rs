@@ -80,9 +80,9 @@ fn packets_dropped_from_us_are_noticed_by_the_peer_and_end_ours_too() {
 }
 
 #[test]
-fn a_publisher_into_a_black_hole_is_told_at_the_limit() {
+fn a_publisher_into_a_black_hole_learns_it_at_the_limit() {
     // lesson 29
-    if !own_network("drops::a_publisher_into_a_black_hole_is_told_at_the_limit") {
+    if !own_network("drops::a_publisher_into_a_black_hole_learns_it_at_the_limit") {
         return;
     }
     let (one, two) = tcp_pair();
@@ -101,8 +101,8 @@ fn a_publisher_into_a_black_hole_is_told_at_the_limit() {
 }
 
 #[test]
-fn a_short_loss_kills_nobody() {
-    if !own_network("drops::a_short_loss_kills_nobody") {
+fn a_short_loss_kills_no_link() {
+    if !own_network("drops::a_short_loss_kills_no_link") {
         return;
     }
     let (one, two) = tcp_pair();

@@ -118,7 +118,7 @@ fn a_wrapped_handler_writes_events_messages_and_numbers() {
 }
 
 #[test]
-fn lines_that_cannot_be_written_are_counted_and_hold_nobody_up() {
+fn lines_that_cannot_be_written_are_counted_and_delay_nothing() {
     let file = File::default();
     let (hub, feed) = connected(&file);
     *file.is_full.lock().unwrap() = true;

@@ -174,7 +174,7 @@ fn stopping_does_not_wait_for_the_interval() {
 }
 
 #[test]
-fn wait_down_waits_no_longer_than_told() {
+fn wait_down_waits_no_longer_than_asked() {
     let rig = Rig::new(&options(60_000, 60_000));
     let began = Instant::now();
     assert_eq!(rig.link.wait_down(ms(150)), None);
@@ -231,7 +231,7 @@ fn a_reader_dropped_without_a_run_ends_the_link() {
 }
 
 #[test]
-fn bytes_read_with_the_handshake_are_the_first_that_are_told() {
+fn bytes_read_with_the_handshake_are_the_first_messages() {
     let (stream, mock) = crate::mock::Mock::pair();
     let mut first = frame(DATA, b"one");
     first.extend_from_slice(&frame(DATA, b"two")[..4]);

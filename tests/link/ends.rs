@@ -119,7 +119,7 @@ fn a_bye_is_closed_with_its_code_and_escaped_text() {
 }
 
 #[test]
-fn messages_before_a_bye_are_told_and_none_after_it() {
+fn messages_before_a_bye_arrive_and_none_after_it() {
     let rig = Rig::new(&options(60_000, 5000));
     rig.mock.say(&[frame(DATA, b"before"), bye(0, b""), frame(DATA, b"after")].concat());
     let (seen, down) = rig.log.until_down();
@@ -205,7 +205,7 @@ fn the_account_of_an_end_is_true() {
 }
 
 #[test]
-fn a_reset_is_io_also_when_a_write_of_ours_meets_it_first() {
+fn a_reset_is_io_even_if_a_write_meets_it_first() {
     // The kernel reports an error of the socket once, to the call that comes first.
     for round in 0..30 {
         let (stream, mock) = Mock::pair();

@@ -81,7 +81,7 @@ fn read_beat(stream: &mut TcpStream) -> u32 {
 
 // lessons 5, 8
 #[test]
-fn a_smaller_value_reaches_both_ends_at_once_and_is_told_once() {
+fn a_smaller_value_reaches_both_ends_at_once_and_is_reported_once() {
     let (near, far) = streams();
     let (link, events) = start_with(near, Some(5000), millis(5000));
     let (peer, peer_events) = start_with(far, Some(5000), millis(5000));

@@ -114,7 +114,7 @@ fn always_mode_sends_heartbeats_between_data() {
 }
 
 #[test]
-fn a_smaller_value_is_adopted_announced_and_told() {
+fn a_smaller_value_is_adopted_announced_and_reported() {
     // PROTOCOL H2; lesson 5
     let mut rig = Rig::new(&options(60_000, 5000));
     assert_eq!(rig.mock.frame().value_ms(), 60_000);
@@ -147,7 +147,7 @@ fn a_greater_value_and_zero_change_nothing() {
 }
 
 #[test]
-fn a_value_under_the_floor_is_raised_and_that_is_told_once() {
+fn a_value_under_the_floor_is_raised_and_that_is_reported_once() {
     // lesson 1
     let mut options = options(60_000, 5000);
     options.liveness.heartbeat_time_min = ms(120);
@@ -166,7 +166,7 @@ fn a_value_under_the_floor_is_raised_and_that_is_told_once() {
 }
 
 #[test]
-fn a_flood_of_heartbeats_is_told_once_and_kills_nobody() {
+fn a_flood_of_heartbeats_is_reported_once_and_kills_no_link() {
     // lesson 7
     let rig = Rig::new(&options(60_000, 5000));
     for _ in 0..3 {

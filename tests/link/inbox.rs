@@ -127,7 +127,7 @@ fn a_message_larger_than_the_bound_is_taken_in_alone() {
 
 // lessons 42, 45
 #[test]
-fn everybody_is_woken_when_the_link_ends() {
+fn every_waiter_is_woken_when_the_link_ends() {
     for local in [false, true] {
         let inbox = Inbox::default();
         let (link, peer) = pair(&LinkOptions::default(), &inbox);
@@ -170,7 +170,7 @@ fn a_held_reader_lets_go_when_the_link_ends_and_what_arrived_stays() {
 }
 
 #[test]
-fn closing_wakes_everybody_at_once_and_keeps_what_arrived() {
+fn closing_wakes_all_waiters_at_once_and_keeps_what_arrived() {
     let inbox = Inbox::default();
     let (link, peer) = pair(&LinkOptions::default(), &inbox);
     thread::scope(|scope| {

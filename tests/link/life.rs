@@ -25,7 +25,7 @@ fn one_byte_of_a_big_frame_every_half_interval_is_life() {
 }
 
 #[test]
-fn a_handler_that_sleeps_ten_limits_kills_nobody_and_starves_no_heartbeat() {
+fn a_handler_that_sleeps_ten_limits_kills_no_link_and_starves_no_heartbeat() {
     // lessons 17, 18, 32
     let mut rig = Rig::acting(&options(50, 450), |_, seen| {
         if matches!(seen, Seen::Message(_)) {
@@ -68,7 +68,7 @@ fn a_handler_that_sleeps_over_a_silence_does_not_make_it_the_peers() {
 }
 
 #[test]
-fn a_handler_that_sleeps_in_an_event_kills_nobody() {
+fn a_handler_that_sleeps_in_an_event_kills_no_link() {
     // The handler gets the event between the wait and the look at the socket.
     let rig = Rig::acting(&options(100, 300), |_, seen| {
         if matches!(seen, Seen::Event(LinkEvent::Late { .. })) {
@@ -195,7 +195,7 @@ fn any_byte_ends_a_silence_that_was_nearly_too_long() {
 }
 
 #[test]
-fn heartbeats_of_ours_go_on_while_the_peer_is_late() {
+fn our_heartbeats_go_on_while_the_peer_is_late() {
     // lesson 41
     let rig = Rig::new(&options(50, 4000));
     rig.mock.say(&heartbeat(50));

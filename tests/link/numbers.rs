@@ -204,7 +204,7 @@ fn a_value_in_force_is_explained_by_who_asked_for_it() {
 }
 
 #[test]
-fn nobody_asked_is_said_with_what_to_do() {
+fn a_link_without_heartbeats_is_explained_with_advice() {
     let (near, mut far) = streams();
     let link = start(near, None, 2000);
     let explained = link.explain();

@@ -56,7 +56,7 @@ impl Framing for NoHeartbeats {
 }
 
 #[test]
-fn a_stream_that_panics_in_a_write_ends_the_link_and_holds_nobody() {
+fn a_stream_that_panics_in_a_write_ends_the_link_and_blocks_no_caller() {
     // The sender's thread writes first, or the program's.
     for heartbeat_ms in [100, 0] {
         let (stream, _mock) = Mock::pair();
@@ -207,7 +207,7 @@ fn bent(options: &LinkOptions, bend: Bend) -> Bent {
 
 // lessons 28, 38: a third of what was asked, what was asked, and more than any kernel adds to it
 #[test]
-fn timeouts_that_end_early_or_late_kill_nobody_early_and_do_not_spin() {
+fn timeouts_that_end_early_or_late_kill_no_link_early_and_do_not_spin() {
     let bends: [Bend; 3] = [|asked| asked / 3, |asked| asked, |asked| asked * 9 / 8 + ms(40)];
     for bend in bends {
         let bent = bent(&options(100, 500), bend);

@@ -101,7 +101,7 @@ fn accept_gives_up_after_the_handshake_timeout() {
 // lesson 60
 #[test]
 #[cfg(target_os = "linux")]
-fn nobody_is_connected_with_himself() {
+fn no_link_is_connected_with_itself() {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
     let mut range = range.split_whitespace().map(|port| port.parse::<u16>().unwrap());
     let (low, high) = (range.next().unwrap(), range.next().unwrap());

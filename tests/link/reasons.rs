@@ -78,7 +78,7 @@ fn end_from_another_thread_while_the_handler_is_busy_returns_at_once() {
 }
 
 #[test]
-fn senders_that_were_writing_are_told_the_links_own_reason() {
+fn senders_that_were_writing_get_the_links_own_reason() {
     let rig = Rig::new(&options(100, 900));
     let link = rig.link.clone();
     // A stuck write has its own limit, and that is to be reached so much later.

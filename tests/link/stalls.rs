@@ -32,7 +32,7 @@ fn stalled(event: &LinkEvent) -> Option<Duration> {
 }
 
 #[test]
-fn after_a_stall_of_ours_the_peer_has_one_more_slack() {
+fn after_our_own_stall_the_peer_has_one_more_slack() {
     // lesson 33
     let faults = Faults { late_read: ms(900), ..Faults::default() };
     let began = Instant::now();
@@ -61,7 +61,7 @@ fn a_handler_that_sleeps_over_the_grace_does_not_use_it_up() {
 }
 
 #[test]
-fn a_coarse_clock_of_the_kernels_is_no_stall_of_ours() {
+fn a_coarse_clock_in_the_kernel_is_not_our_stall() {
     // lesson 38: long socket timeouts are rounded up by as much as an eighth
     let faults = Faults { coarse_reads: true, ..Faults::default() };
     // A machine that is busy may really hold us up, but not each time.
@@ -111,7 +111,7 @@ fn a_write_that_woke_late_looks_once_more_before_it_blames_the_peer() {
 }
 
 #[test]
-fn a_stall_of_ours_in_a_write_gives_the_peer_one_more_slack() {
+fn our_own_stall_in_a_write_gives_the_peer_one_more_slack() {
     // lesson 33: the limit is 2.2 s, the wait ends at 3 s, the peer reads at 3.6 s
     let faults = Faults { late_write: ms(3000), ..Faults::default() };
     let (link, theirs, _log) = faulty(100, &options(200, 2000), faults, |_, _| {});

@@ -143,7 +143,7 @@ fn a_value_heard_while_a_write_is_stuck_limits_it() {
 
 // lesson 21: no write is fatal while the kernel takes anything at all
 #[test]
-fn a_few_bytes_taken_start_the_limit_anew() {
+fn a_few_bytes_taken_restart_the_limit() {
     let (ours, theirs) = pipe(10);
     let options = options(100, 1400);
     let (notes, log) = notes(|_, _| {});

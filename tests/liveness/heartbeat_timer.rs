@@ -246,7 +246,7 @@ fn lowering_our_own_value_is_in_force_for_sending_and_announced_at_once() {
 
 // lesson 1
 #[test]
-fn lowering_to_nothing_is_refused_and_floods_nobody() {
+fn lowering_to_nothing_is_refused_and_floods_no_peer() {
     let mut pulse = announced(&settings(5000, 2000));
     assert!(!pulse.lower(Duration::ZERO, Time::ZERO));
     assert_eq!(pulse.due(), at(5000));

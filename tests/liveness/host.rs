@@ -23,7 +23,7 @@ fn wait(until: Time) -> Action {
 
 // lesson 18
 #[test]
-fn a_host_is_told_the_nearest_of_beat_and_verdict() {
+fn a_host_gets_the_nearest_of_beat_and_verdict() {
     let mut host = announced(5000, 2000);
     assert_eq!(host.poll(at(0)), wait(at(5000)));
     host.handle_sent(at(2000));
@@ -137,7 +137,7 @@ fn a_host_that_was_stopped_hears_of_it_and_sends_one_heartbeat() {
 
 // lesson 33
 #[test]
-fn a_host_that_was_stopped_and_finds_bytes_blames_nobody() {
+fn a_host_that_was_stopped_and_finds_bytes_blames_no_peer() {
     let mut host = announced(1000, 500);
     assert_eq!(host.poll(at(0)), wait(at(1000)));
     let back = at(4500);
@@ -160,7 +160,7 @@ fn a_poll_that_was_not_awaited_is_no_stall() {
 
 // lesson 55
 #[test]
-fn the_end_of_a_late_silence_is_told() {
+fn the_end_of_a_late_silence_is_reported() {
     let mut host = announced(1000, 500);
     host.handle_sent(at(900));
     assert_eq!(host.poll(at(1250)), Action::Late { silence: ms(1250) });

@@ -248,7 +248,7 @@ proptest! {
     }
 
     #[test]
-    fn on_a_fair_line_nobody_dies_and_both_ends_meet_at_the_smaller_value(
+    fn on_a_fair_line_both_ends_live_and_meet_at_the_smaller_value(
         left in an_end(),
         right in an_end(),
         ops in vec(fair(900), 1..50),

@@ -119,7 +119,7 @@ fn floors_keep_each_side_at_what_it_can_bear() {
 
 // lesson 1
 #[test]
-fn a_hostile_peer_that_lowers_its_value_for_ever_cannot_make_us_flood() {
+fn a_hostile_peer_that_keeps_lowering_its_value_cannot_make_us_flood() {
     let mut line = Line::new([settings(5000, 2000), settings(0, 2000)]);
     let mut now = Time::ZERO;
     let mut value = u32::MAX;
@@ -192,7 +192,7 @@ fn given_values_hold_for_their_direction_alone() {
 
 // lesson 6
 #[test]
-fn where_nothing_is_negotiated_nothing_is_adopted_announced_or_expected_anew() {
+fn if_nothing_is_negotiated_nothing_is_adopted_announced_or_expected_again() {
     let mut host = Liveness::new(&given(Some(5000), Some(4000)), Time::ZERO);
     assert!(!given(None, None).negotiates() && settings(1, 1).negotiates());
     for value in EDGES {

@@ -28,7 +28,7 @@ fn lateness_counts_from_the_instant_at_which_the_heartbeat_was_due() {
 
 // lesson 56
 #[test]
-fn a_value_that_the_peer_has_not_been_told_promises_nothing() {
+fn a_value_that_the_peer_does_not_know_yet_promises_nothing() {
     let mut pulse = announced(5000, Mode::Idle);
     pulse.lower(ms(100), Time::ZERO);
     assert_eq!(pulse.lateness(at(4000)), None);

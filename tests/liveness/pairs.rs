@@ -72,7 +72,7 @@ fn every_ratio_of_heartbeat_time_to_slack_and_of_the_two_ends_holds() {
 
 // lesson 10
 #[test]
-fn jitter_below_the_slack_kills_nobody() {
+fn jitter_below_the_slack_kills_no_link() {
     let mut dice = Dice(10);
     for jitter in [50, 499] {
         let mut line = Line::new([settings(1000, 500), settings(1000, 500)]);
@@ -142,7 +142,7 @@ fn a_line_that_loses_one_direction_is_noticed_by_the_one_who_hears_nothing() {
 
 // lessons 33, 41
 #[test]
-fn an_end_that_is_stopped_for_three_limits_blames_nobody_and_sends_one_heartbeat() {
+fn an_end_that_is_stopped_for_three_limits_blames_no_peer_and_sends_one_heartbeat() {
     let mut line = Line::new([settings(1000, 500), settings(0, 86_400_000)]);
     line.run(ms(10_100));
     let before = line.ends[0].beats().len();

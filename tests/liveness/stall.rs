@@ -35,7 +35,7 @@ fn a_wait_that_ends_late_by_more_than_half_the_slack_or_250_ms_is_a_stall() {
 }
 
 #[test]
-fn a_wait_that_ends_early_or_was_for_ever_is_no_stall() {
+fn a_wait_that_ends_early_or_had_no_end_is_no_stall() {
     let mut watch = watch();
     assert_eq!(watch.handle_waited(at(5000), at(10)), None);
     assert_eq!(watch.handle_waited(Time::NEVER, at(1_000_000)), None);
@@ -110,7 +110,7 @@ fn a_stall_just_before_the_limit_moves_the_verdict_one_nanosecond_at_least() {
 }
 
 #[test]
-fn without_a_limit_a_stall_is_told_and_grants_nothing() {
+fn without_a_limit_a_stall_is_reported_and_grants_nothing() {
     let mut watch = SilenceTimer::new(&settings(0, 2000), Time::ZERO);
     assert_eq!(watch.handle_waited(at(1000), at(60_000)), Some(ms(59_000)));
     assert_eq!(watch.silent_at(), Time::NEVER);

@@ -80,7 +80,7 @@ fn both_roles() -> (Node, Recorder, TcpListener) {
 
 // lessons 30, 44, 52: nothing ends the connection, and what was adopted dies with it
 #[test]
-fn a_peer_that_falls_silent_is_down_whoever_dialled_and_its_next_link_starts_anew() {
+fn a_peer_that_falls_silent_is_down_whichever_side_dialled_and_its_next_link_starts_afresh() {
     let (node, book, listener) = both_roles();
     let limit = secs(0.2 + 0.5);
     let mut silent = Vec::new();

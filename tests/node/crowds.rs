@@ -57,7 +57,7 @@ fn the_oldest_that_is_silent_makes_room_and_hears_why() {
 }
 
 #[test]
-fn neither_drips_nor_refusals_that_nobody_reads_keep_a_peer_out() {
+fn neither_drips_nor_unread_refusals_keep_a_peer_out() {
     let half = &hello("friend", "", 0)[..9];
     for (bytes, rounds) in [(half, 3), (&b"GET / HTTP/1.1\r\n"[..], 3), (&hello("x", "", 0), 3)] {
         let book = Recorder::default();
@@ -103,7 +103,7 @@ impl NodeHandler for Slow {
 }
 
 #[test]
-fn a_handler_that_is_slow_for_strangers_keeps_nobody_out() {
+fn a_handler_that_is_slow_for_strangers_keeps_no_peer_out() {
     let (slow, book, go) = Slow::new();
     let node = node(2, slow);
     for mut stranger in crowd(&node, 20, &hello("nobody", "", 0)) {
@@ -152,7 +152,7 @@ fn probe(name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_probe_learns_name_and_heartbeat_time_and_nobody_else_notices() {
+fn a_probe_learns_name_and_heartbeat_time_and_no_peer_notices() {
     let book = Recorder::default();
     let node = node(2, book.clone());
     let mut friend = Mock::greet(addr(&node), "friend");

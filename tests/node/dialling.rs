@@ -40,7 +40,7 @@ fn failed(book: &Recorder, times: usize) -> (DialFailedReason, String) {
 }
 
 #[test]
-fn a_goodbye_instead_of_a_welcome_is_told_in_words() {
+fn a_goodbye_instead_of_a_welcome_is_reported_in_words() {
     let (listener, _node, book) = dialling("local-name adapter7\nlocal-label seven");
     let mut mock = Mock::accept(&listener);
     assert_eq!(mock.expect_hello(), ("adapter7".to_owned(), "seven".to_owned()));
@@ -56,7 +56,7 @@ fn a_goodbye_instead_of_a_welcome_is_told_in_words() {
 }
 
 #[test]
-fn a_server_that_breaks_the_protocol_is_told_so() {
+fn a_server_that_breaks_the_protocol_gets_a_bye_that_says_so() {
     let (listener, _node, book) = dialling("");
     let mut mock = Mock::accept(&listener);
     mock.expect_hello();
@@ -100,7 +100,7 @@ fn a_server_that_says_nothing_is_left_at_the_connect_timeout() {
 }
 
 #[test]
-fn a_name_without_address_is_told_as_such() {
+fn a_name_without_address_is_reported_as_such() {
     let (node, book) = start(&text(1, "").replace("addr 127.0.0.1", "addr no-such-host.invalid"));
     let (reason, _) = failed(&book, 1);
     assert_eq!(reason, DialFailedReason::Resolve);

@@ -190,7 +190,7 @@ fn a_handler_that_keeps_its_peers_is_freed_when_the_node_has_ended() {
 
 // lesson 46: a handler holds one peer's thread, not the node's
 #[test]
-fn a_slow_handler_holds_up_nobody_else() {
+fn a_slow_handler_delays_no_other_peer() {
     let gate = Arc::new(Mutex::new(()));
     let inner = Arc::clone(&gate);
     let (node, book) = acting(move |what, _| {

@@ -52,7 +52,7 @@ fn events(book: &Recorder, peer: &str) -> Vec<NodeEvent> {
 }
 
 #[test]
-fn the_heartbeat_time_of_a_hello_is_in_force_from_the_start_whoever_dialled() {
+fn the_heartbeat_time_of_a_hello_is_in_force_from_the_start_whichever_side_dialled() {
     let (node, book, listener) = both_roles();
     let mut server = Mock::accept(&listener);
     assert_eq!(said(&mut server), 30_000);

@@ -126,7 +126,7 @@ fn one_stays_one_changes_one_goes_and_one_comes_at_once() {
 }
 
 #[test]
-fn the_same_again_changes_nothing_wherever_it_stands_in_the_file() {
+fn the_same_again_changes_nothing_wherever_it_is_in_the_file() {
     let (node, book) = start(&hub(&[("a", "heartbeat-time 1"), ("b", "heartbeat-time 1")]));
     let (a, _) = adapter("a", addr(&node).port());
     book.wait_up("a", 1);

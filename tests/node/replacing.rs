@@ -109,7 +109,7 @@ impl NodeHandler for Stuck {
 }
 
 #[test]
-fn a_returning_peer_waits_for_the_old_links_handler_but_not_for_ever() {
+fn a_returning_peer_waits_for_the_old_links_handler_but_not_without_a_limit() {
     let (book, gate) = (Recorder::default(), Arc::new(Mutex::new(())));
     let stuck = Stuck { book: book.clone(), gate: Arc::clone(&gate) };
     let node = Node::start(config(TEXT), stuck).unwrap();

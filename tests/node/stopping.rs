@@ -251,7 +251,7 @@ fn a_drain_of_a_node_ends_in_its_time_whatever_the_peers_do() {
 }
 
 #[test]
-fn a_drained_node_connects_with_nobody_meanwhile() {
+fn a_drained_node_connects_with_no_peer_meanwhile() {
     let (node, book, [mut ann, mut bob]) = befriended();
     let (ours, handle) = (addr(&node), node.clone());
     let draining = thread::spawn(move || handle.drain(PATIENCE));

@@ -67,7 +67,7 @@ impl House {
 }
 
 #[test]
-fn whoever_is_not_configured_is_refused_by_name_label_and_id() {
+fn a_peer_that_is_not_configured_is_refused_by_name_label_and_id() {
     let house = House::new();
     let words = "label \"la\\u{202e}bel\", the id 7 or the name \"nobody\"";
     let bytes = hello("nobody", "la\u{202e}bel", 7);
@@ -244,7 +244,7 @@ fn silence_and_drips_are_cut_at_the_same_deadline() {
 }
 
 #[test]
-fn whoever_goes_before_hello_is_told_of_as_gone() {
+fn a_dialler_that_leaves_before_hello_is_reported_as_gone() {
     let house = House::new();
     house.stranger().cut();
     assert_eq!(house.book.wait_refused(1).0, RefusedReason::Gone);

@@ -197,7 +197,7 @@ fn a_quiet_link_gives_everything_back_unless_a_frame_is_under_way() {
 }
 
 #[test]
-fn space_is_offered_also_while_nobody_takes_frames() {
+fn space_is_offered_even_while_no_frames_are_taken() {
     let mut decoder = decoder();
     let mut held = 0;
     while held < 1 << 20 {

@@ -103,7 +103,7 @@ fn encoders_append() {
 }
 
 #[test]
-fn every_field_of_a_hello_stands_in_its_place() {
+fn every_field_of_a_hello_is_in_its_place() {
     let said = Hello {
         name: "n",
         label: "l",
@@ -120,7 +120,7 @@ fn every_field_of_a_hello_stands_in_its_place() {
 }
 
 #[test]
-fn every_field_of_a_heartbeat_stands_in_its_place() {
+fn every_field_of_a_heartbeat_is_in_its_place() {
     let timing = Timing { sent_us: 0x1112, echo_us: 0x2122, echo_age_us: 0x3132 };
     let beat = Heartbeat { heartbeat_time_ms: 0x0102_0304, timing: Some(timing) };
     let bytes = b"\x00\x00\x00\x1d\x02\x01\x02\x03\x04\0\0\0\0\0\0\x11\x12\0\0\0\0\0\0\x21\x22\

@@ -40,7 +40,7 @@ fn both_sides_learn_the_smaller_value() {
 }
 
 #[test]
-fn without_a_value_on_either_side_silence_lasts_for_ever() {
+fn without_a_value_on_either_side_silence_has_no_limit() {
     let mut pair = Pair::new(1, options(0.0, 1.0), options(0.0, 1.0));
     pair.at(secs(1.0), Op::Cut { a: LEFT, b: RIGHT });
     let pair = run(pair, 100_000.0);
@@ -67,7 +67,7 @@ fn a_cut_shorter_than_the_limit_is_survived() {
 }
 
 #[test]
-fn a_stopped_process_is_dead_for_the_peer_and_blames_nobody() {
+fn a_stopped_process_is_dead_for_the_peer_and_blames_no_peer() {
     let mut pair = pair();
     pair.at(secs(10.5), Op::Stop { host: LEFT });
     pair.at(secs(30.0), Op::Resume { host: LEFT });
@@ -166,7 +166,7 @@ fn a_large_message_on_a_slow_line_is_life() {
 }
 
 #[test]
-fn data_stands_in_for_heartbeats_in_mode_idle_only() {
+fn data_replaces_heartbeats_in_mode_idle_only() {
     for (mode, expected) in [(Mode::Idle, 1), (Mode::Always, 10)] {
         let mut left = options(2.0, 1.0);
         left.liveness = Settings { mode, ..left.liveness };
