@@ -104,7 +104,11 @@ impl GlobalItems {
         let (name, label) = (fill(Some(name)), fill(self.label));
         let mut interfaces = Vec::new();
         for host in self.interfaces {
-            match fill_host(&host, percents) {
+            let filled = match host.starts_with("unix:") {
+                true => Ok(percents.fill(&host).to_string()),
+                false => fill_host(&host, percents),
+            };
+            match filled {
                 Ok(host) => interfaces.push(host),
                 Err(kind) => {
                     report.error(self.set_at.get("datasrc-interface").unwrap_or(whole), kind);
@@ -112,7 +116,11 @@ impl GlobalItems {
             }
         }
         if interfaces.iter().any(|host| host == "*") {
-            interfaces.clear();
+            // All of TCP, which a Unix socket is no part of.
+            interfaces.retain(|host| host == "*" || host.starts_with("unix:"));
+            if interfaces.iter().all(|host| host == "*") {
+                interfaces.clear();
+            }
         }
         Globals {
             name: name.unwrap_or_default(),

@@ -215,7 +215,8 @@ impl Config {
         self.globals.id
     }
 
-    /// Where to listen (`datasrc-interface`). Empty: everywhere.
+    /// Where to listen (`datasrc-interface`): hosts, `*` for every interface, and Unix sockets as
+    /// `unix:/path`, which take no port. Empty: on every interface.
     pub fn interfaces(&self) -> &[String] {
         &self.globals.interfaces
     }

@@ -165,11 +165,13 @@ impl Item<'_> {
         ports.filter(|ports| !ports.contains(&0)).ok_or_else(|| self.bad(PORTS))
     }
 
-    /// Hosts to listen on, by name or address; `*` is all.
+    /// Hosts to listen on, by name or address, `*` for all, or `unix:` and a path.
     pub(super) fn interfaces(&self) -> Result<Vec<String>, ErrorKind> {
-        let host = |text: &String| match &**text {
-            "*" => Ok(text.clone()),
-            text => self.host(text, INTERFACES),
+        let host = |text: &String| match (&**text, text.strip_prefix("unix:")) {
+            ("*", _) => Ok(text.clone()),
+            (_, Some(path)) if is_socket_path(path) => Ok(text.clone()),
+            (_, Some(_)) => Err(self.bad(UNIX)),
+            (text, None) => self.host(text, INTERFACES),
         };
         self.list(INTERFACES)?.iter().map(host).collect()
     }

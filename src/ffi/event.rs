@@ -247,6 +247,7 @@ fn refused_number(reason: RefusedReason) -> c_int {
         RefusedReason::ShuttingDown => 6,
         RefusedReason::TooMany => 7,
         RefusedReason::Gone => 8,
+        RefusedReason::Name => 9,
     }
 }
 
@@ -260,5 +261,6 @@ fn dial_number(reason: DialFailedReason) -> c_int {
         DialFailedReason::Protocol => 5,
         DialFailedReason::Eof => 6,
         DialFailedReason::Io => 7,
+        DialFailedReason::Name => 8,
     }
 }

@@ -40,7 +40,8 @@ pub unsafe extern "C" fn peerbeat_node_start(
         let out = unsafe { output(node, "node") }?;
         let handler = callbacks.unwrap_or_default();
         let stack_size = stack_size(handler.stack_size, CALLBACK_STACK, "handler")?;
-        let mut options = NodeOptions { stack_size, ..NodeOptions::default() };
+        let mut options = NodeOptions::default();
+        options.stack_size = stack_size;
         if handler.send_timeout_ms > 0 {
             options.send_timeout = Duration::from_millis(handler.send_timeout_ms.into());
         }

@@ -332,7 +332,8 @@ enum peerbeat_refused_reason {
     PEERBEAT_REFUSED_TOO_SLOW = 5,
     PEERBEAT_REFUSED_SHUTTING_DOWN = 6,
     PEERBEAT_REFUSED_TOO_MANY = 7,
-    PEERBEAT_REFUSED_GONE = 8
+    PEERBEAT_REFUSED_GONE = 8,
+    PEERBEAT_REFUSED_NAME = 9
 };
 
 enum peerbeat_dial_failure {
@@ -342,7 +343,8 @@ enum peerbeat_dial_failure {
     PEERBEAT_DIAL_REFUSED = 4,
     PEERBEAT_DIAL_PROTOCOL = 5,
     PEERBEAT_DIAL_EOF = 6,
-    PEERBEAT_DIAL_IO = 7
+    PEERBEAT_DIAL_IO = 7,
+    PEERBEAT_DIAL_NAME = 8
 };
 
 /* Texts and data are valid during the callback, or until the next peerbeat_node_next_event(). What

@@ -104,7 +104,7 @@ fn fill_down(object: Object, down: &Down) -> Object {
 mod tests {
     use super::*;
     use crate::link::{Cause, DownReason};
-    use crate::node::{DialFailedReason, Direction, RefusedReason};
+    use crate::node::{DialFailedReason, Direction, Endpoint, RefusedReason};
     use crate::protocol::ByeCode;
     use std::time::Duration;
 
@@ -147,7 +147,7 @@ mod tests {
     fn events_of_the_living_have_exactly_their_fields() {
         let ms = Duration::from_millis;
         let link = NodeEvent::Link;
-        let addr = ADDR.parse().expect("an address");
+        let addr = Endpoint::Tcp(ADDR.parse().expect("an address"));
         let up = NodeEvent::Up {
             addr,
             direction: Direction::Accepted,
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn ends_and_failures_have_exactly_their_fields() {
-        let addr = ADDR.parse().expect("an address");
+        let addr = Endpoint::Tcp(ADDR.parse().expect("an address"));
         let silent = down(DownReason::Silent, Some(Duration::from_secs(1)));
         assert_eq!(
             recorded(Some("p"), &silent),
@@ -222,7 +222,7 @@ mod tests {
             "'down','peer':'p','reason':'closed','detail':'orderly close',".to_owned() + NO_LIMIT
         );
         let refused = NodeEvent::Refused {
-            addr,
+            addr: addr.clone(),
             name: "\\".into(),
             reason: RefusedReason::UnknownPeer,
             detail: "d".into(),

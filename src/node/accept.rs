@@ -6,43 +6,43 @@
 //! goes on; what is connected does not notice.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::admission::Admission;
 use super::conn::Conn;
+use super::endpoint::Endpoint;
 use super::event::{Direction, NodeEvent, RefusedReason};
 use super::held::Greeted;
+use super::listen::Listening;
 use super::places::{Entered, Place, Stage};
 use super::probe;
 use super::reports::Refusal;
 use super::runtime::PeerRuntime;
 use super::session::{About, Session, hello_to};
 use super::shared::{Handshake, Phase, Shared};
+use super::transport::Connected;
 use super::turns::Lease;
 use crate::link::handshake::{self, Greeting, HandshakeError};
-use crate::link::threads;
+use crate::link::{Socket, Stream, threads};
 use crate::liveness::{Settings, Time};
 
 /// Accepts connections until the node stops.
-pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
+pub(super) fn accept_all(shared: &Arc<Shared>, listener: &Listening, here: &Endpoint) {
     if shared.wait_for(Phase::Running) != Phase::Running {
         return;
     }
     let mut trouble = ReportOnce::default();
     loop {
-        let accepted = listener.accept();
+        let accepted = listener.accept(here);
         if shared.is_stopping() {
             return;
         }
         match accepted {
-            Ok((stream, addr)) => {
-                match admit(shared, Conn::Socket(Arc::new(stream)), plain(addr)) {
-                    Ok(()) => trouble.end(),
-                    Err(error) => trouble.report(shared, &error.to_string()),
-                }
-            }
+            Ok((socket, addr)) => match admit(shared, Conn::Socket(socket), addr) {
+                Ok(()) => trouble.end(),
+                Err(error) => trouble.report(shared, &error.to_string()),
+            },
             // The other side gave up while it waited, or a signal came.
             Err(e) if is_passing(&e) => {}
             Err(error) => {
@@ -82,25 +82,13 @@ impl ReportOnce {
     }
 }
 
-/// A socket that takes IPv4 and IPv6 alike shows IPv4 addresses in the guise of IPv6. All else
-/// stays: an address of one link says nothing without its scope.
-fn plain(addr: SocketAddr) -> SocketAddr {
-    match addr {
-        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
-            Some(v4) => SocketAddr::new(v4.into(), v6.port()),
-            None => addr,
-        },
-        SocketAddr::V4(_) => addr,
-    }
-}
-
 fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
 /// Gives the connection a place and a thread. `Err` = there is no thread left, and it was refused.
-fn admit(shared: &Arc<Shared>, conn: Conn, addr: SocketAddr) -> io::Result<()> {
+fn admit(shared: &Arc<Shared>, conn: Conn, addr: Endpoint) -> io::Result<()> {
     let Some(worker) = enter(shared, conn, addr) else { return Ok(()) };
     shared.join_ended_workers();
     match shared.spawn("pb-accepted", move |shared| serve_all(shared, worker)) {
@@ -119,8 +107,8 @@ fn admit(shared: &Arc<Shared>, conn: Conn, addr: SocketAddr) -> io::Result<()> {
 
 /// Gives the connection a place, perhaps that of another, or refuses it. Returns the number of the
 /// worker that it needs, if none serves it already.
-pub(crate) fn enter(shared: &Shared, conn: Conn, addr: SocketAddr) -> Option<u64> {
-    match shared.enter_handshake(addr, conn.clone()) {
+pub(crate) fn enter(shared: &Shared, conn: Conn, addr: Endpoint) -> Option<u64> {
+    match shared.enter_handshake(addr.clone(), conn.clone()) {
         Some(Entered::Free(worker)) => return Some(worker),
         // It is woken, and still has a BYE to write.
         Some(Entered::Instead { displaced, was_served: true }) => displaced.stream.interrupt(),
@@ -134,8 +122,10 @@ pub(crate) fn enter(shared: &Shared, conn: Conn, addr: SocketAddr) -> Option<u64
 }
 
 /// Refuses without waiting for anything.
-fn refuse_now(shared: &Shared, conn: &Conn, addr: SocketAddr, refusal: Refusal) {
-    if let Some(code) = refusal.reason.bye_code() {
+fn refuse_now(shared: &Shared, conn: &Conn, addr: Endpoint, refusal: Refusal) {
+    // Over a transport of the program's a BYE would have to wait for its handshake.
+    let is_plain = shared.options.transport.is_plain();
+    if let Some(code) = refusal.reason.bye_code().filter(|_| is_plain) {
         conn.refuse_at_once(code, &refusal.detail);
     }
     shared.refused(addr, refusal);
@@ -147,16 +137,39 @@ fn serve_all(shared: &Arc<Shared>, worker: u64) {
         let Place { number, addr, stream, .. } = place;
         let deadline = shared.clock.now() + shared.config().accept_wait();
         let handshake = Handshake::new(shared, number);
-        if let Conn::Socket(stream) = stream {
-            AcceptedSocket { stream, addr, deadline, handshake }.serve(shared);
+        if let Conn::Socket(socket) = stream {
+            serve(shared, socket, addr, deadline, handshake);
         }
+    }
+}
+
+/// Has the transport take a connection over, then serves it.
+fn serve(
+    shared: &Arc<Shared>,
+    socket: Socket,
+    addr: Endpoint,
+    deadline: Time,
+    handshake: Handshake,
+) {
+    // A socket that refuses still works, only less promptly.
+    let _ = socket.set_nodelay(shared.config().tcp_nodelay());
+    match shared.options.transport.accept(socket, shared.clock.instant(deadline)) {
+        Ok(connected) => AcceptedSocket { connected, addr, deadline, handshake }.serve(shared),
+        // There is nothing yet to say goodbye on.
+        Err(error) => shared.refused(
+            addr,
+            match handshake.set_stage(Stage::Silent) {
+                true => Refusal::not_secured(shared, &error),
+                false => Refusal::made_room(shared),
+            },
+        ),
     }
 }
 
 /// A connection that has not yet said who it is.
 struct AcceptedSocket {
-    stream: Arc<TcpStream>,
-    addr: SocketAddr,
+    connected: Connected,
+    addr: Endpoint,
     deadline: Time,
     handshake: Handshake,
 }
@@ -164,8 +177,6 @@ struct AcceptedSocket {
 impl AcceptedSocket {
     /// Shakes hands, then reads until the link ends.
     fn serve(self, shared: &Arc<Shared>) {
-        // A socket that refuses still works, only less promptly.
-        let _ = self.stream.set_nodelay(shared.config().tcp_nodelay());
         let greeting = match self.receive(shared) {
             Ok(greeting) => greeting,
             Err(refusal) => return self.refuse(shared, refusal),
@@ -176,7 +187,7 @@ impl AcceptedSocket {
                 false => self.refuse(shared, Refusal::unanswered(&greeting.name)),
             };
         }
-        let admission = Admission::begin(shared, &greeting, self.deadline);
+        let admission = Admission::begin(shared, &greeting, self.proven(), self.deadline);
         let admitted = admission.and_then(|admission| admission.wait(shared, &greeting));
         let welcomed = admitted.and_then(|(runtime, lease)| {
             let settings = runtime.liveness();
@@ -185,12 +196,17 @@ impl AcceptedSocket {
         });
         match welcomed {
             Ok((runtime, lease, settings)) => {
-                let (addr, direction) = (self.addr, Direction::Accepted);
+                let (addr, direction) = (self.addr.clone(), Direction::Accepted);
                 let about = About { addr, direction, greeting, settings };
                 self.go_up(shared, &runtime, lease, about);
             }
             Err(refusal) => self.refuse(shared, refusal),
         }
+    }
+
+    /// The name that the other side has proven.
+    fn proven(&self) -> Option<&str> {
+        self.connected.verified_name.as_deref()
     }
 
     /// Waits for HELLO; from then on the place is kept.
@@ -199,7 +215,7 @@ impl AcceptedSocket {
             let _lost = self.handshake.set_stage(Stage::Partial);
         };
         let by = shared.clock.instant(self.deadline);
-        let received = handshake::receive_and_tell(&self.stream, by, heard);
+        let received = handshake::receive_and_tell(&self.connected.stream, by, heard);
         if !self.handshake.set_stage(Stage::Deciding) {
             return Err(Refusal::made_room(shared));
         }
@@ -207,7 +223,9 @@ impl AcceptedSocket {
         let mut greeting = received.map_err(|error| failed("", error))?;
         // A peer that gave this connection up has perhaps made a better one, which this one must
         // not replace.
-        if greeting.received.is_empty() && handshake::is_abandoned(&*self.stream, &mut greeting) {
+        if greeting.received.is_empty()
+            && handshake::is_abandoned(&self.connected.stream, &mut greeting)
+        {
             return Err(failed(&greeting.name, HandshakeError::Eof));
         }
         Ok(greeting)
@@ -217,7 +235,7 @@ impl AcceptedSocket {
         shared.count_probe();
         // Whoever asks is a stranger, and makes room as one that is refused does.
         self.handshake.set_stage(Stage::Leaving);
-        probe::answer(&self.stream, &shared.config(), greeting);
+        probe::answer(&self.connected.stream, &shared.config(), greeting);
     }
 
     fn welcome(
@@ -230,7 +248,7 @@ impl AcceptedSocket {
         let peer = runtime.config();
         let hello = hello_to(&peer, settings);
         let by = shared.clock.instant(self.deadline);
-        handshake::welcome(&self.stream, &hello, by).map_err(|error| {
+        handshake::welcome(&self.connected.stream, &hello, by).map_err(|error| {
             let failure = Refusal::failed(shared, &greeting.name, &error);
             Refusal { runtime: Some(Arc::clone(runtime)), ..failure }
         })
@@ -240,44 +258,24 @@ impl AcceptedSocket {
         if let Some(code) = refusal.reason.bye_code() {
             // One that has lost its place has a newcomer waiting for its thread.
             match self.handshake.set_stage(Stage::Leaving) {
-                true => handshake::refuse(&self.stream, code, &refusal.detail),
-                false => handshake::refuse_at_once(&self.stream, code, &refusal.detail),
+                true => handshake::refuse(&self.connected.stream, code, &refusal.detail),
+                false => handshake::refuse_at_once(&self.connected.stream, code, &refusal.detail),
             }
         }
         shared.refused(self.addr, refusal);
     }
 
     fn go_up(self, shared: &Arc<Shared>, runtime: &Arc<PeerRuntime>, lease: Lease, about: About) {
-        let Self { stream, addr, handshake, .. } = self;
+        let Self { connected, addr, handshake, .. } = self;
         drop(handshake);
         threads::rename(&format!("pb-r:{}", runtime.name()));
         let name = about.greeting.name.clone();
         let session = Session::new(shared, runtime, lease, about);
-        // Only a node that stops holds another handle on the stream now, and not for long.
-        let stream = Arc::try_unwrap(stream).or_else(|shared| shared.try_clone());
-        if let Err(error) = stream.and_then(|stream| session.run(stream)) {
+        if let Err(error) = session.run(connected.stream) {
             let detail = shared.limits.describe(&error);
             shared.reports.add(None, NodeEvent::Warning { detail: detail.clone() });
             let (runtime, reason) = (Some(Arc::clone(runtime)), RefusedReason::TooMany);
             shared.refused(addr, Refusal { runtime, name, reason, detail });
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_shown_as_they_are_but_for_ipv4_in_the_guise_of_ipv6() {
-        for (addr, shown) in [
-            ("127.0.0.1:1", "127.0.0.1:1"),
-            ("[::ffff:127.0.0.1]:1", "127.0.0.1:1"),
-            ("[fe80::1%7]:1", "[fe80::1%7]:1"),
-            ("[::1]:1", "[::1]:1"),
-        ] {
-            let addr: SocketAddr = addr.parse().expect("an address");
-            assert_eq!(plain(addr).to_string(), shown);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! A HELLO belongs to the first peer that it matches and that is free, else to the first that it
 //! matches. That one's link is then ended, and its end is waited for.
 
+use std::io;
 use std::sync::Arc;
 
 use super::event::RefusedReason;
@@ -33,20 +34,29 @@ pub(crate) type Admitted = Result<(Arc<PeerRuntime>, Lease), Refusal>;
 
 impl Admission {
     /// Finds the peer that a HELLO belongs to, of those that match: a free one first, then the one
-    /// that it matches in the strongest way, then the first.
+    /// that it matches in the strongest way, then the first. `proven` is the name that its sender
+    /// has proven.
     ///
     /// # Errors
     /// If there is none.
     pub(crate) fn begin(
         shared: &Shared,
         greeting: &Greeting,
+        proven: Option<&str>,
         deadline: Time,
     ) -> Result<Self, Refusal> {
+        let Greeting { name, label, id, .. } = greeting;
+        if let Some(proven) = proven.filter(|proven| proven != name) {
+            return Err(Refusal::unproven(name, proven));
+        }
         // The peers of now: a reload may have come since the connection was accepted.
         let (reject_new, peers) = (shared.config().reject_new_peers(), shared.peers());
-        let Greeting { name, label, id, .. } = greeting;
         let recognise = |runtime: &Arc<PeerRuntime>| {
-            Some((runtime.config().recognise(name, label, *id)?, Arc::clone(runtime)))
+            let peer = runtime.config();
+            // A label or an id does not make one that has proven its name another.
+            let is_other = peer.remote_name().is_some_and(|expected| expected != name);
+            let by = peer.recognise(name, label, *id)?;
+            (proven.is_none() || !is_other).then(|| (by, Arc::clone(runtime)))
         };
         let mut matching: Vec<_> = peers.iter().filter_map(recognise).collect();
         matching.sort_by_key(|(by, _)| *by);
@@ -110,6 +120,29 @@ fn rules(runtime: &PeerRuntime, greeting: &Greeting, reject_new: bool) -> ClaimR
 impl Refusal {
     fn of_none(name: &str, reason: RefusedReason, detail: String) -> Self {
         Self { runtime: None, name: name.to_owned(), reason, detail }
+    }
+
+    fn unproven(name: &str, proven: &str) -> Self {
+        let (shown, proven) = (name.escape_debug(), proven.escape_debug());
+        let detail = format!("HELLO says \"{shown}\", proven is \"{proven}\"");
+        Self::of_none(name, RefusedReason::Name, detail)
+    }
+
+    /// The transport did not take a connection over.
+    pub(super) fn not_secured(shared: &Shared, error: &io::Error) -> Self {
+        use io::ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof,
+        };
+        if shared.is_stopping() {
+            return Self::shutting_down(None, "");
+        }
+        let reason = match error.kind() {
+            TimedOut => RefusedReason::TooSlow,
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => RefusedReason::Gone,
+            _ => RefusedReason::Protocol,
+        };
+        let detail = format!("the transport's handshake: {}", shared.limits.describe(error));
+        Self::of_none("", reason, detail)
     }
 
     fn unknown(greeting: &Greeting) -> Self {

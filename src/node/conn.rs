@@ -3,18 +3,21 @@
 //! All that the rules do to it is to wake whoever waits on it.
 
 use std::fmt;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::sync::Arc;
 
 use super::held::Greeted;
-use crate::link::handshake;
+use super::transport::AnyStream;
+use crate::link::{Socket, Stream, handshake};
 use crate::protocol::ByeCode;
 
 /// A handle on a connection that is no link yet.
 #[derive(Clone)]
 pub(crate) enum Conn {
-    /// A socket, on which a thread waits.
-    Socket(Arc<TcpStream>),
+    /// One that was accepted, before its transport's handshake.
+    Socket(Socket),
+    /// One on which our HELLO is out.
+    Stream(AnyStream),
     /// One of a simulator's.
     #[allow(dead_code, reason = "the simulator is the one to use it")]
     Virtual(Arc<dyn VirtualConn>),
@@ -32,7 +35,8 @@ impl Conn {
     /// Says goodbye without waiting for anything.
     pub(super) fn refuse_at_once(&self, code: ByeCode, text: &str) {
         match self {
-            Self::Socket(stream) => handshake::refuse_at_once(stream, code, text),
+            Self::Socket(socket) => handshake::refuse_at_once(socket, code, text),
+            Self::Stream(stream) => handshake::refuse_at_once(stream, code, text),
             Self::Virtual(conn) => conn.refuse_at_once(code, text),
         }
     }
@@ -43,7 +47,8 @@ impl Greeted for Conn {
         match self {
             // Only reading ends: the thread that wakes may still have a BYE to write. Where the
             // socket is dead already, the thread is awake already.
-            Self::Socket(stream) => drop(stream.shutdown(Shutdown::Read)),
+            Self::Socket(socket) => drop(socket.shutdown(Shutdown::Read)),
+            Self::Stream(stream) => drop(stream.shutdown(Shutdown::Read)),
             Self::Virtual(conn) => conn.interrupt(),
         }
     }

@@ -5,23 +5,23 @@
 //! minute, with the addresses of both.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::endpoint::Endpoint;
 use crate::liveness::Time;
 
 /// Who has replaced whom lately, of one peer.
 #[derive(Debug, Default)]
 pub(super) struct Contest {
-    last: Option<SocketAddr>,
+    last: Option<Endpoint>,
     replaced: VecDeque<Time>,
     reported: Option<Time>,
 }
 
 impl Contest {
     /// Records a link that comes up; returns what to warn of.
-    pub(super) fn add(&mut self, replaced: bool, addr: SocketAddr, now: Time) -> Option<String> {
-        let before = self.last.replace(addr);
+    pub(super) fn add(&mut self, replaced: bool, addr: Endpoint, now: Time) -> Option<String> {
+        let before = self.last.replace(addr.clone());
         let before = before.filter(|_| replaced)?;
         self.replaced.push_back(now);
         if self.replaced.len() > OFTEN {
@@ -48,13 +48,15 @@ const WINDOW: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     #[test]
     fn the_third_replacement_within_a_minute_is_reported_and_the_next_a_minute_later() {
         let start = Time::ZERO;
         let mut contest = Contest::default();
-        let addr = |port: u64| SocketAddr::from(([10, 0, 0, 1], port as u16));
+        let addr = |port: u64| Endpoint::from(SocketAddr::from(([10, 0, 0, 1], port as u16)));
         let mut warned = Vec::new();
         for second in 0..130 {
             let now = start + Duration::from_secs(second);
@@ -71,10 +73,16 @@ mod tests {
         let mut contest = Contest::default();
         for minute in 0..20 {
             let now = start + Duration::from_secs(31 * minute);
-            assert_eq!(contest.add(true, ([10, 0, 0, 1], 1).into(), now), None);
+            assert_eq!(
+                contest.add(true, Endpoint::from(SocketAddr::from(([10, 0, 0, 1], 1))), now),
+                None
+            );
         }
         for _ in 0..20 {
-            assert_eq!(contest.add(false, ([10, 0, 0, 1], 1).into(), start), None);
+            assert_eq!(
+                contest.add(false, Endpoint::from(SocketAddr::from(([10, 0, 0, 1], 1))), start),
+                None
+            );
         }
     }
 }

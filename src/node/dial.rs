@@ -5,20 +5,22 @@
 //! touches nothing of the node, the handler least of all, until its ownership says that the node
 //! still runs.
 
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::conn::Conn;
+use super::endpoint::Endpoint;
 use super::event::Direction;
 use super::held::{HelloEnd, HelloStart};
 use super::plan::{DialFailure, DialPlan, DialStep};
-use super::resolve::Resolver;
+use super::resolve::{Connector, Resolver};
 use super::runtime::PeerRuntime;
 use super::session::{About, Session, hello_to};
 use super::shared::{Phase, Shared};
+use super::transport::{AnyStream, Connected, Dial};
 use crate::config::{Address, Config, PeerConfig};
-use crate::link;
+use crate::link::Stream;
 use crate::link::handshake::{self, Greeting, HandshakeError};
 use crate::liveness::Time;
 use crate::protocol::{ByeCode, Hello, ProtocolError};
@@ -28,26 +30,24 @@ pub(super) fn dial_peer(shared: &Arc<Shared>, runtime: &Arc<PeerRuntime>) {
     if shared.wait_for(Phase::Running) != Phase::Running {
         return;
     }
-    let dialler = Dialler { shared, runtime };
+    let (resolver, connector) = (Resolver::default(), Connector::default());
+    let dialler = Dialler { shared, runtime, resolver, connector };
     let mut plan = DialPlan::new(&runtime.config());
-    let resolver = Resolver::default();
     loop {
         match dialler.wait(&mut plan) {
             DialStep::Stop => return,
             DialStep::Wait { .. } => {}
             DialStep::Report(event) => drop(shared.report(Some(runtime), &event)),
             DialStep::Resolve { address, deadline } => {
-                let stack_size = shared.options.stack_size;
-                let found = resolver.resolve(&runtime.turns, &address, deadline, stack_size);
-                let Some(found) = found else { return };
+                let Some(found) = dialler.resolve(&address, deadline) else { return };
                 let failed = |error| DialFailure::resolving(&error, &shared.limits);
                 plan.handle_resolved(found.map_err(failed));
             }
-            DialStep::Connect { addr, deadline } => {
-                match dialler.dial(addr, deadline) {
+            DialStep::Connect { address, addr, deadline } => {
+                match dialler.dial(&address, addr.clone(), deadline) {
                     Dialled::Failed(failure) => plan.handle_failed(failure, shared.clock.now()),
                     Dialled::Ended { stable } => plan.handle_ended(stable, shared.clock.now()),
-                    Dialled::Unmade(failure) => plan.handle_unmade(addr, failure),
+                    Dialled::Unmade(failure) => plan.handle_unmade(&addr, failure),
                     Dialled::Over => plan.handle_over(),
                     Dialled::Stop => return,
                 };
@@ -59,6 +59,8 @@ pub(super) fn dial_peer(shared: &Arc<Shared>, runtime: &Arc<PeerRuntime>) {
 struct Dialler<'a> {
     shared: &'a Arc<Shared>,
     runtime: &'a Arc<PeerRuntime>,
+    resolver: Resolver,
+    connector: Connector,
 }
 
 /// What a dial came to.
@@ -88,23 +90,50 @@ impl Dialler<'_> {
         })
     }
 
-    fn dial(&self, addr: SocketAddr, deadline: Time) -> Dialled {
-        let timeout = self.shared.clock.until(deadline).max(Duration::from_millis(1));
-        let connected = self.blocked(|| link::dial(addr, timeout));
-        match connected {
+    /// What an address stands for; `None` = the node stops.
+    fn resolve(&self, address: &Address, deadline: Time) -> Option<io::Result<Vec<Endpoint>>> {
+        if let Address::Unix(path) = address {
+            return Some(Ok(vec![Endpoint::Unix(path.as_path().into())]));
+        }
+        let options = &self.shared.options;
+        if options.transport.resolves() {
+            return Some(Ok(vec![Endpoint::Named(address.to_string().into())]));
+        }
+        let turns = &self.runtime.turns;
+        let found = self.resolver.resolve(turns, address, deadline, options.stack_size)?;
+        Some(found.map(|found| found.into_iter().map(Endpoint::from).collect()))
+    }
+
+    fn dial(&self, address: &Address, addr: Endpoint, deadline: Time) -> Dialled {
+        let (turns, options) = (&self.runtime.turns, &self.shared.options);
+        let unix = |path: &Path| {
+            let connected = self.connector.connect(turns, path, deadline, options.stack_size);
+            connected.unwrap_or_else(|| Err(io::Error::other("the node stops")))
+        };
+        let peer = self.runtime.config();
+        let dial = Dial {
+            peer: self.runtime.name(),
+            remote_name: peer.remote_name(),
+            address,
+            addr: addr.as_tcp(),
+            deadline: self.shared.clock.instant(deadline),
+            unix: &unix,
+        };
+        match self.blocked(|| options.transport.connect(&dial)) {
             None => Dialled::Stop,
             Some(Err(error)) => {
                 Dialled::Failed(DialFailure::connecting(&error, &self.shared.limits))
             }
-            Some(Ok(stream)) => self.greet(Arc::new(stream), addr, deadline),
+            Some(Ok(connected)) => self.greet(connected, addr, deadline),
         }
     }
 
-    fn greet(&self, stream: Arc<TcpStream>, addr: SocketAddr, deadline: Time) -> Dialled {
+    fn greet(&self, connected: Connected, addr: Endpoint, deadline: Time) -> Dialled {
+        let Connected { stream, verified_name } = connected;
         let (shared, turns) = (self.shared, &self.runtime.turns);
         // A socket that refuses still works, only less promptly.
         let _ = stream.set_nodelay(shared.config().tcp_nodelay());
-        let number = match turns.begin_hello(Conn::Socket(Arc::clone(&stream))) {
+        let number = match turns.begin_hello(Conn::Stream(Arc::clone(&stream))) {
             HelloStart::Go(number) => number,
             HelloStart::Taken => return Dialled::Over,
             HelloStart::Stop => return Dialled::Stop,
@@ -112,12 +141,18 @@ impl Dialler<'_> {
         let (peer, settings) = (self.runtime.config(), self.runtime.liveness());
         let hello = hello_to(&peer, &settings);
         let by = shared.clock.instant(deadline);
-        let answer = handshake::dial(&stream, &hello, by).and_then(|greeting| {
-            check_answer(&peer, &hello, &greeting).inspect_err(|error| {
-                // Best effort: what went wrong is reported in any case.
-                let _ = handshake::write_bye(&stream, ByeCode::PROTOCOL, &error.to_string());
-            })?;
-            Ok(greeting)
+        let answer = handshake::dial(&stream, &hello, by);
+        let answer = answer.map_err(|error| DialFailure::greeting(&error)).and_then(|greeting| {
+            let proven = verified_name.as_deref();
+            let unwanted = match check_answer(&peer, &hello, &greeting) {
+                Err(error) => Some((ByeCode::PROTOCOL, DialFailure::greeting(&error))),
+                Ok(()) => unproven(proven, peer.remote_name(), &greeting)
+                    .map(|detail| (ByeCode::UNKNOWN_PEER, DialFailure::unproven(detail))),
+            };
+            let Some((code, failure)) = unwanted else { return Ok(greeting) };
+            // Best effort: what went wrong is reported in any case.
+            let _ = handshake::write_bye(&stream, code, &failure.detail);
+            Err(failure)
         });
         match (turns.end_hello(number, answer.is_ok()), answer) {
             (HelloEnd::Stopped, _) => {
@@ -130,15 +165,13 @@ impl Dialler<'_> {
                 let about = About { addr, direction, greeting, settings };
                 self.read(stream, Session::new(shared, self.runtime, lease, about))
             }
-            (HelloEnd::Ours(_), Err(error)) => Dialled::Failed(DialFailure::greeting(&error)),
+            (HelloEnd::Ours(_), Err(failure)) => Dialled::Failed(failure),
             (HelloEnd::Abandoned | HelloEnd::Ours(None), _) => Dialled::Over,
         }
     }
 
-    fn read(&self, stream: Arc<TcpStream>, session: Session) -> Dialled {
-        // The ownership has given its handle back; only a node that stops may still hold one.
-        let stream = Arc::try_unwrap(stream).or_else(|shared| shared.try_clone());
-        match stream.and_then(|stream| session.run(stream)) {
+    fn read(&self, stream: AnyStream, session: Session) -> Dialled {
+        match session.run(stream) {
             Ok(stable) => {
                 if !stable {
                     self.runtime.turns.forget_lost();
@@ -157,6 +190,17 @@ impl Dialler<'_> {
         let outcome = call();
         self.runtime.turns.leave_blocked().then_some(outcome)
     }
+}
+
+/// What is wrong with a HELLO, given the name that its sender has proven.
+fn unproven(proven: Option<&str>, wanted: Option<&str>, greeting: &Greeting) -> Option<String> {
+    let proven = proven?;
+    let wanted = wanted.unwrap_or(proven);
+    if greeting.name == proven && wanted == proven {
+        return None;
+    }
+    let [said, wanted, proven] = [&greeting.name, wanted, proven].map(str::escape_debug);
+    Some(format!("HELLO says \"{said}\", dialled is \"{wanted}\", proven is \"{proven}\""))
 }
 
 /// Refuses an answer that is what we said ourselves, while somebody else was meant.
@@ -180,9 +224,9 @@ pub(crate) fn check_answer(
     Err(HandshakeError::Protocol(ProtocolError::Foreign { detail: detail.to_owned() }))
 }
 
-/// The first peer with an address that is not dialled over TCP, and the address.
-pub(super) fn not_tcp(config: &Config) -> Option<(String, String)> {
-    let is_other = |address: &&Address| !matches!(address, Address::Tcp { .. });
+/// The first peer with an address that this system cannot dial, and the address.
+pub(super) fn not_dialled(config: &Config) -> Option<(String, String)> {
+    let is_other = |address: &&Address| matches!(address, Address::Unix(_)) && !cfg!(unix);
     config.peers().iter().find_map(|peer| {
         let address = peer.addresses().iter().find(is_other)?;
         Some((peer.name().to_owned(), address.to_string()))

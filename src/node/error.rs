@@ -22,7 +22,7 @@ pub enum StartError {
         /// The limit of the system behind it and what to do, in words.
         advice: String,
     },
-    /// An address that cannot be dialled over TCP.
+    /// An address that cannot be dialled on this system.
     Address {
         /// The peer that has it.
         peer: String,
@@ -42,7 +42,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen { addr, advice, .. } => write!(f, "cannot listen on {addr}: {advice}"),
-            Self::Address { peer, addr } => write!(f, "cannot start: {}", not_tcp(peer, addr)),
+            Self::Address { peer, addr } => write!(f, "cannot start: {}", not_dialled(peer, addr)),
             Self::Thread { advice, .. } => write!(f, "cannot start: {advice}"),
         }
     }
@@ -71,7 +71,7 @@ pub enum ReloadError {
         /// What was asked for.
         asked: String,
     },
-    /// An address that cannot be dialled over TCP.
+    /// An address that cannot be dialled on this system.
     Address {
         /// The peer that has it.
         peer: String,
@@ -98,7 +98,7 @@ impl fmt::Display for ReloadError {
                  nothing was changed; stop the node and start another"
             ),
             Self::Address { peer, addr } => {
-                write!(f, "nothing was changed: {}", not_tcp(peer, addr))
+                write!(f, "nothing was changed: {}", not_dialled(peer, addr))
             }
             Self::Thread { advice, .. } => write!(f, "nothing was changed: {advice}"),
             Self::NotRunning => f.write_str("the node does not run"),
@@ -115,7 +115,7 @@ impl Error for ReloadError {
     }
 }
 
-fn not_tcp(peer: &str, addr: &str) -> String {
+fn not_dialled(peer: &str, addr: &str) -> String {
     let (peer, addr) = (Escaped(peer), Escaped(addr));
-    format!("peer \"{peer}\" has the address {addr}, and this node dials TCP only; remove it")
+    format!("peer \"{peer}\" has the address {addr}, which this system cannot dial; remove it")
 }

@@ -4,9 +4,9 @@
 //! use.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::endpoint::Endpoint;
 use crate::link::{Down, Level, LinkEvent};
 use crate::protocol::{ByeCode, Escaped};
 use crate::text::{Measured, More};
@@ -22,7 +22,7 @@ pub enum NodeEvent {
     /// The node listens; said once an address, before all else, and of no peer.
     Listening {
         /// Where, with the real port.
-        addr: SocketAddr,
+        addr: Endpoint,
     },
     /// A dial begins.
     Dialling {
@@ -32,7 +32,7 @@ pub enum NodeEvent {
     /// The peer is connected and has said who it is.
     Up {
         /// The other end of the connection.
-        addr: SocketAddr,
+        addr: Endpoint,
         /// Who dialled.
         direction: Direction,
         /// The name in its HELLO.
@@ -48,7 +48,7 @@ pub enum NodeEvent {
     /// A connection to us was refused; said of the peer where it is known, else of none.
     Refused {
         /// Where it came from.
-        addr: SocketAddr,
+        addr: Endpoint,
         /// The name in its HELLO; empty where none arrived. Shown escaped.
         name: String,
         /// Why.
@@ -187,6 +187,9 @@ pub enum RefusedReason {
     TooMany,
     /// It ended the connection, or the socket failed, before its HELLO was there.
     Gone,
+    /// Its HELLO has another name than the one that it has proven to the
+    /// [transport](super::Transport) (BYE 1).
+    Name,
 }
 
 impl RefusedReason {
@@ -201,13 +204,14 @@ impl RefusedReason {
             Self::ShuttingDown => "shutting-down",
             Self::TooMany => "too-many",
             Self::Gone => "gone",
+            Self::Name => "name",
         }
     }
 
     /// The code of the BYE that tells it; `None` where nobody is there to be told.
     pub fn bye_code(self) -> Option<ByeCode> {
         Some(match self {
-            Self::UnknownPeer => ByeCode::UNKNOWN_PEER,
+            Self::UnknownPeer | Self::Name => ByeCode::UNKNOWN_PEER,
             Self::AlreadyConnected => ByeCode::ALREADY_CONNECTED,
             Self::Version => ByeCode::VERSION,
             Self::Protocol => ByeCode::PROTOCOL,
@@ -243,6 +247,9 @@ pub enum DialFailedReason {
     Eof,
     /// A reset or another error of the socket, or no thread or descriptor left.
     Io,
+    /// The other side has proven another name to the [transport](super::Transport) than the one in
+    /// its HELLO, or than the peer's `remote-name`.
+    Name,
 }
 
 impl DialFailedReason {
@@ -256,6 +263,7 @@ impl DialFailedReason {
             Self::Protocol => "protocol",
             Self::Eof => "eof",
             Self::Io => "io",
+            Self::Name => "name",
         }
     }
 }
@@ -268,13 +276,15 @@ impl fmt::Display for DialFailedReason {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     #[test]
     fn text_from_peers_is_escaped() {
-        let addr = SocketAddr::from(([127, 0, 0, 1], 25000));
+        let addr = Endpoint::from(SocketAddr::from(([127, 0, 0, 1], 25000)));
         let up = NodeEvent::Up {
-            addr,
+            addr: addr.clone(),
             direction: Direction::Accepted,
             remote_name: "a\n".to_owned(),
             remote_label: "\u{7f}".to_owned(),

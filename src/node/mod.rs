@@ -87,6 +87,7 @@ mod clock;
 mod conn;
 mod contest;
 mod dial;
+mod endpoint;
 mod error;
 mod event;
 mod held;
@@ -105,6 +106,7 @@ mod runtime;
 mod session;
 mod shared;
 mod supervisor;
+mod transport;
 mod turns;
 mod waiting;
 
@@ -117,6 +119,7 @@ use crate::config::{Config, PeerConfig};
 use crate::link::{Faults, LinkOptions, SendError};
 use crate::protocol::FRAME_MAX;
 use clock::Clock;
+pub use endpoint::Endpoint;
 pub use error::{ReloadError, StartError};
 pub use event::{DialFailedReason, Direction, NodeEvent, RefusedReason};
 use held::Held;
@@ -127,6 +130,8 @@ use peer_link::PeerLink;
 pub use reload::{PeerOutcome, Reload};
 use runtime::PeerRuntime;
 use shared::{Phase, Shared};
+use transport::TransportOption;
+pub use transport::{Connected, Dial, Transport};
 pub use waiting::PeerState;
 
 /// What a node calls.
@@ -190,6 +195,16 @@ pub struct NodeOptions {
     pub stack_size: usize,
     /// Switches with which a test breaks all of the node's links on purpose. Default none.
     pub faults: Option<Faults>,
+    transport: TransportOption,
+}
+
+impl NodeOptions {
+    /// Has the node's connections made by `transport`. Default plain TCP and Unix sockets.
+    #[must_use]
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = TransportOption::new(transport);
+        self
+    }
 }
 
 impl Default for NodeOptions {
@@ -203,6 +218,7 @@ impl Default for NodeOptions {
             close_timeout: link.close_timeout,
             stack_size: link.stack_size,
             faults: link.faults,
+            transport: TransportOption::default(),
         }
     }
 }
@@ -249,14 +265,14 @@ impl Node {
         handler: impl NodeHandler,
         options: NodeOptions,
     ) -> Result<Self, StartError> {
-        if let Some((peer, addr)) = dial::not_tcp(&config) {
+        if let Some((peer, addr)) = dial::not_dialled(&config) {
             return Err(StartError::Address { peer, addr });
         }
         let limits = limits::SystemLimits::read();
         let listeners = listen::listen(&config, &limits)?;
-        let local_addrs = listeners.iter().map(|listener| listener.addr).collect();
+        let endpoints = listeners.iter().map(|listener| listener.addr.clone()).collect();
         let shared =
-            Shared::new(config, options, limits, Arc::new(handler), local_addrs, Clock::start());
+            Shared::new(config, options, limits, Arc::new(handler), endpoints, Clock::start());
         let shared = Arc::new(shared);
         supervisor::start(&shared, listeners).map_err(|error| {
             let advice = error.to_string();
@@ -283,9 +299,14 @@ impl Node {
         self.shared.config()
     }
 
-    /// The addresses it listens on, with the real port.
+    /// The TCP addresses it listens on, with the real port.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.shared.local_addrs
+    }
+
+    /// All that it listens on, Unix sockets included.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.shared.endpoints
     }
 
     /// Begins the stop: every link is closed in order, nobody is dialled or accepted any more. A

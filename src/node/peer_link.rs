@@ -9,15 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::held::Held;
+use super::transport::NodeLink;
 use crate::connection::{DownReason, HeartbeatChange, SendError, Stats};
-use crate::link::{Explanation, Link, LinkState};
+use crate::link::{Explanation, LinkState};
 use crate::protocol::{Bye, ByeCode};
 
 /// A handle on a link; clones are handles on the same one.
 #[derive(Clone)]
 pub(crate) enum PeerLink {
     /// Driven by two threads.
-    Threads(Link),
+    Threads(NodeLink),
     /// Driven by a simulator.
     #[allow(dead_code, reason = "the simulator is the one to use it")]
     Virtual(Arc<dyn VirtualLink>),

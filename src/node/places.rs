@@ -12,8 +12,10 @@
 //! Invariant: a place whose thread is at work for another one has no thread yet; one is coming.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
+
+use super::endpoint::Endpoint;
 
 /// How far a connection has come. The order is that in which they stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +38,7 @@ pub(super) struct Places<S> {
     /// In the order in which they came.
     held: Vec<Place<S>>,
     /// How many places each source holds.
-    by_source: HashMap<IpAddr, usize>,
+    by_source: HashMap<Option<IpAddr>, usize>,
 }
 
 /// A connection that holds a place.
@@ -45,7 +47,7 @@ pub(super) struct Place<S> {
     pub(super) number: u64,
     /// The thread that serves it.
     pub(super) worker: u64,
-    pub(super) addr: SocketAddr,
+    pub(super) addr: Endpoint,
     pub(super) stream: S,
     since: Instant,
     /// Its thread has not come to it yet.
@@ -74,8 +76,8 @@ impl<S: Clone> Places<S> {
     }
 
     /// Gives a connection that was accepted at `now` a place.
-    pub(super) fn enter(&mut self, addr: SocketAddr, stream: S, now: Instant) -> Entered<S> {
-        let number = self.last_number + 1;
+    pub(super) fn enter(&mut self, addr: Endpoint, stream: S, now: Instant) -> Entered<S> {
+        let (number, from) = (self.last_number + 1, source(&addr));
         let newcomer = |worker| {
             let (since, waits, stage) = (now, true, Stage::Silent);
             Place { number, worker, addr, stream, since, waits, stage }
@@ -85,7 +87,7 @@ impl<S: Clone> Places<S> {
             self.add(newcomer(number));
             return Entered::Free(number);
         }
-        let Some(index) = self.who_goes(source(addr), now) else { return Entered::Full };
+        let Some(index) = self.who_goes(from, now) else { return Entered::Full };
         self.last_number = number;
         let displaced = self.remove(index);
         self.add(newcomer(displaced.worker));
@@ -117,11 +119,11 @@ impl<S: Clone> Places<S> {
     }
 
     /// The one that makes room for a newcomer of this source, which counts already.
-    fn who_goes(&self, newcomer: IpAddr, now: Instant) -> Option<usize> {
+    fn who_goes(&self, newcomer: Option<IpAddr>, now: Instant) -> Option<usize> {
         let may_go =
             self.held.iter().enumerate().filter(|(_, place)| place.stage < Stage::Deciding);
         let first = may_go.min_by_key(|(_, place)| {
-            let source = source(place.addr);
+            let source = source(&place.addr);
             let held = self.by_source.get(&source).copied().unwrap_or_default();
             let share = held + usize::from(source == newcomer);
             let is_fresh = now.saturating_duration_since(place.since) < FRESH;
@@ -135,13 +137,13 @@ impl<S: Clone> Places<S> {
     }
 
     fn add(&mut self, place: Place<S>) {
-        *self.by_source.entry(source(place.addr)).or_default() += 1;
+        *self.by_source.entry(source(&place.addr)).or_default() += 1;
         self.held.push(place);
     }
 
     fn remove(&mut self, index: usize) -> Place<S> {
         let place = self.held.remove(index);
-        let source = source(place.addr);
+        let source = source(&place.addr);
         match self.by_source.get_mut(&source) {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(self.by_source.remove(&source)),
@@ -151,12 +153,12 @@ impl<S: Clone> Places<S> {
 }
 
 /// Whom a connection is put down to: the address, of IPv6 its network of 64 bits, because a host
-/// has all of that.
-pub(super) fn source(addr: SocketAddr) -> IpAddr {
-    match addr.ip() {
+/// has all of that. All that come by Unix sockets are one source, `None`.
+pub(super) fn source(addr: &Endpoint) -> Option<IpAddr> {
+    Some(match addr.as_tcp()?.ip() {
         IpAddr::V4(ip) => ip.into(),
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-    }
+    })
 }
 
 /// How long a connection has to be heard before it counts as one that is silent, or drips.
@@ -164,10 +166,12 @@ const FRESH: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
-    fn addr(host: u8, port: u16) -> SocketAddr {
-        ([127, 0, 0, host], port).into()
+    fn addr(host: u8, port: u16) -> Endpoint {
+        SocketAddr::from(([127, 0, 0, host], port)).into()
     }
 
     /// Places that are all taken: one for each of these hosts, all served.
@@ -258,10 +262,10 @@ mod tests {
 
     #[test]
     fn hosts_of_ipv6_count_by_their_network() {
-        let [one, same, other]: [SocketAddr; 3] =
+        let [one, same, other]: [Endpoint; 3] =
             ["[2001:db8::1]:1", "[2001:db8::ffff:1]:2", "[2001:db8:0:1::1]:1"]
-                .map(|text| text.parse().expect("an address"));
-        assert_eq!(source(one), source(same));
-        assert_ne!(source(one), source(other));
+                .map(|text| text.parse::<SocketAddr>().expect("an address").into());
+        assert_eq!(source(&one), source(&same));
+        assert_ne!(source(&one), source(&other));
     }
 }

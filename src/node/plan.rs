@@ -10,10 +10,10 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::backoff::Backoff;
+use super::endpoint::Endpoint;
 use super::event::{DialFailedReason, NodeEvent};
 use super::held::{DialTurn, Greeted, Held, Look};
 use super::limits::{SystemLimits, is_out_of_descriptors};
@@ -43,7 +43,7 @@ pub(crate) enum DialStep {
     Resolve { address: Address, deadline: Time },
     /// Connect and shake hands by the deadline, then [`handle_failed`](DialPlan::handle_failed),
     /// [`handle_ended`](DialPlan::handle_ended) or [`handle_over`](DialPlan::handle_over).
-    Connect { addr: SocketAddr, deadline: Time },
+    Connect { address: Address, addr: Endpoint, deadline: Time },
     /// Nothing before this instant, or before something changes.
     Wait { until: Time },
     /// End, and touch nothing: the node stops.
@@ -81,7 +81,7 @@ enum At {
 #[derive(Debug)]
 struct HostDials {
     /// The first is the one that is dialled.
-    left: VecDeque<SocketAddr>,
+    left: VecDeque<Endpoint>,
     alone: bool,
     deadline: Time,
     failures: Vec<String>,
@@ -145,7 +145,7 @@ impl DialPlan {
     }
 
     /// What an address stands for, or why that is not known.
-    pub(crate) fn handle_resolved(&mut self, found: Result<Vec<SocketAddr>, DialFailure>) {
+    pub(crate) fn handle_resolved(&mut self, found: Result<Vec<Endpoint>, DialFailure>) {
         let Some(round) = &mut self.round else { return };
         let At::Resolving { deadline } = round.at else { return };
         match found {
@@ -194,14 +194,14 @@ impl DialPlan {
 
     /// The connection could not be made a link, for want of a thread or a descriptor: the lease
     /// that has ended brings the wait.
-    pub(super) fn handle_unmade(&mut self, addr: SocketAddr, failure: DialFailure) {
+    pub(super) fn handle_unmade(&mut self, addr: &Endpoint, failure: DialFailure) {
         let DialFailure { reason, detail } = failure;
         self.reports.push_back(NodeEvent::DialFailed { addr: addr.to_string(), reason, detail });
         self.handle_over();
     }
 
     /// Takes the address that was dialled; the one after it has the whole time.
-    fn dialled(&mut self, now: Time) -> Option<(&mut Round, SocketAddr)> {
+    fn dialled(&mut self, now: Time) -> Option<(&mut Round, Endpoint)> {
         let round = self.round.as_mut()?;
         let At::Dialling(host) = &mut round.at else { return None };
         let addr = host.left.pop_front()?;
@@ -231,7 +231,11 @@ impl Round {
                 Some(DialStep::Resolve { address: address.clone(), deadline: *deadline })
             }
             At::Dialling(host) => match host.left.front() {
-                Some(addr) => Some(DialStep::Connect { addr: *addr, deadline: host.deadline }),
+                Some(addr) => Some(DialStep::Connect {
+                    address: address.clone(),
+                    addr: addr.clone(),
+                    deadline: host.deadline,
+                }),
                 None => {
                     let failure = (!host.failures.is_empty()).then(|| DialFailure {
                         reason: host.worst,
@@ -267,8 +271,12 @@ impl DialFailure {
 
     /// The connection was not made.
     pub(crate) fn connecting(error: &io::Error, limits: &SystemLimits) -> Self {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
         let reason = match error.kind() {
             io::ErrorKind::TimedOut => DialFailedReason::Timeout,
+            io::ErrorKind::UnexpectedEof => DialFailedReason::Eof,
+            io::ErrorKind::InvalidData => DialFailedReason::Protocol,
+            BrokenPipe | ConnectionAborted | ConnectionReset => DialFailedReason::Io,
             _ if is_out_of_descriptors(error) => DialFailedReason::Io,
             _ => DialFailedReason::Connect,
         };
@@ -285,6 +293,12 @@ impl DialFailure {
             HandshakeError::Io(_) => DialFailedReason::Io,
         };
         Self { reason, detail: error.to_string() }
+    }
+
+    /// The other side has proven another name than the one in its HELLO, or than the one that was
+    /// dialled.
+    pub(super) fn unproven(detail: String) -> Self {
+        Self { reason: DialFailedReason::Name, detail }
     }
 
     /// The connection could not be made a link.

@@ -3,6 +3,7 @@
 //! A bench asks the plan as whoever drives it does, draws every wait at its ceiling, and lets dials
 //! fail as the test says.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::*;
@@ -44,7 +45,7 @@ impl Bench {
     }
 
     /// All that happens until the plan waits, as words; every dial fails as `fail` says.
-    fn run(&mut self, mut fail: impl FnMut(SocketAddr) -> DialFailedReason) -> Vec<String> {
+    fn run(&mut self, mut fail: impl FnMut(Endpoint) -> DialFailedReason) -> Vec<String> {
         let mut seen = Vec::new();
         loop {
             match self.poll() {
@@ -54,10 +55,10 @@ impl Bench {
                     let port = if address.to_string().starts_with("first") { 1 } else { 2 };
                     self.plan.handle_resolved(Ok(vec![addr(1, port), addr(2, port)]));
                 }
-                DialStep::Connect { addr, deadline } => {
+                DialStep::Connect { addr, deadline, .. } => {
                     assert_eq!(deadline, self.now + SECOND * 10);
-                    let (reason, detail) = (fail(addr), "no".to_owned());
                     seen.push(addr.to_string());
+                    let (reason, detail) = (fail(addr), "no".to_owned());
                     self.plan.handle_failed(DialFailure { reason, detail }, self.now);
                 }
                 DialStep::Wait { until } => {
@@ -73,8 +74,8 @@ impl Bench {
     }
 }
 
-fn addr(host: u8, port: u16) -> SocketAddr {
-    ([10, 0, 0, host], port).into()
+fn addr(host: u8, port: u16) -> Endpoint {
+    SocketAddr::from(([10, 0, 0, host], port)).into()
 }
 
 #[test]

@@ -5,16 +5,16 @@
 //!
 //! Invariant: it lasts at most [`WAIT`] and the moment in which a goodbye can be read.
 
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use super::transport::AnyStream;
 use crate::config::Config;
 use crate::link::handshake::{self, Greeting, HandshakeError};
 use crate::liveness::Settings;
 use crate::protocol::{ByeCode, Heartbeat, Hello, Timing};
 
 /// Answers the probe on a connection whose HELLO was received. What fails is the asker's loss.
-pub(super) fn answer(stream: &TcpStream, config: &Config, greeting: &Greeting) {
+pub(super) fn answer(stream: &AnyStream, config: &Config, greeting: &Greeting) {
     let began = Instant::now();
     let heartbeat_time_ms = heartbeat_time_ms(config);
     let hello = Hello {

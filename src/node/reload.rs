@@ -69,7 +69,7 @@ impl Node {
         }
         let before = shared.config();
         refuse_other_sockets(&before, &config)?;
-        if let Some((peer, addr)) = dial::not_tcp(&config) {
+        if let Some((peer, addr)) = dial::not_dialled(&config) {
             return Err(ReloadError::Address { peer, addr });
         }
         let old = shared.peers();

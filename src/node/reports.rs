@@ -8,11 +8,12 @@
 //! Invariant: at most [`QUEUE_MAX`] refusals wait, and [`SOURCES_MAX`] sources are remembered.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::endpoint::Endpoint;
 use super::places::source;
 use super::runtime::PeerRuntime;
 use super::{NodeEvent, RefusedReason};
@@ -42,7 +43,7 @@ pub(super) struct Reports {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Report>,
-    sources: HashMap<IpAddr, Source>,
+    sources: HashMap<Option<IpAddr>, Source>,
     /// When it was last looked which sources can be forgotten.
     tidied: Time,
     closed: bool,
@@ -52,7 +53,7 @@ struct State {
 struct Source {
     rate: Rate,
     /// The latest that is held back.
-    latest: Option<(SocketAddr, Refusal)>,
+    latest: Option<(Endpoint, Refusal)>,
 }
 
 impl Reports {
@@ -67,7 +68,7 @@ impl Reports {
     }
 
     /// Reports a refusal, at once or when its rate allows.
-    pub(super) fn add_refusal(&self, addr: SocketAddr, refusal: Refusal) {
+    pub(super) fn add_refusal(&self, addr: Endpoint, refusal: Refusal) {
         self.lock().add_refusal(addr, refusal, self.now());
         self.changed.notify_one();
     }
@@ -110,9 +111,9 @@ impl Reports {
 }
 
 impl State {
-    fn add_refusal(&mut self, addr: SocketAddr, refusal: Refusal, now: Time) {
+    fn add_refusal(&mut self, addr: Endpoint, refusal: Refusal, now: Time) {
         let full = self.queue.len() >= QUEUE_MAX;
-        let source = self.source(addr, now);
+        let source = self.source(&addr, now);
         match source.rate.admit(now) {
             Some(count) if !full => {
                 source.latest = None;
@@ -137,7 +138,7 @@ impl State {
     }
 
     /// The source of a connection; all that would be too many are one.
-    fn source(&mut self, addr: SocketAddr, now: Time) -> &mut Source {
+    fn source(&mut self, addr: &Endpoint, now: Time) -> &mut Source {
         let mut key = source(addr);
         if self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&key) {
             if now.since(self.tidied) >= TIDY_EVERY {
@@ -163,7 +164,7 @@ impl State {
     }
 }
 
-fn event(addr: SocketAddr, refusal: Refusal, count: u64) -> Report {
+fn event(addr: Endpoint, refusal: Refusal, count: u64) -> Report {
     let Refusal { runtime, name, reason, detail } = refusal;
     (runtime, NodeEvent::Refused { addr, name, reason, detail, count })
 }
@@ -172,11 +173,17 @@ const QUEUE_MAX: usize = 256;
 const SOURCES_MAX: usize = 1024;
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 /// Stands for the sources that are too many: nobody connects from here.
-const OTHERS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+const OTHERS: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
+
+    fn from(host: u8, port: u16) -> Endpoint {
+        SocketAddr::from(([10, 0, 0, host], port)).into()
+    }
 
     fn refusal() -> Refusal {
         let (name, detail) = ("x".to_owned(), String::new());
@@ -186,7 +193,9 @@ mod tests {
     /// What is reported by `now`: the port of the one that is shown, and how many it represents.
     fn taken(state: &mut State, now: Time) -> Vec<(u16, u64)> {
         let shown = |(_, event)| match event {
-            NodeEvent::Refused { addr, count, .. } => (addr.port(), count),
+            NodeEvent::Refused { addr, count, .. } => {
+                (addr.as_tcp().map_or(0, |addr| addr.port()), count)
+            }
             other => panic!("{other:?}"),
         };
         std::iter::from_fn(|| state.take(now)).map(shown).collect()
@@ -200,14 +209,14 @@ mod tests {
         // A connection every 100 ms, each from another port, for five seconds.
         for number in 0..50 {
             let now = at(u64::from(number) * 100);
-            state.add_refusal(([10, 0, 0, 1], number).into(), refusal(), now);
+            state.add_refusal(from(1, number), refusal(), now);
             reported.extend(taken(&mut state, now).into_iter().map(|report| (now, report)));
         }
         let ten = (0..10).map(|number| (at(u64::from(number) * 100), (number, 1)));
         let paced = [19, 29, 39, 49].map(|number| (at(u64::from(number) * 100), (number, 10)));
         assert_eq!(reported, ten.chain(paced).collect::<Vec<_>>());
         // The last one is not left unreported, nor reported early.
-        state.add_refusal(([10, 0, 0, 1], 50).into(), refusal(), at(4901));
+        state.add_refusal(from(1, 50), refusal(), at(4901));
         assert_eq!(state.due(), Some(at(5900)));
         let before = Time::from_nanos(at(5900).as_nanos() - 1);
         assert_eq!(
@@ -215,7 +224,7 @@ mod tests {
             (vec![], vec![(50, 1)])
         );
         // After a quiet while it is seldom again.
-        state.add_refusal(([10, 0, 0, 1], 51).into(), refusal(), at(60_000));
+        state.add_refusal(from(1, 51), refusal(), at(60_000));
         assert_eq!((taken(&mut state, at(60_000)), state.due()), (vec![(51, 1)], None));
     }
 
@@ -233,9 +242,9 @@ mod tests {
     fn a_flood_from_one_source_is_counted_and_others_are_reported_beside_it() {
         let reports = Reports::new(&Clock::start());
         for port in 1..=1000 {
-            reports.add_refusal(([10, 0, 0, 1], port).into(), refusal());
+            reports.add_refusal(from(1, port), refusal());
         }
-        reports.add_refusal(([10, 0, 0, 2], 1).into(), refusal());
+        reports.add_refusal(from(2, 1), refusal());
         let counts = counts(&reports);
         assert_eq!(counts.iter().sum::<u64>(), 1001, "{counts:?}");
         assert!(counts.len() <= 10 + 1 + 2, "{counts:?}");
@@ -246,7 +255,7 @@ mod tests {
         let reports = Reports::new(&Clock::start());
         for host in 0..20_000_u32 {
             let ip = Ipv4Addr::from_bits(0x0a00_0000 + host);
-            reports.add_refusal((ip, 1).into(), refusal());
+            reports.add_refusal(SocketAddr::from((ip, 1)).into(), refusal());
         }
         let state = reports.lock();
         assert!(state.queue.len() <= QUEUE_MAX && state.sources.len() <= SOURCES_MAX + 1);

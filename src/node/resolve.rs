@@ -1,32 +1,55 @@
-//! Names to addresses, within a time: the system's resolver cannot be interrupted, so it runs on a
-//! thread of its own.
+//! Calls of the system that have no time limit, made within one: the resolver, and `connect` of a
+//! Unix socket. They cannot be interrupted, so each runs on a thread of its own.
 //!
-//! A resolver that hangs holds that thread and nothing else: the dial has failed once its time is
+//! A call that hangs holds that thread and nothing else: the dial has failed once its time is
 //! over, and a node that stops lets go of it. The next dial of the name waits for the same thread
 //! and does not make another. Invariant: at most one thread for each name of a peer.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::turns::Turns;
 use crate::config::Address;
-use crate::link::threads;
+use crate::link::{Socket, threads};
 use crate::liveness::Time;
 
 /// The addresses that a name stands for.
 type Outcome = io::Result<Vec<SocketAddr>>;
 
+/// Connects to the Unix sockets of one peer.
+pub(super) type Connector = Resolver<Socket>;
+
 /// The names of one peer that are being resolved.
-#[derive(Default)]
-pub(super) struct Resolver {
-    running: Mutex<Vec<Arc<Running>>>,
+pub(super) struct Resolver<T = Vec<SocketAddr>> {
+    running: Mutex<Vec<Arc<Running<T>>>>,
 }
 
-/// One call of the system's resolver.
-struct Running {
+/// One call of the system's.
+struct Running<T> {
     address: Address,
-    outcome: Mutex<Option<Outcome>>,
+    outcome: Mutex<Option<io::Result<T>>>,
+}
+
+impl<T> Default for Resolver<T> {
+    fn default() -> Self {
+        Self { running: Mutex::default() }
+    }
+}
+
+impl Connector {
+    /// Connects to a Unix socket by `deadline`; `None` = the node stops.
+    pub(super) fn connect(
+        &self,
+        turns: &Arc<Turns>,
+        path: &Path,
+        deadline: Time,
+        stack_size: usize,
+    ) -> Option<io::Result<Socket>> {
+        let address = Address::Unix(path.to_owned());
+        self.resolve_by(connect, turns, &address, deadline, stack_size)
+    }
 }
 
 impl Resolver {
@@ -43,15 +66,17 @@ impl Resolver {
             None => self.resolve_by(lookup, turns, address, deadline, stack_size),
         }
     }
+}
 
+impl<T: Send + 'static> Resolver<T> {
     fn resolve_by(
         &self,
-        lookup: impl FnOnce(&Address) -> Outcome + Send + 'static,
+        lookup: impl FnOnce(&Address) -> io::Result<T> + Send + 'static,
         turns: &Arc<Turns>,
         address: &Address,
         deadline: Time,
         stack_size: usize,
-    ) -> Option<Outcome> {
+    ) -> Option<io::Result<T>> {
         let known = lock(&self.running).iter().find(|other| other.address == *address).cloned();
         let running = match known {
             Some(running) => running,
@@ -65,7 +90,10 @@ impl Resolver {
         };
         let done = turns.wait_until_true(deadline, || lock(&running.outcome).is_some())?;
         if !done {
-            let late = "the name was not resolved in time";
+            let late = match address {
+                Address::Unix(_) => "the socket was not connected in time",
+                Address::Tcp { .. } => "the name was not resolved in time",
+            };
             return Some(Err(io::Error::new(io::ErrorKind::TimedOut, late)));
         }
         lock(&self.running).retain(|other| !Arc::ptr_eq(other, &running));
@@ -73,12 +101,12 @@ impl Resolver {
     }
 }
 
-fn begin(
-    lookup: impl FnOnce(&Address) -> Outcome + Send + 'static,
+fn begin<T: Send + 'static>(
+    lookup: impl FnOnce(&Address) -> io::Result<T> + Send + 'static,
     turns: &Arc<Turns>,
     address: &Address,
     stack_size: usize,
-) -> io::Result<Arc<Running>> {
+) -> io::Result<Arc<Running<T>>> {
     let running = Arc::new(Running { address: address.clone(), outcome: Mutex::default() });
     let (of_thread, waiting) = (Arc::clone(&running), Arc::clone(turns));
     threads::spawn("pb-resolve", stack_size, move || {
@@ -94,6 +122,19 @@ fn literal(address: &Address) -> Option<SocketAddr> {
     let Address::Tcp { host, port } = address else { return None };
     let ip: IpAddr = host.parse().ok()?;
     Some(SocketAddr::new(ip, *port))
+}
+
+#[cfg(unix)]
+fn connect(address: &Address) -> io::Result<Socket> {
+    match address {
+        Address::Unix(path) => Ok(std::os::unix::net::UnixStream::connect(path)?.into()),
+        Address::Tcp { .. } => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+#[cfg(not(unix))]
+fn connect(_: &Address) -> io::Result<Socket> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 fn lookup(address: &Address) -> Outcome {

@@ -7,13 +7,13 @@
 //! Invariant: the locks here are held for a copy, a count or a call that sets a value of the link,
 //! which takes the link's own lock and no other.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::clock::Clock;
 use super::contest::Contest;
+use super::endpoint::Endpoint;
 use super::numbers::{DownCounts, PeerStats, Totals};
 use super::peer_link::PeerLink;
 use super::turns::Turns;
@@ -61,7 +61,7 @@ struct Counts {
 #[derive(Clone, Default)]
 pub(super) struct Shown {
     /// Where the present link goes, and who dialled.
-    pub(super) connection: Option<(SocketAddr, Direction)>,
+    pub(super) connection: Option<(Endpoint, Direction)>,
     /// When it last came up or went down.
     pub(super) since: Option<Time>,
     pub(super) last_down: Option<Down>,
@@ -75,7 +75,7 @@ impl Shown {
             NodeEvent::Dialling { addr } => self.dialling = Some(addr.clone()),
             NodeEvent::DialFailed { .. } => self.dialling = None,
             NodeEvent::Up { addr, direction, .. } => {
-                self.connection = Some((*addr, *direction));
+                self.connection = Some((addr.clone(), *direction));
                 self.since = Some(now);
                 self.dialling = None;
             }
@@ -239,7 +239,7 @@ impl PeerRuntime {
 
     /// Records where the link that comes up is from and whether it replaced a living one; returns
     /// what to warn of.
-    pub(super) fn contested(&self, replaced: bool, addr: SocketAddr) -> Option<String> {
+    pub(super) fn contested(&self, replaced: bool, addr: Endpoint) -> Option<String> {
         let mut contest = self.contest.lock().unwrap_or_else(PoisonError::into_inner);
         contest.add(replaced, addr, self.clock.now())
     }

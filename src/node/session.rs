@@ -4,13 +4,14 @@
 //! messages between. The handler's panics end the link and nothing else.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use super::backoff;
+use super::endpoint::Endpoint;
 use super::peer_link::PeerLink;
 use super::runtime::PeerRuntime;
 use super::shared::{Shared, guarded};
+use super::transport::{AnyStream, NodeLink};
 use super::turns::Lease;
 use super::{Direction, NodeEvent, NodeHandler, Peer};
 use crate::config::PeerConfig;
@@ -29,7 +30,7 @@ pub(crate) struct Session {
 
 /// What its handshake has settled.
 pub(crate) struct About {
-    pub(crate) addr: SocketAddr,
+    pub(crate) addr: Endpoint,
     pub(crate) direction: Direction,
     pub(crate) greeting: Greeting,
     /// What our HELLO said.
@@ -51,7 +52,7 @@ impl Session {
     ///
     /// # Errors
     /// If the link could not be made: no thread or descriptor left. Nothing was reported.
-    pub(super) fn run(self, stream: TcpStream) -> io::Result<bool> {
+    pub(super) fn run(self, stream: AnyStream) -> io::Result<bool> {
         let framing = Native::with_frame_max(self.shared.options.frame_max);
         let (link, mut reader) = Link::establish(stream, framing, &self.link_options())?;
         let link = PeerLink::Threads(link);
@@ -101,9 +102,9 @@ impl Session {
     pub(crate) fn report_up(&self, link: &PeerLink) {
         let About { addr, direction, greeting, .. } = &self.about;
         let Greeting { name, label, .. } = greeting;
-        let (addr, direction) = (*addr, *direction);
+        let (addr, direction) = (addr.clone(), *direction);
         let (remote_name, remote_label) = (name.clone(), label.clone());
-        let up = NodeEvent::Up { addr, direction, remote_name, remote_label };
+        let up = NodeEvent::Up { addr: addr.clone(), direction, remote_name, remote_label };
         if !self.shared.report(Some(&self.runtime), &up) {
             end_after_panic(link);
         }
@@ -165,12 +166,12 @@ impl Teller {
     }
 }
 
-impl LinkHandler for Teller {
-    fn on_message(&mut self, _link: &Link, payload: &[u8]) {
+impl LinkHandler<AnyStream> for Teller {
+    fn on_message(&mut self, _link: &NodeLink, payload: &[u8]) {
         self.message(payload);
     }
 
-    fn on_event(&mut self, _link: &Link, event: &LinkEvent) {
+    fn on_event(&mut self, _link: &NodeLink, event: &LinkEvent) {
         self.event(event);
     }
 }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 use super::conn::Conn;
+use super::endpoint::Endpoint;
 use super::limits::SystemLimits;
 use super::places::{Entered, Place, Places, Stage};
 use super::reports::{Refusal, Reports};
@@ -37,6 +38,9 @@ pub(super) struct Shared {
     pub(crate) options: NodeOptions,
     pub(crate) clock: Clock,
     pub(super) limits: SystemLimits,
+    /// What it listens on.
+    pub(super) endpoints: Vec<Endpoint>,
+    /// Of these the TCP addresses.
     pub(super) local_addrs: Vec<SocketAddr>,
     /// One reload at a time; nothing waits for the handler while it is held.
     pub(super) reloading: Mutex<()>,
@@ -93,7 +97,7 @@ impl Shared {
         options: NodeOptions,
         limits: SystemLimits,
         handler: Arc<dyn NodeHandler>,
-        local_addrs: Vec<SocketAddr>,
+        endpoints: Vec<Endpoint>,
         clock: Clock,
     ) -> Self {
         static NODES: AtomicU64 = AtomicU64::new(1);
@@ -116,7 +120,8 @@ impl Shared {
             creator: Process::current(),
             limits,
             options,
-            local_addrs,
+            local_addrs: endpoints.iter().filter_map(Endpoint::as_tcp).collect(),
+            endpoints,
             reloading: Mutex::new(()),
             strangers: AtomicU64::new(0),
             probes: AtomicU64::new(0),
@@ -275,7 +280,7 @@ impl Shared {
     }
 
     /// Counts a refused connection, and leaves it to the thread of the reports to tell.
-    pub(super) fn refused(&self, addr: SocketAddr, refusal: Refusal) {
+    pub(super) fn refused(&self, addr: Endpoint, refusal: Refusal) {
         match &refusal.runtime {
             Some(runtime) => runtime.count_refusal(),
             None => {
@@ -297,7 +302,7 @@ impl Shared {
     }
 
     /// Gives an accepted connection a place; `None` = the node stops.
-    pub(super) fn enter_handshake(&self, addr: SocketAddr, stream: Conn) -> Option<Entered<Conn>> {
+    pub(super) fn enter_handshake(&self, addr: Endpoint, stream: Conn) -> Option<Entered<Conn>> {
         let mut state = self.lock();
         (state.phase < Phase::Stopping)
             .then(|| state.handshakes.enter(addr, stream, Instant::now()))

@@ -82,10 +82,10 @@ impl Threads {
         if !listeners.is_empty() {
             self.reporting = Some(shared.spawn("pb-reports", Shared::tell_reports)?);
         }
-        for Listener { socket, waker, .. } in listeners {
+        for Listener { socket, waker, addr } in listeners {
             let over = over.clone();
             let thread = shared.spawn("pb-accept", move |shared| {
-                accept_all(shared, &socket);
+                accept_all(shared, &socket, &addr);
                 drop(over);
             })?;
             self.accepting.push(thread);
@@ -126,8 +126,8 @@ pub(super) fn spawn_dialler(
 
 fn supervise(shared: &Arc<Shared>, mut threads: Threads) {
     shared.advance(Phase::Announcing);
-    for addr in &shared.local_addrs {
-        shared.report(None, &NodeEvent::Listening { addr: *addr });
+    for addr in &shared.endpoints {
+        shared.report(None, &NodeEvent::Listening { addr: addr.clone() });
     }
     shared.advance(Phase::Running);
     shared.wait_for(Phase::Stopping);

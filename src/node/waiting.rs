@@ -2,9 +2,9 @@
 //!
 //! Nothing here decides about a connection: ownership does, and the link's own rules.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::endpoint::Endpoint;
 use super::shared::Shared;
 use super::{Direction, Node, Peer};
 use crate::link::{Down, LinkState};
@@ -17,7 +17,7 @@ pub struct PeerState {
     /// Its link: silence, heartbeat-time in force and so on; `None` while it is not connected.
     pub link: Option<LinkState>,
     /// The other end of its connection.
-    pub addr: Option<SocketAddr>,
+    pub addr: Option<Endpoint>,
     /// Who dialled.
     pub direction: Option<Direction>,
     /// For how long it has been connected, or not; `None` if it never was.

@@ -22,4 +22,7 @@ mod reload;
 mod replacing;
 mod stopping;
 mod strangers;
+mod transport;
+#[cfg(unix)]
+mod unix;
 mod waiting;

@@ -1,0 +1,220 @@
+//! Nodes over a transport of the program's: what it proves, what it refuses, how long it may take.
+
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use peerbeat::link::{Socket, Until};
+use peerbeat::node::{
+    Connected, Dial, DialFailedReason, Node, NodeEvent, NodeOptions, RefusedReason, Transport,
+};
+
+use crate::common::*;
+
+const TEXT: &str = "
+    datasrc-name us
+    datasrc-port auto
+    datasrc-interface 127.0.0.1
+    datasrc-heartbeat-time 60
+    peer-accept-wait-time 0.5
+    add-peer
+        remote-name friend
+        remote-label their-label
+    end-peer
+    add-peer
+        remote-name other
+    end-peer";
+
+fn start_over(text: &str, options: NodeOptions) -> (Node, Recorder) {
+    let recorder = Recorder::default();
+    let node = Node::start_with(config(text), recorder.clone(), options).unwrap();
+    (node, recorder)
+}
+
+/// Every connection has proven this name.
+struct Proves(&'static str);
+
+impl Transport for Proves {
+    fn connect(&self, dial: &Dial<'_>) -> io::Result<Connected> {
+        Ok(Connected::new(dial.connect()?).verified_name(self.0))
+    }
+
+    fn accept(&self, socket: Socket, _: Instant) -> io::Result<Connected> {
+        Ok(Connected::new(socket).verified_name(self.0))
+    }
+}
+
+#[test]
+fn a_hello_with_another_name_than_the_proven_one_is_refused() {
+    let (node, book) = start_over(TEXT, NodeOptions::default().transport(Proves("other")));
+    let mut liar = Mock::dial(addr(&node));
+    liar.say(&hello("friend", "", 0));
+    assert_eq!(liar.expect_bye().0, 1);
+    let (reason, detail) = book.wait_refused(1);
+    assert_eq!(reason, RefusedReason::Name);
+    assert_eq!(detail, "HELLO says \"friend\", proven is \"other\"");
+
+    // The label of a peer with another name does not help.
+    let mut liar = Mock::dial(addr(&node));
+    liar.say(&hello("other", "their-label", 0));
+    liar.expect_hello();
+    book.wait_up("other", 1);
+    assert_eq!(book.count(|seen| seen.peer == "friend"), 0);
+}
+
+#[test]
+fn without_a_proven_name_a_label_is_all_it_takes() {
+    let (node, book) = start(TEXT);
+    let mut peer = Mock::dial(addr(&node));
+    peer.say(&hello("other", "their-label", 0));
+    peer.expect_hello();
+    book.wait_up("friend", 1);
+}
+
+#[test]
+fn a_dialled_peer_that_proves_another_name_is_a_dial_that_failed() {
+    for (proven, said, wanted, is_good) in [
+        ("friend", "friend", "friend", true),
+        ("friend", "friend", "", true),
+        ("friend", "other", "", false),
+        ("other", "friend", "friend", false),
+        ("other", "other", "friend", false),
+    ] {
+        let (listener, port) = listener();
+        let name = if wanted.is_empty() { String::new() } else { format!("remote-name {wanted}") };
+        let text = format!("add-peer\naddr 127.0.0.1\nport {port}\n{name}\nend-peer");
+        let (_node, book) = start_over(&text, NodeOptions::default().transport(Proves(proven)));
+        let mut mock = Mock::accept(&listener);
+        mock.expect_hello();
+        mock.say(&hello(said, "", 0));
+        if is_good {
+            book.wait_count("up", 1, |seen| seen.is_up());
+            continue;
+        }
+        assert_eq!(mock.expect_bye().0, 1, "{proven} {said} {wanted}");
+        let failed = |seen: &Seen| {
+            let reason = DialFailedReason::Name;
+            matches!(seen.event(), Some(NodeEvent::DialFailed { reason: r, .. }) if *r == reason)
+        };
+        book.wait_count("dial-failed", 1, failed);
+        assert_eq!(book.count(Seen::is_up), 0);
+    }
+}
+
+fn wait_until(what: &str, is_true: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_true() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A handshake that never ends: it waits for a whole kilobyte, however slowly it comes.
+#[derive(Default)]
+struct Endless {
+    began: Arc<AtomicU32>,
+}
+
+impl Transport for Endless {
+    fn accept(&self, socket: Socket, deadline: Instant) -> io::Result<Connected> {
+        self.began.fetch_add(1, Ordering::SeqCst);
+        Until::new(&socket, deadline).read_exact(&mut [0; 1024])?;
+        Ok(Connected::new(socket))
+    }
+}
+
+#[test]
+fn a_transport_handshake_that_drips_is_too_slow_at_the_deadline() {
+    let (node, book) = start_over(TEXT, NodeOptions::default().transport(Endless::default()));
+    let (began, mut stranger) = (Instant::now(), Mock::dial(addr(&node)));
+    let told = || book.count(|seen| seen.refused().is_some()) > 0;
+    while !told() && began.elapsed() < Duration::from_secs(30) {
+        let _gone = stranger.stream.write(b"x");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let (reason, detail) = book.wait_refused(1);
+    assert_eq!(reason, RefusedReason::TooSlow, "{detail}");
+    assert!(began.elapsed() >= Duration::from_millis(500));
+    assert_eq!(node.stats().refusals, 1);
+}
+
+#[test]
+fn one_that_is_in_its_transport_handshake_makes_room_as_a_silent_one_does() {
+    let transport = Endless::default();
+    let began = Arc::clone(&transport.began);
+    let mut options = NodeOptions::default().transport(transport);
+    options.handshakes_max = 1;
+    let text = TEXT.replace("peer-accept-wait-time 0.5", "peer-accept-wait-time 600");
+    let (node, book) = start_over(&text, options);
+    let first = Mock::dial(addr(&node));
+    wait_until("the first is served", || began.load(Ordering::SeqCst) == 1);
+    let second = Mock::dial(addr(&node));
+    let (reason, _) = book.wait_refused(1);
+    assert_eq!(reason, RefusedReason::TooMany);
+    wait_until("the second is served", || began.load(Ordering::SeqCst) == 2);
+    // A stop does not wait for it either.
+    node.shutdown();
+    node.join();
+    drop((first, second));
+}
+
+/// Panics, then fails, then works.
+struct Moody(AtomicU32);
+
+impl Transport for Moody {
+    fn accept(&self, socket: Socket, _: Instant) -> io::Result<Connected> {
+        match self.0.fetch_add(1, Ordering::SeqCst) {
+            0 => panic!("on purpose"),
+            1 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "cut")),
+            2 => Err(io::Error::other("a certificate that nobody signed")),
+            _ => Ok(Connected::new(socket)),
+        }
+    }
+}
+
+#[test]
+fn a_transport_that_panics_or_fails_refuses_one_connection_and_no_more() {
+    let transport = Moody(AtomicU32::new(0));
+    let (node, book) = start_over(TEXT, NodeOptions::default().transport(transport));
+    for (number, reason, words) in [
+        (1, RefusedReason::Protocol, "the transport panicked"),
+        (2, RefusedReason::Gone, "cut"),
+        (3, RefusedReason::Protocol, "a certificate that nobody signed"),
+    ] {
+        Mock::dial(addr(&node)).expect_end();
+        let (told, detail) = book.wait_refused(number);
+        assert_eq!(told, reason);
+        assert!(detail.contains(words), "{detail}");
+    }
+    let _other = Mock::greet(addr(&node), "other");
+    book.wait_up("other", 1);
+}
+
+/// A proxy's client: it is given names, not addresses.
+struct Proxy(u16, Arc<Mutex<Vec<String>>>);
+
+impl Transport for Proxy {
+    fn connect(&self, dial: &Dial<'_>) -> io::Result<Connected> {
+        assert_eq!(dial.addr, None);
+        self.1.lock().unwrap().push(dial.address.to_string());
+        Ok(Connected::new(Socket::from(std::net::TcpStream::connect(("127.0.0.1", self.0))?)))
+    }
+
+    fn resolves(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_transport_that_resolves_is_given_the_name() {
+    let ((listener, port), asked) = (listener(), Arc::default());
+    let text = "add-peer\nremote-name far\naddr far.invalid\nport 7\nend-peer";
+    let options = NodeOptions::default().transport(Proxy(port, Arc::clone(&asked)));
+    let (node, book) = start_over(text, options);
+    let _mock = Mock::welcome(&listener, "far");
+    book.wait_up("far", 1);
+    assert_eq!(*asked.lock().unwrap(), ["far.invalid:7"]);
+    let state = node.peer("far").unwrap().state();
+    assert_eq!(state.addr.unwrap().to_string(), "far.invalid:7");
+}
