@@ -3,7 +3,7 @@
 //! One origin a link, so that the rules below see plain numbers; monotonic, never the time of day
 //!.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::liveness::Time;
 
@@ -17,6 +17,12 @@ pub(super) struct Clock(Instant);
 impl Clock {
     pub(super) fn start() -> Self {
         Self(Instant::now())
+    }
+
+    /// What the clock of the machine showed at `time`.
+    #[inline]
+    pub(super) fn instant(&self, time: Time) -> Instant {
+        self.0 + Duration::from_nanos(time.as_nanos())
     }
 
     #[inline]

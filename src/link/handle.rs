@@ -8,16 +8,15 @@ use std::io;
 use std::net::TcpStream;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
 use super::handshake::Greeting;
 use super::options::LinkOptions;
-use super::pace::{Pace, WRITE_TIMEOUT_MIN};
+use super::pace::WRITE_TIMEOUT_MIN;
 use super::reader::Reader;
-use super::shared::{Guard, Shared};
-use super::stream::{Stream, is_timeout};
+use super::shared::Shared;
+use super::stream::Stream;
 use super::{sender, threads};
 use crate::connection::{Close, Down, DownReason, LinkEvent, SendError};
 use crate::protocol::{Bye, ByeCode, Framing, Native};
@@ -148,7 +147,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let mut until = None;
         let mut state = shared.lock();
         loop {
-            state = match self.offer(state, payload) {
+            state = match self.shared.offer(state, payload) {
                 Err(state) => state,
                 Ok(result) => return result,
             };
@@ -203,7 +202,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// # Errors
     /// [`SendError::Full`] if there is no room, else as [`send`](Self::send).
     pub fn try_send(&self, payload: &[u8]) -> Result<(), SendError> {
-        self.offer(self.shared.lock(), payload).unwrap_or(Err(SendError::Full))
+        self.shared.offer(self.shared.lock(), payload).unwrap_or(Err(SendError::Full))
     }
 
     /// Closes in order: what was accepted is written, then BYE 0, and our direction is shut; what
@@ -284,84 +283,6 @@ impl<S: Stream, F: Framing> Link<S, F> {
 
     pub(super) fn shared(&self) -> &Shared<S, F> {
         &self.shared
-    }
-
-    /// Takes the message if it can be taken now; gives the lock back if there is no room.
-    fn offer<'a>(
-        &'a self,
-        mut state: Guard<'a, S, F>,
-        payload: &[u8],
-    ) -> Result<Result<(), SendError>, Guard<'a, S, F>> {
-        let shared = &*self.shared;
-        let writes = state.pace.is_direct() && state.outgoing.is_idle();
-        let waits = !writes && !state.outgoing.has_room(payload.len());
-        if waits && state.outgoing.phase().is_up() {
-            return Err(state);
-        }
-        let own = state.outgoing.queued_bytes();
-        if let Err(error) = state.outgoing.queue(payload) {
-            return Ok(Err(error));
-        }
-        let batch = Pace::batch(payload.len(), shared.options.queue_bytes);
-        let fills = state.outgoing.queued_bytes() >= batch
-            && state.outgoing.can_take()
-            && !state.pace.is_the_senders();
-        if writes || fills {
-            return Ok(self.write_out(state, own));
-        }
-        if state.pace.wakes_sender() {
-            shared.wake_sender(&mut state);
-        }
-        Ok(Ok(()))
-    }
-
-    /// Writes what is queued, the last message of it the caller's `own` from that byte on, on the
-    /// caller's thread. What the kernel does not take at once is the sender's to finish.
-    fn write_out(&self, mut state: Guard<'_, S, F>, own: usize) -> Result<(), SendError> {
-        let shared = &*self.shared;
-        let Some(stream) = state.stream.clone() else {
-            return Err(SendError::NotConnected);
-        };
-        let buffer = state.outgoing.take_queue();
-        drop(state);
-        let written = shared.write(&*stream, buffer.rest(), WRITE_TIMEOUT_MIN);
-        // Before the lock: a thread that finds no write under way may rely on a closed descriptor.
-        drop(stream);
-        let now = shared.clock.now();
-        let mut state = shared.lock();
-        let count = match written {
-            Ok(count) => count,
-            Err(e) if is_timeout(e.kind()) => 0,
-            Err(e) => {
-                let broken = DownReason::io(&e);
-                // An end cuts a write off: then the end's reason is the one to tell.
-                let reason = state.outgoing.phase().reason().unwrap_or(&broken).clone();
-                // The caller gets the error; messages that were accepted before are counted.
-                state.outgoing.handle_write_failed(buffer, broken, Some(own), now);
-                shared.settle(state);
-                shared.notify_all();
-                return Err(SendError::Down(reason));
-            }
-        };
-        let last_received = shared.last_received.load(Ordering::Relaxed);
-        let streams = state.pace.on_direct_write(last_received, now);
-        state.pace.on_buffer(buffer.rest().len(), now);
-        let _heartbeat = state.outgoing.handle_written(buffer, count, now);
-        // A heartbeat is due that data does not replace. A thread that never rests would write
-        // again before the sender is awake: the stream is the sender's next.
-        let heartbeat_waits = state.outgoing.timer().due() <= now;
-        if heartbeat_waits {
-            state.pace.leave_to_sender();
-        }
-        let leaves = heartbeat_waits || !state.outgoing.can_take();
-        if leaves || streams || (state.outgoing.pending() > 0 && state.pace.wakes_sender()) {
-            shared.wake_sender(&mut state);
-        }
-        if state.room_waiters > 0 || state.outgoing.phase().reason().is_some() {
-            shared.settle(state);
-            shared.notify_all();
-        }
-        Ok(())
     }
 }
 

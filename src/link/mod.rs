@@ -35,7 +35,9 @@
 
 mod clock;
 mod control;
+mod direct;
 mod explain;
+mod fan;
 mod faults;
 pub(crate) mod forked;
 mod handle;

@@ -1,15 +1,22 @@
-//! Who writes, and when: the program's threads or the sender thread.
+//! Who writes, and when: the program's threads, the sender thread, or the one that goes round.
 //!
-//! A link that carries a message now and then is written by whoever sends: no other thread has to
-//! wake up. A run of writes in quick succession, with nothing received in between, is a stream:
-//! messages are queued, whoever fills a batch writes it, and the sender thread polls at short
-//! intervals for what is left, until a poll finds nothing. After a stream a burst is likely: its
-//! first message wakes the sender, which writes what has gathered by then, and a wake-up that
-//! brings few messages makes sending direct again.
+//! *Now and then*: whoever sends writes, and no other thread has to wake up.
+//! *A stream* is a run of writes in quick succession on one link by a thread that writes on no
+//! other, with nothing received in between: messages are queued, whoever fills a batch writes it,
+//! and the sender thread polls at short intervals for what is left, until a poll finds nothing.
+//! After a stream a burst is likely: its first message wakes the sender, which writes what has
+//! gathered by then, and a wake-up that brings few messages makes sending direct again.
+//! *A fan* is what a thread makes that goes round many links and comes back to one of them without
+//! a rest, three quarters of the time in writes: another thread is asked to go round for it, and
+//! while that one is there ([`Fan`](super::fan::Fan)) whoever sends only queues. It stays for as
+//! long as it finds something queued, so a byte waits for one round at most, and a hub that rests
+//! between its ticks has nothing to do with it.
 //!
 //! It decides who writes and nothing else: what is written, and whether, is the connection's.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::liveness::Time;
 
@@ -30,6 +37,25 @@ pub(super) struct Pace {
     last_large: Time,
     /// A heartbeat waits: the next to write is the sender.
     is_the_senders: bool,
+    /// In which run of a thread's writes the link was last written directly.
+    run: u64,
+    /// The kernel would take no more: until then the sender alone writes, so that a peer that does
+    /// not keep up holds up nobody else's. The more often, the longer.
+    slow_until: Option<Time>,
+    times_slow: u32,
+}
+
+/// What a write by a program's thread makes of the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Nothing else than it was.
+    Same,
+    /// The same, but the thread writes on other links too.
+    OneOfMany,
+    /// A stream.
+    Stream,
+    /// One of the links that a busy thread goes round.
+    Fan,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,19 +80,28 @@ impl Pace {
             gathered: 0,
             last_large: now,
             is_the_senders: false,
+            run: 0,
+            slow_until: None,
+            times_slow: 0,
         }
     }
 
     /// Whether whoever sends on an idle link writes.
     #[inline]
     pub(super) fn is_direct(&self) -> bool {
-        self.mode == Mode::Direct && !self.is_the_senders
+        self.mode == Mode::Direct && !self.is_the_senders()
+    }
+
+    /// Whether the thread that goes round may write it.
+    #[inline]
+    pub(super) fn joins_fan(&self) -> bool {
+        self.is_direct()
     }
 
     /// Whether nobody but the sender may write.
     #[inline]
     pub(super) fn is_the_senders(&self) -> bool {
-        self.is_the_senders
+        self.is_the_senders || self.slow_until.is_some()
     }
 
     /// Nobody but the sender may write, until it has looked.
@@ -78,32 +113,49 @@ impl Pace {
     /// Whether a queued message has to wake the sender; in a stream it polls.
     #[inline]
     pub(super) fn wakes_sender(&self) -> bool {
-        self.mode != Mode::Stream
+        self.mode != Mode::Stream || self.is_the_senders()
     }
 
     /// How many queued bytes make a batch, which whoever fills it writes, if messages are of
-    /// `length` bytes.
+    /// `length` bytes, on one of so many links of a fan.
     #[inline]
-    pub(super) fn batch(length: usize, queue_bytes: usize) -> usize {
+    pub(super) fn batch(length: usize, queue_bytes: usize, members: usize) -> usize {
         let batch = if length < LONG_MESSAGE_BYTES { BATCH_BYTES } else { BATCH_BYTES_OF_LONG };
-        batch.min(queue_bytes / 2)
+        let share = if members < 2 { batch } else { BATCHES_BYTES / members };
+        batch.min(share.max(BATCH_BYTES_MIN)).min(queue_bytes / 2)
     }
 
     /// Records a write by a program's thread at `now`, `last_received` being when a byte last
-    /// arrived; returns whether writes have just become a stream. Bytes received in between are an
-    /// exchange of requests and replies, not a stream, and stay direct.
+    /// arrived, and returns what it makes of the link. Bytes received in between are an exchange of
+    /// requests and replies, neither a stream nor a fan, and stay direct.
     #[inline]
-    pub(super) fn on_direct_write(&mut self, last_received: u64, now: Time) -> bool {
-        let is_quick =
-            now.since(self.last_direct) < BURST_GAP_MAX && last_received == self.received_at_direct;
-        self.direct_run = if is_quick { self.direct_run.saturating_add(1) } else { 0 };
-        self.last_direct = now;
+    pub(super) fn on_direct_write(&mut self, last_received: u64, now: Time, write: &Write) -> Turn {
+        let is_exchange = last_received != self.received_at_direct;
         self.received_at_direct = last_received;
-        let streams = self.mode == Mode::Direct && self.direct_run >= DIRECT_RUN_MAX;
-        if streams {
-            self.mode = Mode::Stream;
+        let is_quick = now.since(self.last_direct) < BURST_GAP_MAX && !is_exchange;
+        self.last_direct = now;
+        if let Some(run) = &write.run {
+            self.direct_run = 0;
+            let comes_back = std::mem::replace(&mut self.run, run.number) == run.number;
+            let is_fan = comes_back && !is_exchange && run.writes >= DIRECT_RUN_MAX;
+            return if is_fan { Turn::Fan } else { Turn::OneOfMany };
         }
-        streams
+        self.direct_run = if is_quick { self.direct_run.saturating_add(1) } else { 0 };
+        if self.mode == Mode::Direct && self.direct_run >= DIRECT_RUN_MAX {
+            self.mode = Mode::Stream;
+            return Turn::Stream;
+        }
+        Turn::Same
+    }
+
+    /// The kernel took all of a write of the thread that goes round, or not.
+    pub(super) fn on_fan_write(&mut self, is_whole: bool, now: Time) {
+        if is_whole {
+            self.times_slow = self.times_slow.saturating_sub(1);
+        } else {
+            self.slow_until = Some(now + SLOW_MIN * (1 << self.times_slow));
+            self.times_slow = (self.times_slow + 1).min(SLOW_DOUBLED_MAX);
+        }
     }
 
     /// The sender thread looks at the link at `now`, `sent` bytes being out: returns whether the
@@ -111,6 +163,9 @@ impl Pace {
     /// a part of a batch taken from under those that fill it only costs everybody.
     pub(super) fn poll(&mut self, sent: u64, is_queue_empty: bool, now: Time) -> bool {
         self.is_the_senders = false;
+        if is_queue_empty {
+            self.slow_until.take_if(|until| *until <= now);
+        }
         if self.mode != Mode::Stream {
             return true;
         }
@@ -173,6 +228,91 @@ impl Pace {
     }
 }
 
+/// A write by a program's thread: what it is to the run of writes that the thread is in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Write {
+    began: Option<Instant>,
+    run: Option<Run>,
+}
+
+/// A run of direct writes of one thread on several links, without a rest.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    number: u64,
+    writes: u32,
+    began: Instant,
+    last: Instant,
+    /// In writes, of the time since it began.
+    busy: Duration,
+}
+
+impl Write {
+    /// The calling thread is about to write on `link`. A thread that writes on one link alone makes
+    /// no run, and pays for none.
+    #[inline]
+    pub(super) fn begin(link: usize) -> Self {
+        let is_another = LAST_LINK.replace(link) != link;
+        Self { began: is_another.then(Instant::now), run: None }
+    }
+
+    /// It ended at `now`.
+    #[inline]
+    pub(super) fn end(&mut self, now: Instant) {
+        if let Some(began) = self.began {
+            self.run = Some(Run::count(began, now));
+        }
+    }
+}
+
+impl Run {
+    fn count(began: Instant, now: Instant) -> Self {
+        let took = now.saturating_duration_since(began);
+        let fresh = || Self {
+            number: LAST_RUN.fetch_add(1, Ordering::Relaxed) + 1,
+            writes: 0,
+            began,
+            last: began,
+            busy: Duration::ZERO,
+        };
+        let mut run = RUN.get().unwrap_or_else(fresh);
+        let rests = began.saturating_duration_since(run.last) >= REST;
+        let is_busy = (run.busy + took) * 4 >= now.saturating_duration_since(run.began) * 3;
+        if rests || !is_busy {
+            run = fresh();
+        }
+        run.writes = run.writes.saturating_add(1);
+        run.busy += took;
+        run.last = now;
+        RUN.set(Some(run));
+        run
+    }
+}
+
+/// Whether so many messages in so many writes of the thread that goes round were worth its coming.
+pub(super) fn was_worth_it(messages: u64, writes: u64) -> bool {
+    messages >= WORTH * writes
+}
+
+static LAST_RUN: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static LAST_LINK: Cell<usize> = const { Cell::new(0) };
+    static RUN: Cell<Option<Run>> = const { Cell::new(None) };
+}
+
+/// A thread that does something else for so long between two writes has rested.
+const REST: Duration = Duration::from_micros(100);
+/// Messages a write that make going round worth it.
+const WORTH: u64 = 4;
+/// How long the thread that goes round looks for more before it falls asleep: a few direct writes.
+pub(super) const LINGER: Duration = Duration::from_micros(50);
+/// What the queues of a fan hold together before whoever fills one writes it, and the least of one.
+const BATCHES_BYTES: usize = 8 << 20;
+const BATCH_BYTES_MIN: usize = 16 << 10;
+/// For how long a link in a fan is its sender's alone after its peer did not keep up, at first and
+/// so often doubled at most: 5 s.
+const SLOW_MIN: Duration = Duration::from_millis(20);
+const SLOW_DOUBLED_MAX: u32 = 8;
 /// Direct writes in quick succession that are a stream, and messages of a burst that are worth
 /// waking the sender for.
 const DIRECT_RUN_MAX: u32 = 16;

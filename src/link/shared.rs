@@ -16,6 +16,7 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::fan::Fan;
 use super::faults;
 use super::forked::Process;
 use super::options::LinkOptions;
@@ -67,6 +68,9 @@ pub(super) struct State<S, F> {
     pub(super) stream: Option<Arc<S>>,
     pub(super) outgoing: Outgoing<F>,
     pub(super) pace: Pace,
+    /// The fan that the link is in, if it was ever in one, and whether it is in its line.
+    pub(super) fan: Option<Arc<Fan>>,
+    pub(super) is_in_line: bool,
     pub(super) sender_waits: bool,
     pub(super) room_waiters: u32,
     /// Both directions have been shut, and whether a thread is in a shutdown, without the lock.
@@ -93,6 +97,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             stream: Some(Arc::new(stream)),
             outgoing,
             pace: Pace::new(now),
+            fan: None,
+            is_in_line: false,
             sender_waits: false,
             room_waiters: 0,
             is_shut: false,

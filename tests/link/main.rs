@@ -18,6 +18,7 @@ mod rig;
 mod closing;
 mod delivery;
 mod ends;
+mod fans;
 #[cfg(unix)]
 mod frozen;
 mod heartbeat_change;

@@ -34,6 +34,11 @@ pub(crate) enum Op {
         from: usize,
         size: usize,
     },
+    /// A thread goes round both links so often without a rest.
+    Round {
+        ticks: usize,
+        size: usize,
+    },
     Lower {
         end: usize,
         value: u64,
@@ -112,7 +117,7 @@ fn act(rng: &mut Rng, slack: u64, length: u64) -> Act {
         let at = rng.below(length);
         harmless(rng, at, slack, &mut ops);
     }
-    ops.retain(|(at, op)| *at < length || !matches!(op, Op::Send { .. }));
+    ops.retain(|(at, op)| *at < length || !matches!(op, Op::Send { .. } | Op::Round { .. }));
     if !is_fair {
         for _ in 0..1 + rng.below(2) {
             let at = rng.below(length);
@@ -129,7 +134,7 @@ fn end(rng: &mut Rng) -> usize {
 
 fn harmless(rng: &mut Rng, at: u64, slack: u64, ops: &mut Vec<(u64, Op)>) {
     let (from, way, end) = (end(rng), end(rng), end(rng));
-    match rng.below(8) {
+    match rng.below(10) {
         0 => ops.push((at, Op::Delay { way, by: rng.below(slack / 4) })),
         1 => ops.push((at, Op::Split { way, bytes: rng.pick(&[0, 1, 3, 100]) })),
         2 => {
@@ -138,6 +143,10 @@ fn harmless(rng: &mut Rng, at: u64, slack: u64, ops: &mut Vec<(u64, Op)>) {
         }
         3 => ops.push((at, Op::Lower { end, value: rng.pick(&[40, 120, 250, 400]) })),
         4 => ops.push((at, Op::Send { from, size: rng.pick(&[16, 300, 5000]) })),
+        5 | 6 => {
+            let (ticks, size) = (rng.pick(&[30, 100, 400]), rng.pick(&[16, 40, 100]));
+            ops.push((at, Op::Round { ticks, size }));
+        }
         _ => {
             // A busy link: gaps below and above what a heartbeat-time may be.
             let (gap, size) = (rng.pick(&[15, 60, 150, 350]), rng.pick(&[16, 100, 2000]));

@@ -188,6 +188,12 @@ impl Stage {
     fn apply(&mut self, op: Op) {
         match op {
             Op::Send { from, size } => self.send(from, size),
+            Op::Round { ticks, size } => {
+                for _ in 0..ticks {
+                    self.send(0, size);
+                    self.send(1, size);
+                }
+            }
             Op::Lower { end, value } => {
                 let (now, value) = (Instant::now(), Duration::from_millis(value));
                 let actor = &mut self.actors[end];

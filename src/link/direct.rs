@@ -1,0 +1,188 @@
+//! What a program's thread does with a message: it queues it, and writes what is queued or leaves
+//! that to a thread of the link's.
+//!
+//! Here is how; who writes is decided by `pace`. The lock is never held during a write. Invariant:
+//! when the lock is let go, what is queued is somebody's to write: it is being written, the link is
+//! in a fan's line, the sender has been woken, or it polls.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::fan::{Fan, Member};
+use super::pace::{Pace, Turn, WRITE_TIMEOUT_MIN, Write};
+use super::shared::{Guard, Shared};
+use super::stream::{Stream, is_timeout};
+use crate::connection::{DownReason, SendError};
+use crate::liveness::Time;
+use crate::protocol::Framing;
+
+/// Whose write it is of what is queued.
+#[derive(Clone, Copy, Debug)]
+enum Writer {
+    /// The thread's that sends; the last message, from that byte on, is its own.
+    Caller { own: usize },
+    /// The one's that goes round.
+    Round,
+}
+
+impl<S: Stream, F: Framing> Shared<S, F> {
+    /// Takes the message if it can be taken now; gives the lock back if there is no room.
+    pub(super) fn offer<'a>(
+        self: &'a Arc<Self>,
+        mut state: Guard<'a, S, F>,
+        payload: &[u8],
+    ) -> Result<Result<(), SendError>, Guard<'a, S, F>> {
+        let is_round = state.fan.as_ref().is_some_and(|fan| fan.is_open());
+        let writes = !is_round && state.pace.is_direct() && state.outgoing.is_idle();
+        let waits = !writes && !state.outgoing.has_room(payload.len());
+        if waits && state.outgoing.phase().is_up() {
+            return Err(state);
+        }
+        let own = state.outgoing.queued_bytes();
+        if let Err(error) = state.outgoing.queue(payload) {
+            return Ok(Err(error));
+        }
+        let members = state.fan.as_ref().map_or(1, |fan| fan.members());
+        let batch = Pace::batch(payload.len(), self.options.queue_bytes, members);
+        let fills = state.outgoing.queued_bytes() >= batch
+            && state.outgoing.can_take()
+            && !state.pace.is_the_senders();
+        if writes || fills {
+            return Ok(self.write_queued_as(Writer::Caller { own }, state));
+        }
+        if !self.joins_line(&mut state) && state.pace.wakes_sender() {
+            self.wake_sender(&mut state);
+        }
+        Ok(Ok(()))
+    }
+
+    /// Whether what is queued is the fan's to write: the link is then in the line, or whoever writes
+    /// now puts it there.
+    fn joins_line(self: &Arc<Self>, state: &mut Guard<'_, S, F>) -> bool {
+        if state.is_in_line {
+            return true;
+        }
+        let Some(fan) = state.fan.as_ref().filter(|fan| fan.is_open()) else { return false };
+        if state.outgoing.is_writing() {
+            return true;
+        }
+        if !state.pace.joins_fan() || !state.outgoing.can_take() {
+            return false;
+        }
+        let member: Arc<dyn Member> = Arc::<Self>::clone(self);
+        fan.add(member);
+        state.is_in_line = true;
+        true
+    }
+
+    /// Writes what is queued, on the calling thread. What the kernel does not take at once is the
+    /// sender's to finish.
+    fn write_queued_as(
+        self: &Arc<Self>,
+        writer: Writer,
+        mut state: Guard<'_, S, F>,
+    ) -> Result<(), SendError> {
+        let Some(stream) = state.stream.clone() else {
+            return Err(SendError::NotConnected);
+        };
+        let buffer = state.outgoing.take_queue();
+        drop(state);
+        let mut write = match writer {
+            Writer::Caller { .. } => Some(Write::begin(Arc::as_ptr(self).addr())),
+            Writer::Round => None,
+        };
+        let written = self.write(&*stream, buffer.rest(), WRITE_TIMEOUT_MIN);
+        // Before the lock: a thread that finds no write under way may rely on a closed descriptor.
+        drop(stream);
+        let now = self.clock.now();
+        if let Some(write) = &mut write {
+            write.end(self.clock.instant(now));
+        }
+        let mut state = self.lock();
+        let count = match written {
+            Ok(count) => count,
+            Err(e) if is_timeout(e.kind()) => 0,
+            Err(e) => {
+                let broken = DownReason::io(&e);
+                // An end cuts a write off: then the end's reason is the one to tell.
+                let reason = state.outgoing.phase().reason().unwrap_or(&broken).clone();
+                let own = match writer {
+                    // The caller gets the error; messages that were accepted before are counted.
+                    Writer::Caller { own } => Some(own),
+                    Writer::Round => None,
+                };
+                state.outgoing.handle_write_failed(buffer, broken, own, now);
+                self.settle(state);
+                self.notify_all();
+                return Err(SendError::Down(reason));
+            }
+        };
+        let last_received = self.last_received.load(Ordering::Relaxed);
+        let turn = match &write {
+            Some(write) => state.pace.on_direct_write(last_received, now, write),
+            None => Turn::Same,
+        };
+        if state.fan.is_some() {
+            state.pace.on_fan_write(count == buffer.rest().len(), now);
+        }
+        state.pace.on_buffer(buffer.rest().len(), now);
+        let _heartbeat = state.outgoing.handle_written(buffer, count, now);
+        self.hand_over(state, turn, now);
+        Ok(())
+    }
+
+    /// Leaves what is left after a write at `now` to whoever is next.
+    fn hand_over(self: &Arc<Self>, mut state: Guard<'_, S, F>, turn: Turn, now: Time) {
+        // A heartbeat is due that data does not replace. A thread that never rests would write
+        // again before the sender is awake: the stream is the sender's next.
+        let heartbeat_waits = state.outgoing.timer().due() <= now;
+        if heartbeat_waits {
+            state.pace.leave_to_sender();
+        }
+        let leaves = heartbeat_waits || !state.outgoing.can_take() || turn == Turn::Stream;
+        let is_left = state.outgoing.pending() > 0;
+        if leaves || (is_left && !self.joins_line(&mut state) && state.pace.wakes_sender()) {
+            self.wake_sender(&mut state);
+        }
+        if state.fan.is_none() && state.outgoing.phase().is_up() {
+            state.fan = match turn {
+                Turn::Fan => Some(Fan::join()),
+                Turn::OneOfMany => Fan::join_open(),
+                Turn::Same | Turn::Stream => None,
+            };
+        }
+        let asked = state
+            .fan
+            .as_ref()
+            .filter(|fan| (turn == Turn::Fan || fan.is_eager()) && !fan.is_open());
+        let asked = asked.cloned();
+        if state.room_waiters > 0 || state.outgoing.phase().reason().is_some() {
+            self.settle(state);
+            self.notify_all();
+        } else {
+            drop(state);
+        }
+        if let Some(fan) = asked {
+            fan.ask(self.options.stack_size);
+        }
+    }
+}
+
+impl<S: Stream, F: Framing> Member for Shared<S, F> {
+    fn write_queued(self: Arc<Self>) -> u64 {
+        // What a foreign stream's panic leaves behind the write itself puts right.
+        let write = || {
+            let mut state = self.lock();
+            state.is_in_line = false;
+            let messages = state.outgoing.queued_messages();
+            let is_ours = state.outgoing.can_take() && !state.pace.is_the_senders();
+            if messages == 0 || !is_ours || !state.outgoing.phase().is_up() {
+                return 0;
+            }
+            let _reported_by_the_reader = self.write_queued_as(Writer::Round, state);
+            messages
+        };
+        catch_unwind(AssertUnwindSafe(write)).unwrap_or(0)
+    }
+}

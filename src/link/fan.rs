@@ -1,0 +1,215 @@
+//! The thread that goes round: it writes what a busy publisher has queued on its many links.
+//!
+//! A link with something queued stands in a line, once. While the thread is awake the fan is *open*:
+//! messages are queued and their link joins the line; the thread takes the first link, writes all
+//! that it holds by then, takes the next one, and never rests while somebody waits. So no byte
+//! waits longer than one write for each link of the fan, which is what a round of direct writes
+//! would have taken, however many messages come; the more there are, the more a write carries.
+//!
+//! Before it falls asleep the fan is closed, and whoever sends writes again: no message waits for
+//! the thread to wake up, and an idle program has nothing that polls. It is asked to come
+//! when `pace` finds that it is worth it, and ends with the last link that it served.
+//!
+//! The locks: a link's may be held when the line's is taken, never the other way round.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use super::pace::{self, LINGER};
+use super::threads;
+
+/// A link, to the thread that goes round.
+pub(super) trait Member: Send + Sync {
+    /// Leaves the line, writes what is queued if that is nobody else's, and returns how many
+    /// messages it was. It does not panic.
+    fn write_queued(self: Arc<Self>) -> u64;
+}
+
+/// The links that one thread sends on, and who goes round them.
+pub(super) struct Fan {
+    is_open: AtomicBool,
+    /// The last time round was worth it: a thread that still sends as before may ask again.
+    is_eager: AtomicBool,
+    members: AtomicUsize,
+    line: Mutex<Line>,
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct Line {
+    waiting: VecDeque<Arc<dyn Member>>,
+    is_asked: bool,
+    is_asleep: bool,
+    thread: Option<JoinHandle<()>>,
+    /// It has ended with its last member, or its thread could not be made.
+    is_over: bool,
+}
+
+impl Fan {
+    fn new() -> Self {
+        Self {
+            is_open: AtomicBool::new(false),
+            is_eager: AtomicBool::new(false),
+            members: AtomicUsize::new(0),
+            line: Mutex::default(),
+            work: Condvar::new(),
+        }
+    }
+
+    /// Makes a link a member of the calling thread's fan.
+    pub(super) fn join() -> Arc<Self> {
+        let mut fans = FANS.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = match OWN.get() {
+            0 => LAST.fetch_add(1, Ordering::Relaxed) + 1,
+            id => id,
+        };
+        OWN.set(id);
+        fans.retain(|(_, fan)| fan.strong_count() > 0);
+        let own = fans.iter().position(|(of, _)| *of == id);
+        if let Some(fan) = own.and_then(|at| fans[at].1.upgrade())
+            && fan.admit()
+        {
+            return fan;
+        }
+        let fan = Arc::new(Self::new());
+        fan.admit();
+        fans.retain(|(of, _)| *of != id);
+        fans.push((id, Arc::downgrade(&fan)));
+        fan
+    }
+
+    /// Makes a link a member of the calling thread's fan if that is open: a thread that was found
+    /// busy is so on all of its links.
+    pub(super) fn join_open() -> Option<Arc<Self>> {
+        let id = Some(OWN.get()).filter(|id| *id > 0)?;
+        let fans = FANS.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = fans.iter().find(|(of, _)| *of == id)?.1.upgrade()?;
+        (own.is_open() && own.admit()).then_some(own)
+    }
+
+    fn admit(&self) -> bool {
+        let line = self.line();
+        if !line.is_over {
+            self.members.fetch_add(1, Ordering::Relaxed);
+        }
+        !line.is_over
+    }
+
+    /// A member's link has ended. With the last one the thread ends, and is waited for.
+    pub(super) fn leave(&self) {
+        let mut line = self.line();
+        if self.members.fetch_sub(1, Ordering::Relaxed) > 1 {
+            return;
+        }
+        line.is_over = true;
+        let thread = line.thread.take();
+        drop(line);
+        self.work.notify_all();
+        // It calls nothing that ends a link and waits for that.
+        drop(thread.map(JoinHandle::join));
+    }
+
+    /// Whether what is queued now is written in this round.
+    #[inline]
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
+    }
+
+    /// Whether a thread that found it closed may ask at once.
+    pub(super) fn is_eager(&self) -> bool {
+        self.is_eager.load(Ordering::Relaxed)
+    }
+
+    /// The number of links.
+    #[inline]
+    pub(super) fn members(&self) -> usize {
+        self.members.load(Ordering::Relaxed)
+    }
+
+    /// Puts a link with something queued at the end of the line. Its lock is held.
+    pub(super) fn add(&self, member: Arc<dyn Member>) {
+        let mut line = self.line();
+        line.waiting.push_back(member);
+        if std::mem::take(&mut line.is_asleep) {
+            drop(line);
+            self.work.notify_one();
+        }
+    }
+
+    /// Asks for the thread, which is made the first time. If none can be made the links go on
+    /// without.
+    pub(super) fn ask(self: &Arc<Self>, stack_size: usize) {
+        let mut line = self.line();
+        if line.is_over || std::mem::replace(&mut line.is_asked, true) {
+            return;
+        }
+        if line.thread.is_none() {
+            let fan = Arc::clone(self);
+            match threads::spawn("pb-fan", stack_size, move || fan.run()) {
+                Ok(thread) => line.thread = Some(thread),
+                Err(_) => line.is_over = true,
+            }
+        } else if std::mem::take(&mut line.is_asleep) {
+            drop(line);
+            self.work.notify_one();
+        }
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) {
+        loop {
+            let mut line = self.line();
+            while !line.is_asked && line.waiting.is_empty() {
+                if line.is_over {
+                    return;
+                }
+                line.is_asleep = true;
+                line = self.work.wait(line).unwrap_or_else(PoisonError::into_inner);
+                line.is_asleep = false;
+            }
+            drop(line);
+            self.is_open.store(true, Ordering::Relaxed);
+            let (mut messages, mut writes) = (0, 0);
+            while let Some(member) = self.next() {
+                messages += member.write_queued();
+                writes += 1;
+            }
+            self.is_open.store(false, Ordering::Relaxed);
+            self.is_eager.store(pace::was_worth_it(messages, writes), Ordering::Relaxed);
+            self.line().is_asked = false;
+        }
+    }
+
+    /// The first in the line. An empty line may only be a publisher in the middle of its round.
+    fn next(&self) -> Option<Arc<dyn Member>> {
+        let first = self.line().waiting.pop_front();
+        if first.is_some() {
+            return first;
+        }
+        let began = Instant::now();
+        while began.elapsed() < LINGER {
+            thread::yield_now();
+            let first = self.line().waiting.pop_front();
+            if first.is_some() {
+                return first;
+            }
+        }
+        None
+    }
+}
+
+/// The fans of all threads, each under its thread's number, which is never used again. A thread
+/// keeps its number alone: nothing of ours runs when it ends.
+static FANS: Mutex<Vec<(u64, Weak<Fan>)>> = Mutex::new(Vec::new());
+static LAST: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static OWN: Cell<u64> = const { Cell::new(0) };
+}
