@@ -8,6 +8,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
 
 use super::fan::{Fan, Member};
 use super::pace::{Pace, Turn, WRITE_TIMEOUT_MIN, Write};
@@ -130,6 +131,20 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         let _heartbeat = state.outgoing.handle_written(buffer, count, now);
         self.hand_over(state, turn, now);
         Ok(())
+    }
+
+    /// Joins the sender thread of a link that has ended, and with the last one of a fan the thread
+    /// that goes round.
+    pub(super) fn join(&self, sender: JoinHandle<()>) {
+        // In a forked child there are no such threads, and joining them would never end.
+        if self.is_forked_child() {
+            return std::mem::forget(sender);
+        }
+        drop(sender.join());
+        let fan = self.lock().fan.take();
+        if let Some(fan) = fan {
+            fan.leave();
+        }
     }
 
     /// Leaves what is left after a write at `now` to whoever is next.

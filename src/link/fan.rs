@@ -70,9 +70,8 @@ impl Fan {
         OWN.set(id);
         fans.retain(|(_, fan)| fan.strong_count() > 0);
         let own = fans.iter().position(|(of, _)| *of == id);
-        if let Some(fan) = own.and_then(|at| fans[at].1.upgrade())
-            && fan.admit()
-        {
+        let own = own.and_then(|at| fans[at].1.upgrade());
+        if let Some(fan) = own.filter(|fan| fan.admit()) {
             return fan;
         }
         let fan = Arc::new(Self::new());

@@ -438,19 +438,9 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         }
     }
 
-    /// Joins the sender thread, and with the last link of a fan the one that goes round.
     fn join(&mut self) {
-        let shared = self.link.shared();
-        let fan = shared.lock().fan.take();
-        match self.sender.take() {
-            // In a forked child there is no such thread, and joining it would never end.
-            Some(sender) if !shared.is_forked_child() => {
-                drop(sender.join());
-                if let Some(fan) = fan {
-                    fan.leave();
-                }
-            }
-            sender => std::mem::forget((sender, fan)),
+        if let Some(sender) = self.sender.take() {
+            self.link.shared().join(sender);
         }
     }
 
