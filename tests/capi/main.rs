@@ -14,6 +14,7 @@ mod header;
 mod numbers;
 mod packaging;
 mod programs;
+mod readme;
 #[path = "../common/skip.rs"]
 mod skip;
 mod tools;
