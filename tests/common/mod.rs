@@ -10,7 +10,7 @@ pub mod skip;
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use peerbeat::config::{Config, ConfigOptions};
@@ -83,7 +83,7 @@ impl Mock {
 
     /// Takes the next connection and says nothing.
     pub fn accept(listener: &TcpListener) -> Self {
-        Self::new(listener.accept().expect("a connection comes").0)
+        Self::new(accept(listener))
     }
 
     /// Takes the next connection, its HELLO, and welcomes it.
@@ -176,16 +176,47 @@ pub fn listener() -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// Fills the queue of connections that wait to be accepted: the next ones get no answer. The queue
-/// is full for as long as the result lives.
-pub fn blackhole(listener: &TcpListener) -> Vec<TcpStream> {
+/// The next connection, which has to come in the patience of a test.
+#[track_caller]
+pub fn accept(listener: &TcpListener) -> TcpStream {
+    let until = Instant::now() + PATIENCE;
+    listener.set_nonblocking(true).unwrap();
+    let accepted = loop {
+        match listener.accept() {
+            Err(e) if e.kind() == ErrorKind::WouldBlock && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            accepted => break accepted,
+        }
+    };
+    listener.set_nonblocking(false).unwrap();
+    let (stream, _) = accepted.unwrap_or_else(|e| panic!("no connection came: {e}"));
+    // On some systems it is as its listener was.
+    stream.set_nonblocking(false).unwrap();
+    stream
+}
+
+/// A queue of connections that nobody accepts, and that is full: the next ones get no answer. One
+/// at a time in a process, because it takes more descriptors than all else here.
+#[derive(Debug)]
+pub struct Blackhole {
+    _waiting: Vec<TcpStream>,
+    _listener: TcpListener,
+    _only: MutexGuard<'static, ()>,
+}
+
+/// Makes one, for as long as it lives; its port.
+pub fn blackhole() -> (Blackhole, u16) {
+    static ONLY: Mutex<()> = Mutex::new(());
+    let only = ONLY.lock().unwrap_or_else(PoisonError::into_inner);
+    let (listener, port) = listener();
     let target = listener.local_addr().unwrap();
     let mut waiting = Vec::new();
     while let Ok(stream) = TcpStream::connect_timeout(&target, Duration::from_millis(200)) {
         waiting.push(stream);
         assert!(waiting.len() < 10_000, "the queue has no end");
     }
-    waiting
+    (Blackhole { _waiting: waiting, _listener: listener, _only: only }, port)
 }
 
 /// A configuration from its text.

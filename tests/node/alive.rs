@@ -23,8 +23,7 @@ fn beat(mock: &mut Mock) -> (u32, u64) {
 // lesson 19
 #[test]
 fn a_blackholed_dial_delays_nobodys_heartbeats() {
-    let (listener, port) = listener();
-    let waiting = blackhole(&listener);
+    let (blackhole, port) = blackhole();
     let (node, book) = start(&format!(
         "datasrc-port auto
         datasrc-interface 127.0.0.1
@@ -53,7 +52,7 @@ fn a_blackholed_dial_delays_nobodys_heartbeats() {
     }
     let failed = |seen: &Seen| matches!(seen.event(), Some(NodeEvent::DialFailed { .. }));
     assert_eq!(book.count(failed), 0, "the dial is still out");
-    drop((node, waiting));
+    drop((node, blackhole));
 }
 
 /// A node that dials `server` and is dialled by `friend`, and the place where `server` listens.

@@ -63,7 +63,7 @@ fn when_no_address_lasts_the_round_is_over_and_the_next_one_waits() {
 fn an_echo_of_our_own_hello_is_no_peer() {
     let (listener, port) = listener();
     let echo = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+        let mut stream = accept(&listener);
         let mut buffer = [0; 1000];
         while let Ok(count @ 1..) = stream.read(&mut buffer) {
             if stream.write_all(&buffer[..count]).is_err() {

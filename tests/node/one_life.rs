@@ -43,7 +43,9 @@ impl NodeHandler for Held {
         self.book.on_message(peer, payload);
         if payload == b"hold" {
             let (open, changed) = (&self.gate.0, &self.gate.1);
-            drop(changed.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
+            // A test that has failed lets nobody go, and must still end.
+            let held = changed.wait_timeout_while(open.lock().unwrap(), PATIENCE, |open| !*open);
+            drop(held.unwrap());
         }
         self.book.on_message(peer, payload);
     }
