@@ -21,7 +21,7 @@ use super::pointer::{buffer, bytes, c_text, check_sized, is_null, output, write_
 use super::structs::{NONE, PeerbeatEvent, PeerbeatStats};
 use crate::connection::{Connection, HeartbeatChange, Output};
 use crate::liveness::Time;
-use crate::node::Event;
+use crate::node::NodeEvent as Event;
 use crate::protocol::{CONTROL_MAX, Decoded, Frame, Framing, Native};
 
 /// `peerbeat_connection`.
@@ -253,9 +253,9 @@ pub unsafe extern "C" fn peerbeat_connection_read_failed(
         let now = Time::from_nanos(now_ns);
         match number {
             0 => connection.connection.handle_end_of_stream(now),
-            _ => connection
-                .connection
-                .handle_read_error(&io::Error::from_raw_os_error(number), now),
+            _ => {
+                connection.connection.handle_read_error(&io::Error::from_raw_os_error(number), now)
+            }
         }
         Ok(())
     })
@@ -328,8 +328,7 @@ pub unsafe extern "C" fn peerbeat_connection_next(
     deadline_ns: *mut u64,
     event: *mut PeerbeatEvent,
 ) -> c_int {
-    let mut next = NEXT_NOTHING;
-    let status = guard(|| {
+    guard(|| {
         // SAFETY: as the header says.
         let connection = unsafe { inside(connection) }?;
         // SAFETY: as the header says.
@@ -345,10 +344,8 @@ pub unsafe extern "C" fn peerbeat_connection_next(
             unsafe { write_sized(event, &found, "event") }?;
         }
         deadline.set(until);
-        next = what;
-        Ok(())
-    });
-    if status < 0 { status } else { next }
+        Ok::<c_int, Fault>(what)
+    })
 }
 
 /// Accepts a message for sending.

@@ -76,6 +76,7 @@ pub(super) fn link_state(now: &LinkState, is_late: bool) -> PeerbeatState {
         slack_ms: millis(now.slack),
         last_sent_age_ms: millis(now.last_sent_age),
         up_ms: millis(now.up),
+        handler_held_ms: millis(now.handler_held),
         ..PeerbeatState::default()
     };
     if let Some(reason) = &now.reason {

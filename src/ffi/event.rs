@@ -40,15 +40,20 @@ impl CEvent {
     /// A message, which a host without a handler asks for like an event.
     pub(super) fn message(peer: &CStr, data: &[u8]) -> Self {
         let data = Box::<[u8]>::from(data);
-        let event = PeerbeatEvent {
+        let event = Self::borrowed_message(peer, &data);
+        Self { event, _texts: Vec::new(), _data: data }
+    }
+
+    /// A message where it lies, for as long as it lies there.
+    pub(super) fn borrowed_message(peer: &CStr, data: &[u8]) -> PeerbeatEvent {
+        PeerbeatEvent {
             peer: peer.as_ptr(),
             kind: MESSAGE,
             data: data.as_ptr().cast(),
             data_len: data.len() as u64,
             line: c"message".as_ptr(),
             ..PeerbeatEvent::default()
-        };
-        Self { event, _texts: Vec::new(), _data: data }
+        }
     }
 
     pub(super) fn with_user_data(mut self, user_data: *mut c_void) -> Self {

@@ -59,6 +59,22 @@ impl Answer for Result<(), Fault> {
     }
 }
 
+/// A number that is no failure, or a status with details.
+impl Answer for Result<c_int, Fault> {
+    type C = c_int;
+
+    fn into_c(self) -> c_int {
+        match self {
+            Ok(number) => number,
+            Err(fault) => Err::<(), _>(fault).into_c(),
+        }
+    }
+
+    fn panicked() -> c_int {
+        <Result<(), Fault>>::panicked()
+    }
+}
+
 /// A status that leaves no details, which need the heap.
 pub(super) struct Quiet(pub(super) c_int);
 

@@ -20,6 +20,7 @@
 mod attach;
 mod cancel;
 mod config;
+mod connection;
 mod convert;
 mod event;
 mod fault;
@@ -49,6 +50,7 @@ use std::ffi::{CStr, c_char, c_int};
 
 pub use attach::*;
 pub use config::*;
+pub use connection::*;
 pub use convert::{STATE_DOWN, STATE_LATE, STATE_UP};
 pub use event::{peerbeat_event_text, peerbeat_event_word};
 pub use fault::*;

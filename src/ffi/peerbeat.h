@@ -2,16 +2,18 @@
  * peerbeat.h - tells a program, within a guaranteed time, that the peer on the other end of a TCP
  * connection is gone, even when the operating system reports nothing.
  *
- * Three levels; take the highest that fits:
+ * Four levels; take the highest that fits:
  *
  *   peerbeat_config_*, peerbeat_node_*   named peers of a configuration file: listens, dials, fails
  *                                        over, reconnects, reloads; calls you back, or you ask
  *   peerbeat_link_*, peerbeat_listener_* one connection: connect or accept, send, receive by asking
- *   peerbeat_liveness_*                  the rules alone, for your own sockets and your own loop
+ *   peerbeat_connection_*                one connection without threads, for your own sockets and
+ *                                        your own loop: framing, queue, heartbeats, close
+ *   peerbeat_liveness_*                  the rules alone, for a protocol of your own as well
  *
  * Contents: Versions - Status codes - Options - Configuration files - Statistics - Why a link ended
- * - Nodes: events, start and stop, send, ask, events without callbacks - Links - Listeners
- * - Liveness
+ * - Nodes: events, start and stop, send, ask, events without callbacks - Links - Listeners; in
+ * peerbeat_loop.h, which this file includes: Connections - Liveness
  *
  * Words: heartbeat-time, what a side promises to send by; slack, what the receiver adds; silence,
  * the time since the last byte from the peer; limit = heartbeat-time in force + slack. The smaller
@@ -22,7 +24,7 @@
  *
  * - Functions return an int: PEERBEAT_OK (0) or a negative PEERBEAT_E_ code. Exceptions, which
  *   cannot fail: counts, texts and versions are returned directly, and for NULL are 0 or NULL.
- *   peerbeat_liveness_next() returns what to do, or a negative code.
+ *   peerbeat_connection_next() and peerbeat_liveness_next() return what to do, or a negative code.
  * - peerbeat_strerror() has words for a code, peerbeat_last_error() the details of this thread's
  *   last failure. The liveness functions leave no details.
  * - Outputs are written only on success. Two exceptions: PEERBEAT_E_TOO_SMALL sets the length, and
@@ -41,7 +43,7 @@
  *
  * - All functions may be called from any thread, and those on one handle at the same time, except
  *   free, which must be the last: it wakes and waits for threads that are inside a call. A
- *   peerbeat_liveness belongs to its user.
+ *   peerbeat_connection or peerbeat_liveness is used by one thread at a time.
  * - These wait, for as long as it says here; no other function waits for a peer:
  *     timeout_ms                    recv, recv_borrow, accept, wait_up, wait_room, next_event,
  *                                   free_timeout, drain
@@ -289,6 +291,7 @@ typedef struct peerbeat_state {
     char detail[256]; /* the reason in words */
     int64_t unconfirmed_bytes;  /* of an end: sent, and perhaps not read; -1 = not known */
     int64_t undelivered_frames; /* of an end: arrived, and not handed on */
+    int64_t handler_held_ms;    /* for how long a callback, or a full inbox, holds the reader */
 } peerbeat_state;
 
 /* Nodes ---------------------------------------------------------------------------------------- */
@@ -561,48 +564,10 @@ int peerbeat_listener_accept(peerbeat_listener *listener, const peerbeat_options
 /* Ends handshakes that are under way, and frees. Links that were accepted stay. */
 int peerbeat_listener_free(peerbeat_listener *listener);
 
-/* Liveness ------------------------------------------------------------------------------------- */
-/* Yours to allocate, and to copy like any struct: no thread, heap, lock or clock in it. All times
- * are nanoseconds on a monotonic clock of yours, such as CLOCK_MONOTONIC. */
-typedef struct peerbeat_liveness {
-    uint64_t opaque[96];
-} peerbeat_liveness;
-
-#define PEERBEAT_NEVER UINT64_MAX
-
-enum peerbeat_next {
-    PEERBEAT_NEXT_NOTHING = 0,        /* ask again at *deadline_ns, or when bytes came or went */
-    PEERBEAT_NEXT_SEND_HEARTBEAT = 1, /* send one with *value_ms; report it with _heartbeat_sent */
-    PEERBEAT_NEXT_LATE = 2,           /* the peer is late: for the log, once a silence */
-    PEERBEAT_NEXT_SILENT = 3,         /* the peer is gone: close the connection at once */
-    PEERBEAT_NEXT_STALLED = 4,        /* we were stopped; it got one more slack: for the log */
-    PEERBEAT_NEXT_WRITE_STALLED = 5   /* it has stopped reading: close the connection */
-};
-
-/* The connection is established at now_ns. Of options, the times and the mode count. */
-int peerbeat_liveness_init(peerbeat_liveness *liveness, const peerbeat_options *options,
-                           uint64_t now_ns);
-
-/* The kernel took some of our bytes; a whole heartbeat that carries value_ms. Bytes wait that it
- * did not take: after a write that took some or none, or never if you want no verdict on them. */
-int peerbeat_liveness_sent(peerbeat_liveness *liveness, uint64_t now_ns);
-int peerbeat_liveness_pending(peerbeat_liveness *liveness, uint64_t now_ns);
-int peerbeat_liveness_heartbeat_sent(peerbeat_liveness *liveness, uint32_t value_ms,
-                                     uint64_t now_ns);
-
-/* Bytes of the peer's arrived, whatever they are; among them a heartbeat that carries value_ms. */
-int peerbeat_liveness_received(peerbeat_liveness *liveness, uint64_t now_ns);
-int peerbeat_liveness_heartbeat_received(peerbeat_liveness *liveness, uint32_t value_ms,
-                                         uint64_t now_ns);
-
-/* Asks what to do at now_ns. First read what the kernel holds. Ask again at once after everything
- * but PEERBEAT_NEXT_NOTHING: *deadline_ns is then now_ns. *value_ms is the heartbeat-time in force,
- * 0 = none; it may be NULL. */
-int peerbeat_liveness_next(peerbeat_liveness *liveness, uint64_t now_ns, uint64_t *deadline_ns,
-                           uint32_t *value_ms);
-
 #ifdef __cplusplus
 }
 #endif
+
+#include "peerbeat_loop.h" /* Connections, Liveness */
 
 #endif /* PEERBEAT_H */

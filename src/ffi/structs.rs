@@ -110,6 +110,7 @@ pub struct PeerbeatState {
     pub detail: [c_char; 256],
     pub unconfirmed_bytes: i64,
     pub undelivered_frames: i64,
+    pub handler_held_ms: i64,
 }
 
 /// `peerbeat_totals`.
@@ -282,6 +283,7 @@ impl Default for PeerbeatState {
             detail: [0; 256],
             unconfirmed_bytes: NONE,
             undelivered_frames: 0,
+            handler_held_ms: 0,
         }
     }
 }

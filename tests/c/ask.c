@@ -245,8 +245,36 @@ static void links(void) {
     IS(peerbeat_link_free(far), PEERBEAT_OK);
 }
 
+/* A full inbox holds the reader: for how long, the state says. */
+static void held(void) {
+    peerbeat_options options = options_of(5000, 2000);
+    peerbeat_link *near, *far;
+    peerbeat_state state = {.struct_size = sizeof state};
+    char buf[1000] = "";
+    size_t len;
+    options.inbox_bytes = 1000;
+    link_pair(&near, &far, &options);
+    IS(peerbeat_link_state(far, &state), PEERBEAT_OK);
+    MUST(state.handler_held_ms == 0);
+    for (int i = 0; i < 3; i++)
+        IS(peerbeat_link_send(near, buf, sizeof buf), PEERBEAT_OK);
+    for (long long until = now_ms() + 30000; state.handler_held_ms < 50; sleep_ms(5)) {
+        MUST(now_ms() < until);
+        IS(peerbeat_link_state(far, &state), PEERBEAT_OK);
+    }
+    for (int i = 0; i < 3; i++)
+        IS(peerbeat_link_recv(far, buf, sizeof buf, &len, -1), PEERBEAT_OK);
+    for (long long until = now_ms() + 30000; state.handler_held_ms > 0; sleep_ms(5)) {
+        MUST(now_ms() < until);
+        IS(peerbeat_link_state(far, &state), PEERBEAT_OK);
+    }
+    IS(peerbeat_link_free(near), PEERBEAT_OK);
+    IS(peerbeat_link_free(far), PEERBEAT_OK);
+}
+
 int main(void) {
     links();
     nodes();
+    held();
     return 0;
 }

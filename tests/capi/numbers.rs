@@ -94,6 +94,9 @@ pub(crate) const NUMBERS: &[(&str, i32)] = &[
     ("PEERBEAT_NEXT_SILENT", 3),
     ("PEERBEAT_NEXT_STALLED", 4),
     ("PEERBEAT_NEXT_WRITE_STALLED", 5),
+    ("PEERBEAT_NEXT_EVENT", 6),
+    ("PEERBEAT_NEXT_SHUTDOWN_WRITE", 7),
+    ("PEERBEAT_HELLO_MAX", 1028),
 ];
 
 /// Hands every struct of the header to a macro: its name, Rust's, its size, and each field with its
@@ -127,10 +130,11 @@ macro_rules! layouts {
             "peerbeat_handler" PeerbeatHandler 40:
               struct_size 0, send_timeout_ms 4, on_message 8, on_event 16, user_data 24,
               stack_size 32;
-            "peerbeat_state" PeerbeatState 352:
+            "peerbeat_state" PeerbeatState 360:
               struct_size 0, state 4, reason 8, bye_code 12, silent_ms 16, limit_ms 24,
               heartbeat_time_ms 32, slack_ms 40, last_sent_age_ms 48, up_ms 56, unsent_frames 64,
-              unsent_bytes 72, detail 80, unconfirmed_bytes 336, undelivered_frames 344;
+              unsent_bytes 72, detail 80, unconfirmed_bytes 336, undelivered_frames 344,
+              handler_held_ms 352;
             "peerbeat_totals" PeerbeatTotals 272:
               struct_size 0, peers_up 4, messages_accepted 8, bytes_sent 16, heartbeats_sent 24,
               heartbeats_suppressed 32, messages_received 40, bytes_received 48,

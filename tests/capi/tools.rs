@@ -81,8 +81,12 @@ pub(super) fn scratch(name: &str) -> PathBuf {
     folder.join(name)
 }
 
+/// The files of the header; the first includes the others.
+pub(super) const HEADERS: [&str; 2] = ["src/ffi/peerbeat.h", "src/ffi/peerbeat_loop.h"];
+
+/// All of the header.
 pub(super) fn header() -> String {
-    fs::read_to_string(Path::new(ROOT).join("src/ffi/peerbeat.h")).unwrap()
+    HEADERS.map(|file| fs::read_to_string(Path::new(ROOT).join(file)).unwrap()).concat()
 }
 
 /// Compiles a source of tests/c, or one at a path, and links it with the archive.
