@@ -189,8 +189,11 @@ pub struct NodeOptions {
     /// How long [`Peer::send`] waits for room. Default 10 s.
     pub send_timeout: Duration,
     /// How long an orderly close goes on while the kernel takes no byte and the peer does not end
-    /// its stream. Default 2 s; 30 s is the longest that a close takes in all.
+    /// its stream. Default 2 s.
     pub close_timeout: Duration,
+    /// The longest that an orderly close takes in all, however steadily the peer reads. Default
+    /// 30 s.
+    pub close_max: Duration,
     /// The stack of each thread, in bytes; the handler runs on them. Default 256 KiB.
     pub stack_size: usize,
     /// Switches with which a test breaks all of the node's links on purpose. Default none.
@@ -216,6 +219,7 @@ impl Default for NodeOptions {
             frame_max: FRAME_MAX,
             send_timeout: link.send_timeout,
             close_timeout: link.close_timeout,
+            close_max: link.close_max,
             stack_size: link.stack_size,
             faults: link.faults,
             transport: TransportOption::default(),
@@ -311,7 +315,8 @@ impl Node {
 
     /// Begins the stop: every link is closed in order, nobody is dialled or accepted any more. A
     /// close ends once the peer has read all and ended its stream; see
-    /// [`NodeOptions::close_timeout`] for how long that may take.
+    /// [`NodeOptions::close_timeout`] and [`close_max`](NodeOptions::close_max) for how long that
+    /// may take.
     ///
     /// Returns at once. May be called again, and from any thread, handlers included.
     pub fn shutdown(&self) {

@@ -90,6 +90,7 @@ impl Session {
             queue_bytes: peer.send_queue_bytes(),
             send_timeout: options.send_timeout,
             close_timeout: options.close_timeout,
+            close_max: options.close_max,
             stack_size: options.stack_size,
             name: peer.name().to_owned(),
             faults: options.faults.clone(),

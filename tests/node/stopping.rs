@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::node::{Node, NodeEvent};
+use peerbeat::node::{Node, NodeEvent, NodeOptions};
 
 use crate::common::*;
 
@@ -149,6 +149,26 @@ fn the_stop_does_not_wait_for_a_peer_that_reads_nothing() {
     assert_eq!(down.reason.as_str(), "local");
     assert!(down.unsent_frames > 0);
     drop(friend);
+}
+
+#[test]
+fn the_stop_takes_no_longer_than_a_close_may_in_all() {
+    let mut options = NodeOptions::default();
+    (options.close_timeout, options.close_max) = (Duration::MAX, Duration::from_millis(200));
+    let text = "datasrc-port auto
+        datasrc-interface 127.0.0.1
+        add-peer
+            remote-name friend
+        end-peer";
+    let book = Recorder::default();
+    let node = Node::start_with(config(text), book.clone(), options).unwrap();
+    // It reads everything, and does not end its stream.
+    let mut friend = Mock::greet(addr(&node), "friend");
+    book.wait_up("friend", 1);
+    let began = Instant::now();
+    assert_stops_soon(node, &book);
+    assert!(began.elapsed() >= Duration::from_millis(200), "the close was given up early");
+    assert_eq!(friend.expect_bye().0, 0);
 }
 
 #[test]
