@@ -58,8 +58,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         Ok(Ok(()))
     }
 
-    /// Whether what is queued is the fan's to write: the link is then in the line, or whoever writes
-    /// now puts it there.
+    /// Whether what is queued is the fan's to write: the link is then in the line, or the writing
+    /// thread puts it there.
     fn joins_line(self: &Arc<Self>, state: &mut Guard<'_, S, F>) -> bool {
         if state.is_in_line {
             return true;
