@@ -25,7 +25,7 @@
 //! | 16 | A heartbeat behind a big send comes too late | `tests/link/heartbeats.rs::an_announcement_goes_out_at_the_next_edge_of_a_batch_under_way` `tests/liveness/silence_timer.rs::one_byte_is_as_much_life_as_a_heartbeat` |
 //! | 17 | A busy callback starves the heartbeats | `tests/link/life.rs::a_handler_that_sleeps_ten_limits_kills_no_link_and_starves_no_heartbeat` |
 //! | 18 | Beats go out only inside calls of the program | `tests/capi/programs.rs::a_frozen_cable_kills_both_links_of_a_pair_at_their_limit` `tests/capi/programs.rs::a_host_with_a_loop_of_its_own_finds_a_mute_peer` `tests/liveness/host.rs::a_host_gets_the_nearest_of_beat_and_verdict` `tests/link/life.rs::a_handler_that_sleeps_ten_limits_kills_no_link_and_starves_no_heartbeat` |
-//! | 19 | One timer thread, blocked by one connect | `tests/node/alive.rs::a_blackholed_dial_delays_nobodys_heartbeats` |
+//! | 19 | One timer thread, blocked by one connect | `tests/node/alive.rs::a_blackholed_dial_delays_no_other_peers_heartbeats` |
 //! | 20 | The watchdog waits for the lock of a stuck write | `tests/link/stuck.rs::a_peer_that_stops_reading_is_dead_though_its_heartbeats_come` `tests/link/silence.rs::a_write_that_is_stuck_does_not_delay_the_verdict_on_silence` |
 //! | 21 | A heartbeat that the kernel does not take is called fatal | `tests/link/stuck.rs::a_few_bytes_taken_restart_the_limit` `tests/link/life.rs::a_peer_that_reads_in_fits_is_not_stalled` `tests/liveness/host.rs::a_heartbeat_that_the_kernel_does_not_take_hides_no_verdict` |
 //! | 22 | Bytes of a beat inside another frame | `tests/link/order.rs::frames_of_8_threads_stay_whole_and_in_order_between_heartbeats` `tests/link/order.rs::any_threads_sizes_and_pauses_keep_frames_whole_and_heartbeats_apart` |

@@ -79,7 +79,7 @@ fn the_end_of_the_stream_is_eof() {
 }
 
 #[test]
-fn a_stream_that_ends_inside_a_frame_is_eof_and_tells_no_message() {
+fn a_stream_that_ends_inside_a_frame_is_eof_and_yields_no_message() {
     let rig = Rig::new(&options(60_000, 5000));
     rig.mock.say(&frame(DATA, b"cut off")[..8]);
     rig.mock.finish();

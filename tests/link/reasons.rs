@@ -47,7 +47,7 @@ fn of_many_ends_at_once_one_reason_stays() {
 }
 
 #[test]
-fn end_inside_the_handler_tells_nothing_more() {
+fn an_end_inside_the_handler_reports_nothing_more() {
     let rig = Rig::acting(&options(60_000, 5000), |link, seen| {
         if matches!(seen, Seen::Message(_)) {
             link.end(named(1), None);

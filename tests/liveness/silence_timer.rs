@@ -371,7 +371,7 @@ fn more_than_ten_heartbeats_a_floor_interval_are_reported_once() {
 
 // lesson 7
 #[test]
-fn ten_heartbeats_a_floor_interval_are_nobodys_business() {
+fn ten_heartbeats_a_floor_interval_are_not_reported() {
     let mut watch = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     for window in 0..100 {
         for beat in 0..10 {

@@ -22,7 +22,7 @@ fn beat(mock: &mut Mock) -> (u32, u64) {
 
 // lesson 19
 #[test]
-fn a_blackholed_dial_delays_nobodys_heartbeats() {
+fn a_blackholed_dial_delays_no_other_peers_heartbeats() {
     let (blackhole, port) = blackhole();
     let (node, book) = start(&format!(
         "datasrc-port auto

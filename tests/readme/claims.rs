@@ -113,34 +113,46 @@ fn every_reason_is_in_the_table_and_no_other() {
     assert_eq!(listed, reasons);
 }
 
+/// The median of a contender, by the first words of its row, under a title of RESULTS.md.
+fn median(results: &str, title: &str, contender: &str) -> f64 {
+    let (_, table) = results.split_once(&format!(": {title}\n")).expect(title);
+    let table = rows(table.split("\n### ").next().unwrap());
+    let row = table.into_iter().find(|row| row[0].starts_with(contender));
+    let row = row.unwrap_or_else(|| panic!("no {contender} in {title}"));
+    row[1].parse().unwrap()
+}
+
 #[test]
 fn its_numbers_are_the_medians_of_results() {
     let readme = readme();
-    let text = section(&readme, "Numbers");
     let Some(results) = read_in_checkout("tests/compare/RESULTS.md") else { return };
     let titles = [
         "Lateness of the verdict, limit 1 s, p50",
         "64 bytes one way, 1 thread",
         "Round trip on one core, p50",
     ];
-    let rows = rows(text);
+    let rows = rows(section(&readme, "Numbers"));
     assert_eq!(rows.len(), titles.len());
-    let median = |title: &str, prefix: &str| {
-        let (_, table) = results.split_once(&format!(": {title}\n")).expect(title);
-        let table = table.split("\n### ").next().unwrap();
-        let medians = crate::rows(table);
-        let row = medians.into_iter().find(|row| row[0].starts_with(prefix));
-        row.unwrap_or_else(|| panic!("no {prefix} in {title}"))[1].parse::<f64>().unwrap()
-    };
     for (row, title) in rows.iter().zip(titles) {
         for (cell, contender) in row[1..].iter().zip(["peerbeat", "libzmq", "raw"]) {
             let Some(number) = cell.split(' ').next().filter(|number| !number.is_empty()) else {
                 continue;
             };
             let digits = number.split_once('.').map_or(0, |(_, fraction)| fraction.len());
-            let rounded = format!("{:.digits$}", median(title, contender));
+            let rounded = format!("{:.digits$}", median(&results, title, contender));
             assert_eq!(number, rounded, "{title}, {contender}");
         }
+    }
+}
+
+#[test]
+fn a_verdict_was_measured_within_a_millisecond_of_each_limit() {
+    assert!(readme().contains("reported within a millisecond of that"));
+    let Some(results) = read_in_checkout("tests/compare/RESULTS.md") else { return };
+    for limit in ["0.3 s", "1 s", "3 s"] {
+        let title = format!("Lateness of the verdict, limit {limit}, p99");
+        let late = median(&results, &title, "peerbeat");
+        assert!(late <= 1.0, "{title}: {late} ms");
     }
 }
 

@@ -2,8 +2,11 @@
 //! its configuration files and commands against the command, its programs compiled and run.
 //!
 //! The Rust programs are also compiled as tests of the documentation; the one in C is in
-//! `tests/capi`. Of the rest every rule has tests of its own, which the lessons list. Files that a
-//! package does not carry are not compared there, and that is said.
+//! `tests/capi`, and the two commands at the top are run by `.ci/run`. `rules` names the tests that
+//! hold the rest. No test can hold these: that `demo` takes about ten seconds (it prints how long
+//! it took), what an operator should do about a reason, and that the figures are those of today's
+//! code (they are compared with the file that the measurement wrote). Files that a package does not
+//! carry are not compared there, and that is said.
 
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]
@@ -21,6 +24,7 @@ mod harness;
 mod json;
 #[cfg(unix)]
 mod programs;
+mod rules;
 #[path = "../common/skip.rs"]
 mod skip;
 
