@@ -223,7 +223,7 @@ static void limits(void) {
     IS(peerbeat_connection_send(c, "1234567890", 10), PEERBEAT_OK);
     IS(peerbeat_connection_send(c, "1234567890", 10), PEERBEAT_E_FULL);
     IS(peerbeat_connection_close(c, 0), PEERBEAT_OK);
-    uint64_t deadline = 0; /* nobody takes a byte: the close ends at its limit */
+    uint64_t deadline = 0; /* no byte is taken: the close ends at its limit */
     event.struct_size = sizeof event;
     IS(peerbeat_connection_next(c, 0, &deadline, &event), PEERBEAT_NEXT_NOTHING);
     MUST(deadline == 2000 * ms);

@@ -222,7 +222,7 @@ fn attackers() {
     let what = match kind {
         "silent" => return python(SILENT, to),
         "half-open" => {
-            // Nobody answers for these sources, so that the connections stay open by half.
+            // Nothing answers for these sources, so the connections stay half open.
             let rule = ["INPUT", "-p", "tcp", "-d", "127.66.0.0/16", "-j", "DROP"];
             iptables(&[&["-A"], &rule[..]].concat());
             python(HALF_OPEN, to);

@@ -39,9 +39,9 @@ fn a_host_with_a_loop_of_its_own_finds_a_mute_peer() {
 
 #[test]
 fn a_host_with_a_poll_loop_has_whole_connections() {
-    let Some(told) = run_c("poll_host.c", &[]) else { return };
-    assert!(told.contains("20 ticks sent, 20 received"), "{told}");
-    assert!(told.contains("acceptor: dialler: down: closed"), "{told}");
+    let Some(printed) = run_c("poll_host.c", &[]) else { return };
+    assert!(printed.contains("20 ticks sent, 20 received"), "{printed}");
+    assert!(printed.contains("acceptor: dialler: down: closed"), "{printed}");
 }
 
 #[test]

@@ -196,7 +196,7 @@ pub fn accept(listener: &TcpListener) -> TcpStream {
     stream
 }
 
-/// A queue of connections that nobody accepts, and that is full: the next ones get no answer. One
+/// A queue of connections that are not accepted, and that is full: the next ones get no answer. One
 /// at a time in a process, because it takes more descriptors than all else here.
 #[derive(Debug)]
 pub struct Blackhole {

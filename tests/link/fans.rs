@@ -1,5 +1,5 @@
 //! One thread that goes round many links: what is queued for it leaves in order, whole, and without
-//! anybody's help, whatever happens to one of the links.
+//! any help, whatever happens to one of the links.
 
 use std::io::{self, Read};
 use std::net::{Shutdown, TcpStream};
@@ -218,7 +218,7 @@ fn links_that_end_in_the_middle_of_a_round_count_what_they_did_not_write() {
     }
 }
 
-/// A socket that panics in a write once it was told to.
+/// A socket that panics in a write on request.
 struct Panicking(TcpStream, &'static AtomicBool);
 
 impl Stream for Panicking {

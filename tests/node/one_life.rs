@@ -43,7 +43,7 @@ impl NodeHandler for Held {
         self.book.on_message(peer, payload);
         if payload == b"hold" {
             let (open, changed) = (&self.gate.0, &self.gate.1);
-            // A test that has failed lets nobody go, and must still end.
+            // A test that has failed lets no thread go, and must still end.
             let held = changed.wait_timeout_while(open.lock().unwrap(), PATIENCE, |open| !*open);
             drop(held.unwrap());
         }

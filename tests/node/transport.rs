@@ -128,8 +128,8 @@ impl Transport for Endless {
 fn a_transport_handshake_that_drips_is_too_slow_at_the_deadline() {
     let (node, book) = start_over(TEXT, NodeOptions::default().transport(Endless::default()));
     let (began, mut stranger) = (Instant::now(), Mock::dial(addr(&node)));
-    let told = || book.count(|seen| seen.refused().is_some()) > 0;
-    while !told() && began.elapsed() < Duration::from_secs(30) {
+    let refused = || book.count(|seen| seen.refused().is_some()) > 0;
+    while !refused() && began.elapsed() < Duration::from_secs(30) {
         let _gone = stranger.stream.write(b"x");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -167,7 +167,7 @@ impl Transport for Moody {
         match self.0.fetch_add(1, Ordering::SeqCst) {
             0 => panic!("on purpose"),
             1 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "cut")),
-            2 => Err(io::Error::other("a certificate that nobody signed")),
+            2 => Err(io::Error::other("a certificate without a signature")),
             _ => Ok(Connected::new(socket)),
         }
     }
@@ -180,11 +180,11 @@ fn a_transport_that_panics_or_fails_refuses_one_connection_and_no_more() {
     for (number, reason, words) in [
         (1, RefusedReason::Protocol, "the transport panicked"),
         (2, RefusedReason::Gone, "cut"),
-        (3, RefusedReason::Protocol, "a certificate that nobody signed"),
+        (3, RefusedReason::Protocol, "a certificate without a signature"),
     ] {
         Mock::dial(addr(&node)).expect_end();
-        let (told, detail) = book.wait_refused(number);
-        assert_eq!(told, reason);
+        let (found, detail) = book.wait_refused(number);
+        assert_eq!(found, reason);
         assert!(detail.contains(words), "{detail}");
     }
     let _other = Mock::greet(addr(&node), "other");

@@ -1,5 +1,6 @@
-//! What README claims, held where a machine can: names and figures against the files that own them,
-//! its configuration files and commands against the command, its programs compiled and run.
+//! What README claims, as far as a machine can hold it: names and figures against the files that
+//! own them, its configuration files and commands against the command, its programs compiled and
+//! run.
 //!
 //! The Rust programs are also compiled as tests of the documentation; the one in C is in
 //! `tests/capi`, and the two commands at the top are run by `.ci/run`. `rules` names the tests that
