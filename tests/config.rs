@@ -35,24 +35,22 @@ mod warnings;
 /// Options for which every machine gives the same answers. No files.
 fn options() -> ConfigOptions {
     let variables = BTreeMap::from([("A".to_owned(), "1".to_owned())]);
-    ConfigOptions {
-        app_name: Some("app".to_owned()),
-        app_root: Some("/opt/app".to_owned()),
-        environment: Environment {
-            variables: Some(variables),
-            host_name: Some("myhost".to_owned()),
-            home_dir: Some("/home/me".to_owned()),
-            working_dir: None,
-            os: Some(Os::Linux),
-        },
-        files: Arc::new(MemoryFiles::default()),
-        ..ConfigOptions::default()
-    }
+    ConfigOptions::default()
+        .app_name(Some("app".to_owned()))
+        .app_root(Some("/opt/app".to_owned()))
+        .environment(
+            Environment::default()
+                .variables(variables)
+                .host_name("myhost".to_owned())
+                .home_dir("/home/me".to_owned())
+                .os(Os::Linux),
+        )
+        .files(Arc::new(MemoryFiles::default()))
 }
 
 /// [`options`] and files in memory.
 fn with_files<const N: usize>(files: [(&str, &str); N]) -> ConfigOptions {
-    ConfigOptions { files: Arc::new(MemoryFiles::new(files)), ..options() }
+    options().files(Arc::new(MemoryFiles::new(files)))
 }
 
 #[track_caller]

@@ -70,17 +70,16 @@ fn at(millis: u64) -> Time {
 
 /// Heartbeat-time and slack in milliseconds, floor 100 ms, mode idle; 0 = no heartbeat-time.
 fn settings(heartbeat_time: u64, slack: u64) -> Settings {
-    Settings {
-        heartbeat_time: (heartbeat_time > 0).then(|| ms(heartbeat_time)),
-        slack: ms(slack),
-        mode: Mode::Idle,
-        heartbeat_time_min: ms(100),
-        given: None,
-    }
+    Settings::default()
+        .heartbeat_time((heartbeat_time > 0).then(|| ms(heartbeat_time)))
+        .slack(ms(slack))
+        .mode(Mode::Idle)
+        .heartbeat_time_min(ms(100))
+        .given(None)
 }
 
 fn always(heartbeat_time: u64, slack: u64) -> Settings {
-    Settings { mode: Mode::Always, ..settings(heartbeat_time, slack) }
+    settings(heartbeat_time, slack).mode(Mode::Always)
 }
 
 /// A small generator of numbers that look random and are the same every time.

@@ -21,12 +21,10 @@ pub(crate) const RIGHT: Host = Pair::RIGHT;
 
 /// Options with this heartbeat-time and slack, in seconds; no heartbeat-time for zero.
 pub(crate) fn options(heartbeat_time: f64, slack: f64) -> SimOptions {
-    let liveness = Settings {
-        heartbeat_time: Some(Duration::from_secs_f64(heartbeat_time)),
-        slack: Duration::from_secs_f64(slack),
-        ..Settings::default()
-    };
-    SimOptions { liveness, ..SimOptions::default() }
+    let liveness = Settings::default()
+        .heartbeat_time(Some(Duration::from_secs_f64(heartbeat_time)))
+        .slack(Duration::from_secs_f64(slack));
+    SimOptions::default().liveness(liveness)
 }
 
 /// The links' ends that `host` saw: when, and why in a word.

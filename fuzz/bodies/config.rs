@@ -21,19 +21,19 @@ pub(crate) fn run(data: &[u8]) {
     };
     let files = parts.enumerate().map(|(index, part)| (name(index), part.to_vec()));
     let files = files.chain([(WHOLE.to_owned(), main.clone().into_bytes())]);
-    let options = ConfigOptions {
-        app_name: Some("app".to_owned()),
-        app_root: Some("/root".to_owned()),
-        defines: vec![("GIVEN".to_owned(), "given".to_owned())],
-        environment: Environment {
-            variables: Some(BTreeMap::from([("A".to_owned(), "/f1".to_owned())])),
-            host_name: Some("myhost".to_owned()),
-            home_dir: Some("/home".to_owned()),
-            working_dir: None,
-            os: Some(Os::Linux),
-        },
-        files: Arc::new(MemoryFiles::new(files)),
-    };
+    let options = ConfigOptions::default()
+        .app_name(Some("app".to_owned()))
+        .app_root(Some("/root".to_owned()))
+        .defines(vec![("GIVEN".to_owned(), "given".to_owned())])
+        .environment(
+            Environment::default()
+                .variables(Some(BTreeMap::from([("A".to_owned(), "/f1".to_owned())])))
+                .host_name(Some("myhost".to_owned()))
+                .home_dir(Some("/home".to_owned()))
+                .working_dir(None)
+                .os(Some(Os::Linux)),
+        )
+        .files(Arc::new(MemoryFiles::new(files)));
     let first = said(&main, &options);
     assert_eq!(first, said(&main, &options), "another answer the second time");
     check_whole(&main, &options);

@@ -38,7 +38,13 @@ fn write_our_own(data: &[u8]) {
     let id = u32::from_be_bytes([*a, *b, *c, *d]);
     let (always, probe) = (flags & 1 != 0, flags & 2 != 0);
     let heartbeat_time_ms = (flags & 4 != 0).then_some(id);
-    let hello = Hello { name, label, id, always, probe, heartbeat_time_ms };
+    let hello = Hello::default()
+        .name(name)
+        .label(label)
+        .id(id)
+        .always(always)
+        .probe(probe)
+        .heartbeat_time_ms(heartbeat_time_ms);
     let is_legal = (1..=TEXT_MAX).contains(&name.len())
         && !name.contains(char::is_control)
         && label.len() <= TEXT_MAX;

@@ -80,7 +80,7 @@ impl Plan<'_> {
             accepted: vec![],
             in_force: self.options().liveness.heartbeat_time,
         };
-        let options = LinkOptions { received: self.received.to_vec(), ..self.options() };
+        let options = self.options().received(self.received.to_vec());
         let (_link, reader) = Link::establish(feed, self.framing, &options)
             .expect("a stream in memory refuses nothing");
         let down = reader.run(&mut program);
@@ -93,14 +93,12 @@ impl Plan<'_> {
         let is_silence = self.ending == Ending::Silence;
         let hour = Duration::from_secs(3600);
         let time = if is_silence { Duration::from_millis(1) } else { hour };
-        let liveness = Settings {
-            heartbeat_time: (is_silence || self.beats).then_some(time),
-            slack: time,
-            heartbeat_time_min: Duration::from_millis(1),
-            ..Settings::default()
-        };
+        let liveness = Settings::default()
+            .heartbeat_time((is_silence || self.beats).then_some(time))
+            .slack(time)
+            .heartbeat_time_min(Duration::from_millis(1));
         let close_timeout = Duration::from_millis(1);
-        LinkOptions { liveness, close_timeout, queue_bytes: 4096, ..LinkOptions::default() }
+        LinkOptions::default().liveness(liveness).close_timeout(close_timeout).queue_bytes(4096)
     }
 
     /// What the bytes say, and what ends them.

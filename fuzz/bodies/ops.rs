@@ -61,16 +61,17 @@ impl Bytes<'_> {
 
     fn settings(&mut self) -> Option<Settings> {
         let flags = self.byte()?;
-        Some(Settings {
-            heartbeat_time: self.maybe()?,
-            slack: self.time()?,
-            mode: if flags & 1 == 0 { Mode::Idle } else { Mode::Always },
-            heartbeat_time_min: self.time()?,
-            given: match flags & 2 {
-                0 => None,
-                _ => Some(FixedIntervals { send: self.maybe()?, expect: self.maybe()? }),
-            },
-        })
+        Some(
+            Settings::default()
+                .heartbeat_time(self.maybe()?)
+                .slack(self.time()?)
+                .mode(if flags & 1 == 0 { Mode::Idle } else { Mode::Always })
+                .heartbeat_time_min(self.time()?)
+                .given(match flags & 2 {
+                    0 => None,
+                    _ => Some(FixedIntervals { send: self.maybe()?, expect: self.maybe()? }),
+                }),
+        )
     }
 
     fn send(&mut self) -> Option<Send> {

@@ -185,6 +185,7 @@ pub enum CableEvent<'a> {
 type Tap = Box<dyn Fn(u64, CableEvent<'_>) + Send + Sync>;
 
 /// A listening cable. Dropped, it closes what it carries and ends its threads.
+#[must_use = "the cable goes when it is dropped"]
 pub struct Cable {
     shared: Arc<Shared>,
     addr: SocketAddr,

@@ -261,8 +261,8 @@ impl<'o> Variables<'o> {
                     self.app_name_used = true;
                     Some(self.app_name.value.clone())
                 }
-                "HOST_NAME" => Some(environment.host_name().to_owned()),
-                "HOME_DIR" => environment.home_dir(),
+                "HOST_NAME" => Some(environment.resolve_host_name().to_owned()),
+                "HOME_DIR" => environment.resolve_home_dir(),
                 name => name
                     .strip_prefix(ENVIRONMENT)
                     .map(|name| environment.variable(name).unwrap_or_default()),
@@ -283,9 +283,9 @@ impl<'o> Variables<'o> {
         let environment = &self.options.environment;
         Percents {
             app_name: self.app_name.value.clone(),
-            host_name: environment.host_name().to_owned(),
+            host_name: environment.resolve_host_name().to_owned(),
             root: self.root.value.clone(),
-            home: environment.home_dir().unwrap_or_default(),
+            home: environment.resolve_home_dir().unwrap_or_default(),
         }
     }
 }

@@ -86,7 +86,7 @@ impl Files for DiskFiles {
 /// use std::sync::Arc;
 ///
 /// let files = MemoryFiles::new([("/etc/base.conf", "define LEG 2")]);
-/// let options = ConfigOptions { files: Arc::new(files), ..ConfigOptions::default() };
+/// let options = ConfigOptions::default().files(Arc::new(files));
 /// let config = Config::parse("include-file etc/base.conf\ndatasrc-name a${LEG}", &options)?;
 /// assert_eq!(config.name(), "a2");
 /// # Ok::<(), peerbeat::config::Errors>(())

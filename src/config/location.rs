@@ -107,6 +107,7 @@ impl<T> Setting<T> {
 
 /// A single-valued item that a file sets although another file had set it before.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Override {
     /// The item.
     pub item: String,

@@ -84,6 +84,7 @@ use crate::liveness::Mode;
 
 /// A checked configuration: who we are, where we listen, and our peers.
 #[derive(Clone, Debug)]
+#[must_use = "a configuration does nothing until a node runs it"]
 pub struct Config {
     application_name: Setting<String>,
     application_root: Setting<String>,

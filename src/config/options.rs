@@ -10,6 +10,7 @@ use super::files::{DiskFiles, Files};
 
 /// What a configuration is read with.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ConfigOptions {
     /// The application's name, `%a` and `${APP_NAME}`; it wins over `application-name`. Default:
     /// what the files say, else the stem of the file that is loaded, else `peerbeat`.
@@ -28,6 +29,16 @@ pub struct ConfigOptions {
     pub files: Arc<dyn Files>,
 }
 
+impl ConfigOptions {
+    setters! {
+        app_name: into [Option<String>],
+        app_root: into [Option<String>],
+        defines: into [Vec<(String, String)>],
+        environment: [Environment],
+        files: [Arc<dyn Files>],
+    }
+}
+
 impl Default for ConfigOptions {
     fn default() -> ConfigOptions {
         ConfigOptions {
@@ -42,6 +53,7 @@ impl Default for ConfigOptions {
 
 /// What files ask of the system. `None` lets the system answer.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Environment {
     /// The environment variables, `${ENV:NAME}`. Default: those of this process.
     pub variables: Option<BTreeMap<String, String>>,
@@ -61,6 +73,14 @@ pub struct Environment {
 }
 
 impl Environment {
+    setters! {
+        variables: into [Option<BTreeMap<String, String>>],
+        host_name: into [Option<String>],
+        home_dir: into [Option<String>],
+        working_dir: into [Option<String>],
+        os: into [Option<Os>],
+    }
+
     pub(super) fn variable(&self, name: &str) -> Option<String> {
         match &self.variables {
             Some(variables) => variables.get(name).cloned(),
@@ -70,25 +90,26 @@ impl Environment {
         }
     }
 
-    pub(super) fn host_name(&self) -> &str {
+    pub(super) fn resolve_host_name(&self) -> &str {
         match &self.host_name {
             Some(name) => name,
             None => SYSTEM_HOST_NAME.get_or_init(system_host_name),
         }
     }
 
-    pub(super) fn home_dir(&self) -> Option<String> {
+    pub(super) fn resolve_home_dir(&self) -> Option<String> {
         let given = self.home_dir.clone();
         given.or_else(|| self.variable("HOME")).or_else(|| self.variable("USERPROFILE"))
     }
 
-    pub(super) fn os(&self) -> Os {
+    pub(super) fn resolve_os(&self) -> Os {
         self.os.unwrap_or(Os::here())
     }
 }
 
 /// An operating system, as conditions name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Os {
     /// `linux`
     Linux,

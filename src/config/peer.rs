@@ -56,6 +56,7 @@ impl fmt::Display for Address {
 
 /// By what a peer that dials us was recognised, the strongest way first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum RecognisedBy {
     /// Its label is `remote-label`.
     RemoteLabel,

@@ -65,6 +65,7 @@ pub(super) struct IncludeDir {
 
 /// An `os NAME` that a condition asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OsCondition {
     /// Where.
     pub location: Location,

@@ -135,7 +135,7 @@ impl Reader<'_> {
             Term::Os(name) => {
                 let Some(name) = self.expand_condition(line, item, name) else { return false };
                 let os = Os::from_name(&name);
-                let held = os.is_some_and(|os| os == self.options.environment.os());
+                let held = os.is_some_and(|os| os == self.options.environment.resolve_os());
                 if os.is_none() {
                     self.warn(line, WarningKind::UnknownOs { name: cut(&name) });
                 }

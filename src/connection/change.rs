@@ -13,6 +13,7 @@ use crate::liveness::Time;
 /// What became of a heartbeat-time that the program set on a living link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
+#[non_exhaustive]
 pub enum HeartbeatChange {
     /// It is in force, and announced to the peer if it was not in force before.
     InForce,

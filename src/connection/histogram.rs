@@ -34,6 +34,7 @@ pub struct Histogram {
 
 /// A summary of a histogram. All zero if nothing was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Percentiles {
     /// How many were measured.
     pub count: u64,

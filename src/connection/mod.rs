@@ -8,6 +8,7 @@
 //! and the verdict on silence. What is set on the one is taken over (`change`) by the other.
 
 mod change;
+mod down;
 mod echo;
 mod event;
 mod histogram;
@@ -22,7 +23,8 @@ mod whole;
 mod write_buffer;
 
 pub use change::HeartbeatChange;
-pub use event::{Cause, Down, DownReason, Level, LinkEvent};
+pub use down::{Down, DownReason};
+pub use event::{Cause, Level, LinkEvent};
 pub use histogram::{Histogram, Percentiles};
 pub(crate) use incoming::{Incoming, Input};
 pub(crate) use outgoing::Outgoing;

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::event::{Down, DownReason};
+use super::down::{Down, DownReason};
 use crate::liveness::Time;
 
 /// How far a connection is.

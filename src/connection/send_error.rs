@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::event::DownReason;
+use super::down::DownReason;
 use crate::protocol::ProtocolError;
 
 /// Why a message was not accepted.

@@ -13,6 +13,7 @@ use crate::liveness::Time;
 
 /// What went over a link so far, and how punctually.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Messages accepted for sending.
     pub messages_accepted: u64,

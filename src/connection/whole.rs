@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::change::HeartbeatChange;
-use super::event::{Down, DownReason, LinkEvent};
+use super::down::{Down, DownReason};
+use super::event::LinkEvent;
 use super::incoming::{Incoming, Input};
 use super::outgoing::Outgoing;
 use super::phase::{Close, Phase};
@@ -78,6 +79,7 @@ pub struct Connection<F: Framing = Native> {
 /// What [`Connection::poll`] asks of the host, or reports.
 #[derive(Debug)]
 #[non_exhaustive]
+#[must_use = "what is not handled is lost"]
 pub enum Output<'a> {
     /// A message arrived.
     Message(&'a [u8]),

@@ -14,6 +14,7 @@ use crate::protocol::Framing;
 
 /// How a link is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LinkState {
     /// Why it ends; `None` = it lives. The full account follows as [`Link::down`].
     pub reason: Option<DownReason>,

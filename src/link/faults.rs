@@ -39,18 +39,15 @@ use std::time::Duration;
 /// let listener = TcpListener::bind("127.0.0.1:0")?;
 /// let here = TcpStream::connect(listener.local_addr()?)?;
 /// let there = listener.accept()?.0;
-/// let liveness = Settings {
-///     heartbeat_time: Some(Duration::from_millis(100)),
-///     slack: Duration::from_millis(500),
-///     ..Settings::default()
-/// };
-/// let options = LinkOptions { liveness, ..LinkOptions::default() };
+/// let (beat, slack) = (Duration::from_millis(100), Duration::from_millis(500));
+/// let liveness = Settings::default().heartbeat_time(beat).slack(slack);
+/// let options = LinkOptions::default().liveness(liveness);
 /// let (report, reports) = channel();
 /// let _link = Link::start_with(here, Native::default(), &options, Program(report))?;
 ///
 /// // The peer is a link of this process too, and falls silent on request.
 /// let faults = Faults::default();
-/// let of_peer = LinkOptions { faults: Some(faults.clone()), ..options };
+/// let of_peer = options.faults(Some(faults.clone()));
 /// let ignore = |_: &Link, _: &[u8]| {};
 /// let _peer = Link::start_with(there, Native::default(), &of_peer, ignore)?;
 /// assert!(reports.recv_timeout(Duration::from_millis(500)).is_err(), "all is well");

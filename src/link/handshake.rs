@@ -18,7 +18,7 @@
 //! use peerbeat::protocol::{Hello, Native};
 //!
 //! fn hello(name: &str) -> Hello<'_> {
-//!     Hello { name, heartbeat_time_ms: Some(5000), ..Hello::default() }
+//!     Hello::default().name(name).heartbeat_time_ms(Some(5000))
 //! }
 //!
 //! let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -56,6 +56,7 @@ use crate::protocol::{
 
 /// What the other side said of itself, and the bytes that came behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Greeting {
     /// Its name. Escape it before showing it.
     pub name: String,

@@ -52,6 +52,7 @@ use crate::protocol::Framing;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "a link whose inbox is dropped receives nothing"]
 pub struct Inbox {
     inner: Arc<Inner>,
 }
@@ -86,6 +87,7 @@ pub enum RecvError {
 
 /// What is in an [`Inbox`], and the effects of its having been full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InboxStats {
     /// Messages that wait to be taken.
     pub messages: usize,

@@ -11,6 +11,7 @@ use crate::protocol::{FRAME_MAX, Hello};
 
 /// The settings of one link. All have defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LinkOptions {
     /// Heartbeat-time, slack, mode and floor.
     pub liveness: Settings,
@@ -68,8 +69,10 @@ impl LinkOptions {
         queue_bytes: [usize],
         send_timeout: [Duration],
         close_timeout: [Duration],
+        close_max: [Duration],
         stack_size: [usize],
         name: into [String],
+        peer_heartbeat_time_ms: into [Option<u32>],
         received: into [Vec<u8>],
         local_name: into [String],
         local_label: into [String],

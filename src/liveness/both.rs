@@ -15,7 +15,7 @@ use super::{
 /// use peerbeat::liveness::{Action, Liveness, Settings, Time};
 /// use std::time::Duration;
 ///
-/// let settings = Settings { heartbeat_time: Some(Duration::from_secs(5)), ..Settings::default() };
+/// let settings = Settings::default().heartbeat_time(Some(Duration::from_secs(5)));
 /// let mut now = Time::ZERO;
 /// let mut liveness = Liveness::new(&settings, now);
 ///
@@ -46,6 +46,7 @@ pub struct Liveness {
 /// What [`Liveness::poll`] asks of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[must_use = "what is due must be done"]
 pub enum Action {
     /// Nothing is due: poll again at `until` ([`Time::NEVER`] = no need), or when bytes came or
     /// went.

@@ -38,6 +38,7 @@ pub enum Mode {
 
 /// What one side of a link is given before it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Settings {
     /// What we promise to send by and expect of the peer; `None` (or zero) asks for nothing and
     /// takes what the peer says. Kept in whole milliseconds from 1 to 4294967295, as it travels.
@@ -65,7 +66,7 @@ pub struct Settings {
 ///
 /// // STOMP's `heart-beat:1000,0` met by `heart-beat:0,1000`: only we send.
 /// let given = FixedIntervals { send: Some(Duration::from_secs(1)), expect: None };
-/// let settings = Settings { given: Some(given), ..Settings::default() };
+/// let settings = Settings::default().given(Some(given));
 /// let mut liveness = Liveness::new(&settings, Time::ZERO);
 /// let due = Time::ZERO + Duration::from_secs(1);
 /// assert_eq!(liveness.poll(Time::ZERO), Action::Wait { until: due }); // nothing is announced
@@ -93,6 +94,14 @@ impl Default for Settings {
 }
 
 impl Settings {
+    setters! {
+        heartbeat_time: into [Option<Duration>],
+        slack: [Duration],
+        mode: [Mode],
+        heartbeat_time_min: [Duration],
+        given: into [Option<FixedIntervals>],
+    }
+
     /// How much later than asked a wait may end before it counts as a stall of our own: half the
     /// slack or 250 ms, whichever is greater.
     pub fn stall_tolerance(&self) -> Duration {
@@ -157,8 +166,8 @@ impl Settings {
 /// use std::time::Duration;
 ///
 /// let seconds = |n| Some(Duration::from_secs(n));
-/// let a = Settings { heartbeat_time: None, ..Settings::default() };
-/// let b = Settings { heartbeat_time: seconds(3), ..Settings::default() };
+/// let a = Settings::default().heartbeat_time(None);
+/// let b = Settings::default().heartbeat_time(seconds(3));
 /// assert_eq!(agree(&a, &b), (seconds(3), seconds(3)));
 /// ```
 pub fn agree(a: &Settings, b: &Settings) -> (Option<Duration>, Option<Duration>) {

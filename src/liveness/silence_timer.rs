@@ -31,6 +31,7 @@ pub struct SilenceTimer {
 
 /// What [`SilenceTimer::poll`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a verdict that is not looked at protects from nothing"]
 pub enum Verdict {
     /// All is well; ask again at `next` if nothing arrives before, [`Time::NEVER`] = no need.
     Wait {
@@ -53,6 +54,7 @@ pub enum Verdict {
 
 /// What a heartbeat of the peer's changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HeartbeatOutcome {
     /// The value in force changed.
     pub adopted: Option<Change>,
@@ -65,6 +67,7 @@ pub struct HeartbeatOutcome {
 
 /// A change of the heartbeat-time in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Change {
     /// What was in force before; `None` = nothing.
     pub from: Option<Duration>,

@@ -210,6 +210,18 @@ impl NodeOptions {
     }
 }
 
+impl NodeOptions {
+    setters! {
+        handshakes_max: [usize],
+        answer_probes: [bool],
+        frame_max: [usize],
+        send_timeout: [Duration],
+        close_timeout: [Duration],
+        stack_size: [usize],
+        faults: into [Option<Faults>],
+    }
+}
+
 impl Default for NodeOptions {
     fn default() -> Self {
         let link = LinkOptions::default();

@@ -11,6 +11,7 @@ use crate::link::{DownReason, Explanation, HeartbeatChange, LinkState, Stats};
 
 /// What went over all links of a peer, or of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Totals {
     /// Messages accepted for sending.
     pub messages_accepted: u64,
@@ -37,6 +38,7 @@ pub struct Totals {
 /// How often links ended, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the reasons, explained there")]
+#[non_exhaustive]
 pub struct DownCounts {
     pub silent: u64,
     pub write_stalled: u64,
@@ -50,6 +52,7 @@ pub struct DownCounts {
 
 /// The numbers of a peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PeerStats {
     /// Those of its present link; `None` while it is not connected.
     pub link: Option<Stats>,
@@ -67,6 +70,7 @@ pub struct PeerStats {
 
 /// The numbers of a node: the sums over its peers of now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NodeStats {
     /// Its peers.
     pub peers: usize,

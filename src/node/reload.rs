@@ -32,6 +32,7 @@ pub struct Reload {
 
 /// What became of a peer. Items have the names of the configuration; `addr` stands for `port` too.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PeerOutcome {
     /// Nothing about it changed; it was not touched.
     Unchanged,

@@ -44,6 +44,7 @@ impl Frame<'_> {
 
 /// The payload of HELLO: who is speaking. Identification, not authentication.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Hello<'a> {
     /// 1 to 255 bytes without control characters.
     pub name: &'a str,
@@ -61,6 +62,15 @@ pub struct Hello<'a> {
 }
 
 impl<'a> Hello<'a> {
+    setters! {
+        name: [&'a str],
+        label: [&'a str],
+        id: [u32],
+        always: [bool],
+        probe: [bool],
+        heartbeat_time_ms: into [Option<u32>],
+    }
+
     /// Appends the whole frame to `out`.
     ///
     /// # Errors

@@ -41,7 +41,7 @@
 //! proptest!(config, |(seed: u64, cut in 0.5..60.0, delay_ms in 0u64..100)| {
 //!     let mut net = Net::new(seed);
 //!     let delay = Duration::from_millis(delay_ms);
-//!     net.set_conditions(Conditions { delay, jitter: delay, ..Conditions::default() });
+//!     net.set_conditions(Conditions::default().delay(delay).jitter(delay));
 //!     let [adapter, primary, backup] = [(); 3].map(|()| net.add(SimOptions::default()));
 //!     net.on(adapter, move |context, event| match event {
 //!         SimEvent::Down { .. } => drop(context.connect(backup)),

@@ -147,6 +147,7 @@ pub enum Op {
 
 /// The settings of one host. All have defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SimOptions {
     /// Heartbeat-time, slack, mode and floor.
     pub liveness: Settings,
@@ -173,6 +174,22 @@ pub struct SimOptions {
     /// How long after the end of a connection that it dialled, or its own start, the host dials
     /// again; `None` (default) = that is for the handler to do.
     pub redial: Option<Duration>,
+}
+
+impl SimOptions {
+    setters! {
+        liveness: [Settings],
+        handshake: [Duration],
+        queue_bytes: [usize],
+        frame_max: [usize],
+        socket_bytes: [usize],
+        granularity: [Duration],
+        message_time: [Duration],
+        says_value: [bool],
+        close_timeout: [Duration],
+        close_max: [Duration],
+        redial: into [Option<Duration>],
+    }
 }
 
 impl Default for SimOptions {

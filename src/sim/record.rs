@@ -21,6 +21,7 @@ pub struct LinkId(pub(super) u64);
 
 /// Something that one side saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Record {
     /// When.
     pub at: Time,

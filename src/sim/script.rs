@@ -28,6 +28,7 @@ pub struct Script {
 
 /// What a run that broke no invariant came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Outcome {
     /// Records, raw ones included.
     pub records: usize,

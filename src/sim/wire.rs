@@ -14,6 +14,7 @@ use crate::liveness::Time;
 
 /// What one direction between two hosts does to the bytes on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Conditions {
     /// How long every byte is on its way; at least 1 µs. Default 0.5 ms.
     pub delay: Duration,
@@ -23,6 +24,15 @@ pub struct Conditions {
     pub bandwidth: Option<u64>,
     /// Bytes arrive in pieces of 1 to this many, by chance; `None` (default) = in segments of 1448.
     pub split: Option<usize>,
+}
+
+impl Conditions {
+    setters! {
+        delay: [Duration],
+        jitter: [Duration],
+        bandwidth: into [Option<u64>],
+        split: into [Option<usize>],
+    }
 }
 
 impl Default for Conditions {

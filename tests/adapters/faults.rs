@@ -28,11 +28,14 @@ fn pair_with(heartbeat_ms: u64, slack_of_broken: u64, slack_of_whole: u64) -> Pa
     let faults = Faults::default();
     let start = |stream, slack, faults| {
         let heartbeat_time = Some(ms(heartbeat_ms));
-        let liveness = Settings { heartbeat_time, slack: ms(slack), ..Settings::default() };
+        let liveness = Settings::default().heartbeat_time(heartbeat_time).slack(ms(slack));
         let send_timeout = ms(100);
         let queue_bytes = 1 << 20;
-        let options =
-            LinkOptions { liveness, queue_bytes, send_timeout, faults, ..LinkOptions::default() };
+        let options = LinkOptions::default()
+            .liveness(liveness)
+            .queue_bytes(queue_bytes)
+            .send_timeout(send_timeout)
+            .faults(faults);
         let (recorder, seens) = recorder();
         (Link::start_with(stream, Native::default(), &options, recorder).unwrap(), seens)
     };

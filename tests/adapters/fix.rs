@@ -92,7 +92,7 @@ impl LinkHandler<TcpStream, Arc<Fix>> for Recorded {
 }
 
 fn start(addr: SocketAddr, liveness: Settings) -> (FixLink, Seens) {
-    start_with(addr, &LinkOptions { liveness, ..LinkOptions::default() })
+    start_with(addr, &LinkOptions::default().liveness(liveness))
 }
 
 fn start_with(addr: SocketAddr, options: &LinkOptions) -> (FixLink, Seens) {
@@ -101,7 +101,7 @@ fn start_with(addr: SocketAddr, options: &LinkOptions) -> (FixLink, Seens) {
     assert_eq!(answer, 30);
     let (recorder, seens) = recorder();
     let handler = Recorded(Session(|_, _| {}), recorder);
-    let options = LinkOptions { received, ..options.clone() };
+    let options = options.clone().received(received);
     (Link::start_with(stream, fix, &options, handler).unwrap(), seens)
 }
 
@@ -124,7 +124,7 @@ fn a_test_request_is_answered_and_heartbeats_are_numbered_with_the_rest() {
         this.send(peer, "35=8|11=1|");
         this.take_past_heartbeats(peer, "5", |_| {});
     });
-    let (link, seens) = start(addr, Settings { slack: PATIENCE, ..settings(ms(100)) });
+    let (link, seens) = start(addr, settings(ms(100)).slack(PATIENCE));
     assert_eq!(field(&seens.message(), "35"), Some("1"));
     // The order goes out somewhere between heartbeats, and has the number of its place.
     thread::sleep(ms(350));
@@ -160,8 +160,8 @@ fn no_heartbeat_overtakes_a_message_that_was_numbered_before_it() {
         }
         beats
     });
-    let liveness = Settings { mode: Mode::Always, slack: 6 * PATIENCE, ..settings(ms(2)) };
-    let options = LinkOptions { liveness, queue_bytes: 64 << 10, ..LinkOptions::default() };
+    let liveness = settings(ms(2)).mode(Mode::Always).slack(6 * PATIENCE);
+    let options = LinkOptions::default().liveness(liveness).queue_bytes(64 << 10);
     let (link, _seens) = start_with(addr, &options);
     let order = [b"35=D\x0158=".to_vec(), vec![b'x'; 2000], b"\x01".to_vec()].concat();
     thread::scope(|scope| {
@@ -194,7 +194,7 @@ fn a_late_side_is_asked_and_its_answer_saves_it() {
         this.fix.encode_bye(&Bye { code: ByeCode::CLOSE, text: "" }, &mut bye);
         peer.send(&bye);
     });
-    let (_link, seens) = start(addr, Settings { slack: PATIENCE / 10, ..settings(ms(300)) });
+    let (_link, seens) = start(addr, settings(ms(300)).slack(PATIENCE / 10));
     assert!(matches!(seens.next(), Seen::Event(LinkEvent::Late { .. })));
     assert!(matches!(seens.next(), Seen::Event(LinkEvent::Recovered { .. })));
     let text = "orderly close".to_owned();
@@ -211,7 +211,7 @@ fn a_side_that_does_not_answer_is_given_up() {
     });
     // A second lies between what is late and what is dead: a reader that wakes past both sends no
     // TestRequest.
-    let (_link, seens) = start(addr, Settings { slack: ms(2000), ..settings(ms(300)) });
+    let (_link, seens) = start(addr, settings(ms(300)).slack(ms(2000)));
     let down = seens.down();
     assert_eq!(down.reason, DownReason::Silent);
     assert!(down.silence >= ms(2300) && down.limit == Some(ms(2300)), "{down:?}");

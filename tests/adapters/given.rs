@@ -14,7 +14,7 @@ use crate::mock::{PATIENCE, ms, peer, recorder};
 
 fn given(send: Option<u64>, expect: Option<u64>) -> Settings {
     let given = Some(FixedIntervals { send: send.map(ms), expect: expect.map(ms) });
-    Settings { given, slack: ms(20), heartbeat_time: Some(ms(7)), ..Settings::default() }
+    Settings::default().given(given).slack(ms(20)).heartbeat_time(Some(ms(7)))
 }
 
 /// Two hosts on a virtual clock that pass each other heartbeats until `until`; returns how many
@@ -77,7 +77,7 @@ fn zero_is_none() {
 
 #[test]
 fn mode_always_beats_whether_data_flows_or_not() {
-    let settings = Settings { mode: Mode::Always, ..given(Some(100), None) };
+    let settings = given(Some(100), None).mode(Mode::Always);
     let mut host = Liveness::new(&settings, Time::ZERO);
     let mut beats = 0;
     for at in 0..1000 {
@@ -151,7 +151,7 @@ impl Framing for Bytes {
 }
 
 fn options(liveness: Settings) -> LinkOptions {
-    LinkOptions { liveness, ..LinkOptions::default() }
+    LinkOptions::default().liveness(liveness)
 }
 
 #[test]
@@ -161,11 +161,11 @@ fn a_link_without_negotiation_announces_and_adopts_nothing() {
         peer.expect(b".");
         peer.at
     });
-    let liveness = Settings { heartbeat_time: Some(ms(300)), ..Settings::default() };
+    let liveness = Settings::default().heartbeat_time(Some(ms(300)));
     let stream = TcpStream::connect(addr).unwrap();
     let (recorder, seens) = recorder();
     let began = Instant::now();
-    let options = LinkOptions { received: b".".to_vec(), ..options(liveness) };
+    let options = options(liveness).received(b".".to_vec());
     let link = Link::start_with(stream, Bytes::default(), &options, recorder).unwrap();
     assert!(other.join().unwrap() - began >= ms(300), "no heartbeat before the first is due");
     let down = seens.down();
@@ -233,7 +233,7 @@ fn assert_stalls_after_770_ms(liveness: Settings) {
     });
     let faults = Faults::default();
     faults.stall_writer(true);
-    let options = LinkOptions { faults: Some(faults), ..options(liveness) };
+    let options = options(liveness).faults(Some(faults));
     let (recorder, seens) = recorder();
     let stream = TcpStream::connect(addr).unwrap();
     let link = Link::start_with(stream, Bytes::default(), &options, recorder).unwrap();

@@ -50,7 +50,7 @@ fn begin(addr: SocketAddr, parameters: Parameters) -> (IecLink, Arc<Iec104>, See
     let handshake = Parameters { t1: PATIENCE, ..parameters };
     let Greeted { stream, received, .. } = start(addr, &iec, &handshake).unwrap();
     let liveness = parameters.settings();
-    let options = LinkOptions { liveness, received, ..LinkOptions::default() };
+    let options = LinkOptions::default().liveness(liveness).received(received);
     let (recorder, seens) = recorder();
     let handler = Recorded(Session(parameters, Arc::clone(&iec), |_, _| {}), recorder);
     let link = Link::start_with(stream, Arc::clone(&iec), &options, handler).unwrap();

@@ -27,9 +27,8 @@ fn client(host: SocketAddr) -> Client {
     let addr = stream.local_addr().unwrap();
     let faults = Faults::default();
     // The value comes from the host's heartbeats.
-    let liveness =
-        Settings { heartbeat_time: None, slack: Duration::from_secs(10), ..Settings::default() };
-    let options = LinkOptions { liveness, faults: Some(faults.clone()), ..LinkOptions::default() };
+    let liveness = Settings::default().heartbeat_time(None).slack(Duration::from_secs(10));
+    let options = LinkOptions::default().liveness(liveness).faults(Some(faults.clone()));
     let (recorder, seens) = recorder();
     let link = Link::start_with(stream, Native::default(), &options, recorder).unwrap();
     Client { link, seens, faults, addr }
@@ -56,8 +55,7 @@ fn count(log: &[(SocketAddr, PeerEvent, Instant)], wanted: fn(&PeerEvent) -> boo
 fn one_thread_keeps_many_peers_and_finds_the_silent_ones() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
-    let settings =
-        Settings { heartbeat_time: Some(ms(200)), slack: ms(1000), ..Settings::default() };
+    let settings = Settings::default().heartbeat_time(Some(ms(200))).slack(ms(1000));
     let mut host = Host::new(listener, settings).unwrap();
     let clients: Vec<Client> = (0..PEERS).map(|_| client(addr)).collect();
     let mut log = Vec::new();
@@ -114,8 +112,7 @@ fn one_thread_keeps_many_peers_and_finds_the_silent_ones() {
 fn a_loop_that_was_held_up_does_not_blame_its_peers() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
-    let settings =
-        Settings { heartbeat_time: Some(ms(100)), slack: ms(300), ..Settings::default() };
+    let settings = Settings::default().heartbeat_time(Some(ms(100))).slack(ms(300));
     let mut host = Host::new(listener, settings).unwrap();
     let client = client(addr);
     let mut log = Vec::new();

@@ -47,7 +47,7 @@ impl LinkHandler<TcpStream, Stomp> for Recorder {
 
 fn start(session: Greeted<FixedIntervals>, faults: Option<Faults>) -> (StompLink, Receiver<Seen>) {
     let (to, seens) = channel();
-    let mut options = LinkOptions { faults, ..LinkOptions::default() };
+    let mut options = LinkOptions::default().faults(faults);
     options.liveness.given = Some(session.answer);
     options.liveness.slack = SLACK;
     let Greeted { stream, received, .. } = session;

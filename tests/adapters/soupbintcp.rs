@@ -24,7 +24,7 @@ fn accept(server: &mut Peer) {
 }
 
 fn options() -> LinkOptions {
-    LinkOptions { liveness: settings(SECOND), ..LinkOptions::default() }
+    LinkOptions::default().liveness(settings(SECOND))
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn messages_are_numbered_from_where_the_login_says() {
         let handled = Arc::clone(&handled);
         move |number, message: &[u8]| handled.lock().unwrap().push((number, message.to_vec()))
     };
-    let options = LinkOptions { received, ..options() };
+    let options = options().received(received);
     let link = Link::start_with(stream, Soup, &options, Sequence { next, take }).unwrap();
     link.send(b"buy!").unwrap();
     let down = link.wait_down(PATIENCE).unwrap();
@@ -82,8 +82,7 @@ fn heartbeats_go_out_every_second_and_silence_lasts_fifteen() {
     });
     let Greeted { stream, received, .. } = log_in(addr);
     let (recorder, seens) = recorder();
-    let _link =
-        Link::start_with(stream, Soup, &LinkOptions { received, ..options() }, recorder).unwrap();
+    let _link = Link::start_with(stream, Soup, &options().received(received), recorder).unwrap();
     let down = seens.down();
     assert_eq!((&down.reason, down.limit), (&DownReason::Silent, Some(15 * SECOND)));
     assert!(down.silence >= 15 * SECOND, "{down:?}");
@@ -100,8 +99,7 @@ fn an_orderly_close_logs_out() {
     });
     let Greeted { stream, received, .. } = log_in(addr);
     let (recorder, seens) = recorder();
-    let link =
-        Link::start_with(stream, Soup, &LinkOptions { received, ..options() }, recorder).unwrap();
+    let link = Link::start_with(stream, Soup, &options().received(received), recorder).unwrap();
     link.send(b"x").unwrap();
     assert!(link.send(&[0; 65_535]).is_err(), "too long for a packet");
     link.close();

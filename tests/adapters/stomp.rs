@@ -32,8 +32,8 @@ fn welcome(broker: &mut Peer, heart_beat: &str) -> Vec<u8> {
 fn start(addr: SocketAddr, heart_beat: (u64, u64), slack: u64) -> (Link<TcpStream, Stomp>, Seens) {
     let heart_beat = (ms(heart_beat.0), ms(heart_beat.1));
     let Greeted { stream, received, answer } = connect(addr, heart_beat, PATIENCE).unwrap();
-    let liveness = Settings { given: Some(answer), slack: ms(slack), ..Settings::default() };
-    let options = LinkOptions { liveness, received, ..LinkOptions::default() };
+    let liveness = Settings::default().given(Some(answer)).slack(ms(slack));
+    let options = LinkOptions::default().liveness(liveness).received(received);
     let (recorder, seens) = recorder();
     (Link::start_with(stream, Stomp, &options, recorder).unwrap(), seens)
 }

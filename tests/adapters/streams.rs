@@ -14,8 +14,8 @@ fn start(
     faults: &Faults,
 ) -> (Link<UnixStream>, Seens) {
     let heartbeat_time = heartbeat_time.map(ms);
-    let liveness = Settings { heartbeat_time, slack: ms(2000), ..Settings::default() };
-    let options = LinkOptions { liveness, faults: Some(faults.clone()), ..LinkOptions::default() };
+    let liveness = Settings::default().heartbeat_time(heartbeat_time).slack(ms(2000));
+    let options = LinkOptions::default().liveness(liveness).faults(Some(faults.clone()));
     let (recorder, seens) = recorder();
     (Link::start_with(stream, Native::default(), &options, recorder).unwrap(), seens)
 }

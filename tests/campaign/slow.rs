@@ -21,7 +21,7 @@ const SPAN: Duration = ms(6000);
 
 /// Forgives more, for those that must not die, and has a queue that is soon full.
 fn patient() -> LinkOptions {
-    LinkOptions { queue_bytes: 64 << 10, ..options(500, 2000) }
+    options(500, 2000).queue_bytes(64 << 10)
 }
 
 /// As fast as it goes.
@@ -43,7 +43,7 @@ pub(crate) fn never_reads(row: &mut Row) {
         .map(|_| {
             let (stream, mock) = Mock::pair();
             let beating = mock.beat(300, ms(100));
-            let options = LinkOptions { queue_bytes: 1 << 20, ..usual() };
+            let options = usual().queue_bytes(1 << 20);
             (End::start(stream, &options, Use { size: 50_000, ..FLOOD }), mock, beating)
         })
         .collect();
@@ -119,7 +119,7 @@ pub(crate) fn squeezed_by_tc(row: &mut Row) {
             // What a full queue drops is sent again after longer and longer waits, in which the
             // kernel takes nothing: with a slack of 2 s five runs of eight end `write-stalled`, as
             // they must.
-            let options = LinkOptions { queue_bytes: 64 << 10, ..options(500, 6000) };
+            let options = options(500, 6000).queue_bytes(64 << 10);
             let pairs: Vec<Pair> =
                 (0..4).map(|_| Pair::start(tcp_pair(), &options, FLOOD)).collect();
             thread::sleep(SPAN);

@@ -33,7 +33,7 @@ fn welcome(listener: &TcpListener, label: &str) -> TcpStream {
     let mut hello = vec![0; u32::from_be_bytes(head) as usize];
     stream.read_exact(&mut hello).unwrap();
     let mut answer = Vec::new();
-    Hello { name: "hub", label, ..Hello::default() }.encode(&mut answer).unwrap();
+    Hello::default().name("hub").label(label).encode(&mut answer).unwrap();
     stream.write_all(&answer).unwrap();
     stream
 }

@@ -10,13 +10,12 @@ use super::*;
 fn load(application: &str, os: Os, variables: &[(&str, &str)]) -> Config {
     let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/estate").join(application);
-    let environment = Environment {
-        variables: Some(variables.collect()),
-        working_dir: Some(root.to_string_lossy().into_owned()),
-        os: Some(os),
-        ..options().environment
-    };
-    let options = ConfigOptions { environment, ..ConfigOptions::default() };
+    let environment = options()
+        .environment
+        .variables(Some(variables.collect()))
+        .working_dir(Some(root.to_string_lossy().into_owned()))
+        .os(Some(os));
+    let options = ConfigOptions::default().environment(environment);
     let file = format!("tests/config/estate/{application}/etc/{application}.conf");
     Config::load(file, &options).unwrap_or_else(|errors| panic!("{errors}"))
 }

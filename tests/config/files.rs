@@ -51,14 +51,8 @@ fn what_is_not_expected_of_an_include_that_works_is_said() {
         ("/etc/one.conf", ""),
         ("/opt/app/two.conf", "application-root /elsewhere"),
     ]);
-    let options = ConfigOptions {
-        app_root: None,
-        environment: Environment {
-            working_dir: Some("/opt/app".to_owned()),
-            ..options.environment.clone()
-        },
-        ..options
-    };
+    let environment = options.environment.clone().working_dir("/opt/app".to_owned());
+    let options = options.app_root(None).environment(environment);
     let config = Config::load("/etc/main.conf", &options).expect("good");
     assert_eq!(config.id(), 1);
     assert_eq!(
@@ -97,7 +91,7 @@ fn bytes_that_are_not_utf_8_stay_with_their_value() {
                  remote-name ${B}x\nend-peer\ninclude-file ${A}\nadd-x\n\xe9 \xe9\nend-x\n"
         .to_vec();
     let files = MemoryFiles::new([("/a.conf", file)]);
-    let options = ConfigOptions { files: Arc::new(files), ..options() };
+    let options = options().files(Arc::new(files));
     let errors = Config::load("/a.conf", &options).expect_err("bad");
     assert_eq!(
         errors.to_string(),
@@ -135,7 +129,7 @@ fn thirty_two_includes_inside_each_other_are_read_and_one_more_is_not() {
     let mut files: Vec<(String, String)> =
         (0..33).map(|n| (format!("/{n}.conf"), format!("include-file {}.conf", n + 1))).collect();
     files.push(("/33.conf".to_owned(), "datasrc-id 33".to_owned()));
-    let options = ConfigOptions { files: Arc::new(MemoryFiles::new(files)), ..options() };
+    let options = options().files(Arc::new(MemoryFiles::new(files)));
     assert_eq!(Config::load("1.conf", &options).expect("good").id(), 33);
     let chain: String = (0..33).map(|n| format!("{n}.conf:1 > ")).collect();
     assert_eq!(
@@ -179,7 +173,7 @@ fn files_that_are_none_are_errors_and_the_rest_is_still_read() {
         ),
         ("/long.conf", long.as_bytes()),
     ];
-    let options = ConfigOptions { files: Arc::new(MemoryFiles::new(files)), ..options() };
+    let options = options().files(Arc::new(MemoryFiles::new(files)));
     assert_eq!(
         load_errors("main.conf", &options),
         "main.conf:1: include-file: found \"d\", which is a folder, allowed: a file\n\
@@ -280,7 +274,7 @@ fn files_that_double_at_every_step_end_at_a_limit() {
     let twice = |n: u32| format!("include-file {n}.conf\ninclude-file {n}.conf\n");
     let files = (0..31).map(|n| (format!("/{n}.conf"), twice(n + 1)));
     let files = files.chain([("/31.conf".to_owned(), String::new())]);
-    let options = ConfigOptions { files: Arc::new(MemoryFiles::new(files)), ..options() };
+    let options = options().files(Arc::new(MemoryFiles::new(files)));
     let errors = load_errors("0.conf", &options);
     assert!(
         errors.ends_with("file: found more than 4096 files, allowed: at most 4096"),

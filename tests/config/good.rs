@@ -197,7 +197,7 @@ fn a_clean_file_has_no_warnings() {
 #[test]
 fn given_variables_win_over_those_of_the_file() {
     let defines = vec![("LEG".to_owned(), "2".to_owned()), ("N".to_owned(), "${LEG}".to_owned())];
-    let options = ConfigOptions { defines, ..options() };
+    let options = options().defines(defines);
     let text = "define LEG 1\nundefine LEG\ndatasrc-id ${LEG}\ndatasrc-name ${N}";
     let config = Config::parse(text, &options).expect("good");
     assert_eq!((summary(&config), warnings(&config)), ("${LEG} id 2".to_owned(), String::new()));

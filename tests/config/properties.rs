@@ -141,10 +141,7 @@ proptest! {
 
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        let options = ConfigOptions {
-            files: Arc::new(MemoryFiles::new([("/main.conf", bytes.clone())])),
-            ..options()
-        };
+        let options = options().files(Arc::new(MemoryFiles::new([("/main.conf", bytes.clone())])));
         let _ = Config::load("main.conf", &options);
         let _ = Config::parse(&String::from_utf8_lossy(&bytes), &options);
     }

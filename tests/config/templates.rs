@@ -11,8 +11,8 @@ const LIBERATOR: &str = "liberator/etc/rttpd.conf";
 #[track_caller]
 fn load(file: &str, variables: &[(&str, &str)]) -> Config {
     let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-    let environment = Environment { variables: Some(variables.collect()), ..options().environment };
-    let options = ConfigOptions { environment, ..ConfigOptions::default() };
+    let environment = options().environment.variables(Some(variables.collect()));
+    let options = ConfigOptions::default().environment(environment);
     let config = Config::load(format!("tests/config/pricing/{file}"), &options);
     let config = config.unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(warnings(&config), "", "{file}");

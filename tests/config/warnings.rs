@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn what_is_hardly_meant_gets_advice() {
-    let options = ConfigOptions { app_name: None, ..options() };
+    let options = options().app_name(None);
     for (about, text, expected) in bad::cases(include_str!("warnings.txt")) {
         let config = Config::parse(text, &options);
         let config = config.unwrap_or_else(|errors| panic!("{about}: {errors}"));

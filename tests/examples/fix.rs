@@ -153,7 +153,7 @@ pub(crate) fn logon(addr: &str, fix: &Arc<Fix>, heart_bt_int: u64) -> io::Result
 
 /// HeartBtInt both ways. A TestRequest at half of the slack, the end at all of it.
 pub(crate) fn settings(heart_bt_int: Duration) -> Settings {
-    Settings { heartbeat_time: Some(heart_bt_int), slack: heart_bt_int, ..Settings::default() }
+    Settings::default().heartbeat_time(Some(heart_bt_int)).slack(heart_bt_int)
 }
 
 /// Answers what the session level wants answered, and hands on the rest.
@@ -186,7 +186,7 @@ fn main() -> io::Result<()> {
     let fix = Arc::new(Fix::new(&word(2, "BUYSIDE"), &word(3, "SELLSIDE")));
     let Greeted { stream, received, answer } = logon(&word(1, "127.0.0.1:9878"), &fix, 30)?;
     let liveness = settings(Duration::from_secs(answer));
-    let options = LinkOptions { liveness, received, ..LinkOptions::default() };
+    let options = LinkOptions::default().liveness(liveness).received(received);
     let print = Session(|_: &FixLink, body: &[u8]| println!("{}", body.escape_ascii()));
     let link = Link::start_with(stream, fix, &options, print)?;
     link.wait_down(Duration::from_secs(word(4, "60").parse().unwrap_or(60)));

@@ -39,7 +39,7 @@ impl Parameters {
     /// Late at t3, when the test frame goes out, and silent t1 after it: late is half of the slack.
     pub(crate) fn settings(&self) -> Settings {
         let given = FixedIntervals { send: None, expect: Some(self.t3 - self.t1) };
-        Settings { given: Some(given), slack: 2 * self.t1, ..Settings::default() }
+        Settings::default().given(Some(given)).slack(2 * self.t1)
     }
 }
 
@@ -230,8 +230,7 @@ fn main() -> io::Result<()> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:2404".to_owned());
     let (parameters, iec) = (Parameters::standard(), Arc::new(Iec104::default()));
     let Greeted { stream, received, answer: () } = start(addr, &iec, &parameters)?;
-    let options =
-        LinkOptions { liveness: parameters.settings(), received, ..LinkOptions::default() };
+    let options = LinkOptions::default().liveness(parameters.settings()).received(received);
     let print = |_: &IecLink, asdu: &[u8]| println!("type {}: {}", asdu[0], asdu.escape_ascii());
     let session = Session(parameters, Arc::clone(&iec), print);
     let link = Link::start_with(stream, Arc::clone(&iec), &options, session)?;

@@ -87,7 +87,7 @@ fn refuse<T>(detail: String) -> Result<T, ProtocolError> {
 /// until the other side is given up.
 pub(crate) fn settings(second: Duration) -> Settings {
     let given = FixedIntervals { send: Some(second), expect: Some(second) };
-    Settings { given: Some(given), slack: 14 * second, ..Settings::default() }
+    Settings::default().given(Some(given)).slack(14 * second)
 }
 
 /// Who logs in, and from which message of the session on.
@@ -159,7 +159,7 @@ fn main() -> io::Result<()> {
     let Greeted { stream, received, answer: (session, next) } = greeted;
     println!("session {session} from message {next}");
     let liveness = settings(Duration::from_secs(1));
-    let options = LinkOptions { liveness, received, ..LinkOptions::default() };
+    let options = LinkOptions::default().liveness(liveness).received(received);
     let take = |number: Option<u64>, message: &[u8]| {
         println!("{number:?} {}", message.escape_ascii());
     };

@@ -137,7 +137,7 @@ fn main() -> io::Result<()> {
     let time = Duration::from_secs(5);
     let Greeted { stream, received, answer: given } = connect(&addr, (time, time), time)?;
     println!("connected, {given:?}");
-    let mut options = LinkOptions { received, ..LinkOptions::default() };
+    let mut options = LinkOptions::default().received(received);
     options.liveness.given = Some(given);
     let link = Link::start_with(stream, Stomp, &options, Printer)?;
     let topic = [("id", "0"), ("destination", "/topic/prices")];

@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Link, LinkEvent, LinkOptions};
+use peerbeat::link::{Link, LinkEvent};
 use peerbeat::protocol::Native;
 
 use crate::mock::{Beating, LONG, heartbeat};
@@ -119,7 +119,7 @@ fn number(word: &str) -> u64 {
 
 /// Makes links to an address and prints the events of each.
 fn links(address: &str, count: usize, heartbeat_ms: u64, slack_ms: u64) {
-    let options = LinkOptions { stack_size: 64 << 10, ..options(heartbeat_ms, slack_ms) };
+    let options = options(heartbeat_ms, slack_ms).stack_size(64 << 10);
     let _links: Vec<Link> = (0..count)
         .map(|index| {
             let stream = TcpStream::connect(address.parse::<SocketAddr>().unwrap()).unwrap();

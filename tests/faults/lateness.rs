@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Link, LinkEvent, LinkOptions};
+use peerbeat::link::{Link, LinkEvent};
 use peerbeat::protocol::Native;
 
 use crate::child::Process;
@@ -40,7 +40,7 @@ type Fault = fn(&Link, &Mock, u64) -> Option<Instant>;
 fn link(stream: TcpStream, limit_ms: u64) -> (Link, Log) {
     let (notes, log) = notes(|_, _| {});
     let slack = limit_ms / 3;
-    let options = LinkOptions { queue_bytes: 1 << 20, ..options(limit_ms - slack, slack) };
+    let options = options(limit_ms - slack, slack).queue_bytes(1 << 20);
     (Link::start_with(stream, Native::default(), &options, notes).unwrap(), log)
 }
 

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{DownReason, Link, LinkOptions, SendError};
+use peerbeat::link::{DownReason, Link, SendError};
 use peerbeat::protocol::{Bye, ByeCode, Native};
 
 use crate::mock::{BYE, DATA, Got, LONG, frame, heartbeat, tcp_pair};
@@ -16,7 +16,7 @@ fn local() -> DownReason {
 
 #[test]
 fn close_writes_what_was_accepted_and_then_bye() {
-    let options = LinkOptions { close_timeout: LONG, ..options(60_000, 60_000) };
+    let options = options(60_000, 60_000).close_timeout(LONG);
     let mut rig = Rig::new(&options);
     let sent = fill(&rig.link, 50_000);
     let began = Instant::now();
@@ -86,7 +86,7 @@ fn close_from_both_ends_at_once_is_clean_on_both() {
 
 #[test]
 fn end_with_a_bye_drops_what_is_queued_and_says_why() {
-    let options = LinkOptions { queue_bytes: 3_000_000, ..options(60_000, 60_000) };
+    let options = options(60_000, 60_000).queue_bytes(3_000_000);
     let (mut rig, door) = Rig::narrow(&options);
     let sent = fill_narrow(&rig.link, 70_000);
     let first = rig.mock.no_heartbeat();
@@ -236,7 +236,7 @@ fn bytes_read_with_the_handshake_are_the_first_messages() {
     let mut first = frame(DATA, b"one");
     first.extend_from_slice(&frame(DATA, b"two")[..4]);
     let (notes, log) = notes(|_, _| {});
-    let options = LinkOptions { received: first, ..options(60_000, 5000) };
+    let options = options(60_000, 5000).received(first);
     let _link = Link::start_with(stream, Native::default(), &options, notes).unwrap();
     assert_eq!(log.message(), b"one");
     mock.say(&frame(DATA, b"two")[4..]);

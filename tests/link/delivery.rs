@@ -84,7 +84,7 @@ fn a_batch_that_ends_in_order_is_read_whole_by_a_slow_handler_that_answers() {
 // lessons 59, 75
 #[test]
 fn a_close_waits_until_a_slow_peer_has_read_all() {
-    let near = LinkOptions { close_timeout: LONG, close_max: LONG, ..options(20, 60_000) };
+    let near = options(20, 60_000).close_timeout(LONG).close_max(LONG);
     let (links, logs) = pair([&near, &options(20, 60_000)], |_, seen| {
         if matches!(seen, Seen::Message(_)) {
             thread::sleep(Duration::from_micros(200));
@@ -117,7 +117,7 @@ fn what_a_peer_that_vanishes_may_not_have_read_is_counted() {
 
 #[test]
 fn two_drains_at_once_lose_nothing() {
-    let patient = LinkOptions { close_timeout: LONG, close_max: LONG, ..options(20, 60_000) };
+    let patient = options(20, 60_000).close_timeout(LONG).close_max(LONG);
     // A side that is said goodbye accepts nothing more and closes: the far one hears of nothing
     // until both drains have begun, and the near one begins first.
     let (begun, held) = mpsc::channel::<()>();

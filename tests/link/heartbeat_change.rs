@@ -44,13 +44,11 @@ fn start(stream: TcpStream, heartbeat_time: Option<u64>) -> (Link, Events) {
 }
 
 fn start_with(stream: TcpStream, heartbeat_time: Option<u64>, slack: Duration) -> (Link, Events) {
-    let liveness = Settings {
-        heartbeat_time: heartbeat_time.map(millis),
-        slack,
-        heartbeat_time_min: millis(10),
-        ..Settings::default()
-    };
-    let options = LinkOptions { liveness, ..LinkOptions::default() };
+    let liveness = Settings::default()
+        .heartbeat_time(heartbeat_time.map(millis))
+        .slack(slack)
+        .heartbeat_time_min(millis(10));
+    let options = LinkOptions::default().liveness(liveness);
     let (teller, events) = mpsc::channel();
     let link = Link::start_with(stream, Native::default(), &options, Teller(teller)).unwrap();
     (link, events)
@@ -176,8 +174,8 @@ fn a_first_value_of_all_binds_the_peer_once_it_has_answered() {
 fn where_the_protocol_gives_the_values_only_our_sending_follows() {
     let (near, mut far) = streams();
     let given = FixedIntervals { send: Some(millis(60_000)), expect: Some(millis(60_000)) };
-    let liveness = Settings { slack: SLACK, given: Some(given), ..Settings::default() };
-    let options = LinkOptions { liveness, ..LinkOptions::default() };
+    let liveness = Settings::default().slack(SLACK).given(Some(given));
+    let options = LinkOptions::default().liveness(liveness);
     let (teller, events) = mpsc::channel();
     let link = Link::start_with(near, Native::default(), &options, Teller(teller)).unwrap();
     assert_eq!(link.set_heartbeat_time(millis(50)), Ok(HeartbeatChange::InForce));

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Cause, DownReason, Link, LinkEvent, LinkOptions, Stream};
+use peerbeat::link::{Cause, DownReason, Link, LinkEvent, Stream};
 use peerbeat::liveness::Mode;
 use peerbeat::protocol::Native;
 
@@ -336,7 +336,7 @@ fn an_announcement_has_its_turn_between_direct_writes() {
         let (ours, theirs) = pipe(1 << 24);
         ours.slow_writes(ms(4));
         let (notes, _log) = notes(|_, _| {});
-        let options = LinkOptions { queue_bytes: 50_000, ..options(60_000, 60_000) };
+        let options = options(60_000, 60_000).queue_bytes(50_000);
         let link = Link::start_with(ours, Native::default(), &options, notes).unwrap();
         read_beat(&theirs, 60_000);
         thread::sleep(ms(30));

@@ -86,12 +86,10 @@ fn a_borrowed_message_holds_other_threads_and_never_its_own() {
 // lesson 32
 #[test]
 fn a_full_inbox_holds_the_reader_and_the_peer_is_not_blamed() {
-    let settings = Settings {
-        heartbeat_time: Some(Duration::from_millis(100)),
-        slack: Duration::from_secs(1),
-        ..Settings::default()
-    };
-    let options = LinkOptions { liveness: settings, ..LinkOptions::default() };
+    let settings = Settings::default()
+        .heartbeat_time(Some(Duration::from_millis(100)))
+        .slack(Duration::from_secs(1));
+    let options = LinkOptions::default().liveness(settings);
     let inbox = Inbox::new(1000);
     let (link, peer) = pair(&options, &inbox);
     for _ in 0..100 {

@@ -22,13 +22,11 @@ fn streams() -> (TcpStream, TcpStream) {
 }
 
 fn start_with(stream: TcpStream, time: Option<u64>, slack: u64, faults: Option<Faults>) -> Link {
-    let liveness = Settings {
-        heartbeat_time: time.map(ms),
-        slack: ms(slack),
-        heartbeat_time_min: ms(10),
-        ..Settings::default()
-    };
-    let options = LinkOptions { liveness, faults, ..LinkOptions::default() };
+    let liveness = Settings::default()
+        .heartbeat_time(time.map(ms))
+        .slack(ms(slack))
+        .heartbeat_time_min(ms(10));
+    let options = LinkOptions::default().liveness(liveness).faults(faults);
     Link::start_with(stream, Native::default(), &options, |_: &Link, _: &[u8]| ()).unwrap()
 }
 

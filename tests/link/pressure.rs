@@ -11,7 +11,7 @@ use crate::mock::{DATA, Got, LONG, Mock, frame, tcp_pair};
 use crate::rig::{Rig, Seen, fill_narrow, ms, notes, numbered, options, wait_for};
 
 fn small_queue() -> LinkOptions {
-    LinkOptions { queue_bytes: 100_000, ..options(60_000, 60_000) }
+    options(60_000, 60_000).queue_bytes(100_000)
 }
 
 /// Reads all of `sent`, in order.
@@ -131,7 +131,7 @@ fn a_closing_link_wakes_those_who_wait_for_room() {
 #[test]
 fn an_echo_storm_with_tiny_buffers_finishes() {
     // lesson 47: both ends write all they can; each reader hands on what it cannot send at once
-    let options = LinkOptions { queue_bytes: 1000, ..options(100, 60_000) };
+    let options = options(100, 60_000).queue_bytes(1000);
     let (one, two) = tcp_pair();
     let (to, overflow) = mpsc::channel::<Vec<u8>>();
     let ends = to.clone();

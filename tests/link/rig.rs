@@ -187,17 +187,15 @@ pub(crate) const PASSES: usize = 101_000;
 
 /// Options with a heartbeat-time, 0 for none, and a slack.
 pub(crate) fn options(heartbeat_time_ms: u64, slack_ms: u64) -> LinkOptions {
-    LinkOptions {
-        liveness: Settings {
-            heartbeat_time: Some(ms(heartbeat_time_ms)),
-            slack: ms(slack_ms),
-            heartbeat_time_min: ms(20),
-            ..Settings::default()
-        },
-        // A mock reads the goodbye and keeps its end open.
-        close_timeout: ms(50),
-        ..LinkOptions::default()
-    }
+    // A mock reads the goodbye and keeps its end open.
+    LinkOptions::default()
+        .liveness(
+            Settings::default()
+                .heartbeat_time(Some(ms(heartbeat_time_ms)))
+                .slack(ms(slack_ms))
+                .heartbeat_time_min(ms(20)),
+        )
+        .close_timeout(ms(50))
 }
 
 pub(crate) const fn ms(millis: u64) -> Duration {

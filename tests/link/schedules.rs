@@ -6,7 +6,7 @@
 
 use std::thread;
 
-use peerbeat::link::{DownReason, Inbox, Link, LinkOptions, RecvError};
+use peerbeat::link::{DownReason, Inbox, Link, RecvError};
 use peerbeat::protocol::Native;
 
 use crate::mock::LONG;
@@ -19,7 +19,7 @@ fn pair(capacity: usize) -> [(Link<Pipe>, Inbox); 2] {
     [one, two].map(|end| {
         let inbox = Inbox::default();
         // Miri's clock takes this for a slow machine.
-        let options = LinkOptions { close_timeout: LONG, ..options(5_000, 60_000) };
+        let options = options(5_000, 60_000).close_timeout(LONG);
         (Link::start_with(end, Native::default(), &options, inbox.clone()).unwrap(), inbox)
     })
 }

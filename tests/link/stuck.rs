@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Down, DownReason, Link, LinkOptions, SendError, Stats};
+use peerbeat::link::{Down, DownReason, Link, SendError, Stats};
 use peerbeat::liveness::Mode;
 use peerbeat::protocol::Native;
 
@@ -118,7 +118,7 @@ fn data_in(mut bytes: &[u8]) -> (u64, u64) {
 
 #[test]
 fn without_a_value_in_force_a_stuck_write_has_no_limit() {
-    let (mut rig, door) = Rig::narrow(&LinkOptions { queue_bytes: 50_000, ..options(0, 50) });
+    let (mut rig, door) = Rig::narrow(&options(0, 50).queue_bytes(50_000));
     let sent = fill_narrow(&rig.link, 10_000);
     thread::sleep(ms(500));
     assert!(rig.link.is_up());
@@ -131,7 +131,7 @@ fn without_a_value_in_force_a_stuck_write_has_no_limit() {
 #[test]
 fn a_value_heard_while_a_write_is_stuck_limits_it() {
     // lesson 5
-    let (rig, _door) = Rig::narrow(&LinkOptions { queue_bytes: 50_000, ..options(0, 100) });
+    let (rig, _door) = Rig::narrow(&options(0, 100).queue_bytes(50_000));
     fill_narrow(&rig.link, 10_000);
     let before = Instant::now();
     let beating = rig.mock.beat(100, ms(30));

@@ -101,13 +101,11 @@ impl Script {
 
 fn settings(rng: &mut Rng) -> Settings {
     let ms = Duration::from_millis;
-    Settings {
-        heartbeat_time: rng.pick(&[None, Some(200), Some(300), Some(500), Some(800)]).map(ms),
-        slack: ms(rng.pick(&[250, 400, 600])),
-        mode: rng.pick(&[Mode::Idle, Mode::Idle, Mode::Always]),
-        heartbeat_time_min: ms(rng.pick(&[50, 100, 250])),
-        given: None,
-    }
+    Settings::default()
+        .heartbeat_time(rng.pick(&[None, Some(200), Some(300), Some(500), Some(800)]).map(ms))
+        .slack(ms(rng.pick(&[250, 400, 600])))
+        .mode(rng.pick(&[Mode::Idle, Mode::Idle, Mode::Always]))
+        .heartbeat_time_min(ms(rng.pick(&[50, 100, 250])))
 }
 
 fn act(rng: &mut Rng, slack: u64, length: u64) -> Act {

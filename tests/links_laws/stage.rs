@@ -146,11 +146,7 @@ pub(crate) fn run(settings: [Settings; 2], act: &Act, nonce: u32) -> Record {
 impl Actor {
     fn new(socket: TcpStream, settings: Settings) -> Self {
         let (faults, book) = (Faults::default(), Book::default());
-        let options = LinkOptions {
-            liveness: settings,
-            faults: Some(faults.clone()),
-            ..LinkOptions::default()
-        };
+        let options = LinkOptions::default().liveness(settings).faults(Some(faults.clone()));
         let before = Instant::now();
         let link = Link::start_with(socket, Native::default(), &options, book.clone()).unwrap();
         let end = End {

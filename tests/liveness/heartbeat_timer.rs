@@ -33,8 +33,7 @@ fn a_configured_side_announces_at_once_when_the_link_is_established() {
 #[test]
 fn a_side_without_a_value_sends_nothing() {
     for undefined in [None, Some(Duration::ZERO)] {
-        let pulse =
-            HeartbeatTimer::new(&Settings { heartbeat_time: undefined, ..settings(0, 1) }, at(0));
+        let pulse = HeartbeatTimer::new(&settings(0, 1).heartbeat_time(undefined), at(0));
         assert_eq!((pulse.in_force(), pulse.due()), (None, Time::NEVER));
         assert_eq!(pulse.poll(Time::NEVER - NS), None);
     }
@@ -269,7 +268,7 @@ fn values_are_kept_as_they_travel_in_whole_milliseconds() {
         (Duration::MAX, Some(u32::MAX)),
     ];
     for (value, kept) in table {
-        let configured = Settings { heartbeat_time: Some(value), ..settings(0, 2000) };
+        let configured = settings(0, 2000).heartbeat_time(Some(value));
         let pulse = HeartbeatTimer::new(&configured, at(0));
         let kept = kept.map(|kept| Duration::from_millis(kept.into()));
         assert_eq!(pulse.in_force(), kept, "configured {value:?}");
@@ -291,7 +290,7 @@ fn the_floor_is_raised_to_what_can_travel() {
         (Duration::MAX, u32::MAX),
     ];
     for (floor, expected) in table {
-        let floored = Settings { heartbeat_time_min: floor, ..settings(0, 2000) };
+        let floored = settings(0, 2000).heartbeat_time_min(floor);
         let mut pulse = HeartbeatTimer::new(&floored, at(0));
         assert!(pulse.adopt(1, Time::ZERO));
         let beat = pulse.poll(at(0)).expect("announced");
@@ -302,7 +301,7 @@ fn the_floor_is_raised_to_what_can_travel() {
 
 #[test]
 fn a_floor_of_nothing_still_bounds_the_announcements() {
-    let mut pulse = announced(&Settings { heartbeat_time_min: ms(0), ..settings(5000, 2000) });
+    let mut pulse = announced(&settings(5000, 2000).heartbeat_time_min(ms(0)));
     pulse.adopt(4000, Time::ZERO);
     pulse.handle_beat_sent(ms(4000), at(0));
     pulse.adopt(3000, Time::ZERO);

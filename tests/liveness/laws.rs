@@ -58,12 +58,13 @@ fn an_end() -> impl Strategy<Value = (Option<u64>, bool)> {
 }
 
 fn line(ends: [(Option<u64>, bool); 2], slack: u64) -> Line {
-    let settings = ends.map(|(value, idle)| Settings {
-        heartbeat_time: value.map(ms),
-        slack: ms(slack),
-        mode: if idle { Mode::Idle } else { Mode::Always },
-        heartbeat_time_min: FLOOR,
-        given: None,
+    let settings = ends.map(|(value, idle)| {
+        Settings::default()
+            .heartbeat_time(value.map(ms))
+            .slack(ms(slack))
+            .mode(if idle { Mode::Idle } else { Mode::Always })
+            .heartbeat_time_min(FLOOR)
+            .given(None)
     });
     // Never quite at once, or the record would not tell what came first at an instant.
     Line::new(settings).with_delay(NS)

@@ -9,7 +9,7 @@ const UNSET: Option<u64> = None;
 const OFF: Option<u64> = Some(0);
 
 fn with_value(heartbeat_time: Option<u64>) -> Settings {
-    Settings { heartbeat_time: heartbeat_time.map(ms), ..settings(0, 2000) }
+    settings(0, 2000).heartbeat_time(heartbeat_time.map(ms))
 }
 
 // lesson 2
@@ -108,7 +108,7 @@ fn every_boundary_value_meets_every_other() {
 fn floors_keep_each_side_at_what_it_can_bear() {
     // The left asks for 10 ms, the right takes no less than 100: it says so, and the left keeps its
     // own, smaller value. The slack must cover the difference.
-    let left = Settings { heartbeat_time_min: ms(1), ..settings(10, 2000) };
+    let left = settings(10, 2000).heartbeat_time_min(ms(1));
     let mut line = Line::new([left, settings(0, 2000)]).with_delay(ms(1));
     line.run(ms(10_000));
     assert_eq!(line.ends[0].in_force(), [Some(ms(10)); 2]);
@@ -169,7 +169,7 @@ fn a_heartbeat_with_a_value_of_zero_is_life_and_changes_nothing() {
 /// Values that a foreign handshake settled, one for each direction.
 fn given(send: Option<u64>, expect: Option<u64>) -> Settings {
     let given = FixedIntervals { send: send.map(ms), expect: expect.map(ms) };
-    Settings { given: Some(given), ..settings(5000, 2000) }
+    settings(5000, 2000).given(Some(given))
 }
 
 // lessons 2, 6
@@ -223,9 +223,9 @@ fn without_negotiation_the_heartbeat_time_is_both_directions_unless_values_were_
 fn what_two_ends_agree_on_is_what_a_link_of_them_ends_at() {
     let values = [None, Some(0), Some(50), Some(200), Some(1000)];
     let floors = [50, 100, 500];
-    let side = |value, floor| Settings { heartbeat_time_min: ms(floor), ..with_value(value) };
+    let side = |value, floor| with_value(value).heartbeat_time_min(ms(floor));
     let sides = || values.iter().flat_map(|value| floors.map(|floor| side(*value, floor)));
-    let foreign = Settings { heartbeat_time: Some(ms(300)), ..settings(300, 2000) };
+    let foreign = settings(300, 2000).heartbeat_time(Some(ms(300)));
     let foreign = foreign.without_negotiation();
     for a in sides().chain([foreign]) {
         for b in sides().chain([foreign]) {

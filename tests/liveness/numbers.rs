@@ -1,11 +1,10 @@
 //! What the rules can say of themselves: how late our own beats are, and how many were not needed.
 
 use super::{NS, at, ms, settings};
-use peerbeat::liveness::{HeartbeatTimer, Mode, Settings, Time};
+use peerbeat::liveness::{HeartbeatTimer, Mode, Time};
 
 fn announced(heartbeat_time: u64, mode: Mode) -> HeartbeatTimer {
-    let mut pulse =
-        HeartbeatTimer::new(&Settings { mode, ..settings(heartbeat_time, 500) }, Time::ZERO);
+    let mut pulse = HeartbeatTimer::new(&settings(heartbeat_time, 500).mode(mode), Time::ZERO);
     assert_eq!(pulse.lateness(at(9000)), None, "nothing is promised yet");
     pulse.handle_beat_sent(ms(heartbeat_time), Time::ZERO);
     pulse

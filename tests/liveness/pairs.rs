@@ -195,7 +195,7 @@ fn a_quiet_pair_wakes_no_more_than_three_times_an_interval() {
 
 #[test]
 fn a_value_of_one_millisecond_works_when_both_want_it() {
-    let one = Settings { heartbeat_time_min: ms(1), ..settings(1, 5) };
+    let one = settings(1, 5).heartbeat_time_min(ms(1));
     let mut line = Line::new([one, one]).with_delay(ms(2));
     line.run(ms(1000));
     for end in &line.ends {

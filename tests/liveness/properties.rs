@@ -34,7 +34,12 @@ fn some_settings() -> impl Strategy<Value = Settings> {
     (heartbeat_time, slack, floor, any::<bool>(), given).prop_map(
         |(heartbeat_time, slack, floor, idle, given)| {
             let mode = if idle { Mode::Idle } else { Mode::Always };
-            Settings { heartbeat_time, slack, mode, heartbeat_time_min: floor, given }
+            Settings::default()
+                .heartbeat_time(heartbeat_time)
+                .slack(slack)
+                .mode(mode)
+                .heartbeat_time_min(floor)
+                .given(given)
         },
     )
 }

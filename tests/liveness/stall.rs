@@ -1,7 +1,7 @@
 //! If we ourselves were stopped: one slack more before the verdict, once a silence.
 
 use super::{NS, at, ms, settings};
-use peerbeat::liveness::{Settings, SilenceTimer, Time, Verdict};
+use peerbeat::liveness::{SilenceTimer, Time, Verdict};
 use std::time::Duration;
 
 fn watch() -> SilenceTimer {
@@ -11,7 +11,7 @@ fn watch() -> SilenceTimer {
 
 fn is_silent(watch: &mut SilenceTimer, now: Time) -> bool {
     // Late may be said first.
-    watch.poll(now);
+    let _ = watch.poll(now);
     matches!(watch.poll(now), Verdict::Silent { .. })
 }
 
@@ -30,7 +30,7 @@ fn a_wait_that_ends_late_by_more_than_half_the_slack_or_250_ms_is_a_stall() {
         let late = ms(tolerance) + NS;
         assert_eq!(watch.handle_waited(until, until + late), Some(late));
     }
-    let odd = Settings { slack: ms(501), ..settings(5000, 0) };
+    let odd = settings(5000, 0).slack(ms(501));
     assert_eq!(odd.stall_tolerance(), Duration::from_micros(250_500));
 }
 

@@ -279,20 +279,19 @@ fn a_hello_that_cannot_be_read_cannot_be_written() {
     ];
     for (name, label, expected) in table {
         let mut out = b"kept".to_vec();
-        let refused = Hello { name, label, ..Hello::default() }.encode(&mut out);
+        let refused = Hello::default().name(name).label(label).encode(&mut out);
         assert_eq!(refused.map_err(|error| error.to_string()), Err(expected.to_owned()));
         assert_eq!(out, b"kept", "nothing is appended by a refusal");
     }
     let longest = "é".repeat(127) + "x";
     let mut out = Vec::new();
-    let widest = Hello {
-        name: &longest,
-        label: &longest,
-        id: u32::MAX,
-        always: true,
-        probe: true,
-        heartbeat_time_ms: Some(u32::MAX),
-    };
+    let widest = Hello::default()
+        .name(&longest)
+        .label(&longest)
+        .id(u32::MAX)
+        .always(true)
+        .probe(true)
+        .heartbeat_time_ms(Some(u32::MAX));
     widest.encode(&mut out).expect("255 bytes are allowed");
     assert_eq!(out.len(), 4 + 1 + 12 + 510 + 4);
     assert_eq!(decode(&out).error, None);

@@ -120,15 +120,9 @@ proptest! {
         let timing = timed.then_some(Timing { sent_us, echo_us, echo_age_us });
         prop_assume!(name.len() <= TEXT_MAX && !name.contains(char::is_control));
         prop_assume!(label.len() <= TEXT_MAX);
+        let hello = Hello::default().name(&name).label(&label).id(id);
         let frames = [
-            Frame::Hello(Hello {
-                name: &name,
-                label: &label,
-                id,
-                always,
-                probe,
-                heartbeat_time_ms: in_hello,
-            }),
+            Frame::Hello(hello.always(always).probe(probe).heartbeat_time_ms(in_hello)),
             Frame::Heartbeat(Heartbeat { heartbeat_time_ms, timing }),
             Frame::Data(&payload),
             Frame::Bye(Bye { code: ByeCode(code), text: &text }),

@@ -35,7 +35,7 @@ fn describe(frame: &Frame<'_>) -> String {
                 .map(|t| format!(" sent {} echo {} age {}", t.sent_us, t.echo_us, t.echo_age_us));
             format!("HEARTBEAT {}{}", beat.heartbeat_time_ms, timing.unwrap_or_default())
         }
-        Frame::Hello(Hello { name, label, id, always, probe, heartbeat_time_ms }) => {
+        Frame::Hello(Hello { name, label, id, always, probe, heartbeat_time_ms, .. }) => {
             let flags = u8::from(*always) | u8::from(*probe) << 1;
             let value = heartbeat_time_ms.map(|value| format!(" heartbeat-time {value}"));
             let value = value.unwrap_or_default();

@@ -24,10 +24,10 @@ const BYE: &[u8] =
 /// Every vector with the frame that it encodes.
 pub(super) fn all() -> Vec<(&'static [u8], Frame<'static>)> {
     let timing = Timing { sent_us: 1_000_000, echo_us: 0, echo_age_us: 0 };
-    let hello = Hello { name: "fxpriceadapter1", label: "fx1", ..Hello::default() };
+    let hello = Hello::default().name("fxpriceadapter1").label("fx1");
     vec![
         (HELLO, Frame::Hello(hello)),
-        (HELLO_VALUE, Frame::Hello(Hello { heartbeat_time_ms: Some(5000), ..hello })),
+        (HELLO_VALUE, Frame::Hello(hello.heartbeat_time_ms(Some(5000)))),
         (HEARTBEAT, Frame::Heartbeat(Heartbeat { heartbeat_time_ms: 5000, timing: None })),
         (
             HEARTBEAT_TIMED,
@@ -104,14 +104,13 @@ fn encoders_append() {
 
 #[test]
 fn every_field_of_a_hello_is_in_its_place() {
-    let said = Hello {
-        name: "n",
-        label: "l",
-        id: 0x0102_0304,
-        always: true,
-        probe: false,
-        heartbeat_time_ms: Some(0x1112_1314),
-    };
+    let said = Hello::default()
+        .name("n")
+        .label("l")
+        .id(0x0102_0304)
+        .always(true)
+        .probe(false)
+        .heartbeat_time_ms(Some(0x1112_1314));
     let mut out = Vec::new();
     said.encode(&mut out).expect("a legal HELLO");
     assert_eq!(out, b"\x00\x00\x00\x13\x01PBHB\x01\x01\x01\x02\x03\x04\x01n\x01l\x11\x12\x13\x14");
@@ -141,7 +140,7 @@ fn unknown_flags_are_ignored_and_only_bits_0_and_1_are_ours() {
     for (flags, always, probe) in cases {
         let mut payload = hello(b"n", b"");
         payload[5] = flags;
-        let said = Hello { name: "n", id: 7, always, probe, ..Hello::default() };
+        let said = Hello::default().name("n").id(7).always(always).probe(probe);
         let expected = format!("{:?}", Frame::Hello(said));
         assert_eq!(decode(&frame(1, &payload)).frames, [expected], "flags {flags:#x}");
         let mut written = Vec::new();
@@ -163,7 +162,7 @@ fn a_hello_carries_its_heartbeat_time_in_the_first_four_bytes_behind_the_label()
     ];
     for (tail, heartbeat_time_ms) in cases {
         let payload = [&hello(b"n", b"l")[..], tail].concat();
-        let said = Hello { name: "n", label: "l", id: 7, heartbeat_time_ms, ..Hello::default() };
+        let said = Hello::default().name("n").label("l").id(7).heartbeat_time_ms(heartbeat_time_ms);
         let expected = format!("{:?}", Frame::Hello(said));
         assert_eq!(decode(&frame(1, &payload)).frames, [expected], "{tail:?}");
     }
@@ -196,7 +195,7 @@ fn longer_known_frames_are_accepted() {
                 };
             } else if bytes == HELLO && more >= 4 {
                 let Frame::Hello(known) = known else { continue };
-                let said = Hello { heartbeat_time_ms: Some(0xeeee_eeee), ..known };
+                let said = known.heartbeat_time_ms(Some(0xeeee_eeee));
                 assert_eq!(seen.frames, [format!("{:?}", Frame::Hello(said))], "{more} bytes");
             } else {
                 assert_eq!(seen.frames, [format!("{known:?}")], "{more} bytes more");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{LEFT, RIGHT, downs, options};
 use peerbeat::connection::LinkEvent;
-use peerbeat::liveness::{Mode, Settings};
+use peerbeat::liveness::Mode;
 use peerbeat::sim::{Conditions, Invariants, Net, Op, Pair, Record, SimEvent, SimOptions, secs};
 
 const MS: Duration = Duration::from_millis(1);
@@ -112,7 +112,7 @@ fn every_silence_has_a_slack_of_grace_of_its_own() {
 
 #[test]
 fn a_peer_that_stops_reading_is_write_stalled() {
-    let small = SimOptions { socket_bytes: 4096, ..options(2.0, 1.0) };
+    let small = options(2.0, 1.0).socket_bytes(4096);
     let mut pair = Pair::new(1, small, small);
     pair.at(secs(5.0), Op::SlowReader { host: RIGHT, each: Duration::MAX });
     pair.at(secs(5.0), Op::Send { from: LEFT, to: RIGHT, size: 3000, times: 3, every: MS });
@@ -124,7 +124,7 @@ fn a_peer_that_stops_reading_is_write_stalled() {
 #[test]
 fn after_a_stop_a_stuck_write_gets_one_more_slack() {
     for (reads_again, expected) in [(12.9, vec![]), (60.0, vec![(13.0, "write-stalled")])] {
-        let small = SimOptions { socket_bytes: 4096, ..options(2.0, 1.0) };
+        let small = options(2.0, 1.0).socket_bytes(4096);
         let mut pair = Pair::new(1, small, small);
         pair.at(secs(5.0), Op::SlowReader { host: RIGHT, each: Duration::MAX });
         pair.at(secs(5.0), Op::Send { from: LEFT, to: RIGHT, size: 3000, times: 3, every: MS });
@@ -138,8 +138,8 @@ fn after_a_stop_a_stuck_write_gets_one_more_slack() {
 #[test]
 fn a_slow_reader_is_waited_for() {
     // lessons 15 and 32
-    let right = SimOptions { message_time: Duration::from_secs(2), ..options(2.0, 1.0) };
-    let small = SimOptions { socket_bytes: 4096, ..options(2.0, 1.0) };
+    let right = options(2.0, 1.0).message_time(Duration::from_secs(2));
+    let small = options(2.0, 1.0).socket_bytes(4096);
     let mut pair = Pair::new(1, small, right);
     pair.at(secs(5.0), Op::Send { from: LEFT, to: RIGHT, size: 1500, times: 30, every: MS });
     let pair = run(pair, 120.0);
@@ -153,7 +153,7 @@ fn a_large_message_on_a_slow_line_is_life() {
     // lesson 25
     let mut pair = pair();
     let bandwidth = Some(100);
-    pair.set_conditions(Conditions { bandwidth, split: Some(1), ..Conditions::default() });
+    pair.set_conditions(Conditions::default().bandwidth(bandwidth).split(Some(1)));
     let op = Op::Send { from: LEFT, to: RIGHT, size: 50_000, times: 1, every: MS };
     pair.at(secs(5.0), op);
     let pair = run(pair, 600.0);
@@ -169,7 +169,7 @@ fn a_large_message_on_a_slow_line_is_life() {
 fn data_replaces_heartbeats_in_mode_idle_only() {
     for (mode, expected) in [(Mode::Idle, 1), (Mode::Always, 10)] {
         let mut left = options(2.0, 1.0);
-        left.liveness = Settings { mode, ..left.liveness };
+        left.liveness = left.liveness.mode(mode);
         let mut pair = Pair::new(1, left, options(2.0, 1.0));
         let op = Op::Send { from: LEFT, to: RIGHT, size: 9, times: 20, every: MS * 1000 };
         pair.at(secs(0.5), op);
@@ -214,7 +214,7 @@ fn a_changed_byte_is_seen_for_what_it_is() {
 
 #[test]
 fn a_machine_that_comes_back_is_a_new_connection() {
-    let left = SimOptions { redial: Some(Duration::from_secs(1)), ..options(2.0, 1.0) };
+    let left = options(2.0, 1.0).redial(Some(Duration::from_secs(1)));
     let mut pair = Pair::new(1, left, options(2.0, 1.0));
     pair.at(secs(3.0), Op::PowerOff { host: RIGHT });
     pair.at(secs(20.0), Op::Start { host: RIGHT });
@@ -243,7 +243,7 @@ fn a_dead_process_refuses_at_once_and_a_stopped_one_not_at_all() {
 
 #[test]
 fn a_coarse_clock_makes_verdicts_late_by_no_more_than_it_is_coarse() {
-    let coarse = SimOptions { granularity: MS * 50, ..options(2.0, 1.0) };
+    let coarse = options(2.0, 1.0).granularity(MS * 50);
     for seed in 0..50 {
         let mut pair = Pair::new(seed, coarse, coarse);
         pair.at(secs(3.0), Op::PowerOff { host: LEFT });
@@ -313,14 +313,10 @@ fn a_program_has_state_that_its_test_can_see() {
 #[test]
 fn a_heartbeat_passes_a_long_queue() {
     let left = options(2.0, 10.0);
-    let left = SimOptions {
-        liveness: Settings { mode: Mode::Always, ..left.liveness },
-        socket_bytes: 1024,
-        ..left
-    };
+    let left = left.liveness(left.liveness.mode(Mode::Always)).socket_bytes(1024);
     let mut pair = Pair::new(1, left, options(2.0, 10.0));
     let bandwidth = Some(500);
-    pair.set_conditions(Conditions { bandwidth, ..Conditions::default() });
+    pair.set_conditions(Conditions::default().bandwidth(bandwidth));
     let op = Op::Send { from: LEFT, to: RIGHT, size: 500, times: 40, every: Duration::ZERO };
     pair.at(secs(1.0), op);
     let pair = run(pair, 30.0);
@@ -333,8 +329,8 @@ fn a_heartbeat_passes_a_long_queue() {
 fn what_a_refusal_drops_is_counted_and_not_sent() {
     let mut refused = 0;
     for seed in 0..100 {
-        let left = SimOptions { socket_bytes: 1024, ..options(0.5, 10.0) };
-        let right = SimOptions { message_time: MS * 10, ..options(0.5, 10.0) };
+        let left = options(0.5, 10.0).socket_bytes(1024);
+        let right = options(0.5, 10.0).message_time(MS * 10);
         let mut pair = Pair::new(seed, left, right);
         pair.at(secs(1.9), Op::Corrupt { from: RIGHT, to: LEFT });
         let op = Op::Send { from: LEFT, to: RIGHT, size: 300, times: 80, every: Duration::ZERO };

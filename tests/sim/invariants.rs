@@ -10,7 +10,7 @@ use peerbeat::sim::{Invariant, Invariants, Op, Pair, Record, SimEvent, SimOption
 
 /// Its HELLO says no value: that is for the heartbeats.
 fn quiet(heartbeat_time: f64) -> SimOptions {
-    SimOptions { says_value: false, ..options(heartbeat_time, 1.0) }
+    options(heartbeat_time, 1.0).says_value(false)
 }
 
 /// Thirty seconds: RIGHT learns 2 s from LEFT, talk every second for ten, silence, a cut at 21.3 s.
@@ -112,8 +112,10 @@ fn quiet_when_busy() {
     let mut record = record();
     let beat = find(&record, is_beat);
     let later = find(&record, |seen| seen.at > secs(8.7));
-    let queued = Record { at: secs(8.7), ..record[beat].clone() };
-    record.insert(later, Record { host: LEFT, event: with_value(2), ..queued });
+    let mut queued = record[beat].clone();
+    queued.at = secs(8.7);
+    (queued.host, queued.event) = (LEFT, with_value(2));
+    record.insert(later, queued);
     assert_eq!(law_of(&record), Some(Invariant::QuietWhenBusy));
 }
 

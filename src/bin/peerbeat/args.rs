@@ -71,13 +71,11 @@ impl ConfigArgs {
 
     /// What is passed to the library.
     pub(crate) fn options(&self) -> ConfigOptions {
-        ConfigOptions {
-            app_name: self.app_name.clone(),
-            app_root: self.app_root.clone(),
-            defines: self.defines.clone(),
-            environment: Environment { os: self.os, ..Environment::default() },
-            ..ConfigOptions::default()
-        }
+        ConfigOptions::default()
+            .app_name(self.app_name.clone())
+            .app_root(self.app_root.clone())
+            .defines(self.defines.clone())
+            .environment(Environment::default().os(self.os))
     }
 }
 

@@ -120,7 +120,7 @@ fn start(
     text: &str,
     defines: Vec<(String, String)>,
 ) -> Result<Node, String> {
-    let options = ConfigOptions { defines, ..ConfigOptions::default() };
+    let options = ConfigOptions::default().defines(defines);
     let config = Config::parse(text, &options).map_err(|errors| errors.to_string())?;
     stage.start(config, side).map_err(|error| format!("the {} did not start: {error}", side.name()))
 }

@@ -4,7 +4,7 @@
 //! accepted. Every message is either out whole or counted.
 
 use super::Outgoing;
-use crate::connection::event::{Down, DownReason};
+use crate::connection::down::{Down, DownReason};
 use crate::connection::phase::{Close, Closing, Phase, Writing};
 use crate::connection::write_buffer::{Unsent, WriteBuffer};
 use crate::liveness::Time;

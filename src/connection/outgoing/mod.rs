@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::change::{Changes, HeartbeatChange};
+use super::down::DownReason;
 use super::echo::Echoes;
-use super::event::DownReason;
 use super::phase::{Phase, Writing};
 use super::send_error::SendError;
 use super::stats::{Measures, Silence, Stats};

@@ -60,6 +60,7 @@ pub enum Invariant {
 
 /// An invariant broken: which, when, by whom, and what led to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Violation {
     /// Which invariant.
     pub invariant: Invariant,

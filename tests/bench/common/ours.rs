@@ -13,8 +13,8 @@ use super::{Cost, Tally, number, pair};
 
 /// Options with a heartbeat-time and a slack.
 pub(crate) fn options(heartbeat_time: Duration, slack: Duration) -> LinkOptions {
-    let liveness = Settings { heartbeat_time: Some(heartbeat_time), slack, ..Settings::default() };
-    LinkOptions { liveness, ..LinkOptions::default() }
+    let liveness = Settings::default().heartbeat_time(Some(heartbeat_time)).slack(slack);
+    LinkOptions::default().liveness(liveness)
 }
 
 /// Heartbeats every second.

@@ -61,7 +61,7 @@ impl<I: Iterator<Item = OsString>> ArgParser<I> {
     fn name(&mut self, option: &str, value: Option<String>) -> Result<String, Usage> {
         let expected = "1 to 255 bytes without control characters";
         let name = self.value(option, value, expected)?;
-        let hello = Hello { name: &name, ..Hello::default() };
+        let hello = Hello::default().name(&name);
         match hello.encode(&mut Vec::new()) {
             Ok(()) => Ok(name),
             Err(_) => Err(self.bad_value(option, &name, expected)),

@@ -202,11 +202,9 @@ fn link(files: &[File], from: (usize, usize), to: (usize, usize), address: Strin
 
 /// What counts for the heartbeat-times that two ends agree on.
 fn settings(peer: &PeerConfig) -> Settings {
-    Settings {
-        heartbeat_time: peer.heartbeat_time().value,
-        heartbeat_time_min: peer.heartbeat_time_min().value,
-        ..Settings::default()
-    }
+    Settings::default()
+        .heartbeat_time(peer.heartbeat_time().value)
+        .heartbeat_time_min(peer.heartbeat_time_min().value)
 }
 
 /// The warning of a link of which neither end asks for heartbeats.

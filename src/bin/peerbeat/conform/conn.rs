@@ -262,7 +262,7 @@ pub(crate) fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
 
 /// A HELLO from us.
 pub(crate) fn hello(name: &str, value: Option<u32>, probe: bool) -> Vec<u8> {
-    let hello = Hello { name, heartbeat_time_ms: value, probe, ..Hello::default() };
+    let hello = Hello::default().name(name).heartbeat_time_ms(value).probe(probe);
     let mut bytes = Vec::new();
     // The name was checked when the command line was read.
     let _checked = hello.encode(&mut bytes);

@@ -150,7 +150,7 @@ impl Talk {
     fn probe(&mut self) -> (Found, Option<Duration>) {
         let name = format!("probe-{}", std::process::id());
         let mut hello = Vec::new();
-        let question = Hello { name: &name, probe: true, ..Hello::default() };
+        let question = Hello::default().name(&name).probe(true);
         let asked = Instant::now();
         if question.encode(&mut hello).is_err() || self.stream.write_all(&hello).is_err() {
             return (Found::Closed, None);

@@ -85,18 +85,15 @@ mod tests {
 
     fn stats() -> PeerStats {
         let ms = Duration::from_millis;
-        let spread = Percentiles { count: 3, p50: ms(1), p99: ms(2), p999: ms(2), max: ms(2) };
-        let link = Stats {
-            queued_messages: 1,
-            queued_bytes: 69,
-            round_trip: Some(ms(4)),
-            round_trip_min: Some(ms(3)),
-            peer_lateness: spread,
-            largest_silence: ms(1002),
-            up: ms(60_000),
-            ..Stats::default()
-        };
-        let mut stats = PeerStats { link: Some(link), connects: 2, ..PeerStats::default() };
+        let mut link = Stats::default();
+        (link.queued_messages, link.queued_bytes) = (1, 69);
+        (link.round_trip, link.round_trip_min) = (Some(ms(4)), Some(ms(3)));
+        (link.largest_silence, link.up) = (ms(1002), ms(60_000));
+        let late = &mut link.peer_lateness;
+        (late.count, late.p50, late.p99) = (3, ms(1), ms(2));
+        (late.p999, late.max) = (ms(2), ms(2));
+        let mut stats = PeerStats::default();
+        (stats.link, stats.connects) = (Some(link), 2);
         (stats.total.messages_accepted, stats.total.heartbeats_suppressed) = (7, 5);
         stats.downs.silent = 1;
         stats
