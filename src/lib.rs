@@ -46,7 +46,8 @@
 //!
 //! The [guide] takes an existing adapter from std to peerbeat and says which of these fits whom;
 //! [moving] an estate that has DataSource's configuration files. [operating] lists the items of the
-//! configuration and the commands; the [changelog] says what changed.
+//! configuration and the commands; [encrypting] puts TLS on links; the [changelog] says what
+//! changed.
 //!
 //! # The rooms
 //!
@@ -116,6 +117,9 @@ pub mod moving {}
 
 #[doc = include_str!("operating.md")]
 pub mod operating {}
+
+#[doc = include_str!("encrypting.md")]
+pub mod encrypting {}
 
 /// The README's examples are compiled and run as tests.
 #[cfg(doctest)]

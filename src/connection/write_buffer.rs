@@ -19,6 +19,8 @@ pub(crate) struct WriteBuffer {
     written: usize,
     /// The start of a frame at or before `written`.
     edge: usize,
+    /// Where the bytes end that the stream below has taken in hand: up to here nothing may change.
+    fixed: usize,
     /// Data frames in `bytes`.
     pub(super) messages: u64,
     heartbeat: Option<Inserted>,
@@ -53,6 +55,13 @@ impl WriteBuffer {
         &self.bytes[self.written..]
     }
 
+    /// Records that the stream has taken so many bytes of the rest in hand, those that are out
+    /// included.
+    #[inline]
+    pub(crate) fn fix(&mut self, count: usize) {
+        self.fixed = (self.written + count).min(self.bytes.len());
+    }
+
     pub(super) fn has_heartbeat(&self) -> bool {
         self.heartbeat.is_some()
     }
@@ -66,7 +75,7 @@ impl WriteBuffer {
         let sent = self.heartbeat.take_if(|inserted| inserted.end <= written);
         if self.is_empty() {
             self.bytes.clear();
-            (self.written, self.edge, self.messages) = (0, 0, 0);
+            (self.written, self.edge, self.fixed, self.messages) = (0, 0, 0, 0);
         }
         sent.map(|Inserted { end, value, sent_us }| SentHeartbeat {
             value,
@@ -135,21 +144,21 @@ impl WriteBuffer {
         unsent
     }
 
-    /// Walks to the first edge that is not behind what has been written. The walk costs a few
-    /// nanoseconds a frame and happens only on request, so the usual path keeps no list.
-    /// `edge` itself stays at the start of the frame that is partly out.
+    /// Walks to the first edge that is neither in what has been written nor in what is fixed. The
+    /// walk costs a few nanoseconds a frame and happens only on request, so the usual path keeps no
+    /// list. `edge` itself stays at the start of the frame that is partly out.
     fn next_edge<F: Framing>(&mut self, framing: &F) -> usize {
-        while self.edge < self.written {
-            let end = match framing.decode_own(&self.bytes[self.edge..]) {
-                Ok(Decoded::Whole { length, .. }) => self.edge + length.max(1),
+        let mut at = self.edge;
+        while at < self.written.max(self.fixed) {
+            at = match framing.decode_own(&self.bytes[at..]) {
+                Ok(Decoded::Whole { length, .. }) => at + length.max(1),
                 _ => return self.bytes.len(),
             };
-            if end > self.written {
-                return end;
+            if at <= self.written {
+                self.edge = at;
             }
-            self.edge = end;
         }
-        self.written
+        at
     }
 }
 

@@ -87,13 +87,13 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         let Some(stream) = state.stream.clone() else {
             return Err(SendError::NotConnected);
         };
-        let buffer = state.outgoing.take_queue();
+        let mut buffer = state.outgoing.take_queue();
         drop(state);
         let mut write = match writer {
             Writer::Caller { .. } => Some(Write::begin(Arc::as_ptr(self).addr())),
             Writer::Round => None,
         };
-        let written = self.write(&*stream, buffer.rest(), WRITE_TIMEOUT_MIN);
+        let written = self.write(&*stream, &mut buffer, WRITE_TIMEOUT_MIN);
         // Before the lock: a thread that finds no write under way may rely on a closed descriptor.
         drop(stream);
         let now = self.clock.now();

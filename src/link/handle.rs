@@ -93,6 +93,10 @@ impl<S: Stream, F: Framing> Link<S, F> {
     ) -> io::Result<(Self, Reader<S, F>)> {
         stream.set_blocking()?;
         stream.set_write_timeout(WRITE_TIMEOUT_MIN)?;
+        if stream.held() > 0 {
+            let text = "the stream has not written all that it was given before";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         let mut own = options.clone();
         let received = std::mem::take(&mut own.received);
         let shared = Arc::new(Shared::new(stream, Arc::new(framing), own));

@@ -42,6 +42,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -260,7 +261,7 @@ pub(crate) fn refuse_at_once<S: Stream + ?Sized>(stream: &S, code: ByeCode, text
     let mut bye = Vec::new();
     Bye { code, text }.encode(&mut bye);
     // If not even this fits, or the other side is gone, there is no one to answer.
-    let _ = stream.write_at_once(&bye);
+    let _ = stream.write_at_once(&behind_held(stream, &bye));
     let _ = stream.shutdown(Shutdown::Write);
 }
 
@@ -415,7 +416,15 @@ pub(crate) fn write_whole<S: Stream + ?Sized>(
     bytes: &[u8],
     deadline: Instant,
 ) -> Result<(), HandshakeError> {
-    Until::new(stream, deadline).write_all(bytes).map_err(of_time)
+    Until::new(stream, deadline).write_all(&behind_held(stream, bytes)).map_err(of_time)
+}
+
+/// What to write so that `bytes` go out next: a message that was given up may be in hand still.
+fn behind_held<'a, S: Stream + ?Sized>(stream: &S, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+    match stream.held() {
+        0 => Cow::Borrowed(bytes),
+        held => Cow::Owned([&vec![0; held], bytes].concat()),
+    }
 }
 
 fn of_time(error: io::Error) -> HandshakeError {

@@ -12,13 +12,13 @@ use std::io;
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::handle::{Link, LinkHandler};
 use super::pace::{BUFFER_KEPT_BYTES, SHRINK_AFTER};
-use super::shared::State;
+use super::shared::{State, add};
 use super::stream::{LAST_STRETCH, READ_MAX, Stream, is_timeout, step};
 use crate::connection::{Down, DownReason, Incoming, Input, LinkEvent, Phase, Unreported};
 use crate::liveness::{Time, Verdict};
@@ -192,11 +192,8 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         self.unreported.add_all(stalled, self.now);
         match read {
             Ok(0) => self.handle_end(),
-            Ok(count) => {
-                self.take_in(count);
-                self.tell_all(handler);
-                self.hand_on(handler);
-            }
+            Ok(count) => self.arrive(count, handler),
+            Err(e) if is_timeout(e.kind()) && stream.heard() => self.arrive(0, handler),
             Err(e) if is_timeout(e.kind()) => {}
             Err(e) => link.end(DownReason::io(&e), None),
         }
@@ -204,6 +201,13 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         if self.incoming.capacity() > BUFFER_KEPT_BYTES && is_quiet {
             self.incoming.shrink();
         }
+    }
+
+    /// Takes in what was read, and hands it on.
+    fn arrive<H: LinkHandler<S, F>>(&mut self, count: usize, handler: &mut H) {
+        self.take_in(count);
+        self.tell_all(handler);
+        self.hand_on(handler);
     }
 
     /// Waits for bytes without taking them, while the sender thread may pass the verdict.
@@ -478,11 +482,6 @@ impl<S: Stream, F: Framing> Drop for Reader<S, F> {
             self.join();
         }
     }
-}
-
-/// Adds to a counter that only this thread writes.
-fn add(counter: &AtomicU64, count: u64) {
-    counter.store(counter.load(Ordering::Relaxed) + count, Ordering::Relaxed);
 }
 
 /// The longest wait while there is no limit.

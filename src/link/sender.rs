@@ -140,14 +140,14 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     }
 
     /// Writes once, without the lock.
-    fn write(&mut self, state: Guard<'a, S, F>, buffer: WriteBuffer) -> Guard<'a, S, F> {
+    fn write(&mut self, state: Guard<'a, S, F>, mut buffer: WriteBuffer) -> Guard<'a, S, F> {
         drop(state);
         let began = self.shared.clock.now();
         let (timeout, ends) = match self.look_at.take() {
             Some(at) => (Duration::ZERO, at),
             None => (self.timeout, began + self.timeout),
         };
-        let written = self.shared.write(&*self.stream, buffer.rest(), timeout);
+        let written = self.shared.write(&*self.stream, &mut buffer, timeout);
         let now = self.shared.clock.now();
         let mut state = self.shared.lock();
         let State { outgoing, pace, .. } = &mut *state;

@@ -22,7 +22,7 @@ use super::forked::Process;
 use super::options::LinkOptions;
 use super::pace::Pace;
 use super::stream::Stream;
-use crate::connection::{Close, Down, DownReason, Outgoing, Phase};
+use crate::connection::{Close, Down, DownReason, Outgoing, Phase, WriteBuffer};
 use crate::liveness::Time;
 use crate::protocol::{Bye, Framing};
 
@@ -60,6 +60,11 @@ pub(super) struct Received {
     pub(super) messages: AtomicU64,
     pub(super) bytes: AtomicU64,
     pub(super) heartbeats: AtomicU64,
+}
+
+/// Adds to a counter that only this thread writes.
+pub(super) fn add(counter: &AtomicU64, count: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + count, Ordering::Relaxed);
 }
 
 /// What is under the lock.
@@ -178,8 +183,14 @@ impl<S: Stream, F: Framing> Shared<S, F> {
 
     /// Writes what the kernel takes within `timeout`, the write timeout that is set on the stream;
     /// at once if that is zero.
-    pub(super) fn write(&self, stream: &S, bytes: &[u8], timeout: Duration) -> io::Result<usize> {
+    pub(super) fn write(
+        &self,
+        stream: &S,
+        buffer: &mut WriteBuffer,
+        timeout: Duration,
+    ) -> io::Result<usize> {
         let unwound = Unwound(self);
+        let bytes = buffer.rest();
         let written = match &self.options.faults {
             Some(faults) if faults.stalls_writer() => {
                 std::thread::sleep(timeout.min(faults::STEP));
@@ -188,6 +199,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             _ if timeout.is_zero() => stream.write_at_once(bytes),
             _ => stream.write(bytes),
         };
+        buffer.fix(written.as_ref().map_or(0, |count| *count) + stream.held());
         std::mem::forget(unwound);
         written
     }

@@ -16,7 +16,8 @@ use std::time::Duration;
 /// A connected, ordered, blocking byte stream that can be read with a time limit, written, and shut
 /// from another thread.
 ///
-/// A host with a layer of its own, such as TLS, wraps the socket. The one rule: the layer's state
+/// [`Layered`](super::Layered) puts TLS, or another layer that only transforms bytes, on a socket.
+/// A host may also wrap the socket itself. The one rule: the layer's state
 /// may be locked for the work on bytes, never for a wait on the socket, or a reader that waits for
 /// the peer keeps every heartbeat from going out.
 ///
@@ -120,6 +121,20 @@ pub trait Stream: Send + Sync + 'static {
         self.write(bytes)
     }
 
+    /// How many bytes, behind those that the last write reported, the stream has taken in hand: it
+    /// cannot give them back, and will report them once they are out. The next write must begin
+    /// with the same number of bytes, the same ones or, if what they were part of is given up,
+    /// any: they are not looked at again. Default 0.
+    fn held(&self) -> usize {
+        0
+    }
+
+    /// Whether bytes have arrived, since the last call, that made nothing to read yet, such as part
+    /// of a record: they are life. A read that brings only such bytes returns `Interrupted`.
+    fn heard(&self) -> bool {
+        false
+    }
+
     /// Makes the stream block, within its timeouts: called once, before a link starts on it.
     ///
     /// # Errors
@@ -187,6 +202,14 @@ impl<T: Stream + ?Sized> Stream for Arc<T> {
 
     fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
         (**self).write_at_once(bytes)
+    }
+
+    fn held(&self) -> usize {
+        (**self).held()
+    }
+
+    fn heard(&self) -> bool {
+        (**self).heard()
     }
 
     fn set_blocking(&self) -> io::Result<()> {

@@ -26,6 +26,7 @@ mod heartbeats;
 #[cfg(target_os = "linux")]
 mod idle;
 mod inbox;
+mod layered;
 #[cfg(target_os = "linux")]
 mod leaks;
 mod life;

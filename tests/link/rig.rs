@@ -10,7 +10,8 @@ use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
 use crate::mock::{LONG, Mock};
-use narrow::{Door, Narrow};
+use narrow::Door;
+pub(crate) use narrow::Narrow;
 
 #[path = "../common/narrow.rs"]
 mod narrow;
