@@ -49,7 +49,7 @@
 //! configuration and the commands; [encrypting] puts TLS on links; the [changelog] says what
 //! changed.
 //!
-//! # The rooms
+//! # The modules
 //!
 //! ```text
 //! bytes -> protocol -> liveness -> connection -> link -> node -> ffi, bin
@@ -59,7 +59,7 @@
 //! config feeds node        sim: connections on a virtual clock
 //! ```
 //!
-//! A room imports only from its left. [`protocol`] holds the wire format whole, so that another
+//! A module imports only from its left. [`protocol`] holds the wire format whole, so that another
 //! implementation can be written from it; [`liveness`] the rules; [`config`] the file format.
 //!
 //! # Which thread calls what

@@ -55,7 +55,7 @@ fn hold(complaints: Vec<String>) {
 }
 
 #[test]
-fn a_room_imports_only_from_its_left() {
+fn a_module_imports_only_from_its_left() {
     hold(rules::imports(&sources(&["src"])));
 }
 

@@ -24,7 +24,7 @@ pub(super) fn circles(sources: &[Source]) -> Vec<String> {
         }
     }
     let mut complaints = Vec::new();
-    for source in sources.iter().filter(|source| !TIED.contains(&source.room())) {
+    for source in sources.iter().filter(|source| !TIED.contains(&source.module())) {
         let own = module(&source.path);
         for (other, line) in imports.get(&own).into_iter().flatten() {
             if reaches(&imports, other, &own) {
@@ -45,13 +45,13 @@ fn module(path: &str) -> String {
 /// The file that a path leads into, if it stays in the module of the file that names it.
 fn target(own: &str, parts: &[String]) -> Option<String> {
     let own: Vec<_> = own.split("::").collect();
-    let (&room, inside) = own.split_first()?;
+    let (&module, inside) = own.split_first()?;
     match parts.first()?.as_str() {
-        "crate" if parts.get(1)? == room => Some(format!("{room}::{}", parts.get(2)?)),
+        "crate" if parts.get(1)? == module => Some(format!("{module}::{}", parts.get(2)?)),
         "super" => {
             let up = parts.iter().take_while(|part| *part == "super").count();
             let above = inside.len().checked_sub(up)?;
-            let base: Vec<_> = [room].iter().chain(&inside[..above]).copied().collect();
+            let base: Vec<_> = [module].iter().chain(&inside[..above]).copied().collect();
             Some(format!("{}::{}", base.join("::"), parts.get(up)?))
         }
         _ => None,

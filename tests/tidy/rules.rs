@@ -3,9 +3,9 @@
 use super::paths::{self, Named};
 use super::source::{Source, block_length, words};
 
-/// Which rooms a room may import: those on its left. `config` feeds `link` and `node`, and `sim` is
-/// two ends without threads.
-const ROOMS: &[(&str, &[&str])] = &[
+/// Which modules a module may import: those on its left. `config` feeds `link` and `node`, and
+/// `sim` is two ends without threads.
+const MODULES: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("setters", &[]),
     ("protocol", &[]),
@@ -37,7 +37,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// What every module may import: how foreign text and durations are shown.
 const EVERYWHERE: &str = "text";
 
-/// The rooms whose time is a value.
+/// The modules whose time is a value.
 const CLOCKLESS: [&str; 6] = ["text", "protocol", "liveness", "connection", "config", "sim"];
 
 /// What may be longer at its head than 15 lines, and why.
@@ -65,18 +65,18 @@ const COLUMNS_MAX: usize = 100;
 
 pub(super) fn imports(sources: &[Source]) -> Vec<String> {
     let mut complaints = Vec::new();
-    for source in sources.iter().filter(|source| !source.room().is_empty()) {
-        let room = source.room();
-        let Some((_, allowed)) = ROOMS.iter().find(|(name, _)| *name == room) else {
-            complaints.push(source.complain(1, &format!("no rule for the room {room}")));
+    for source in sources.iter().filter(|source| !source.module().is_empty()) {
+        let module = source.module();
+        let Some((_, allowed)) = MODULES.iter().find(|(name, _)| *name == module) else {
+            complaints.push(source.complain(1, &format!("no rule for the module {module}")));
             continue;
         };
         for named in paths::all(source) {
-            let Some(other) = imported_room(source, &named) else { continue };
-            let is_room = ROOMS.iter().any(|(name, _)| *name == other);
-            let is_allowed = other == room || other == EVERYWHERE || allowed.contains(&other);
-            if is_room && !is_allowed {
-                let what = format!("{room} imports {other}: {}", named.text());
+            let Some(other) = imported_module(source, &named) else { continue };
+            let is_module = MODULES.iter().any(|(name, _)| *name == other);
+            let is_allowed = other == module || other == EVERYWHERE || allowed.contains(&other);
+            if is_module && !is_allowed {
+                let what = format!("{module} imports {other}: {}", named.text());
                 complaints.push(source.complain(named.line, &what));
             }
         }
@@ -85,7 +85,7 @@ pub(super) fn imports(sources: &[Source]) -> Vec<String> {
 }
 
 /// The first part below the crate's root that a path names, if it begins there.
-fn imported_room<'a>(source: &Source, named: &'a Named) -> Option<&'a str> {
+fn imported_module<'a>(source: &Source, named: &'a Named) -> Option<&'a str> {
     let supers = named.parts.iter().take_while(|part| *part == "super").count();
     let depth = source.path.split('/').count() - 2 + usize::from(!source.path.ends_with("mod.rs"));
     match named.parts.first()?.as_str() {
@@ -109,7 +109,7 @@ pub(super) fn clocks(sources: &[Source]) -> Vec<String> {
             || named.holds(&["thread", "spawn"])
             || named.starts_with(&["std", "net"]) && !is_value(named)
     };
-    let inside = |source: &&Source| CLOCKLESS.contains(&source.room());
+    let inside = |source: &&Source| CLOCKLESS.contains(&source.module());
     complain_of(sources.iter().filter(inside), bans, "no clock, thread or socket here")
 }
 
@@ -117,7 +117,8 @@ pub(super) fn clocks(sources: &[Source]) -> Vec<String> {
 pub(super) fn no_sleep(sources: &[Source]) -> Vec<String> {
     let of_core = |source: &&Source| {
         let path = source.path.strip_prefix("tests/").unwrap_or_default();
-        CLOCKLESS.iter().any(|room| path.starts_with(room)) || CLOCKLESS.contains(&source.room())
+        CLOCKLESS.iter().any(|module| path.starts_with(module))
+            || CLOCKLESS.contains(&source.module())
     };
     let mut complaints = Vec::new();
     for source in sources.iter().filter(of_core) {
@@ -134,7 +135,7 @@ pub(super) fn no_sleep(sources: &[Source]) -> Vec<String> {
 pub(super) fn time_of_day(sources: &[Source]) -> Vec<String> {
     let bans = |named: &Named| named.holds(&["SystemTime"]) || named.holds(&["UNIX_EPOCH"]);
     // The journal and the command only show it.
-    let outside = sources.iter().filter(|source| !["bin", "journal"].contains(&source.room()));
+    let outside = sources.iter().filter(|source| !["bin", "journal"].contains(&source.module()));
     complain_of(outside, bans, "wall clocks are stepped, and links die of it")
 }
 
@@ -146,7 +147,7 @@ pub(super) fn no_writev(sources: &[Source]) -> Vec<String> {
 
 pub(super) fn no_unsafe(sources: &[Source]) -> Vec<String> {
     let bans = |named: &Named| named.holds(&["unsafe"]);
-    let outside = |source: &&Source| source.room() != "ffi" && source.path != SIGNALS;
+    let outside = |source: &&Source| source.module() != "ffi" && source.path != SIGNALS;
     complain_of(sources.iter().filter(outside), bans, "unsafe lives in ffi alone")
 }
 
@@ -175,7 +176,7 @@ pub(super) fn guarded(sources: &[Source]) -> Vec<String> {
                 let what = format!("{} has code outside the guard", function.name);
                 complaints.push(source.complain(function.line, &what));
             }
-            if source.room() != "ffi" {
+            if source.module() != "ffi" {
                 let what = format!("{} belongs into ffi", function.name);
                 complaints.push(source.complain(function.line, &what));
             }

@@ -32,11 +32,11 @@ impl Source {
         Self { path: path.to_owned(), text: text.to_owned(), code, ends }
     }
 
-    /// The room that the file is in: `src/ROOM/...`; the empty one for `src/lib.rs`.
-    pub(super) fn room(&self) -> &str {
+    /// The module that the file is in: `src/MODULE/...`; the empty one for `src/lib.rs`.
+    pub(super) fn module(&self) -> &str {
         let mut parts = self.path.split('/');
         match (parts.next(), parts.next()) {
-            (Some("src"), Some(room)) => room.trim_end_matches(".rs").trim_end_matches("lib"),
+            (Some("src"), Some(module)) => module.trim_end_matches(".rs").trim_end_matches("lib"),
             _ => "",
         }
     }
