@@ -7,6 +7,7 @@
 //! buffer that is being written, the phase and the account of the end, `incoming` what arrives
 //! and the verdict on silence. What is set on the one is taken over (`change`) by the other.
 
+mod budget;
 mod change;
 mod down;
 mod echo;
@@ -22,6 +23,7 @@ mod unreported;
 mod whole;
 mod write_buffer;
 
+pub use budget::QueueBudget;
 pub use change::HeartbeatChange;
 pub use down::{Down, DownReason};
 pub use event::{Cause, Level, LinkEvent};

@@ -90,10 +90,10 @@ impl WriteBuffer {
         self.messages += std::mem::take(messages);
     }
 
-    /// Takes back the last message, which begins at `from` and of which nothing is written.
-    pub(super) fn withdraw(&mut self, from: usize) {
+    /// Takes back the last messages, which begin at `from` and of which nothing is written.
+    pub(super) fn withdraw(&mut self, from: usize, messages: u64) {
         self.bytes.truncate(from);
-        self.messages = self.messages.saturating_sub(1);
+        self.messages = self.messages.saturating_sub(messages);
     }
 
     /// Puts a heartbeat in at the next edge between frames. Frames of a protocol that does not

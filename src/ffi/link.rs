@@ -159,14 +159,17 @@ pub unsafe extern "C" fn peerbeat_link_send_all(
         let link = unsafe { handle(link, "link") }?.handle.enter()?;
         // SAFETY: as the header says.
         let messages = unsafe { list(messages, count, "messages") }?;
-        let mut accepted = 0;
-        let result = messages.iter().try_for_each(|message| {
+        // Up to the first that is not well formed: those before it are sent all the same.
+        let mut payloads = Vec::with_capacity(messages.len());
+        let listed = messages.iter().try_for_each(|message| {
             // SAFETY: as the header says.
-            let data = unsafe { bytes(message.data, message.len, "messages[].data") }?;
-            link.link.send(data)?;
-            accepted += 1;
+            payloads.push(unsafe { bytes(message.data, message.len, "messages[].data") }?);
             Ok(())
         });
+        let (accepted, result) = match link.link.send_all(&payloads) {
+            Ok(()) => (payloads.len(), listed),
+            Err(stopped) => (stopped.sent, Err(stopped.error.into())),
+        };
         if !sent.is_null() {
             // SAFETY: as the header says.
             unsafe { sent.write(accepted) };

@@ -433,6 +433,21 @@ int peerbeat_node_free_timeout(peerbeat_node *node, int timeout_ms);
 int peerbeat_node_send(peerbeat_node *node, const char *peer, const void *data, size_t len);
 int peerbeat_node_try_send(peerbeat_node *node, const char *peer, const void *data, size_t len);
 
+/* Sends a message to all peers that are connected, as try_send to each. */
+typedef struct peerbeat_published {
+    uint32_t struct_size;
+    uint32_t sent;          /* peers that accepted it: it was written or queued */
+    uint32_t full;          /* peers without room for it */
+    uint32_t down;          /* peers whose link is ending */
+    uint32_t not_connected; /* peers that are not connected */
+    uint32_t reserved;
+} peerbeat_published;
+
+/* PEERBEAT_OK = the report, unless NULL, says what became of it. full gets the names of the first
+ * cap peers without room; they live as long as the node. It may be NULL if cap is 0. */
+int peerbeat_node_publish(peerbeat_node *node, const void *data, size_t len, const char **full,
+                          size_t cap, peerbeat_published *report);
+
 /* Waits until try_send would take len bytes; another thread may take the room first. */
 int peerbeat_node_wait_room(peerbeat_node *node, const char *peer, size_t len, int timeout_ms);
 

@@ -12,54 +12,167 @@ use std::thread::JoinHandle;
 
 use super::fan::{Fan, Member};
 use super::pace::{Pace, Turn, WRITE_TIMEOUT_MIN, Write};
-use super::shared::{Guard, Shared};
+use super::shared::{Guard, Shared, State};
 use super::stream::{Stream, is_timeout};
-use crate::connection::{DownReason, SendError};
+use crate::connection::{DownReason, Outgoing, SendError};
 use crate::liveness::Time;
 use crate::protocol::Framing;
 
 /// Whose write it is of what is queued.
 #[derive(Clone, Copy, Debug)]
 enum Writer {
-    /// The thread's that sends; the last message, from that byte on, is its own.
-    Caller { own: usize },
+    /// The thread's that sends; the last messages, from the byte `own` on, are its own.
+    Caller { own: usize, messages: u64 },
+    /// The thread's that sent them before.
+    Holder,
     /// The one's that goes round.
     Round,
 }
 
 impl<S: Stream, F: Framing> Shared<S, F> {
     /// Takes the message if it can be taken now; gives the lock back if there is no room.
+    #[inline]
     pub(super) fn offer<'a>(
         self: &'a Arc<Self>,
-        mut state: Guard<'a, S, F>,
+        state: Guard<'a, S, F>,
         payload: &[u8],
     ) -> Result<Result<(), SendError>, Guard<'a, S, F>> {
-        let is_round = state.fan.as_ref().is_some_and(|fan| fan.is_open());
-        let writes = !is_round && state.pace.is_direct() && state.outgoing.is_idle();
-        let waits = !writes && !state.outgoing.has_room(payload.len());
+        self.offer_with(state, payload.len(), |outgoing| outgoing.queue(payload))
+    }
+
+    /// Takes a message that is encoded already.
+    pub(super) fn offer_frame(self: &Arc<Self>, frame: &[u8]) -> Result<(), SendError> {
+        let queue = |outgoing: &mut Outgoing<F>| outgoing.queue_frame(frame);
+        self.offer_with(self.lock(), frame.len(), queue).unwrap_or(Err(SendError::Full))
+    }
+
+    #[inline]
+    fn offer_with<'a>(
+        self: &'a Arc<Self>,
+        mut state: Guard<'a, S, F>,
+        length: usize,
+        queue: impl FnOnce(&mut Outgoing<F>) -> Result<(), SendError>,
+    ) -> Result<Result<(), SendError>, Guard<'a, S, F>> {
+        let writes = self.writes_now(&state);
+        let waits = !writes && !state.outgoing.has_room(length);
         if waits && state.outgoing.phase().is_up() {
             return Err(state);
         }
         let own = state.outgoing.queued_bytes();
-        if let Err(error) = state.outgoing.queue(payload) {
+        if let Err(error) = queue(&mut state.outgoing) {
             return Ok(Err(error));
         }
-        let members = state.fan.as_ref().map_or(1, |fan| fan.members());
-        let batch = Pace::batch(payload.len(), self.options.queue_bytes, members);
-        let fills = state.outgoing.queued_bytes() >= batch
-            && state.outgoing.can_take()
-            && !state.pace.is_the_senders();
-        if writes || fills {
-            return Ok(self.write_queued_as(Writer::Caller { own }, state));
+        if writes || self.is_full(&state, length) {
+            return Ok(self.write_queued_as(Writer::Caller { own, messages: 1 }, state));
         }
-        if !self.joins_line(&mut state) && state.pace.wakes_sender() {
-            self.wake_sender(&mut state);
-        }
+        self.leave(&mut state);
         Ok(Ok(()))
     }
 
-    /// Whether what is queued is the fan's to write: the link is then in the line, or the writing
-    /// thread puts it there.
+    /// Takes as many messages as there is room for and as make one write; returns how many they
+    /// were, and why the next one was not taken if it was refused.
+    pub(super) fn offer_all<P: AsRef<[u8]>>(
+        self: &Arc<Self>,
+        payloads: &[P],
+    ) -> (usize, Option<SendError>) {
+        let mut state = self.lock();
+        let writes = self.writes_now(&state);
+        let own = state.outgoing.queued_bytes();
+        let (mut count, mut refused, mut fills) = (0, None, false);
+        for payload in payloads.iter().map(AsRef::as_ref) {
+            let has_room = writes && count == 0 || state.outgoing.has_room(payload.len());
+            if !has_room && state.outgoing.phase().is_up() {
+                refused = Some(SendError::Full);
+                break;
+            }
+            if let Err(error) = state.outgoing.queue(payload) {
+                refused = Some(error);
+                break;
+            }
+            count += 1;
+            if self.is_full(&state, payload.len()) {
+                fills = true;
+                break;
+            }
+        }
+        if count == 0 {
+            return (0, refused);
+        }
+        if writes || fills {
+            let writer = Writer::Caller { own, messages: count as u64 };
+            if let Err(error) = self.write_queued_as(writer, state) {
+                return (0, Some(error));
+            }
+        } else {
+            self.leave(&mut state);
+        }
+        (count, refused)
+    }
+
+    /// Takes a message for a batch, which has it written later; returns whether the link is new to
+    /// the batch.
+    pub(super) fn hold(self: &Arc<Self>, payload: &[u8], batch: u64) -> Result<bool, SendError> {
+        let mut state = self.lock();
+        if !state.outgoing.has_room(payload.len()) && state.outgoing.phase().is_up() {
+            return Err(SendError::Full);
+        }
+        let own = state.outgoing.queued_bytes();
+        state.outgoing.queue(payload)?;
+        if self.is_full(&state, payload.len()) {
+            self.write_queued_as(Writer::Caller { own, messages: 1 }, state)?;
+            return Ok(false);
+        }
+        Ok(std::mem::replace(&mut state.held_by, batch) != batch)
+    }
+
+    /// Has what the batch holds back written, if nobody has taken it along.
+    pub(super) fn write_held(self: &Arc<Self>, batch: u64) -> Result<(), SendError> {
+        let mut state = self.lock();
+        if state.held_by == batch {
+            state.held_by = 0;
+        }
+        let is_ours = state.outgoing.can_take() && self.is_direct(&state);
+        if state.outgoing.queued_bytes() == 0 || !state.outgoing.phase().is_up() {
+            return Ok(());
+        }
+        if is_ours {
+            return self.write_queued_as(Writer::Holder, state);
+        }
+        self.leave(&mut state);
+        Ok(())
+    }
+
+    /// Whether whoever sends now writes.
+    #[inline]
+    fn writes_now(&self, state: &State<S, F>) -> bool {
+        self.is_direct(state) && state.outgoing.is_idle()
+    }
+
+    #[inline]
+    fn is_direct(&self, state: &State<S, F>) -> bool {
+        state.pace.is_direct() && !state.fan.as_ref().is_some_and(|fan| fan.is_open())
+    }
+
+    /// Whether so much is queued, messages of `length` bytes, that whoever queued it writes it.
+    #[inline]
+    fn is_full(&self, state: &State<S, F>, length: usize) -> bool {
+        let members = state.fan.as_ref().map_or(1, |fan| fan.members());
+        let batch = Pace::batch(length, self.options.queue_bytes, members);
+        state.outgoing.queued_bytes() >= batch
+            && state.outgoing.can_take()
+            && !state.pace.is_the_senders()
+    }
+
+    /// Leaves what is queued to whoever writes it.
+    #[inline]
+    fn leave(self: &Arc<Self>, state: &mut Guard<'_, S, F>) {
+        if !self.joins_line(state) && state.pace.wakes_sender() {
+            self.wake_sender(state);
+        }
+    }
+
+    /// Whether what is queued is the fan's to write: the link is then in the line, or whoever
+    /// writes now puts it there.
     fn joins_line(self: &Arc<Self>, state: &mut Guard<'_, S, F>) -> bool {
         if state.is_in_line {
             return true;
@@ -90,8 +203,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         let mut buffer = state.outgoing.take_queue();
         drop(state);
         let mut write = match writer {
-            Writer::Caller { .. } => Some(Write::begin(Arc::as_ptr(self).addr())),
             Writer::Round => None,
+            _ => Some(Write::begin(Arc::as_ptr(self).addr())),
         };
         let written = self.write(&*stream, &mut buffer, WRITE_TIMEOUT_MIN);
         // Before the lock: a thread that finds no write under way may rely on a closed descriptor.
@@ -110,8 +223,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
                 let reason = state.outgoing.phase().reason().unwrap_or(&broken).clone();
                 let own = match writer {
                     // The caller gets the error; messages that were accepted before are counted.
-                    Writer::Caller { own } => Some(own),
-                    Writer::Round => None,
+                    Writer::Caller { own, messages } => Some((own, messages)),
+                    Writer::Holder | Writer::Round => None,
                 };
                 state.outgoing.handle_write_failed(buffer, broken, own, now);
                 self.settle(state);

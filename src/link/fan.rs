@@ -2,11 +2,11 @@
 //!
 //! A link with something queued is in a line, once. While the thread is awake the fan is *open*:
 //! messages are queued and their link joins the line; the thread takes the first link, writes all
-//! that it holds by then, takes the next one, and never rests while a link waits. So no byte waits
-//! longer than one write for each link of the fan, which is what a round of direct writes would
-//! have taken, however many messages come; the more there are, the more a write carries.
+//! that it holds by then, takes the next one, and never rests while a link waits. So no byte
+//! waits longer than one write for each link of the fan, which is what a round of direct writes
+//! would have taken, however many messages come; the more there are, the more a write carries.
 //!
-//! Before it falls asleep the fan is closed, and senders write again: no message waits for
+//! Before it falls asleep the fan is closed, and whoever sends writes again: no message waits for
 //! the thread to wake up, and an idle program has nothing that polls. It is asked to come
 //! when `pace` finds that it is worth it, and ends with the last link that it served.
 //!

@@ -163,9 +163,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
             if now >= until {
                 return Err(SendError::TimedOut);
             }
-            state.room_waiters += 1;
-            state = shared.wait_until(state, until);
-            state.room_waiters -= 1;
+            state = shared.wait_room(state, until);
         }
     }
 
@@ -192,9 +190,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
             if shared.clock.now() >= until {
                 return Err(SendError::TimedOut);
             }
-            state.room_waiters += 1;
-            state = shared.wait_until(state, until);
-            state.room_waiters -= 1;
+            state = shared.wait_room(state, until);
         }
     }
 
@@ -207,6 +203,11 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// [`SendError::Full`] if there is no room, else as [`send`](Self::send).
     pub fn try_send(&self, payload: &[u8]) -> Result<(), SendError> {
         self.shared.offer(self.shared.lock(), payload).unwrap_or(Err(SendError::Full))
+    }
+
+    /// Sends a message that is encoded already, as [`try_send`](Self::try_send) does.
+    pub(crate) fn try_send_frame(&self, frame: &[u8]) -> Result<(), SendError> {
+        self.shared.offer_frame(frame)
     }
 
     /// Closes in order: what was accepted is written, then BYE 0, and our direction is shut; what
@@ -285,7 +286,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         self.shared.lock().outgoing.timer().in_force()
     }
 
-    pub(super) fn shared(&self) -> &Shared<S, F> {
+    pub(super) fn shared(&self) -> &Arc<Shared<S, F>> {
         &self.shared
     }
 }

@@ -33,6 +33,7 @@
 //! *Death*, from whichever thread: the first reason stays, both directions are shut, everybody is
 //! woken. No thread outlives its link, and nothing of an old link can touch a new one.
 
+mod batch;
 mod clock;
 mod control;
 mod direct;
@@ -60,9 +61,10 @@ pub(crate) mod threads;
 mod until;
 
 pub use crate::connection::{
-    Cause, Down, DownReason, HeartbeatChange, Histogram, Level, LinkEvent, Percentiles, SendError,
-    Stats,
+    Cause, Down, DownReason, HeartbeatChange, Histogram, Level, LinkEvent, Percentiles,
+    QueueBudget, SendError, Stats,
 };
+pub use batch::{Batch, SendAllError};
 pub use control::LinkState;
 pub use explain::{Advice, Explanation, Source};
 pub use faults::Faults;

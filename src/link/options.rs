@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::faults::Faults;
 use super::handshake::Greeting;
+use crate::connection::QueueBudget;
 use crate::liveness::{Mode, Settings};
 use crate::protocol::{FRAME_MAX, Hello};
 
@@ -18,6 +19,9 @@ pub struct LinkOptions {
     /// Bytes that may wait to be sent. A message larger than this is accepted only while nothing
     /// waits, one of our heartbeats included. Default 8 MiB.
     pub queue_bytes: usize,
+    /// Bytes that may wait to be sent on several links together, which are given clones of it; a
+    /// node makes one for all of its links. Default none.
+    pub queue_budget: Option<QueueBudget>,
     /// How long [`send`](super::Link::send) waits for room. Default 10 s.
     pub send_timeout: Duration,
     /// How long, in a [`close`](super::Link::close), the kernel may take no byte of what was
@@ -67,6 +71,7 @@ impl LinkOptions {
     setters! {
         liveness: [Settings],
         queue_bytes: [usize],
+        queue_budget: into [Option<QueueBudget>],
         send_timeout: [Duration],
         close_timeout: [Duration],
         close_max: [Duration],
@@ -116,6 +121,7 @@ impl Default for LinkOptions {
         Self {
             liveness: Settings::default(),
             queue_bytes: 8 << 20,
+            queue_budget: None,
             send_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(2),
             close_max: Duration::from_secs(30),

@@ -76,6 +76,8 @@ pub(super) struct State<S, F> {
     /// The fan that the link is in, if it was ever in one, and whether it is in its line.
     pub(super) fan: Option<Arc<Fan>>,
     pub(super) is_in_line: bool,
+    /// The batch that will see to it that what is queued is written.
+    pub(super) held_by: u64,
     pub(super) sender_waits: bool,
     pub(super) room_waiters: u32,
     /// Both directions have been shut, and whether a thread is in a shutdown, without the lock.
@@ -95,6 +97,9 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         let now = clock.now();
         let mut outgoing =
             Outgoing::new(Arc::clone(&framing), &options.liveness, options.queue_bytes, now);
+        if let Some(budget) = &options.queue_budget {
+            outgoing.set_budget(budget.clone());
+        }
         if let Some(value_ms) = options.peer_heartbeat_time_ms {
             outgoing.handle_announced(value_ms, now);
         }
@@ -104,6 +109,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             pace: Pace::new(now),
             fan: None,
             is_in_line: false,
+            held_by: 0,
             sender_waits: false,
             room_waiters: 0,
             is_shut: false,
@@ -138,6 +144,22 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     /// Waits until something changed or until the clock shows `until`.
     pub(super) fn wait_until<'a>(&self, state: Guard<'a, S, F>, until: Time) -> Guard<'a, S, F> {
         self.wait_on(&self.changed, state, until)
+    }
+
+    /// Waits for room as [`wait_until`](Self::wait_until) does. What other links give back to their
+    /// common budget nobody tells us of.
+    pub(super) fn wait_room<'a>(
+        &self,
+        mut state: Guard<'a, S, F>,
+        mut until: Time,
+    ) -> Guard<'a, S, F> {
+        if self.options.queue_budget.is_some() {
+            until = until.min(self.clock.now() + BUDGET_POLL);
+        }
+        state.room_waiters += 1;
+        state = self.wait_until(state, until);
+        state.room_waiters -= 1;
+        state
     }
 
     /// Waits for the account of the link's end, or until the clock shows `until`.
@@ -307,3 +329,6 @@ impl<S, F> State<S, F> {
 pub(super) fn shut<S: Stream>(stream: &S, how: Shutdown) {
     let _already = stream.shutdown(how);
 }
+
+/// How often whoever waits for room looks at a budget that other links share.
+const BUDGET_POLL: Duration = Duration::from_millis(20);

@@ -69,6 +69,14 @@ impl PeerLink {
         }
     }
 
+    /// Sends `payload`, whose frame is `frame`.
+    pub(super) fn try_send_frame(&self, frame: &[u8], payload: &[u8]) -> Result<(), SendError> {
+        match self {
+            Self::Threads(link) => link.try_send_frame(frame),
+            Self::Virtual(link) => link.send(payload),
+        }
+    }
+
     pub(super) fn wait_room(&self, length: usize, timeout: Duration) -> Result<(), SendError> {
         match self {
             Self::Threads(link) => link.wait_room(length, timeout),

@@ -83,6 +83,8 @@ impl Node {
             plan.give_up(shared, threads);
             return Err(ReloadError::NotRunning);
         }
+        // At once: what waits is not touched.
+        shared.queue_budget.set_bytes(shared.config().node_queue_bytes().value);
         Ok(Reload { peers: plan.apply(), node })
     }
 }

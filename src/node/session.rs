@@ -88,6 +88,7 @@ impl Session {
         let link_options = LinkOptions {
             liveness: self.about.settings,
             queue_bytes: peer.send_queue_bytes(),
+            queue_budget: Some(self.shared.queue_budget.clone()),
             send_timeout: options.send_timeout,
             close_timeout: options.close_timeout,
             close_max: options.close_max,

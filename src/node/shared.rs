@@ -26,6 +26,7 @@ use super::reports::{Refusal, Reports};
 use super::runtime::PeerRuntime;
 use super::{NodeEvent, NodeHandler, NodeOptions, Peer};
 use crate::config::Config;
+use crate::connection::QueueBudget;
 use crate::link::forked::Process;
 use crate::link::threads;
 
@@ -38,6 +39,8 @@ pub(super) struct Shared {
     pub(crate) options: NodeOptions,
     pub(crate) clock: Clock,
     pub(super) limits: SystemLimits,
+    /// What may wait in all of its links together.
+    pub(super) queue_budget: QueueBudget,
     /// What it listens on.
     pub(super) endpoints: Vec<Endpoint>,
     /// Of these the TCP addresses.
@@ -101,6 +104,7 @@ impl Shared {
         clock: Clock,
     ) -> Self {
         static NODES: AtomicU64 = AtomicU64::new(1);
+        let queue_budget = QueueBudget::new(config.node_queue_bytes().value);
         let state = State {
             phase: Phase::Starting,
             peers: config
@@ -119,6 +123,7 @@ impl Shared {
             number: NODES.fetch_add(1, Ordering::Relaxed),
             creator: Process::current(),
             limits,
+            queue_budget,
             options,
             local_addrs: endpoints.iter().filter_map(Endpoint::as_tcp).collect(),
             endpoints,

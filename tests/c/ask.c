@@ -98,6 +98,11 @@ static void asked_for(peerbeat_node *hub, peerbeat_node *feed) {
         MUST(event.peer_user_data == &mine);
     }
     IS(peerbeat_node_send(hub, "feed", "tock", 4), PEERBEAT_OK);
+    peerbeat_published published = {.struct_size = sizeof published};
+    IS(peerbeat_node_publish(feed, "to all", 6, NULL, 0, &published), PEERBEAT_OK);
+    MUST(published.sent == 1 && published.full == 0 && published.not_connected == 0);
+    event = next(hub, PEERBEAT_EVENT_MESSAGE);
+    MUST(event.data_len == 6 && memcmp(event.data, "to all", 6) == 0);
 }
 
 static void changed(peerbeat_node *hub, peerbeat_node *feed) {
@@ -123,6 +128,9 @@ static void changed(peerbeat_node *hub, peerbeat_node *feed) {
     IS(peerbeat_node_state(hub, other, &state), PEERBEAT_OK);
     MUST(state.state == PEERBEAT_STATE_DOWN && state.reason == 0);
     IS(peerbeat_node_send(hub, "other", "x", 1), PEERBEAT_E_NOT_CONNECTED);
+    peerbeat_published published = {.struct_size = sizeof published};
+    IS(peerbeat_node_publish(hub, "x", 1, NULL, 0, &published), PEERBEAT_OK);
+    MUST(published.sent == 1 && published.not_connected == 1);
     IS(peerbeat_node_close_peer(hub, "other"), PEERBEAT_E_NOT_CONNECTED);
     IS(peerbeat_node_wait_up(hub, NULL, 20), PEERBEAT_E_TIMEOUT);
     config = hub_config("");
@@ -136,7 +144,7 @@ static void changed(peerbeat_node *hub, peerbeat_node *feed) {
 
     peerbeat_totals before = {.struct_size = sizeof before}, after = before;
     IS(peerbeat_node_totals(feed, NULL, &before), PEERBEAT_OK);
-    MUST(before.peers_up == 1 && before.connects == 1 && before.messages_accepted == 3);
+    MUST(before.peers_up == 1 && before.connects == 1 && before.messages_accepted == 4);
     MUST(before.downs[PEERBEAT_DOWN_LOCAL] == 0);
     IS(peerbeat_node_close_peer(feed, "hub"), PEERBEAT_OK);
     peerbeat_event event = next(hub, PEERBEAT_EVENT_DOWN);
@@ -145,7 +153,7 @@ static void changed(peerbeat_node *hub, peerbeat_node *feed) {
     IS(peerbeat_node_wait_up(feed, "hub", 20000), PEERBEAT_OK);
     IS(peerbeat_node_totals(feed, "hub", &after), PEERBEAT_OK);
     MUST(after.connects == 2 && after.downs[PEERBEAT_DOWN_LOCAL] == 1);
-    MUST(after.messages_accepted == 3 && after.bytes_sent > before.bytes_sent);
+    MUST(after.messages_accepted == 4 && after.bytes_sent > before.bytes_sent);
 }
 
 /* A hub that asks for nothing stops reading; the feed's queue fills, and has room again. */

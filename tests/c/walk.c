@@ -213,6 +213,15 @@ static void walk_node(void) {
     IS(peerbeat_node_try_send(node, NULL, "x", 1), INVALID);
     IS(peerbeat_node_try_send(node, "a", NULL, 1), INVALID);
     IS(peerbeat_node_try_send(node, "b", "x", 1), PEERBEAT_E_NOT_FOUND);
+    const char *full;
+    peerbeat_published published = {.struct_size = sizeof published};
+    IS(peerbeat_node_publish(NULL, "x", 1, NULL, 0, NULL), INVALID);
+    IS(peerbeat_node_publish(node, NULL, 1, NULL, 0, NULL), INVALID);
+    IS(peerbeat_node_publish(node, "x", 1, NULL, 1, NULL), INVALID);
+    IS(peerbeat_node_publish(node, "x", 1, &full, 1, &published), PEERBEAT_OK);
+    MUST(published.sent == 0 && published.full == 0 && published.not_connected == 1);
+    published.struct_size = 0;
+    IS(peerbeat_node_publish(node, "x", 1, NULL, 0, &published), INVALID);
     IS(peerbeat_node_stats(NULL, NULL, &stats), INVALID);
     IS(peerbeat_node_stats(node, NULL, NULL), INVALID);
     IS(peerbeat_node_stats(node, "b", &stats), PEERBEAT_E_NOT_FOUND);

@@ -143,6 +143,8 @@ macro_rules! layouts {
               own_late_p50_us 200, own_late_p999_us 208, own_late_max_us 216,
               peer_late_p50_us 224, peer_late_p999_us 232, peer_late_max_us 240,
               largest_silence_us 248, round_trip_p50_us 256, round_trip_p999_us 264;
+            "peerbeat_published" PeerbeatPublished 24:
+              struct_size 0, sent 4, full 8, down 12, not_connected 16, reserved 20;
             "peerbeat_bytes" PeerbeatBytes 16:
               data 0, len 8;
             "peerbeat_liveness" PeerbeatLiveness 768:

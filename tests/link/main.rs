@@ -15,6 +15,7 @@ mod mock;
 mod pipe;
 mod rig;
 
+mod batches;
 mod closing;
 mod delivery;
 mod ends;

@@ -18,6 +18,7 @@ mod hello;
 mod matching;
 mod meeting;
 mod one_life;
+mod publishing;
 mod reload;
 mod replacing;
 mod stopping;

@@ -191,6 +191,7 @@ impl<F: Framing> Outgoing<F> {
         self.drop_queue();
         self.buffer = WriteBuffer::default();
         self.in_flight = 0;
+        self.part.shrink_to(0);
         let Unsent { messages, bytes } = self.unsent;
         let (reason, at) = match &self.phase {
             Phase::Ended { reason, at } => (reason.clone(), *at),

@@ -8,11 +8,13 @@
 //! Invariant: a message that was accepted is written whole and in order, or counted as unsent.
 
 mod ending;
+mod setting;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::change::{Changes, HeartbeatChange};
+use super::budget::{Part, QueueBudget};
+use super::change::Changes;
 use super::down::DownReason;
 use super::echo::Echoes;
 use super::phase::{Phase, Writing};
@@ -30,6 +32,7 @@ pub(crate) struct Outgoing<F> {
     framing: Arc<F>,
     settings: Settings,
     queue_bytes: usize,
+    part: Part,
     /// When the connection was established.
     began: Time,
     timer: HeartbeatTimer,
@@ -76,6 +79,7 @@ impl<F: Framing> Outgoing<F> {
             framing,
             settings: *settings,
             queue_bytes,
+            part: Part::default(),
             began: now,
             timer: HeartbeatTimer::new(settings, now),
             queue: Vec::new(),
@@ -102,12 +106,18 @@ impl<F: Framing> Outgoing<F> {
         self.queue_bytes = bytes;
     }
 
+    /// What waits here counts for the budget as well.
+    pub(crate) fn set_budget(&mut self, budget: QueueBudget) {
+        self.part = Part::of(budget);
+    }
+
     /// Whether a message of `length` bytes can be accepted now. One is, however long, while nothing
     /// waits.
     #[inline]
-    pub(crate) fn has_room(&self, length: usize) -> bool {
+    pub(crate) fn has_room(&mut self, length: usize) -> bool {
         let pending = self.pending();
-        pending == 0 || pending.saturating_add(length) <= self.queue_bytes
+        let then = pending.saturating_add(length);
+        pending == 0 || then <= self.queue_bytes && self.part.grows_to(then)
     }
 
     /// Whether nothing is queued or being written.
@@ -135,6 +145,19 @@ impl<F: Framing> Outgoing<F> {
         let encoding = Encoding { length: self.queue.len(), queue: &mut self.queue };
         self.framing.encode_data(payload, encoding.queue).map_err(SendError::Unfit)?;
         std::mem::forget(encoding);
+        self.queued += 1;
+        self.stats.messages_accepted += 1;
+        Ok(())
+    }
+
+    /// Accepts a message that is encoded already, as one of this framing's. The driver has looked
+    /// for room.
+    #[inline]
+    pub(crate) fn queue_frame(&mut self, frame: &[u8]) -> Result<(), SendError> {
+        if !self.phase.is_up() {
+            return Err(self.refuse());
+        }
+        self.queue.extend_from_slice(frame);
         self.queued += 1;
         self.stats.messages_accepted += 1;
         Ok(())
@@ -271,6 +294,7 @@ impl<F: Framing> Outgoing<F> {
     fn put_back(&mut self, mut buffer: WriteBuffer, now: Time) {
         self.is_writing = false;
         self.in_flight = buffer.rest().len();
+        self.part.shrink_to(self.pending());
         if self.in_flight > 0 {
             self.timer.handle_pending(now);
         } else if self.queue.is_empty() {
@@ -287,18 +311,18 @@ impl<F: Framing> Outgoing<F> {
         }
     }
 
-    /// Gives the buffer back: the write failed, and with it all sending. A message that was
-    /// accepted only now, from byte `withdrawn` of the buffer on, is its sender's again.
+    /// Gives the buffer back: the write failed, and with it all sending. So many messages that were
+    /// accepted only now, from the byte `withdrawn` of the buffer on, are their sender's again.
     pub(crate) fn handle_write_failed(
         &mut self,
         mut buffer: WriteBuffer,
         reason: DownReason,
-        withdrawn: Option<usize>,
+        withdrawn: Option<(usize, u64)>,
         now: Time,
     ) {
-        if let Some(from) = withdrawn {
-            buffer.withdraw(from);
-            self.stats.messages_accepted -= 1;
+        if let Some((from, messages)) = withdrawn {
+            buffer.withdraw(from, messages);
+            self.stats.messages_accepted -= messages;
         }
         self.put_back(buffer, now);
         self.break_off(reason);
@@ -356,50 +380,6 @@ impl<F: Framing> Outgoing<F> {
             self.received = Some(Duration::from_millis(value_ms.into()));
         }
         self.timer.adopt(value_ms, now)
-    }
-
-    /// Sets the heartbeat-time at `now`, if it is smaller than the one in force.
-    pub(crate) fn set_heartbeat_time(
-        &mut self,
-        value: Duration,
-        now: Time,
-    ) -> Result<HeartbeatChange, DownReason> {
-        if let Some(reason) = self.phase.refusal() {
-            return Err(reason.clone());
-        }
-        let held = self.timer.in_force();
-        if self.timer.lower(value, now) {
-            let to = self.timer.in_force().unwrap_or(value);
-            self.set = Some(to);
-            if self.settings.negotiates() {
-                self.changes.lower(held, to, now);
-            }
-            return Ok(HeartbeatChange::InForce);
-        }
-        match held {
-            Some(held) if held.as_millis() == value.as_millis() => Ok(HeartbeatChange::InForce),
-            _ => Ok(HeartbeatChange::NextConnection),
-        }
-    }
-
-    /// Sets the slack at `now`.
-    pub(crate) fn set_slack(&mut self, slack: Duration, now: Time) -> Result<(), DownReason> {
-        if let Some(reason) = self.phase.refusal() {
-            return Err(reason.clone());
-        }
-        self.timer.set_slack(slack, now);
-        self.changes.set_slack(slack, now);
-        Ok(())
-    }
-
-    /// Whether there is something for the receiving half to take over.
-    pub(crate) fn has_changes(&self) -> bool {
-        !self.changes.is_empty()
-    }
-
-    /// What the receiving half must take over.
-    pub(crate) fn take_changes(&mut self) -> Changes {
-        std::mem::take(&mut self.changes)
     }
 
     /// The rules of sending, to be asked.

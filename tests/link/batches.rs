@@ -1,0 +1,182 @@
+//! Several messages in one go, and queues of several links within one budget.
+
+use std::io::Read;
+use std::thread;
+
+use peerbeat::link::{
+    Batch, DownReason, Link, LinkOptions, QueueBudget, SendAllError, SendError, Stream,
+};
+use peerbeat::protocol::Native;
+
+use crate::mock::{DATA, LONG, Mock, frame};
+use crate::rig::{PASSES, Rig, numbered, options, wait_for};
+
+fn link(options: &LinkOptions) -> (Link, Mock) {
+    let (stream, mock) = Mock::pair();
+    let ignore = |_: &Link, _: &[u8]| {};
+    (Link::start_with(stream, Native::default(), options, ignore).unwrap(), mock)
+}
+
+fn quiet() -> LinkOptions {
+    options(0, 60_000)
+}
+
+#[test]
+fn send_all_sends_everything_in_order_however_much_it_is() {
+    let options = quiet().queue_bytes(20_000);
+    for count in [0, 1, 3, 5000] {
+        let (link, mut mock) = link(&options);
+        let messages: Vec<_> = (0..count).map(|place| numbered(place, 40)).collect();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for message in &messages {
+                    assert_eq!(mock.no_heartbeat().payload, *message);
+                }
+            });
+            assert_eq!(link.send_all(&messages), Ok(()));
+        });
+        assert_eq!(link.stats().messages_accepted, count as u64);
+        link.end(DownReason::Replaced, None);
+    }
+}
+
+#[test]
+fn send_all_stops_at_what_cannot_be_sent_and_says_where() {
+    let (stream, mut mock) = Mock::pair();
+    let ignore = |_: &Link, _: &[u8]| {};
+    let link = Link::start_with(stream, Native::with_frame_max(100), &quiet(), ignore).unwrap();
+    let messages = [vec![1; 10], vec![2; 20], vec![3; 200], vec![4; 10]];
+    let stopped = link.send_all(&messages).unwrap_err();
+    assert_eq!(stopped.sent, 2);
+    assert!(matches!(stopped.error, SendError::Unfit(_)), "{stopped}");
+    for message in &messages[..2] {
+        assert_eq!(mock.no_heartbeat().payload, *message);
+    }
+    link.end(DownReason::Replaced, None);
+    let down = SendError::Down(DownReason::Replaced);
+    assert_eq!(link.send_all(&messages), Err(SendAllError { sent: 0, error: down }));
+}
+
+#[test]
+fn a_batch_is_written_when_it_is_dropped_and_not_before() {
+    let ends: Vec<_> = (0..3).map(|_| link(&quiet())).collect();
+    let mut batch = Batch::new();
+    for place in 0..20 {
+        for (link, _) in &ends {
+            batch.try_send(link, &numbered(place, 40)).unwrap();
+        }
+    }
+    for (link, _) in &ends {
+        let stats = link.stats();
+        assert_eq!((stats.bytes_sent, stats.messages_accepted), (0, 20));
+    }
+    drop(batch);
+    for (link, mut mock) in ends {
+        for place in 0..20 {
+            assert_eq!(mock.no_heartbeat().payload, numbered(place, 40));
+        }
+        assert_eq!(link.stats().bytes_sent, 20 * 45);
+    }
+}
+
+#[test]
+fn whoever_sends_meanwhile_takes_a_batch_along_in_order() {
+    let (link, mut mock) = link(&quiet());
+    let mut batch = Batch::new();
+    batch.try_send(&link, b"first").unwrap();
+    link.send(b"second").unwrap();
+    assert_eq!(mock.no_heartbeat().payload, b"first");
+    assert_eq!(mock.no_heartbeat().payload, b"second");
+    batch.try_send(&link, b"third").unwrap();
+    assert!(batch.flush().is_empty());
+    assert_eq!(mock.no_heartbeat().payload, b"third");
+}
+
+#[test]
+fn a_batch_tells_of_a_link_that_has_ended() {
+    let ((good, mut mock), (bad, _gone)) = (link(&quiet()), link(&quiet()));
+    let mut batch = Batch::new();
+    batch.try_send(&bad, b"lost").unwrap();
+    batch.try_send(&good, b"kept").unwrap();
+    bad.end(DownReason::Replaced, None);
+    let refused = batch.try_send(&bad, b"late");
+    assert_eq!(refused, Err(SendError::Down(DownReason::Replaced)));
+    drop(batch);
+    assert_eq!(mock.no_heartbeat().payload, b"kept");
+    assert_eq!(bad.wait_down(LONG).unwrap().unsent_frames, 1);
+}
+
+/// Sends until the stream is stuck and there is no room.
+fn stick<S: Stream>(rig: &Rig<S>) {
+    wait_for("the stream is stuck, the queue full", || {
+        while rig.link.try_send(&[7; 1000]).is_ok() {}
+        rig.link.stats().bytes_sent == PASSES as u64
+    });
+}
+
+#[test]
+fn stuck_links_share_a_budget_fairly_and_each_may_hold_one_message() {
+    let budget = QueueBudget::new(1 << 20);
+    let options = quiet().queue_budget(budget.clone());
+    let rigs: Vec<_> = (0..10).map(|_| Rig::narrow(&options)).collect();
+    let mut held = [0; 10];
+    // The first takes much, being there before the others, and gives nothing back.
+    for (rig, _) in &rigs {
+        stick(rig);
+    }
+    for _ in 0..100 {
+        for (rig, _) in &rigs {
+            let _full = rig.link.try_send(&[7; 1000]);
+        }
+    }
+    for ((rig, _), held) in rigs.iter().zip(&mut held) {
+        assert_eq!(rig.link.try_send(&[7; 1000]), Err(SendError::Full));
+        *held = rig.link.stats().queued_bytes;
+    }
+    let sum: usize = held.iter().sum();
+    // What a direct write left is the one message that each may hold.
+    assert!(sum <= (1 << 20) + 10 * 1005, "{held:?}");
+    assert!(sum > 1 << 19, "most of it is used: {held:?}");
+    assert!(budget.used() <= 1 << 20);
+    let (first, _) = &rigs[0];
+    first.link.end(DownReason::Replaced, None);
+    first.link.wait_down(LONG).expect("it ends");
+    // What an ended link held is there for the others, also for one that waits.
+    rigs[9].0.link.send(&[7; 1000]).unwrap();
+    for (rig, _) in &rigs {
+        rig.link.end(DownReason::Replaced, None);
+        rig.link.wait_down(LONG).expect("it ends");
+    }
+    wait_for("the budget to be given back", || budget.used() == 0);
+}
+
+#[test]
+fn whoever_waits_for_room_gets_what_another_link_gives_back() {
+    let options = quiet().queue_budget(QueueBudget::new(200_000));
+    let ((one, _door), (other, _other_door)) = (Rig::narrow(&options), Rig::narrow(&options));
+    for rig in [&one, &other] {
+        stick(rig);
+    }
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| other.link.send_timeout(&[7; 1000], LONG));
+        one.link.end(DownReason::Replaced, None);
+        assert_eq!(waits.join().unwrap(), Ok(()));
+    });
+    other.link.end(DownReason::Replaced, None);
+}
+
+#[test]
+fn a_batch_that_fills_a_buffer_is_written_at_once() {
+    let (link, mock) = link(&quiet());
+    let mut batch = Batch::new();
+    let drains = thread::spawn(move || {
+        let mut bytes = vec![0; 3000 * frame(DATA, &[0; 40]).len()];
+        (&mock.stream).read_exact(&mut bytes).unwrap();
+    });
+    for place in 0..3000 {
+        batch.try_send(&link, &numbered(place, 40)).unwrap();
+    }
+    assert!(link.stats().bytes_sent >= 65_536);
+    drop(batch);
+    drains.join().unwrap();
+}
