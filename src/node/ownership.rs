@@ -234,7 +234,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         if self.paused {
             return HelloEnd::Abandoned;
         }
-        self.holder = Some(Holder { number, direction: Direction::Dialled, link: None });
+        self.hold(number, Direction::Dialled);
         HelloEnd::Ours(Some(number))
     }
 
@@ -248,7 +248,8 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
 
     /// Ends the lease; the link that it had is to be dropped where nothing is locked.
     pub(super) fn end_lease(&mut self, stable: bool) -> Option<L> {
-        self.lost = Some(stable);
+        // One that was stable counts, even if another one came and went before anybody looked.
+        self.lost = Some(stable || self.lost == Some(true));
         let (link, _) = self.holder.take()?.link?;
         Some(link)
     }
@@ -334,8 +335,14 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         }
         self.claim = None;
         self.newest_claim = number;
-        self.holder = Some(Holder { number, direction: Direction::Accepted, link: None });
+        self.hold(number, Direction::Accepted);
         Step::Granted { number, abandoned }
+    }
+
+    fn hold(&mut self, number: u64, direction: Direction) {
+        // A dial that was asked for has come about, or is not needed.
+        self.hurries = false;
+        self.holder = Some(Holder { number, direction, link: None });
     }
 }
 

@@ -186,6 +186,28 @@ fn the_end_of_a_lease_tells_the_dialling_side_once() {
     }
 }
 
+#[test]
+fn a_dial_that_was_asked_for_is_not_made_after_a_link_that_came_first() {
+    let mut rules = Rules::new();
+    assert!(rules.dial_now());
+    let Step::Granted { .. } = poll(&mut rules, THEIRS, Time::ZERO) else { panic!() };
+    rules.end_lease(false);
+    let due = Time::from_nanos(1000);
+    assert_eq!(rules.poll_dial(None, Time::ZERO), DialTurn::Lost { stable: false });
+    assert_eq!(rules.poll_dial(Some(due), Time::ZERO), DialTurn::Wait { until: due });
+}
+
+#[test]
+fn a_stable_link_counts_even_if_it_was_replaced_by_one_that_was_not() {
+    let mut rules = Rules::new();
+    for stable in [true, false] {
+        let Step::Granted { .. } = poll(&mut rules, THEIRS, Time::ZERO) else { panic!() };
+        rules.end_lease(stable);
+    }
+    assert_eq!(rules.poll_dial(None, Time::ZERO), DialTurn::Lost { stable: true });
+    assert_eq!(rules.poll_dial(None, Time::ZERO), DialTurn::Dial);
+}
+
 // lesson 39
 #[test]
 fn a_dial_never_begins_before_it_is_due_unless_the_program_asks() {
