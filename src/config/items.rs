@@ -178,7 +178,7 @@ fn is_near_in_any_case(name: &str, known: &str) -> bool {
 
 /// Levenshtein: how many bytes must be put in, taken out or changed, if `most` will do.
 ///
-/// A file may hold hundreds of thousands of names, each of which is compared with all of ours. So
+/// A file may hold hundreds of thousands of names, each of which is compared with all our names. So
 /// only the cells near the diagonal are computed, and only until a row has none left within `most`.
 fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());

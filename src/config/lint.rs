@@ -1,7 +1,7 @@
 //! Lints: what a finished configuration allows but hardly means.
 //!
-//! Only what one side can know. What needs both ends, as two heartbeat-times of 0, is for whoever
-//! holds both files; and what only the whole can answer is not asked of a part.
+//! Only what one side can know. What needs both ends, as two heartbeat-times of 0, is for a reader
+//! that holds both files; and what only the whole can answer is not asked of a part.
 
 use std::collections::HashMap;
 use std::time::Duration;

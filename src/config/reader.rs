@@ -318,7 +318,7 @@ impl<'o> Reader<'o> {
                 }
             }
             PeerItem::Unknown => {
-                // A guess that nobody will see is not made.
+                // A guess that will not be shown is not made.
                 let is_shown = !self.report.is_full();
                 let nearest = is_shown.then(|| items::nearest_peer_item(name)).flatten();
                 self.warn(line, WarningKind::UnknownItem { item: cut(name), nearest });

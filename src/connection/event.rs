@@ -62,8 +62,8 @@ pub enum LinkEvent {
         /// For how long.
         held: Duration,
     },
-    /// The peer sends heartbeats, and its application does not read: the oldest heartbeat of ours
-    /// that it should have read by now is older than the limit. Once an episode.
+    /// The peer sends heartbeats, and its application does not read: our oldest heartbeat that it
+    /// should have read by now is older than the limit. Once an episode.
     NotReading {
         /// How old that heartbeat is.
         behind: Duration,

@@ -306,7 +306,7 @@ pub unsafe extern "C" fn peerbeat_link_drain(link: *mut PeerbeatLink, timeout_ms
     })
 }
 
-/// Closes in order and wakes everybody.
+/// Closes in order and wakes every waiting call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_link_shutdown(link: *mut PeerbeatLink) -> c_int {
     guard(|| {

@@ -1,8 +1,8 @@
 //! peerbeat inside C and C++ programs: the functions of `peerbeat.h`.
 //!
 //! The header is the documentation; a test holds it to this room, name by name and byte by byte.
-//! This room owns pointers, status codes and the guard, and no logic: every function checks its
-//! arguments, calls the same Rust that everybody calls, and translates the answer. `unsafe` lives
+//! This module owns pointers, status codes and the guard, and no logic: every function checks its
+//! arguments, calls the same Rust that other callers use, and translates the answer. `unsafe` lives
 //! here alone, one operation at a time.
 //!
 //! Invariant: no body runs outside the guard, so that a panic never leaves us; and no handle

@@ -557,7 +557,7 @@ int peerbeat_link_set_slack(peerbeat_link *link, uint32_t slack_ms); /* smaller 
  * sent can be received. Else PEERBEAT_E_TIMEOUT. */
 int peerbeat_link_drain(peerbeat_link *link, int timeout_ms);
 
-/* Closes in order and wakes everybody. From any thread, and as often as you like. */
+/* Closes in order and wakes every waiting call. From any thread, and as often as you like. */
 int peerbeat_link_shutdown(peerbeat_link *link);
 
 /* Shuts down, waits for the link's threads, and frees. */

@@ -92,8 +92,8 @@ impl Faults {
         self.0.stall_writer.load(Ordering::Relaxed)
     }
 
-    /// Keeps the reader's thread while it is to stall and `is_needed` says that there is a link,
-    /// and says whether it did.
+    /// Keeps the reader's thread while it is to stall and `is_needed` returns true: while there is
+    /// a link. Returns whether it did.
     pub(super) fn keep_reader(&self, is_needed: impl Fn() -> bool) -> bool {
         let mut kept = false;
         while self.0.stall_reader.load(Ordering::Relaxed) && is_needed() {

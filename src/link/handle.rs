@@ -249,7 +249,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
     }
 
     /// Ends the link for a reason: what was accepted and not written is counted, not written; `bye`
-    /// goes out if the kernel takes it at once. Returns at once; everybody is woken.
+    /// goes out if the kernel takes it at once. Returns at once; every waiting call is woken.
     pub fn end(&self, reason: DownReason, bye: Option<&Bye<'_>>) {
         if bye.is_none() {
             return self.shared.end(reason);

@@ -30,8 +30,8 @@
 //! lateness and silence are measured once a write, a read or a heartbeat, in [`Histogram`]s of
 //! bounded size, and [`Link::explain`] says what to make of them.
 //!
-//! *Death*, from whichever thread: the first reason stays, both directions are shut, everybody is
-//! woken. No thread outlives its link, and nothing of an old link can touch a new one.
+//! *Death*, from whichever thread: the first reason stays, both directions are shut, every waiter
+//! is woken. No thread outlives its link, and nothing of an old link can touch a new one.
 
 mod batch;
 mod clock;

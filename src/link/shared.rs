@@ -251,7 +251,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         self.process.is_parent()
     }
 
-    /// Ends the link abruptly (H5): marks the reason, shuts both directions, wakes everybody.
+    /// Ends the link abruptly (H5): marks the reason, shuts both directions, wakes all waiters.
     pub(super) fn end(&self, reason: DownReason) {
         if self.is_forked_child() {
             return;
@@ -275,7 +275,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     }
 
     /// Does what the phase of the connection asks for, after anything that may have changed it: if
-    /// it has ended both directions are shut, once, and everybody is woken.
+    /// it has ended both directions are shut, once, and all waiters are woken.
     pub(super) fn settle(&self, mut state: Guard<'_, S, F>) {
         let phase = state.outgoing.phase();
         if phase.reason().is_none() {

@@ -259,7 +259,7 @@ struct Flood {
 }
 
 impl Flood {
-    /// Counts one and says whether this is the one to report.
+    /// Counts one; returns true if this is the one to report.
     fn count(&mut self, now: Time, window: Duration) -> bool {
         let windows = now.since(self.since).as_nanos() / window.as_nanos();
         if windows > 0 {

@@ -74,7 +74,7 @@ SIGINT (ctrl-C) and SIGTERM end it in order: every link is closed with a
 goodbye, and a summary is printed; a second one ends it at once. systemd is
 notified of readiness, state and end if NOTIFY_SOCKET is set (Type=notify).
 
-Lines on stdin: dial (whoever is not connected, now rather than after the
+Lines on stdin: dial (peers that are not connected, now, not after the
 wait), dial PEER, close PEER.
 
 Exit codes: 0 ended as asked, or stdout was closed by its reader; 1 the node
@@ -148,7 +148,7 @@ Usage: peerbeat picture JOURNAL [OPTIONS] > links.svg
 Draws a journal (run --json; - is stdin) as one static SVG: a row a peer, green
 while it is up, amber when it is late, red when it is down, violet while this
 process was stopped, grey before it was ever connected; what a pointer rests on
-is told. Of more than 60 peers the worst are drawn. Below, one moment of one
+is shown. Of more than 60 peers the worst are drawn. Below, one moment of one
 peer: its silence against heartbeat-time, late and limit.
 
   --peer NAME  whose moment (default: the last that went down by silence)

@@ -3,7 +3,7 @@
 //!
 //! A driver takes the [buffer](Outgoing::poll_transmit), writes what the kernel accepts, without
 //! any lock that guards this, and gives it back. One writer at a time has it, so frames never mix.
-//! A link holds this under its lock and writes from several threads; everybody else owns it.
+//! A link holds this under its lock and writes from several threads; other callers own it.
 //!
 //! Invariant: a message that was accepted is written whole and in order, or counted as unsent.
 
