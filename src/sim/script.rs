@@ -212,6 +212,25 @@ fn random_ops(rng: &mut Rng, kind: u64, at: Time, lasts: Duration, ops: &mut Vec
             let slack = rng.pick(&[100, 500, 2000, 10_000].map(Duration::from_millis));
             ops.push((at, Op::SetSlack { from, to, slack }));
         }
+        12 => {
+            // A queue that takes a while, and what must not wait for it, or cuts it off.
+            let (size, times) = (rng.pick(&[300, 500, 3000]), 20 + rng.below(60) as u32);
+            ops.push((at, Op::Send { from, to, size, times, every: Duration::ZERO }));
+            let soon = at + rng.duration(Duration::from_millis(300));
+            match rng.below(3) {
+                0 => {
+                    // Something arrives soon, because news are announced at once.
+                    let value = rng.duration(Duration::from_secs(1)).max(Duration::from_millis(20));
+                    ops.push((soon, Op::Corrupt { from: to, to: from }));
+                    ops.push((soon, Op::SetHeartbeatTime { from: to, to: from, value }));
+                }
+                1 => {
+                    let value = rng.duration(Duration::from_secs(1)).max(Duration::from_millis(20));
+                    ops.push((soon, Op::SetHeartbeatTime { from, to, value }));
+                }
+                _ => {}
+            }
+        }
         _ => {
             let (size, most) = rng.pick(&[(0, 40), (10, 40), (500, 20), (3000, 5), (20_000, 1)]);
             let times = 1 + rng.below(most) as u32;
@@ -224,5 +243,5 @@ fn random_ops(rng: &mut Rng, kind: u64, at: Time, lasts: Duration, ops: &mut Vec
 /// Scripts above this length are long.
 const LONG: Duration = Duration::from_secs(3600);
 /// How many kinds of faults there are, and the one that is no fault but traffic.
-const KINDS: u64 = 13;
+const KINDS: u64 = 14;
 const SENDS: u64 = KINDS - 1;

@@ -56,7 +56,7 @@ fn what_is_not_expected_of_an_include_that_works_is_said() {
     let config = Config::load("/etc/main.conf", &options).expect("good");
     assert_eq!(config.id(), 1);
     assert_eq!(
-        warnings(&config),
+        warnings(&config).replace('\\', "/"),
         "etc/main.conf:3: include-dir: nothing in \"none\" was read (no folder); it only adds a \
          place to look in, name files with include-file\n\
          etc/main.conf:5: include-file: read \"etc/both.conf\", and not \"etc/parts/both.conf\"; \
