@@ -94,7 +94,7 @@ fn an_application_says_otherwise_than_the_file_it_shares() {
     let [over] = bridge.overrides() else { panic!("{:?}", bridge.overrides()) };
     let folder = "tests/config/estate";
     assert_eq!(over.item, "datasrc-heartbeat-time");
-    let shown = |place: &Location| place.to_string().replace('\\', "/");
+    let shown = |place: &peerbeat::config::Location| place.to_string().replace('\\', "/");
     assert_eq!(shown(&over.now), format!("{folder}/bridge/etc/bridge.conf:8"));
     assert_eq!(shown(&over.before), format!("{folder}/common/times.conf:2"));
     assert_eq!(warnings(&bridge), "", "it is done on purpose");
