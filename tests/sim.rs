@@ -3,10 +3,14 @@
 //! The campaign runs for a few seconds, the same seeds each time. Longer, and elsewhere:
 //! `SIM_SECONDS=60 SIM_SEED=1000000 cargo test --release --test sim random -- --nocapture`.
 
+#[path = "sim/estates.rs"]
+mod estates;
 #[path = "sim/faults.rs"]
 mod faults;
 #[path = "sim/invariants.rs"]
 mod invariants;
+#[path = "sim/nodes.rs"]
+mod nodes;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

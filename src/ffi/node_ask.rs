@@ -144,9 +144,9 @@ pub unsafe extern "C" fn peerbeat_node_state(
         let known = unsafe { node.peers.known(peer) }?;
         // SAFETY: as the header says.
         let peer = unsafe { node.peers.peer(peer) };
-        let link = peer.ok().and_then(|peer| peer.link().ok());
+        let link = peer.ok().and_then(|peer| peer.link_state());
         let now = match (link, known.last_down()) {
-            (Some(link), _) => link_state(&link.state(), known.is_late()),
+            (Some(link), _) => link_state(&link, known.is_late()),
             (None, Some(down)) => account(&down),
             (None, None) => not_up_state(),
         };

@@ -7,6 +7,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{Link, Percentiles, Stats, Stream};
+use crate::connection::Outgoing;
+use crate::liveness::Settings;
 use crate::protocol::Framing;
 
 /// The values in force, why, what was measured, and what to make of it. Displays as lines of text.
@@ -111,15 +113,24 @@ impl<S: Stream, F: Framing> Link<S, F> {
     pub fn explain(&self) -> Explanation {
         let stats = self.stats();
         let shared = self.shared();
-        let settings = &shared.options.liveness;
-        let state = shared.lock();
-        let in_force = state.outgoing.timer().in_force();
-        let set = state.outgoing.set();
+        Explanation::new(&shared.options.liveness, &shared.lock().outgoing, &stats)
+    }
+}
+
+impl Explanation {
+    /// What to make of a connection with these settings and numbers.
+    pub(crate) fn new<F: Framing>(
+        settings: &Settings,
+        outgoing: &Outgoing<F>,
+        stats: &Stats,
+    ) -> Self {
+        let in_force = outgoing.timer().in_force();
+        let set = outgoing.set();
         let configured = settings.given.map_or(settings.heartbeat_time, |given| given.send);
         let configured = configured.filter(|value| !value.is_zero());
         let expected = match settings.given {
             Some(given) => given.expect.filter(|value| !value.is_zero()),
-            None => state.outgoing.timer().promise(),
+            None => outgoing.timer().promise(),
         };
         let millis = |value: Option<Duration>| value.map(|value| value.as_millis());
         let source = match in_force {
@@ -129,15 +140,15 @@ impl<S: Stream, F: Framing> Link<S, F> {
             value if value == set => Source::Set,
             Some(_) => Source::Peer,
         };
-        let mut explanation = Explanation {
+        let mut explanation = Self {
             configured,
             set,
-            received: state.outgoing.received(),
+            received: outgoing.received(),
             in_force,
             source,
             expected,
-            slack: state.outgoing.timer().slack(),
-            limit: expected.map(|value| value.saturating_add(state.outgoing.timer().slack())),
+            slack: outgoing.timer().slack(),
+            limit: expected.map(|value| value.saturating_add(outgoing.timer().slack())),
             peer_lateness: stats.peer_lateness,
             own_lateness: stats.own_lateness,
             largest_silence: stats.largest_silence,
@@ -145,8 +156,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
             smallest_slack: smallest_slack(&stats.peer_lateness),
             advice: Vec::new(),
         };
-        drop(state);
-        explanation.advice = advise(&explanation, &stats);
+        explanation.advice = advise(&explanation, stats);
         explanation
     }
 }

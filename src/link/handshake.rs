@@ -154,8 +154,8 @@ pub fn dial<S: Stream + ?Sized>(
     deadline: Instant,
 ) -> Result<Greeting, HandshakeError> {
     stream.set_blocking()?;
-    let answer =
-        write_hello(stream, hello, deadline).and_then(|()| read_hello(stream, deadline, || ()));
+    let answer = write_hello(stream, hello, deadline)
+        .and_then(|()| read_hello(stream, deadline, Side::Dials, || ()));
     let refusal = answer.as_ref().err().and_then(|error| Some((error, error.bye_code()?)));
     if let Some((error, code)) = refusal {
         // Best effort: what went wrong is reported in any case.
@@ -210,10 +210,7 @@ pub(crate) fn receive_and_tell<S: Stream + ?Sized>(
     heard: impl FnMut(),
 ) -> Result<Greeting, HandshakeError> {
     stream.set_blocking()?;
-    read_hello(stream, deadline, heard).map_err(|error| match error {
-        HandshakeError::Refused { .. } => unexpected("BYE"),
-        other => other,
-    })
+    read_hello(stream, deadline, Side::Accepts, heard)
 }
 
 /// Answers a HELLO that was received with ours: from here on the link is established.
@@ -314,9 +311,9 @@ fn write_hello<S: Stream + ?Sized>(
 fn read_hello<S: Stream + ?Sized>(
     stream: &S,
     deadline: Instant,
+    side: Side,
     mut heard: impl FnMut(),
 ) -> Result<Greeting, HandshakeError> {
-    let framing = Native::with_frame_max(CONTROL_MAX);
     let mut buffer = [0; BUFFER];
     let mut filled = 0;
     loop {
@@ -325,7 +322,7 @@ fn read_hello<S: Stream + ?Sized>(
             0 => return Err(HandshakeError::Eof),
             count => filled += count,
         }
-        if let Some(greeting) = parse_hello(framing, &buffer[..filled])? {
+        if let Some(greeting) = hello_in(&buffer[..filled], side)? {
             return Ok(greeting);
         }
         heard();
@@ -373,6 +370,25 @@ pub(crate) fn read_heartbeat<S: Stream + ?Sized>(
             return Err(HandshakeError::TimedOut);
         }
     }
+}
+
+/// Which side of a handshake a HELLO is received on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Dials,
+    Accepts,
+}
+
+/// The HELLO at the front of what was read, once it is whole; the bytes behind it go with it.
+///
+/// # Errors
+/// [`HandshakeError::Refused`] and [`HandshakeError::Protocol`].
+pub(crate) fn hello_in(bytes: &[u8], side: Side) -> Result<Option<Greeting>, HandshakeError> {
+    let framing = Native::with_frame_max(CONTROL_MAX);
+    parse_hello(framing, bytes).map_err(|error| match error {
+        HandshakeError::Refused { .. } if side == Side::Accepts => unexpected("BYE"),
+        other => other,
+    })
 }
 
 fn parse_hello(framing: Native, bytes: &[u8]) -> Result<Option<Greeting>, HandshakeError> {
@@ -438,4 +454,4 @@ fn of_time(error: io::Error) -> HandshakeError {
 /// later one may have some more.
 const BUFFER: usize = CONTROL_MAX + 4;
 /// How long a refused connection is kept for its BYE to be read.
-const LINGER: Duration = Duration::from_millis(200);
+pub(crate) const LINGER: Duration = Duration::from_millis(200);

@@ -22,7 +22,6 @@ pub(crate) struct Admission {
     /// The name in the HELLO.
     name: String,
     rules: ClaimRules,
-    #[allow(dead_code, reason = "the simulator is the one to use it")]
     claim: Claim,
     deadline: Time,
     /// What it has come to already.
@@ -78,7 +77,6 @@ impl Admission {
         self.outcome(shared, greeting, claimed)
     }
 
-    #[allow(dead_code, reason = "the simulator is the one to use it")]
     /// Looks whether it has the peer or is refused; `None` = it has to wait.
     pub(crate) fn poll(&mut self, shared: &Shared, greeting: &Greeting) -> Option<Admitted> {
         let claimed = self.claimed.take().or_else(|| {

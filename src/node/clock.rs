@@ -16,7 +16,6 @@ pub(crate) enum Clock {
     /// The system's.
     System(Instant),
     /// A simulator's: nothing waits on it.
-    #[allow(dead_code, reason = "the simulator is the one to use it")]
     Virtual(Arc<dyn VirtualClock>),
 }
 
@@ -26,6 +25,8 @@ pub(crate) trait VirtualClock: Send + Sync {
     fn now(&self) -> Time;
     /// A number that spans all of u64.
     fn random(&self) -> u64;
+    /// Something has changed: the node is asked again what to do.
+    fn wake(&self);
 }
 
 impl Clock {
@@ -45,6 +46,13 @@ impl Clock {
         match self {
             Self::System(_) => backoff::random(),
             Self::Virtual(clock) => clock.random(),
+        }
+    }
+
+    /// Something has changed that threads are woken for by other means.
+    pub(super) fn wake(&self) {
+        if let Self::Virtual(clock) = self {
+            clock.wake();
         }
     }
 

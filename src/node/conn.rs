@@ -19,7 +19,6 @@ pub(crate) enum Conn {
     /// One on which our HELLO is out.
     Stream(AnyStream),
     /// One of a simulator's.
-    #[allow(dead_code, reason = "the simulator is the one to use it")]
     Virtual(Arc<dyn VirtualConn>),
 }
 

@@ -19,6 +19,7 @@ use super::runtime::PeerRuntime;
 use super::session::{About, Session, hello_to};
 use super::shared::{Phase, Shared};
 use super::transport::{AnyStream, Connected, Dial};
+use super::turns::{Lease, Turns};
 use crate::config::{Address, Config, PeerConfig};
 use crate::link::Stream;
 use crate::link::handshake::{self, Greeting, HandshakeError};
@@ -154,19 +155,19 @@ impl Dialler<'_> {
             let _ = handshake::write_bye(&stream, code, &failure.detail);
             Err(failure)
         });
-        match (turns.end_hello(number, answer.is_ok()), answer) {
-            (HelloEnd::Stopped, _) => {
+        match end_greeting(turns, number, answer) {
+            Answer::Stop => {
                 // Best effort: whoever does not hear it sees the end of the stream.
                 let _ = handshake::write_bye(&stream, ByeCode::SHUTTING_DOWN, "shutting down");
                 Dialled::Stop
             }
-            (HelloEnd::Ours(Some(lease)), Ok(greeting)) => {
+            Answer::Welcome(lease, greeting) => {
                 let direction = Direction::Dialled;
                 let about = About { addr, direction, greeting, settings };
                 self.read(stream, Session::new(shared, self.runtime, lease, about))
             }
-            (HelloEnd::Ours(_), Err(failure)) => Dialled::Failed(failure),
-            (HelloEnd::Abandoned | HelloEnd::Ours(None), _) => Dialled::Over,
+            Answer::Failed(failure) => Dialled::Failed(failure),
+            Answer::Over => Dialled::Over,
         }
     }
 
@@ -201,6 +202,31 @@ fn unproven(proven: Option<&str>, wanted: Option<&str>, greeting: &Greeting) -> 
     }
     let [said, wanted, proven] = [&greeting.name, wanted, proven].map(str::escape_debug);
     Some(format!("HELLO says \"{said}\", dialled is \"{wanted}\", proven is \"{proven}\""))
+}
+
+/// What the answer to our HELLO comes to.
+pub(crate) enum Answer {
+    /// A link may be made.
+    Welcome(Lease, Greeting),
+    Failed(DialFailure),
+    /// The peer has reached us.
+    Over,
+    /// The node stops.
+    Stop,
+}
+
+/// Ends a greeting of ours with what came of it.
+pub(crate) fn end_greeting(
+    turns: &Arc<Turns>,
+    number: u64,
+    answer: Result<Greeting, DialFailure>,
+) -> Answer {
+    match (turns.end_hello(number, answer.is_ok()), answer) {
+        (HelloEnd::Stopped, _) => Answer::Stop,
+        (HelloEnd::Ours(Some(lease)), Ok(greeting)) => Answer::Welcome(lease, greeting),
+        (HelloEnd::Ours(_), Err(failure)) => Answer::Failed(failure),
+        (HelloEnd::Abandoned | HelloEnd::Ours(None), _) => Answer::Over,
+    }
 }
 
 /// Refuses an answer that is what we said ourselves, while somebody else was meant.

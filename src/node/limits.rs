@@ -8,7 +8,7 @@ use std::io;
 
 /// What the system allows this process, as far as it can be read.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SystemLimits {
+pub(crate) struct SystemLimits {
     open_files: Option<String>,
 }
 

@@ -87,6 +87,7 @@ mod clock;
 mod conn;
 mod contest;
 mod dial;
+pub(crate) mod driven;
 mod endpoint;
 mod error;
 mod event;

@@ -196,13 +196,13 @@ impl Peer {
 
     /// How its link is doing now, its silence among the rest; `None` while it is not connected.
     pub fn link_state(&self) -> Option<LinkState> {
-        Some(self.link().ok()?.state())
+        self.link().ok()?.state()
     }
 
     /// Says which values are in force and why, and whether they fit what was measured; `None` while
     /// it is not connected.
     pub fn explain(&self) -> Option<Explanation> {
-        Some(self.link().ok()?.explain())
+        self.link().ok()?.explain()
     }
 }
 

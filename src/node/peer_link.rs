@@ -20,7 +20,6 @@ pub(crate) enum PeerLink {
     /// Driven by two threads.
     Threads(NodeLink),
     /// Driven by a simulator.
-    #[allow(dead_code, reason = "the simulator is the one to use it")]
     Virtual(Arc<dyn VirtualLink>),
 }
 
@@ -42,9 +41,11 @@ pub(crate) trait VirtualLink: Send + Sync {
     fn heartbeat_time(&self) -> Option<Duration>;
     fn set_heartbeat_time(&self, value: Duration) -> Result<HeartbeatChange, DownReason>;
     fn set_slack(&self, slack: Duration) -> Result<(), DownReason>;
-    fn state(&self) -> LinkState;
+    /// `None` once nothing of it is there any more.
+    fn state(&self) -> Option<LinkState>;
     fn stats(&self) -> Stats;
-    fn explain(&self) -> Explanation;
+    /// As `state`.
+    fn explain(&self) -> Option<Explanation>;
 }
 
 impl PeerLink {
@@ -141,9 +142,9 @@ impl PeerLink {
         }
     }
 
-    pub(crate) fn state(&self) -> LinkState {
+    pub(crate) fn state(&self) -> Option<LinkState> {
         match self {
-            Self::Threads(link) => link.state(),
+            Self::Threads(link) => Some(link.state()),
             Self::Virtual(link) => link.state(),
         }
     }
@@ -155,9 +156,9 @@ impl PeerLink {
         }
     }
 
-    pub(super) fn explain(&self) -> Explanation {
+    pub(super) fn explain(&self) -> Option<Explanation> {
         match self {
-            Self::Threads(link) => link.explain(),
+            Self::Threads(link) => Some(link.explain()),
             Self::Virtual(link) => link.explain(),
         }
     }

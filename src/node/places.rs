@@ -19,7 +19,7 @@ use super::endpoint::Endpoint;
 
 /// How far a connection has come. The order is that in which they stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     /// It was refused, and is kept for a moment so that it can read why.
     Leaving,
     /// It has not sent a byte.
@@ -43,11 +43,11 @@ pub(super) struct Places<S> {
 
 /// A connection that holds a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place<S> {
-    pub(super) number: u64,
+pub(crate) struct Place<S> {
+    pub(crate) number: u64,
     /// The thread that serves it.
     pub(super) worker: u64,
-    pub(super) addr: Endpoint,
+    pub(crate) addr: Endpoint,
     pub(super) stream: S,
     since: Instant,
     /// Its thread has not come to it yet.

@@ -95,7 +95,7 @@ impl DialPlan {
     }
 
     /// What is to be done at `now`. What a reload has changed counts from the next round on.
-    pub(super) fn poll<L: Held, S: Greeted>(
+    pub(crate) fn poll<L: Held, S: Greeted>(
         &mut self,
         rules: &mut Ownership<L, S>,
         peer: &Arc<PeerConfig>,

@@ -24,17 +24,17 @@ use crate::liveness::Time;
 #[derive(Clone)]
 pub(crate) struct Refusal {
     /// The peer, where it is known.
-    pub(super) runtime: Option<Arc<PeerRuntime>>,
-    pub(super) name: String,
-    pub(super) reason: RefusedReason,
-    pub(super) detail: String,
+    pub(crate) runtime: Option<Arc<PeerRuntime>>,
+    pub(crate) name: String,
+    pub(crate) reason: RefusedReason,
+    pub(crate) detail: String,
 }
 
 /// An event and the peer it is about.
-pub(super) type Report = (Option<Arc<PeerRuntime>>, NodeEvent);
+pub(crate) type Report = (Option<Arc<PeerRuntime>>, NodeEvent);
 
 /// The reports that wait, and how often each source was reported lately.
-pub(super) struct Reports {
+pub(crate) struct Reports {
     clock: Clock,
     state: Mutex<State>,
     changed: Condvar,
@@ -65,12 +65,22 @@ impl Reports {
     pub(super) fn add(&self, runtime: Option<Arc<PeerRuntime>>, event: NodeEvent) {
         self.lock().queue.push_back((runtime, event));
         self.changed.notify_one();
+        self.clock.wake();
     }
 
     /// Reports a refusal, at once or when its rate allows.
     pub(super) fn add_refusal(&self, addr: Endpoint, refusal: Refusal) {
         self.lock().add_refusal(addr, refusal, self.now());
         self.changed.notify_one();
+        self.clock.wake();
+    }
+
+    /// The next report that is due; `Err` = there is none before this instant, or before one is
+    /// added.
+    pub(crate) fn poll(&self) -> Result<Report, Time> {
+        let mut state = self.lock();
+        let now = self.now();
+        state.take(now).ok_or_else(|| state.due().unwrap_or(Time::NEVER))
     }
 
     /// The next report, waiting for it; `None` = it is closed and all is reported.
@@ -95,7 +105,7 @@ impl Reports {
     }
 
     /// Lets [`next`](Self::next) end once all is reported, what is held back included.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_one();
     }

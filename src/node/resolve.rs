@@ -90,11 +90,7 @@ impl<T: Send + 'static> Resolver<T> {
         };
         let done = turns.wait_until_true(deadline, || lock(&running.outcome).is_some())?;
         if !done {
-            let late = match address {
-                Address::Unix(_) => "the socket was not connected in time",
-                Address::Tcp { .. } => "the name was not resolved in time",
-            };
-            return Some(Err(io::Error::new(io::ErrorKind::TimedOut, late)));
+            return Some(Err(too_late(address)));
         }
         lock(&self.running).retain(|other| !Arc::ptr_eq(other, &running));
         lock(&running.outcome).take()
@@ -117,8 +113,22 @@ fn begin<T: Send + 'static>(
     Ok(running)
 }
 
+/// Of an address that was not resolved, or not connected, in time.
+pub(crate) fn too_late(address: &Address) -> io::Error {
+    let late = match address {
+        Address::Unix(_) => "the socket was not connected in time",
+        Address::Tcp { .. } => "the name was not resolved in time",
+    };
+    io::Error::new(io::ErrorKind::TimedOut, late)
+}
+
+/// Of a name that stands for nothing.
+pub(crate) fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
+}
+
 /// An address that needs no resolver.
-fn literal(address: &Address) -> Option<SocketAddr> {
+pub(crate) fn literal(address: &Address) -> Option<SocketAddr> {
     let Address::Tcp { host, port } = address else { return None };
     let ip: IpAddr = host.parse().ok()?;
     Some(SocketAddr::new(ip, *port))
@@ -143,7 +153,7 @@ fn lookup(address: &Address) -> Outcome {
     };
     let resolved: Vec<_> = (host.as_str(), *port).to_socket_addrs()?.collect();
     match resolved.is_empty() {
-        true => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
+        true => Err(no_address()),
         false => Ok(resolved),
     }
 }

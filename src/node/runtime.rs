@@ -23,10 +23,10 @@ use crate::link::{Down, HeartbeatChange};
 use crate::liveness::{Settings, Time};
 
 /// One peer of a node.
-pub(super) struct PeerRuntime {
+pub(crate) struct PeerRuntime {
     name: String,
     clock: Clock,
-    pub(super) turns: Arc<Turns>,
+    pub(crate) turns: Arc<Turns>,
     /// Its dialling thread was made; it lives as long as the runtime.
     has_dialler: AtomicBool,
     values: Mutex<Values>,
@@ -137,7 +137,7 @@ impl PeerRuntime {
         &self.name
     }
 
-    pub(super) fn config(&self) -> Arc<PeerConfig> {
+    pub(crate) fn config(&self) -> Arc<PeerConfig> {
         Arc::clone(&self.values().config)
     }
 
@@ -154,7 +154,7 @@ impl PeerRuntime {
     }
 
     /// What its next link starts with.
-    pub(super) fn liveness(&self) -> Settings {
+    pub(crate) fn liveness(&self) -> Settings {
         self.values().settings()
     }
 

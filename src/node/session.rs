@@ -53,8 +53,9 @@ impl Session {
     /// # Errors
     /// If the link could not be made: no thread or descriptor left. Nothing was reported.
     pub(super) fn run(self, stream: AnyStream) -> io::Result<bool> {
-        let framing = Native::with_frame_max(self.shared.options.frame_max);
-        let (link, mut reader) = Link::establish(stream, framing, &self.link_options())?;
+        let options = self.link_options();
+        let framing = Native::with_frame_max(options.frame_max);
+        let (link, mut reader) = Link::establish(stream, framing, &options)?;
         let link = PeerLink::Threads(link);
         self.begin(&link);
         // What arrived is heard before the program may hold this thread, and `send` does not wait.
@@ -89,6 +90,7 @@ impl Session {
             liveness: self.about.settings,
             queue_bytes: peer.send_queue_bytes(),
             queue_budget: Some(self.shared.queue_budget.clone()),
+            frame_max: options.frame_max,
             send_timeout: options.send_timeout,
             close_timeout: options.close_timeout,
             close_max: options.close_max,

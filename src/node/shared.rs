@@ -31,14 +31,14 @@ use crate::link::forked::Process;
 use crate::link::threads;
 
 /// What the threads of a node share.
-pub(super) struct Shared {
+pub(crate) struct Shared {
     /// Different for every node of the process.
     number: u64,
     /// The process that started it: a forked child has the handles, but none of the threads.
     creator: Process,
     pub(crate) options: NodeOptions,
     pub(crate) clock: Clock,
-    pub(super) limits: SystemLimits,
+    pub(crate) limits: SystemLimits,
     /// What may wait in all of its links together.
     pub(super) queue_budget: QueueBudget,
     /// What it listens on.
@@ -52,14 +52,14 @@ pub(super) struct Shared {
     /// Probes that were answered.
     pub(super) probes: AtomicU64,
     /// What a thread of its own tells.
-    pub(super) reports: Reports,
+    pub(crate) reports: Reports,
     handler: Mutex<Option<Arc<dyn NodeHandler>>>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     /// Threads are being made; they wait.
     Starting,
     /// `Listening` is reported; the others wait.
@@ -89,13 +89,13 @@ struct State {
 }
 
 /// The peers, in the order of the configuration.
-pub(super) type Peers = Arc<[Arc<PeerRuntime>]>;
+pub(crate) type Peers = Arc<[Arc<PeerRuntime>]>;
 
 /// A thread and the peer that it dials.
 pub(super) type Dialling = (Arc<PeerRuntime>, JoinHandle<()>);
 
 impl Shared {
-    pub(super) fn new(
+    pub(crate) fn new(
         config: Config,
         options: NodeOptions,
         limits: SystemLimits,
@@ -138,11 +138,11 @@ impl Shared {
         }
     }
 
-    pub(super) fn config(&self) -> Arc<Config> {
+    pub(crate) fn config(&self) -> Arc<Config> {
         Arc::clone(&self.lock().config)
     }
 
-    pub(super) fn peers(&self) -> Peers {
+    pub(crate) fn peers(&self) -> Peers {
         Arc::clone(&self.lock().peers)
     }
 
@@ -173,6 +173,7 @@ impl Shared {
         // Those of now may still be claimed until they are stopped: they are looked at next time.
         state.retired.extend_from_slice(gone);
         drop(state);
+        self.clock.wake();
         drop(over);
         join_all(before.1.into_iter().map(|(_, thread)| thread));
         Ok(())
@@ -215,20 +216,21 @@ impl Shared {
         self.creator.is_parent()
     }
 
-    pub(super) fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         self.lock().phase
     }
 
-    pub(super) fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.phase() >= Phase::Stopping
     }
 
     /// Moves the phase forward; never back.
-    pub(super) fn advance(&self, phase: Phase) {
+    pub(crate) fn advance(&self, phase: Phase) {
         let mut state = self.lock();
         state.phase = state.phase.max(phase);
         drop(state);
         self.changed.notify_all();
+        self.clock.wake();
     }
 
     /// Waits until the phase is `phase` or later and returns what it is.
@@ -256,17 +258,17 @@ impl Shared {
     }
 
     /// The handler, until the node has ended.
-    pub(super) fn handler(&self) -> Option<Arc<dyn NodeHandler>> {
+    pub(crate) fn handler(&self) -> Option<Arc<dyn NodeHandler>> {
         self.handler.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes the handler out for good.
-    pub(super) fn take_handler(&self) -> Option<Arc<dyn NodeHandler>> {
+    pub(crate) fn take_handler(&self) -> Option<Arc<dyn NodeHandler>> {
         self.handler.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Counts and reports an event of a peer, or of none. `false` = the handler panicked.
-    pub(super) fn report(
+    pub(crate) fn report(
         self: &Arc<Self>,
         runtime: Option<&Arc<PeerRuntime>>,
         event: &NodeEvent,
@@ -278,14 +280,18 @@ impl Shared {
     }
 
     /// Calls the handler. `false` = it panicked.
-    fn tell(self: &Arc<Self>, runtime: Option<&Arc<PeerRuntime>>, event: &NodeEvent) -> bool {
+    pub(crate) fn tell(
+        self: &Arc<Self>,
+        runtime: Option<&Arc<PeerRuntime>>,
+        event: &NodeEvent,
+    ) -> bool {
         let Some(handler) = self.handler() else { return true };
         let peer = runtime.map(|runtime| Peer::new(self, runtime));
         guarded(|| handler.on_event(peer.as_ref(), event))
     }
 
     /// Counts a refused connection, and leaves it to the thread of the reports to tell.
-    pub(super) fn refused(&self, addr: Endpoint, refusal: Refusal) {
+    pub(crate) fn refused(&self, addr: Endpoint, refusal: Refusal) {
         match &refusal.runtime {
             Some(runtime) => runtime.count_refusal(),
             None => {
@@ -295,7 +301,7 @@ impl Shared {
         self.reports.add_refusal(addr, refusal);
     }
 
-    pub(super) fn count_probe(&self) {
+    pub(crate) fn count_probe(&self) {
         self.probes.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -314,12 +320,12 @@ impl Shared {
     }
 
     /// The next connection that a thread serves.
-    pub(super) fn next_handshake(&self, worker: u64) -> Option<Place<Conn>> {
+    pub(crate) fn next_handshake(&self, worker: u64) -> Option<Place<Conn>> {
         self.lock().handshakes.next(worker)
     }
 
     /// Gives a place back.
-    pub(super) fn leave_handshake(&self, number: u64) {
+    pub(crate) fn leave_handshake(&self, number: u64) {
         let place = self.lock().handshakes.leave(number);
         // Outside the lock: it may be the last handle, and closing is I/O.
         drop(place);
@@ -372,18 +378,18 @@ impl Shared {
 }
 
 /// A handshake under way; gives its place back when dropped.
-pub(super) struct Handshake {
+pub(crate) struct Handshake {
     shared: Arc<Shared>,
     number: u64,
 }
 
 impl Handshake {
-    pub(super) fn new(shared: &Arc<Shared>, number: u64) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>, number: u64) -> Self {
         Self { shared: Arc::clone(shared), number }
     }
 
     /// Records how far it has come; `false` = it has lost its place.
-    pub(super) fn set_stage(&self, stage: Stage) -> bool {
+    pub(crate) fn set_stage(&self, stage: Stage) -> bool {
         self.shared.lock().handshakes.set_stage(self.number, stage)
     }
 }

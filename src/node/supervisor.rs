@@ -125,20 +125,10 @@ pub(super) fn spawn_dialler(
 }
 
 fn supervise(shared: &Arc<Shared>, mut threads: Threads) {
-    shared.advance(Phase::Announcing);
-    for addr in &shared.endpoints {
-        shared.report(None, &NodeEvent::Listening { addr: addr.clone() });
-    }
-    shared.advance(Phase::Running);
+    announce(shared);
     shared.wait_for(Phase::Stopping);
 
-    for link in shared.peers().iter().filter_map(|runtime| runtime.turns.stop()) {
-        link.close();
-    }
-    for conn in shared.handshakes() {
-        // The thread that wakes still has a BYE to write.
-        conn.interrupt();
-    }
+    begin_stop(shared);
     threads.join_accepting();
     join_all(shared.take_workers());
     shared.reports.close();
@@ -149,6 +139,31 @@ fn supervise(shared: &Arc<Shared>, mut threads: Threads) {
             join_all([thread]);
         }
     }
+    end(shared);
+}
+
+/// Tells where the node listens, and lets all begin.
+pub(crate) fn announce(shared: &Arc<Shared>) {
+    shared.advance(Phase::Announcing);
+    for addr in &shared.endpoints {
+        shared.report(None, &NodeEvent::Listening { addr: addr.clone() });
+    }
+    shared.advance(Phase::Running);
+}
+
+/// Closes every link in order and wakes every handshake; nothing begins any more.
+pub(crate) fn begin_stop(shared: &Shared) {
+    for link in shared.peers().iter().filter_map(|runtime| runtime.turns.stop()) {
+        link.close();
+    }
+    for conn in shared.handshakes() {
+        // The one that wakes still has a BYE to write.
+        conn.interrupt();
+    }
+}
+
+/// Tells the end, once nothing else is left to be told, and frees the handler.
+pub(crate) fn end(shared: &Arc<Shared>) {
     shared.report(None, &NodeEvent::Stopped);
     let handler = shared.take_handler();
     guarded(|| drop(handler));

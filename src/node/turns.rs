@@ -13,6 +13,8 @@ use super::conn::Conn;
 use super::held::{Claim, ClaimRefused, ClaimRules, Greeted, Held, HelloEnd, HelloStart, Step};
 use super::ownership::Ownership;
 use super::peer_link::PeerLink;
+use super::plan::{DialPlan, DialStep};
+use crate::config::PeerConfig;
 use crate::liveness::Time;
 
 /// The ownership of one peer, with its lock and its condition variable.
@@ -77,7 +79,7 @@ impl<L: Held, S: Greeted> Turns<L, S> {
             state.rules.set_waits(false);
             next = state.successor.take();
             drop(state);
-            turns.changed.notify_all();
+            turns.notify();
         }
     }
 
@@ -90,7 +92,7 @@ impl<L: Held, S: Greeted> Turns<L, S> {
         let (mut claim, now) = (Claim::default(), self.clock.now());
         let step = state.rules.poll_claim(&mut claim, rules, Time::NEVER, now);
         drop(state);
-        self.changed.notify_all();
+        self.notify();
         match step {
             Step::Granted { number, abandoned } => Some(Ok(self.lease(number, abandoned, false))),
             Step::Refused(why) => Some(Err(why)),
@@ -112,7 +114,6 @@ impl<L: Held, S: Greeted> Turns<L, S> {
     }
 
     /// Claims as [`claim`](Self::claim) does, without waiting: `None` = ask again.
-    #[allow(dead_code, reason = "the simulator is the one to use it")]
     pub(super) fn poll_claim(
         self: &Arc<Self>,
         claim: &mut Claim,
@@ -135,7 +136,7 @@ impl<L: Held, S: Greeted> Turns<L, S> {
             let step = state.rules.poll_claim(claim, rules, deadline, self.clock.now());
             if state.rules.claim() != newest {
                 // An older claim must learn that it is not the newest any more.
-                self.changed.notify_all();
+                self.notify();
             }
             match step {
                 Step::Granted { number, abandoned } => {
@@ -175,11 +176,27 @@ impl<L: Held, S: Greeted> Turns<L, S> {
         }
     }
 
+    /// What the plan says now, without waiting.
+    pub(crate) fn poll_plan(&self, plan: &mut DialPlan, peer: &Arc<PeerConfig>) -> DialStep {
+        let now = self.clock.now();
+        plan.poll(&mut self.lock().rules, peer, now, || self.clock.random())
+    }
+
+    /// Whether the node stops, or the peer was taken out.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.lock().rules.is_stopping()
+    }
+
     /// Changes something and wakes all that wait.
     fn change<R>(&self, change: impl FnOnce(&mut Ownership<L, S>) -> R) -> R {
         let changed = change(&mut self.lock().rules);
-        self.changed.notify_all();
+        self.notify();
         changed
+    }
+
+    fn notify(&self) {
+        self.changed.notify_all();
+        self.clock.wake();
     }
 
     /// Ends the wait for the next dial; `false` = the peer is not dialled now.
@@ -188,7 +205,7 @@ impl<L: Held, S: Greeted> Turns<L, S> {
     }
 
     /// Forgets that a link has ended: the round that made it goes on.
-    pub(super) fn forget_lost(&self) {
+    pub(crate) fn forget_lost(&self) {
         self.lock().rules.forget_lost();
     }
 
@@ -215,12 +232,12 @@ impl<L: Held, S: Greeted> Turns<L, S> {
 
     /// Says that the dialling thread goes into a call that nothing interrupts; `false` = it must
     /// stop.
-    pub(super) fn enter_blocked(&self) -> bool {
+    pub(crate) fn enter_blocked(&self) -> bool {
         self.lock().rules.enter_blocked()
     }
 
     /// Says that the call is over; `false` = the thread must end and touch nothing.
-    pub(super) fn leave_blocked(&self) -> bool {
+    pub(crate) fn leave_blocked(&self) -> bool {
         self.change(Ownership::leave_blocked)
     }
 
@@ -329,7 +346,7 @@ impl<L: Held, S: Greeted> Drop for Lease<L, S> {
         let successor = state.successor.take();
         drop(state);
         Turns::release(successor);
-        self.turns.changed.notify_all();
+        self.turns.notify();
         // Outside the lock: the last handle on a link takes its time.
         drop(link);
     }

@@ -53,7 +53,7 @@ impl Peer {
         let shown = self.runtime.shown();
         let (addr, direction) = shown.connection.unzip();
         PeerState {
-            link: link.map(|link| link.state()),
+            link: link.and_then(|link| link.state()),
             addr,
             direction,
             since: shown.since.map(|since| self.shared.clock.now().since(since)),

@@ -91,6 +91,20 @@ pub enum Op {
         /// Which.
         host: Host,
     },
+    /// The kernel refuses every new connection, as if nothing listened; or does so no more.
+    Refuse {
+        /// Whose.
+        host: Host,
+        /// Whether it refuses.
+        refuses: bool,
+    },
+    /// The resolver that a [node](super::Nodes) asks does not answer; or answers again.
+    Resolver {
+        /// Whose.
+        host: Host,
+        /// Whether it hangs.
+        hangs: bool,
+    },
     /// A program dials another.
     Connect {
         /// Who dials.

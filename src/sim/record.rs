@@ -133,6 +133,13 @@ pub enum SimEvent {
         /// The first reason, which stays.
         reason: DownReason,
     },
+    /// A close begins whose limits are not those of the link: a drain, or a goodbye. Raw.
+    CloseWithin {
+        /// How long the kernel may take no byte.
+        timeout: Duration,
+        /// How long it may take in all.
+        max: Duration,
+    },
     /// The peer's HELLO said what heartbeat-time it is configured with; zero = none. Raw.
     HelloReceived {
         /// The value.
@@ -174,6 +181,7 @@ impl SimEvent {
                 | Self::EndRead
                 | Self::WriteFailed
                 | Self::Ending { .. }
+                | Self::CloseWithin { .. }
                 | Self::HelloReceived { .. }
                 | Self::ValueSet { .. }
                 | Self::SlackSet { .. }

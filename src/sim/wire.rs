@@ -70,6 +70,8 @@ impl Path {
 pub(super) enum Piece {
     /// The dialling kernel asks for a connection.
     Syn,
+    /// The dialled kernel makes it, for a node.
+    Made,
     Bytes(Vec<u8>),
     /// The end of the stream.
     Fin,

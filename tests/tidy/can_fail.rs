@@ -29,7 +29,7 @@ fn an_import_from_the_right_is_seen_however_it_is_written() {
         ("src/link/reader/deep.rs", "use super::super::super::ffi;"),
         ("src/config/mod.rs", "pub use\n    crate :: connection::LinkEvent;"),
         ("src/config/mod.rs", "use crate::link::LinkOptions;"),
-        ("src/sim/mod.rs", "use crate::link;"),
+        ("src/sim/mod.rs", "use crate::journal;"),
         ("src/node/mod.rs", "use crate::ffi;"),
         ("src/bin/peerbeat/main.rs", "use peerbeat::ffi::Handle;"),
         ("src/attic/mod.rs", ""),
@@ -102,7 +102,7 @@ fn a_clock_below_link_is_seen() {
         passes(rules::clocks, "src/link/reader.rs", text);
     }
     passes(rules::clocks, "src/liveness/time.rs", "use std::time::Instant; // Instant::now()");
-    passes(rules::clocks, "src/config/value.rs", "use std::net::{IpAddr, Ipv6Addr};");
+    passes(rules::clocks, "src/config/value.rs", "use std::net::{IpAddr, Ipv6Addr, SocketAddr};");
 }
 
 #[test]

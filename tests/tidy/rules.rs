@@ -4,7 +4,7 @@ use super::paths::{self, Named};
 use super::source::{Source, block_length, words};
 
 /// Which modules a module may import: those on its left. `config` feeds `link` and `node`, and
-/// `sim` is two ends without threads.
+/// `sim` drives connections and nodes without threads.
 const MODULES: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("setters", &[]),
@@ -12,9 +12,9 @@ const MODULES: &[(&str, &[&str])] = &[
     ("liveness", &["protocol"]),
     ("config", &["protocol", "liveness"]),
     ("connection", &["protocol", "liveness"]),
-    ("sim", &["protocol", "liveness", "connection"]),
     ("link", &["protocol", "liveness", "connection"]),
     ("node", &["protocol", "liveness", "connection", "config", "link"]),
+    ("sim", &["protocol", "liveness", "connection", "config", "link", "node"]),
     ("ffi", &["protocol", "liveness", "connection", "config", "link", "node"]),
     ("journal", &["protocol", "liveness", "connection", "config", "link", "node"]),
     ("cable", &[]),
@@ -99,7 +99,9 @@ pub(super) fn clocks(sources: &[Source]) -> Vec<String> {
     // Addresses are plain values: config checks them.
     let is_value = |named: &Named| {
         let end = named.parts.last().map_or("", String::as_str);
-        named.parts.iter().any(|part| part.starts_with("Ip")) || end.starts_with("Addr")
+        named.parts.iter().any(|part| part.starts_with("Ip"))
+            || end.starts_with("Addr")
+            || end == "SocketAddr"
     };
     let bans = |named: &Named| {
         named.holds(&["Instant", "now"])

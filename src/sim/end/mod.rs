@@ -7,6 +7,8 @@
 //!
 //! Invariant: every end that was up goes down once, with the first reason it had.
 
+mod asked;
+mod raw;
 mod reading;
 mod sending;
 
@@ -20,6 +22,8 @@ use super::wire::{Path, Piece, Pipe};
 use crate::connection::{self, DownReason, Incoming, LinkEvent, Outgoing};
 use crate::liveness::Time;
 use crate::protocol::{Decoder, Native};
+
+pub(super) use raw::RawInput;
 
 /// What an end may touch while it works.
 pub(super) struct World<'a> {
@@ -39,6 +43,8 @@ pub(super) struct World<'a> {
 pub(super) enum Phase {
     /// The kernel may know of it, the program does not.
     Unknown,
+    /// The handshake is a node's: the end hands raw bytes on and decides nothing.
+    Raw,
     /// HELLO is expected.
     Greeting,
     /// The connection is established: it knows how far it is.
@@ -84,6 +90,9 @@ pub(super) struct End {
     is_shut: bool,
     /// That the end has begun has been recorded.
     is_ending: bool,
+    /// What went over it before it was a link of a node's.
+    raw: raw::Raw,
+    received: asked::Received,
     reader: Wait,
     sender: Wait,
     /// The program holds the reader: since when, until when.
@@ -116,6 +125,8 @@ impl End {
             stuck: false,
             is_shut: false,
             is_ending: false,
+            raw: raw::Raw::default(),
+            received: asked::Received::default(),
             reader: Wait::NEVER,
             sender: Wait::NEVER,
             held: None,
@@ -144,14 +155,14 @@ impl End {
         let reads = self.held.map_or(self.reader.fires, |(_, until)| until);
         match self.phase {
             Phase::Greeting | Phase::Up => reads.min(self.sender.fires),
-            Phase::Unknown | Phase::Over => Time::NEVER,
+            Phase::Unknown | Phase::Raw | Phase::Over => Time::NEVER,
         }
     }
 
     /// Does one thing that can be done now, and returns whether there was one.
     pub(super) fn turn(&mut self, world: &mut World<'_>) -> bool {
         match self.phase {
-            Phase::Over => false,
+            Phase::Raw | Phase::Over => false,
             Phase::Unknown => match world.inward.arrived.pop_front() {
                 Some(Piece::Syn) => {
                     self.open(world);

@@ -41,6 +41,7 @@ impl End {
         match self.incoming.poll() {
             Some(Input::Message(payload)) => {
                 let message = payload.to_vec();
+                self.received.messages += 1;
                 self.tell(world, SimEvent::Message(message));
                 self.hold(world, self.options.message_time);
             }
@@ -91,7 +92,7 @@ impl End {
 
     fn read_greeting(&mut self, world: &mut World<'_>) -> bool {
         match world.inward.arrived.pop_front() {
-            Some(Piece::Syn) => {}
+            Some(Piece::Syn | Piece::Made) => {}
             Some(Piece::Fin) => self.fail(world, HandshakeFailure::Eof),
             Some(Piece::Reset) => self.fail(world, HandshakeFailure::Io),
             Some(Piece::Bytes(bytes)) => {
@@ -116,6 +117,18 @@ impl End {
         if !self.dials {
             self.greet(world);
         }
+        let pending = self.greeter.pending().to_vec();
+        self.greeter.discard();
+        self.come_up(world, value_ms, &pending);
+    }
+
+    /// The handshake is done: the connection begins.
+    pub(super) fn come_up(
+        &mut self,
+        world: &mut World<'_>,
+        value_ms: Option<u32>,
+        received: &[u8],
+    ) {
         let (settings, now) = (&self.options.liveness, world.now);
         let queue_bytes = self.options.queue_bytes;
         self.outgoing = Outgoing::new(self.framing.clone(), settings, queue_bytes, now);
@@ -130,14 +143,13 @@ impl End {
             let events = self.incoming.hear_hello(value_ms, now);
             self.tell_all(world, events);
         }
-        self.incoming.handle_read_before(self.greeter.pending());
-        self.greeter.discard();
+        self.incoming.handle_read_before(received);
         self.hear(world);
     }
 
     fn handle_piece(&mut self, world: &mut World<'_>, piece: Piece) {
         match piece {
-            Piece::Syn => {}
+            Piece::Syn | Piece::Made => {}
             Piece::Fin => {
                 self.tell(world, SimEvent::EndRead);
                 self.outgoing.handle_end_of_stream(world.now);
@@ -149,22 +161,27 @@ impl End {
             }
             Piece::Bytes(bytes) => {
                 world.inward.handle_read(bytes.len(), world.path.is_cut);
+                self.received.bytes += bytes.len() as u64;
                 self.tell(world, SimEvent::Read { bytes: bytes.len() });
                 if let Some(late) = self.incoming.handle_waited(self.reader.until, world.now) {
                     self.report_stall(world, late);
                 }
                 self.take_changes(world);
                 let (now, incoming) = (world.now, &mut self.incoming);
-                let mut recovered = None;
+                let (mut recovered, mut silence) = (None, None);
                 fill(&bytes, |part| {
                     let spare = incoming.spare();
                     let count = spare.len().min(part.len());
                     spare[..count].copy_from_slice(&part[..count]);
                     let arrival = incoming.handle_received(count, now);
                     recovered = recovered.or(arrival.recovered);
+                    silence = silence.or(arrival.silence);
                     count
                 });
                 self.reader = Wait::at_once(now);
+                if let Some(silence) = silence {
+                    self.outgoing.add_silence(silence);
+                }
                 let recovered = recovered.map(LinkEvent::recovered);
                 self.tell_all(world, [recovered]);
                 self.hear(world);
@@ -176,6 +193,7 @@ impl End {
     fn hear(&mut self, world: &mut World<'_>) {
         while let Some(heartbeat) = self.incoming.poll_heartbeat() {
             let value = Duration::from_millis(heartbeat.heartbeat_time_ms.into());
+            self.received.heartbeats += 1;
             self.tell(world, SimEvent::HeartbeatReceived { value });
             let heard = self.outgoing.handle_heartbeat(&heartbeat, world.now);
             if heard.adopted {
@@ -224,7 +242,7 @@ impl End {
                 self.tell(world, SimEvent::EndRead);
                 self.end(world, DownReason::Eof);
             }
-            Some(Piece::Syn) => {}
+            Some(Piece::Syn | Piece::Made) => {}
             None => {
                 // What had arrived before the close began.
                 self.reader = Wait::NEVER;

@@ -44,14 +44,18 @@ impl End {
         self.begin_close(world, reason, &Bye { code: ByeCode::CLOSE, text: "" }, close);
     }
 
-    fn begin_close(
+    pub(super) fn begin_close(
         &mut self,
         world: &mut World<'_>,
         reason: DownReason,
         bye: &Bye<'_>,
         close: Close,
     ) {
+        let Close { timeout, max, .. } = close;
         if self.phase == Phase::Up && self.outgoing.close(reason, Some(bye), close, world.now) {
+            if (timeout, max) != (self.options.close_timeout, self.options.close_max) {
+                self.tell(world, SimEvent::CloseWithin { timeout, max });
+            }
             self.sender = Wait::at_once(world.now);
             self.reader = Wait::at_once(world.now);
             self.settle(world);
@@ -219,4 +223,4 @@ fn is_reset(world: &World<'_>) -> bool {
 const SHORTEST_WRITE: Duration = Duration::from_millis(10);
 const LONGEST_WRITE: Duration = Duration::from_millis(250);
 /// How long a goodbye may take if nothing is written before it.
-const GOODBYE_MAX: Duration = Duration::from_millis(70);
+pub(super) const GOODBYE_MAX: Duration = Duration::from_millis(70);

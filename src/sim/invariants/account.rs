@@ -48,6 +48,8 @@ impl Running {
 pub(super) struct Account {
     pub(super) peer: Option<Host>,
     pub(super) phase: Phase,
+    /// Up to when it was judged, if it is one of many.
+    pub(super) judged: Time,
     /// A byte on its way to us was changed.
     pub(super) corrupted: bool,
     pub(super) settings: Settings,
@@ -108,6 +110,7 @@ impl Account {
         Self {
             peer: None,
             phase: Phase::Unknown,
+            judged: Time::ZERO,
             corrupted: false,
             settings,
             granularity: options.granularity,
@@ -203,6 +206,7 @@ impl Account {
             SimEvent::Event(LinkEvent::HeartbeatTime { from, to, cause }) => {
                 self.judge_change(*from, *to, *cause)?;
             }
+            SimEvent::CloseWithin { timeout, max } => self.close = (*timeout, *max),
             SimEvent::Sent(message) => self.sent.push_back(message.clone()),
             SimEvent::Ending { reason } => self.judge_death(at, reason)?,
             SimEvent::Down { down, .. } => {

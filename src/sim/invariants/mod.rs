@@ -22,7 +22,7 @@ use std::fmt;
 
 use account::{Account, Phase};
 
-use super::{Host, LinkId, Net, Record, SimEvent, SimOptions};
+use super::{Host, LinkId, Net, Nodes, Record, SimEvent, SimOptions};
 use crate::liveness::Time;
 
 /// An invariant of the house.
@@ -116,13 +116,39 @@ impl Invariants {
     /// # Errors
     /// The first invariant that was broken.
     pub fn check(&mut self, net: &Net<'_>) -> Result<(), Box<Violation>> {
-        let judged = net.history(self.next).iter().try_for_each(|record| {
+        self.check_history(|from| net.history(from), net.now(), |record| net.options(record.host))
+    }
+
+    /// Judges what happened on the links of nodes since the last call.
+    ///
+    /// # Errors
+    /// The first invariant that was broken.
+    pub fn check_nodes(&mut self, nodes: &Nodes) -> Result<(), Box<Violation>> {
+        nodes.with_core(|core| {
+            self.check_history(
+                |from| core.history(from),
+                core.now(),
+                |record| {
+                    let made = record.link.and_then(|link| core.made(link, record.host));
+                    made.unwrap_or_else(|| core.options(record.host))
+                },
+            )
+        })
+    }
+
+    fn check_history<'a>(
+        &mut self,
+        history: impl Fn(usize) -> &'a [Record],
+        now: Time,
+        options: impl Fn(&Record) -> &'a SimOptions,
+    ) -> Result<(), Box<Violation>> {
+        let judged = history(self.next).iter().try_for_each(|record| {
             self.next += 1;
-            self.judge(record, net.options(record.host))
+            self.judge(record, options(record))
         });
-        judged.and_then(|()| self.pass(net.now())).map_err(|mut violation| {
-            let unjudged = net.history(self.next).len();
-            let known = net.history(0);
+        judged.and_then(|()| self.pass(now)).map_err(|mut violation| {
+            let unjudged = history(self.next).len();
+            let known = history(0);
             let known = &known[..known.len() - unjudged];
             violation.history = known[known.len().saturating_sub(SHOWN)..].to_vec();
             violation
@@ -134,8 +160,13 @@ impl Invariants {
     /// # Errors
     /// The first invariant that was broken, without its history.
     pub fn judge(&mut self, record: &Record, options: &SimOptions) -> Result<(), Box<Violation>> {
-        self.pass(record.at)?;
         let (at, host) = (record.at, record.host);
+        match record.link {
+            // Each is judged when something happens to it, and all of them at the end: what was
+            // due in between is due still.
+            Some(link) if self.accounts.len() > FEW => self.pass_link(at, link)?,
+            _ => self.pass(at)?,
+        }
         let Some(link) = record.link else {
             self.judge_host(record);
             return Ok(());
@@ -175,17 +206,31 @@ impl Invariants {
             return Ok(());
         }
         self.now = now;
-        for ((link, host), account) in &self.accounts {
-            if account.phase != Phase::Up || self.stopped.contains_key(host) {
-                continue;
+        self.accounts.keys().try_for_each(|(link, host)| self.judge_time(now, *link, *host))
+    }
+
+    /// Judges the ends of one link, as [`pass`](Self::pass) does those of all.
+    fn pass_link(&mut self, now: Time, link: LinkId) -> Result<(), Box<Violation>> {
+        let ends = self.accounts.range_mut((link, Host(0))..=(link, Host(usize::MAX)));
+        let mut passed = Vec::new();
+        for ((_, host), account) in ends {
+            if std::mem::replace(&mut account.judged, now) < now {
+                passed.push(*host);
             }
-            let other = account.peer.and_then(|peer| self.accounts.get(&(*link, peer)));
-            account
-                .judge_time(now)
-                .and_then(|()| other.map_or(Ok(()), |other| account.judge_meeting(other)))
-                .map_err(|(invariant, detail)| violation(invariant, now, *host, *link, detail))?;
         }
-        Ok(())
+        passed.into_iter().try_for_each(|host| self.judge_time(now, link, host))
+    }
+
+    fn judge_time(&self, now: Time, link: LinkId, host: Host) -> Result<(), Box<Violation>> {
+        let Some(account) = self.accounts.get(&(link, host)) else { return Ok(()) };
+        if account.phase != Phase::Up || self.stopped.contains_key(&host) {
+            return Ok(());
+        }
+        let other = account.peer.and_then(|peer| self.accounts.get(&(link, peer)));
+        account
+            .judge_time(now)
+            .and_then(|()| other.map_or(Ok(()), |other| account.judge_meeting(other)))
+            .map_err(|(invariant, detail)| violation(invariant, now, host, link, detail))
     }
 
     fn judge_host(&mut self, record: &Record) {
@@ -219,5 +264,7 @@ fn violation(
     Box::new(Violation { invariant, at, host, link, detail, history: Vec::new() })
 }
 
+/// So many ends are all judged at every instant.
+const FEW: usize = 8;
 /// How many records a violation shows.
 const SHOWN: usize = 60;

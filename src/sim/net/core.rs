@@ -3,7 +3,7 @@
 //! What a net of programs and a net of nodes have in common. It knows of no program: whoever drives
 //! it takes the records and acts.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::connection::{DownReason, HeartbeatChange, SendError};
@@ -26,6 +26,13 @@ pub(in crate::sim) struct Core {
     /// How much of the history was forgotten, and how much was handed to the programs.
     forgotten: usize,
     handed_on: usize,
+    /// Connections that kernels have accepted and no node has taken.
+    pub(super) accepted: Vec<(Host, LinkId)>,
+    /// Hosts whose nodes must look at something, and whether a process has died.
+    pub(super) ready: Vec<Host>,
+    pub(super) has_deaths: bool,
+    /// What the links of nodes were made with.
+    pub(super) made: BTreeMap<(LinkId, Host), SimOptions>,
 }
 
 pub(super) struct Machine {
@@ -34,6 +41,12 @@ pub(super) struct Machine {
     pub(super) alarms: Vec<(Time, Alarm)>,
     /// Whom it dials again.
     pub(super) dials: Vec<Host>,
+    /// What its node listens on, if one runs here.
+    pub(in crate::sim) port: Option<u16>,
+    /// Its kernel refuses connections, whoever listens.
+    pub(super) refuses: bool,
+    /// Its resolver does not answer.
+    pub(in crate::sim) hangs: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,6 +71,10 @@ pub(super) struct Connection {
     pub(super) ends: [End; 2],
     /// From each of them.
     pub(super) pipes: [Pipe; 2],
+    /// The port that was dialled, of a connection between nodes.
+    port: Option<u16>,
+    /// Which ends must look whether there is something to do.
+    pub(super) touched: [bool; 2],
 }
 
 impl Core {
@@ -75,13 +92,25 @@ impl Core {
             history: Vec::new(),
             forgotten: 0,
             handed_on: 0,
+            accepted: Vec::new(),
+            ready: Vec::new(),
+            has_deaths: false,
+            made: BTreeMap::new(),
         }
     }
 
     /// Adds a host whose program only answers.
     pub(in crate::sim) fn add(&mut self, options: SimOptions) -> Host {
         let (process, alarms) = (Process::Runs, Vec::new());
-        self.hosts.push(Machine { options, process, alarms, dials: Vec::new() });
+        self.hosts.push(Machine {
+            options,
+            process,
+            alarms,
+            dials: Vec::new(),
+            port: None,
+            refuses: false,
+            hangs: false,
+        });
         Host(self.hosts.len() - 1)
     }
 
@@ -119,6 +148,17 @@ impl Core {
         if self.hosts[from.0].process != Process::Runs {
             return None;
         }
+        let id = self.add_link(from, to, None);
+        self.with_end(self.links.len() - 1, 0, End::open);
+        let dials = &mut self.hosts[from.0].dials;
+        if !dials.contains(&to) {
+            dials.push(to);
+        }
+        Some(id)
+    }
+
+    /// Makes a connection of which neither end has heard.
+    pub(super) fn add_link(&mut self, from: Host, to: Host, port: Option<u16>) -> LinkId {
         self.links_made += 1;
         let id = LinkId(self.links_made);
         let (dialler, dialled) = (&self.hosts[from.0].options, &self.hosts[to.0].options);
@@ -128,13 +168,8 @@ impl Core {
         let ends = [end(from, to, true, dialler), end(to, from, false, dialled)];
         let room = dialler.socket_bytes.min(dialled.socket_bytes).max(SOCKET_BYTES_MIN);
         let pipes = [(from, to), (to, from)].map(|(a, b)| Pipe::new(self.path(a, b), room));
-        self.links.push(Connection { id, ends, pipes });
-        self.with_end(self.links.len() - 1, 0, End::open);
-        let dials = &mut self.hosts[from.0].dials;
-        if !dials.contains(&to) {
-            dials.push(to);
-        }
-        Some(id)
+        self.links.push(Connection { id, ends, pipes, port, touched: [true; 2] });
+        id
     }
 
     /// Sends a message from one program to another on their link.
@@ -202,9 +237,15 @@ impl Core {
     /// do there; `false` = nothing will ever happen.
     pub(in crate::sim) fn begin_step(&mut self) -> bool {
         let next = self.next();
-        if next == Time::NEVER {
-            return false;
+        if next != Time::NEVER {
+            self.pass_to(next);
         }
+        next != Time::NEVER
+    }
+
+    /// Goes on to an instant before which nothing happens, and does what networks and clocks do
+    /// there.
+    pub(in crate::sim) fn pass_to(&mut self, next: Time) {
         self.now = self.now.max(next);
         while self.script.front().is_some_and(|(at, _)| *at <= self.now) {
             if let Some((_, op)) = self.script.pop_front() {
@@ -213,7 +254,6 @@ impl Core {
         }
         self.ring_alarms();
         self.deliver();
-        true
     }
 
     /// Forgets the connections of which nothing can be seen any more.
@@ -244,10 +284,7 @@ impl Core {
     }
 
     pub(in crate::sim) fn hold(&mut self, host: Host, link: LinkId, time: Duration) {
-        let found = self.links.iter().position(|candidate| candidate.id == link);
-        let Some(index) = found else { return };
-        let which = usize::from(self.links[index].ends[0].host != host);
-        self.with_end(index, which, |end, world| end.hold(world, time));
+        self.with_link(link, host, |end, world| end.hold(world, time));
     }
 
     pub(in crate::sim) fn next(&self) -> Time {
@@ -271,8 +308,15 @@ impl Core {
         let mut worked = false;
         for link in 0..self.links.len() {
             for which in [0, 1] {
-                if self.hosts[self.links[link].ends[which].host.0].process == Process::Runs {
-                    worked |= self.with_end(link, which, End::turn);
+                let Connection { ends, touched, .. } = &self.links[link];
+                let end = &ends[which];
+                let looks = touched[which] || end.next() <= self.now;
+                if looks && self.runs(end.host) {
+                    let works = self.with_end(link, which, End::turn);
+                    // What one end reads makes room for the other.
+                    self.links[link].touched[1 - which] |= works;
+                    self.links[link].touched[which] = works;
+                    worked |= works;
                 }
             }
         }
@@ -356,10 +400,14 @@ impl Core {
             match piece {
                 Piece::Syn => self.push(link, 1 - from, Piece::Reset),
                 Piece::Bytes(_) => self.reset_pipe(link, 1 - from),
-                Piece::Fin | Piece::Reset => {}
+                Piece::Made | Piece::Fin | Piece::Reset => {}
             }
             return;
         }
+        if let (Piece::Syn, Some(port)) = (&piece, self.links[link].port) {
+            return self.receive_syn(link, host, port);
+        }
+        self.links[link].touched[1 - from] = true;
         if matches!(piece, Piece::Reset) {
             self.links[link].pipes[1 - from].destroy();
         }
@@ -370,12 +418,17 @@ impl Core {
                 bytes[place] ^= 1 << self.rng.below(8);
                 self.tell(host, Some(id), SimEvent::Corrupted);
             }
-            self.tell(host, Some(id), SimEvent::Arrived { bytes: bytes.len() });
+            if !self.links[link].ends[1 - from].is_raw() {
+                self.tell(host, Some(id), SimEvent::Arrived { bytes: bytes.len() });
+            }
+        }
+        if self.links[link].ends[1 - from].is_raw() {
+            self.ready.push(host);
         }
         self.links[link].pipes[from].arrived.push_back(piece);
     }
 
-    fn push(&mut self, link: usize, from: usize, piece: Piece) {
+    pub(super) fn push(&mut self, link: usize, from: usize, piece: Piece) {
         let pipe = &mut self.links[link].pipes[from];
         let path = &mut self.paths[pipe.path];
         pipe.push(piece, path, &mut self.rng, self.now);
@@ -409,7 +462,8 @@ impl Core {
         which: usize,
         act: impl FnOnce(&mut End, &mut World<'_>) -> R,
     ) -> R {
-        let Connection { id, ends, pipes: [first, second] } = &mut self.links[link];
+        let Connection { id, ends, pipes: [first, second], touched, .. } = &mut self.links[link];
+        touched[which] = true;
         let (out, inward) = if which == 0 { (first, second) } else { (second, first) };
         let path = &mut self.paths[out.path];
         let (now, rng, log) = (self.now, &mut self.rng, &mut self.history);
@@ -422,6 +476,10 @@ impl Core {
 }
 
 impl Connection {
+    pub(super) fn id(&self) -> LinkId {
+        self.id
+    }
+
     /// Nothing of it can be seen any more.
     fn is_gone(&self) -> bool {
         let [dialler, dialled] = &self.ends;

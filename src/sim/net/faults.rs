@@ -10,6 +10,7 @@ use crate::sim::{Host, Op, SimEvent};
 impl Core {
     /// Does `op` now.
     pub(in crate::sim) fn apply(&mut self, op: Op) {
+        self.links.iter_mut().for_each(|link| link.touched = [true; 2]);
         match op {
             Op::Cut { a, b } => self.set_cut(a, b, true, true),
             Op::CutOneWay { from, to } => self.set_cut(from, to, true, false),
@@ -37,6 +38,11 @@ impl Core {
             Op::Kill { host } => self.end_process(host, Process::Dead),
             Op::PowerOff { host } => self.end_process(host, Process::Off),
             Op::Start { host } => self.start_process(host),
+            Op::Refuse { host, refuses } => self.hosts[host.0].refuses = refuses,
+            Op::Resolver { host, hangs } => {
+                self.hosts[host.0].hangs = hangs;
+                self.ready.push(host);
+            }
             Op::Connect { from, to } => drop(self.connect(from, to)),
             Op::Close { from, to } => self.close(from, to),
             Op::Drain { from, to } => self.drain(from, to),
@@ -95,6 +101,7 @@ impl Core {
         }
         self.hosts[host.0].process = process;
         self.hosts[host.0].alarms.clear();
+        self.has_deaths = true;
         for link in 0..self.links.len() {
             for which in [0, 1] {
                 if self.links[link].ends[which].host == host {

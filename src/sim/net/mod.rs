@@ -6,6 +6,7 @@
 
 mod core;
 mod faults;
+mod raw;
 
 use std::time::Duration;
 

@@ -1,0 +1,95 @@
+//! What the handlers of nodes were told, in order, each with its exact virtual time.
+//!
+//! It is recorded before the handler is called, so what a handler does comes behind it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::liveness::Time;
+use crate::node::driven::VirtualClock;
+use crate::node::{NodeEvent, NodeHandler, Peer};
+
+/// Something that the handler of a node was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeRecord {
+    /// When.
+    pub at: Time,
+    /// Which node: the number of its host, counted from zero.
+    pub node: usize,
+    /// Which of its lives: it begins another when its dead process starts again.
+    pub life: u64,
+    /// The name of the peer that it is about; `None` = of no peer.
+    pub peer: Option<String>,
+    /// What.
+    pub told: Told,
+}
+
+/// What a handler is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A message of the peer's.
+    Message(Vec<u8>),
+    /// An event.
+    Event(NodeEvent),
+}
+
+impl Told {
+    /// Whether it is the event with this [word](NodeEvent::as_str).
+    pub fn is(&self, word: &str) -> bool {
+        matches!(self, Self::Event(event) if event.as_str() == word)
+    }
+}
+
+impl fmt::Display for NodeRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.at.as_nanos() as f64 / 1e9;
+        write!(f, "{at:>14.6} node {}.{}", self.node, self.life)?;
+        if let Some(peer) = &self.peer {
+            write!(f, " {}", peer.escape_debug())?;
+        }
+        match &self.told {
+            Told::Message(bytes) => write!(f, ": message of {} bytes", bytes.len()),
+            Told::Event(event) => write!(f, ": {event}"),
+        }
+    }
+}
+
+/// The records of all nodes.
+#[derive(Clone, Default)]
+pub(super) struct Log(Arc<Mutex<Vec<NodeRecord>>>);
+
+impl Log {
+    /// Nothing of ours panics while it is locked, so what a poisoned lock guards is whole.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Vec<NodeRecord>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The user's handler, and a record of what it is told.
+pub(super) struct Recorder {
+    pub(super) handler: Arc<dyn NodeHandler>,
+    pub(super) log: Log,
+    pub(super) clock: Arc<dyn VirtualClock>,
+    pub(super) node: usize,
+    pub(super) life: u64,
+}
+
+impl Recorder {
+    fn record(&self, peer: Option<&Peer>, told: Told) {
+        let peer = peer.map(|peer| peer.name().to_owned());
+        let (at, node, life) = (self.clock.now(), self.node, self.life);
+        self.log.lock().push(NodeRecord { at, node, life, peer, told });
+    }
+}
+
+impl NodeHandler for Recorder {
+    fn on_message(&self, peer: &Peer, payload: &[u8]) {
+        self.record(Some(peer), Told::Message(payload.to_vec()));
+        self.handler.on_message(peer, payload);
+    }
+
+    fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
+        self.record(peer, Told::Event(event.clone()));
+        self.handler.on_event(peer, event);
+    }
+}
