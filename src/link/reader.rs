@@ -9,7 +9,7 @@
 //! kernel only after it has withdrawn what it published.
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::handle::{Link, LinkHandler};
 use super::pace::{BUFFER_KEPT_BYTES, SHRINK_AFTER};
-use super::shared::{State, add};
+use super::shared::{State, add, shut};
 use super::stream::{LAST_STRETCH, READ_MAX, Stream, is_timeout, step};
 use crate::connection::{Down, DownReason, Incoming, Input, LinkEvent, Phase, Unreported};
 use crate::liveness::{Time, Verdict};
@@ -376,13 +376,15 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     }
 
     /// Reads while a close is under way, and drops and counts what comes: closing a socket with
-    /// unread bytes resets the connection, and a reset destroys what is still under way to the
-    /// peer.
+    /// unread bytes resets the connection, which destroys what is under way to the peer. Reading is
+    /// shut after the last read: a socket that is read empty after it was shut never reopens its
+    /// window, and a peer that only writes is stuck for the minute that its kernel waits.
     fn drop_rest(&mut self) {
         let link = self.link.clone();
         let (shared, Some(stream)) = (link.shared(), self.stream.clone()) else { return };
         self.drop_messages();
         let mut was_closing = false;
+        shared.lock().is_dropping = true;
         while matches!(shared.lock().outgoing.phase(), Phase::Closing(_)) {
             was_closing = true;
             let _shut = stream.set_read_timeout(CLOSING_POLL);
@@ -398,6 +400,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
                 Err(e) => self.link.end(DownReason::io(&e), None),
             }
         }
+        shut(&*stream, Shutdown::Both);
         let is_cut_off = matches!(
             shared.lock().outgoing.phase().reason(),
             Some(DownReason::WriteStalled { .. } | DownReason::Replaced | DownReason::Local { .. })
@@ -409,9 +412,8 @@ impl<S: Stream, F: Framing> Reader<S, F> {
 
     /// The link was ended from this side: what had arrived by then is counted as not handed on.
     ///
-    /// A socket that is read empty after it was shut is closed in silence, and a peer that only
-    /// writes is stuck for the minute that its kernel waits. So a full one is not read empty: what
-    /// stays in it is not confirmed to the peer, which counts it.
+    /// A full one is not read empty, as it has been shut: what stays in it is not confirmed to the
+    /// peer, which counts it.
     fn count_what_arrived(&mut self, stream: &S) {
         let _shut = stream.set_read_timeout(READ_TIMEOUT_MIN);
         let mut left = COUNTED_BYTES_MAX;

@@ -83,6 +83,8 @@ pub(super) struct State<S, F> {
     /// Both directions have been shut, and whether a thread is in a shutdown, without the lock.
     is_shut: bool,
     pub(super) is_shutting: bool,
+    /// The reader drops what comes until a close is over, and then shuts its direction itself.
+    pub(super) is_dropping: bool,
     pub(super) sender_done: bool,
 }
 
@@ -114,6 +116,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             room_waiters: 0,
             is_shut: false,
             is_shutting: false,
+            is_dropping: false,
             sender_done: false,
         };
         Self {
@@ -289,8 +292,9 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         let shuts = has_ended && !std::mem::replace(&mut state.is_shut, true);
         if let Some(stream) = state.stream.clone().filter(|_| shuts) {
             state.is_shutting = true;
+            let how = if state.is_dropping { Shutdown::Write } else { Shutdown::Both };
             drop(state);
-            shut(&*stream, Shutdown::Both);
+            shut(&*stream, how);
             drop(stream);
             self.lock().is_shutting = false;
         } else {

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -275,4 +276,54 @@ fn only_what_the_kernel_takes_moves_the_sending_clock() {
     assert!(link.state().last_sent_age <= before.elapsed());
     drop(theirs);
     link.wait_down(LONG).expect("the pipe is gone");
+}
+
+/// A peer that writes without an end, and reads everything.
+struct Endless {
+    is_reading_shut: AtomicBool,
+    read_after: Arc<AtomicUsize>,
+}
+
+impl Stream for Endless {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        thread::sleep(ms(5));
+        if self.is_reading_shut.load(Ordering::SeqCst) {
+            self.read_after.fetch_add(1, Ordering::SeqCst);
+        }
+        let message = frame(DATA, b"more");
+        buffer[..message.len()].copy_from_slice(&message);
+        Ok(message.len())
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn set_read_timeout(&self, _: Duration) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_write_timeout(&self, _: Duration) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.is_reading_shut.fetch_or(how != Shutdown::Write, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_close_reads_nothing_after_it_has_shut_reading() {
+    // The kernel reopens no window for such a read: a peer that only writes is then stuck.
+    let read_after = Arc::<AtomicUsize>::default();
+    let stream =
+        Endless { is_reading_shut: AtomicBool::new(false), read_after: Arc::clone(&read_after) };
+    let (notes, log) = notes(|_, _| {});
+    let options = options(60_000, 60_000).close_timeout(ms(50));
+    let link = Link::start_with(stream, Native::default(), &options, notes).unwrap();
+    log.message();
+    link.close();
+    assert!(matches!(log.until_down().1.reason, DownReason::Local { .. }));
+    assert_eq!(read_after.load(Ordering::SeqCst), 0);
 }
