@@ -121,6 +121,9 @@ pub mod operating {}
 #[doc = include_str!("encrypting.md")]
 pub mod encrypting {}
 
+#[doc = include_str!("publishing.md")]
+pub mod publishing {}
+
 /// The README's examples are compiled and run as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

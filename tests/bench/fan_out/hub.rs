@@ -70,7 +70,7 @@ impl Run {
         self.cpu / self.deliveries
     }
 
-    fn parse(line: &str, work: &Work, began: u64, used: Use) -> Self {
+    pub(crate) fn parse(line: &str, work: &Work, began: u64, used: Use) -> Self {
         let words: Vec<f64> =
             line.split_whitespace().map(|word| word.parse().expect("numbers")).collect();
         let [ended, p50, p99, max, first, last, slowest] = words[..] else { panic!("{line}") };

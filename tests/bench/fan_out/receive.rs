@@ -24,8 +24,7 @@ pub(crate) fn run(args: &Args) {
     for _ in 0..links {
         let stream = TcpStream::connect(&address).expect("the hub listens");
         stream.set_nodelay(true).expect("a connected socket takes options");
-        let next = vec![0; publishers];
-        let mut end = End { seen: Arc::clone(&seen), next, left: messages, done: done.clone() };
+        let mut end = End::new(&seen, publishers, messages, &done);
         if args.has("raw") {
             let read = move || end.read(stream);
             thread::Builder::new().stack_size(64 << 10).spawn(read).expect("a thread a socket");
@@ -44,7 +43,7 @@ pub(crate) fn run(args: &Args) {
 }
 
 /// What all receivers saw together.
-struct Seen {
+pub(crate) struct Seen {
     first_sent: AtomicU64,
     latencies: Mutex<Vec<u32>>,
     /// The longest way of the first and of the last tick, a burst.
@@ -52,7 +51,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(bursts: usize) -> Self {
+    pub(crate) fn new(bursts: usize) -> Self {
         Self {
             first_sent: AtomicU64::new(u64::MAX),
             latencies: Mutex::default(),
@@ -60,7 +59,7 @@ impl Seen {
         }
     }
 
-    fn report(&self, ends: &[f64]) -> String {
+    pub(crate) fn report(&self, ends: &[f64]) -> String {
         let latencies = self.latencies.lock().expect("no receiver panics");
         let mut micros: Vec<f64> = latencies.iter().map(|nanos| f64::from(*nanos) / 1e3).collect();
         micros.sort_by(f64::total_cmp);
@@ -77,7 +76,7 @@ impl Seen {
 }
 
 /// One receiver.
-struct End {
+pub(crate) struct End {
     seen: Arc<Seen>,
     /// The next number of each publisher.
     next: Vec<u64>,
@@ -86,7 +85,17 @@ struct End {
 }
 
 impl End {
-    fn handle(&mut self, payload: &[u8]) {
+    /// One that says so to `done` when it has had `left` messages of so many publishers.
+    pub(crate) fn new(
+        seen: &Arc<Seen>,
+        publishers: usize,
+        left: u64,
+        done: &mpsc::Sender<f64>,
+    ) -> Self {
+        Self { seen: Arc::clone(seen), next: vec![0; publishers], left, done: done.clone() }
+    }
+
+    pub(crate) fn handle(&mut self, payload: &[u8]) {
         let next = &mut self.next[usize::from(payload[21])];
         let number = *next;
         assert_eq!(number_of(payload), number, "a message is missing");

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{LinkEvent, LinkHandler, Link};
+use peerbeat::link::{Link, LinkEvent, LinkHandler};
 use peerbeat::protocol::Native;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};

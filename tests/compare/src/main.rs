@@ -2,11 +2,17 @@
 //!
 //! `cargo run --release` measures all of it in some minutes and writes `RESULTS.md` and
 //! `results.svg`. `-- --quick` takes seconds and writes nothing: against rot, not for figures.
-//! `--rounds N`, `--only one-way|round-trip|verdict|idle`, `--out FOLDER`.
+//! `--rounds N`, `--only one-way|round-trip|fan-out|verdict|idle`, `--out FOLDER`.
 
 #[path = "../../bench/common/mod.rs"]
 mod common;
+mod fan_out;
+#[path = "../../bench/fan_out/hub.rs"]
+#[allow(dead_code, reason = "the benchmark uses all of it")]
+mod hub;
 mod idle;
+#[path = "../../bench/fan_out/receive.rs"]
+mod receive;
 mod report;
 mod rivals;
 mod svg;
@@ -28,12 +34,15 @@ fn main() {
         Some("far") => return idle::far(&args),
         Some("near") => return idle::near(&args),
         Some("trips") => return print_trips(&args),
+        Some("receive") => return receive::run(&args),
+        Some("subscribe") => return fan_out::subscribe(&args),
         _ => {}
     }
     let noise = proc::Noise::start();
-    let parts: [(&str, Part); 4] = [
+    let parts: [(&str, Part); 5] = [
         ("one-way", one_way),
         ("round-trip", round_trip),
+        ("fan-out", fan_out::measure),
         ("verdict", lateness),
         ("idle", idle_links),
     ];
@@ -51,6 +60,14 @@ fn main() {
     if let Some(folder) = folder {
         report::write(folder, &sections, args.rounds()).expect("the results can be written");
     }
+}
+
+/// What a fan-out's messages are long, and the clock that its two processes share.
+const SIZE: usize = 64;
+
+fn nanos() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as u64)
 }
 
 /// Measures some rows.

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{LinkEvent, LinkHandler, Link};
+use peerbeat::link::{Link, LinkEvent, LinkHandler};
 use peerbeat::protocol::Native;
 use tokio::io::AsyncReadExt;
 
