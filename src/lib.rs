@@ -41,13 +41,13 @@
 //! | a configuration of named peers | [`node::Node`]: listens, dials, fails over, reconnects, reports |
 //! | one connection | [`link::connect`] and [`link::accept`]; with a protocol of your own, [`link::Link`] and [`Framing`](protocol::Framing) |
 //! | sockets and a loop of your own | [`connection::Connection`]: a whole link as a value that takes the time; [`liveness::Liveness`]: the rules alone |
-//! | code to test | [`sim`], on a virtual clock; [`cable::Cable`], a TCP connection that you can pull |
+//! | code to test | [`sim`], nodes and links on a virtual clock; [`cable::Cable`], a TCP connection that you can pull |
 //! | a log of what happened | [`journal`]: events as text or as JSON |
 //!
 //! The [guide] takes an existing adapter from std to peerbeat and says which of these fits whom;
 //! [moving] an estate that has DataSource's configuration files. [operating] lists the items of the
-//! configuration and the commands; [encrypting] puts TLS on links; the [changelog] says what
-//! changed.
+//! configuration and the commands; [testing] shows how to test your failover; [encrypting] puts
+//! TLS on links; the [changelog] says what changed.
 //!
 //! # The modules
 //!
@@ -56,7 +56,7 @@
 //!          no clock    time is a   one link as   two     named    strangers
 //!          no socket   value       a value       threads peers
 //!
-//! config feeds node        sim: connections on a virtual clock
+//! config feeds node        sim: connections and nodes on a virtual clock
 //! ```
 //!
 //! A module imports only from its left. [`protocol`] holds the wire format whole, so that another
@@ -117,6 +117,9 @@ pub mod moving {}
 
 #[doc = include_str!("operating.md")]
 pub mod operating {}
+
+#[doc = include_str!("testing.md")]
+pub mod testing {}
 
 #[doc = include_str!("encrypting.md")]
 pub mod encrypting {}

@@ -9,6 +9,8 @@ mod estates;
 mod faults;
 #[path = "sim/invariants.rs"]
 mod invariants;
+#[path = "sim/node_laws.rs"]
+mod node_laws;
 #[path = "sim/nodes.rs"]
 mod nodes;
 

@@ -59,6 +59,8 @@
 //!
 //! # What there is
 //!
+//! - [`Nodes`] runs whole nodes: real configurations and the handler that ships. The page on
+//!   [testing](crate::testing) goes from a handler to its test.
 //! - [`Net`] has any number of hosts, [`Pair`] is the net of two. A host has [`SimOptions`] and a
 //!   program: a closure that sees what its side sees and acts through [`Context`].
 //! - [`Op`] is what can happen at one instant: [`Net::at`] writes it into the script,

@@ -15,7 +15,7 @@ pub(crate) fn config(text: &str) -> Config {
 }
 
 /// An adapter: it subscribes at whichever server it reaches.
-struct Adapter;
+pub(crate) struct Adapter;
 
 impl NodeHandler for Adapter {
     fn on_message(&self, _peer: &Peer, _payload: &[u8]) {}
@@ -46,7 +46,7 @@ impl NodeHandler for Server {
 /// A handler that takes what comes.
 fn quiet(_peer: &Peer, _payload: &[u8]) {}
 
-const ADAPTER: &str = "
+pub(crate) const ADAPTER: &str = "
     datasrc-name  adapter
     add-peer
         remote-name           servers
@@ -61,7 +61,7 @@ const ADAPTER: &str = "
         reconnect-time-max    2
     end-peer";
 
-const SERVER: &str = "
+pub(crate) const SERVER: &str = "
     datasrc-name  servers
     datasrc-port  25000
     peer-accept-wait-time  5

@@ -2,9 +2,9 @@
 //! that take peers out and give them other addresses, restarts, strangers of all kinds, handlers
 //! that are slow and that panic.
 //!
-//! What must hold whatever happens: one life a name (up, then messages, then down, one call at a
-//! time), messages of a sender in order, and after a quiet moment every pair is connected again;
-//! at the end no thread and no descriptor is left. `PEERBEAT_STRESS_SECONDS` and
+//! What must hold whatever happens: the invariants that the simulator judges nodes by, one call at
+//! a time for a name, messages of a sender in order, and after a quiet moment every pair is
+//! connected again; at the end no thread and no descriptor is left. `PEERBEAT_STRESS_SECONDS` and
 //! `PEERBEAT_STRESS_SEED` make it longer and other.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]

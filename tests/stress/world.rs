@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use peerbeat::config::Config;
+use peerbeat::liveness::Time;
 use peerbeat::node::{Node, NodeEvent, NodeHandler, NodeOptions, Peer};
+use peerbeat::sim::{NodeInvariants, NodeRecord, Told};
 
 use super::common::{config, listener};
 use super::strangers;
@@ -53,6 +55,8 @@ pub(crate) struct World {
     /// By node, start and peer.
     lives: Mutex<HashMap<(usize, usize, String), Life>>,
     broken: Mutex<Vec<String>>,
+    /// The invariants that the simulator judges its nodes by.
+    laws: Mutex<NodeInvariants>,
 }
 
 /// What a handler sees of one name.
@@ -80,6 +84,7 @@ impl World {
             arrived: Mutex::default(),
             lives: Mutex::default(),
             broken: Mutex::default(),
+            laws: Mutex::default(),
         }
     }
 
@@ -242,6 +247,16 @@ struct Watch {
 }
 
 impl Watch {
+    /// Judges what the handler is told. Times are not: a real clock is read after the fact.
+    fn judge(&self, peer: Option<&Peer>, told: Told) {
+        let peer = peer.map(|peer| peer.name().to_owned());
+        let (node, life) = (self.index, self.start as u64);
+        let record = NodeRecord { at: Time::NEVER, node, life, peer, told };
+        if let Err(broken) = lock(&self.world.laws).judge(&record) {
+            self.world.breaks(broken.to_string());
+        }
+    }
+
     /// Calls `look` with the life of the peer; no other thread may be inside.
     fn inside(&self, peer: &Peer, what: &str, look: impl FnOnce(&mut Life) -> bool) {
         let key = (self.index, self.start, peer.name().to_owned());
@@ -290,6 +305,7 @@ impl Drop for Leaves<'_> {
 
 impl NodeHandler for Watch {
     fn on_message(&self, peer: &Peer, payload: &[u8]) {
+        self.judge(Some(peer), Told::Message(Vec::new()));
         // Strangers send none.
         let number = u64::from_be_bytes(payload[..8].try_into().unwrap());
         self.inside(peer, "a message", |life| {
@@ -302,6 +318,7 @@ impl NodeHandler for Watch {
     }
 
     fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
+        self.judge(peer, Told::Event(event.clone()));
         let Some(peer) = peer else { return };
         match event {
             NodeEvent::Up { .. } => {
