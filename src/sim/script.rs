@@ -215,7 +215,10 @@ fn random_ops(rng: &mut Rng, kind: u64, at: Time, lasts: Duration, ops: &mut Vec
         12 => {
             // A queue that takes a while, and what must not wait for it, or cuts it off.
             let (size, times) = (rng.pick(&[300, 500, 3000]), 20 + rng.below(60) as u32);
+            let busy = Duration::from_millis(rng.pick(&[0, 50, 300]));
+            ops.push((at, Op::SlowReader { host: to, each: busy }));
             ops.push((at, Op::Send { from, to, size, times, every: Duration::ZERO }));
+            ops.push((until, Op::SlowReader { host: to, each: Duration::ZERO }));
             let soon = at + rng.duration(Duration::from_millis(300));
             match rng.below(3) {
                 0 => {
