@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use super::fill::Crossing;
 use crate::liveness::Time;
 
 /// What became of a heartbeat-time that the program set on a living link.
@@ -33,6 +34,8 @@ pub(crate) struct Changes {
     pub(super) stalled: Option<Duration>,
     /// The peer's heartbeats come, and it does not read: how old ours are that it should have read.
     pub(super) not_reading: Option<Duration>,
+    /// The queue has become high or low.
+    pub(super) crossing: Option<Crossing>,
 }
 
 /// Values that were set, as one.
@@ -45,8 +48,9 @@ pub(super) struct Lowered {
 
 impl Changes {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { lowered, slack, stalled, not_reading } = self;
-        lowered.is_none() && slack.is_none() && stalled.is_none() && not_reading.is_none()
+        let Self { lowered, slack, stalled, not_reading, crossing } = self;
+        let is_quiet = stalled.is_none() && not_reading.is_none() && crossing.is_none();
+        is_quiet && lowered.is_none() && slack.is_none()
     }
 
     /// A heartbeat-time was set.

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::down::Down;
-use crate::text::{Measured, More, Seconds};
+use crate::text::{Count, Measured, More, Seconds};
 
 /// Something that happened to a link. Displays as one line of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +68,24 @@ pub enum LinkEvent {
         /// How old that heartbeat is.
         behind: Duration,
     },
+    /// Over 80 % of the queue is taken: the peer, or the way to it, is too slow for what is sent.
+    ///
+    /// This and [`QueueLow`](Self::QueueLow) alternate. They are reported when the link's reader
+    /// next wakes, which a byte of the peer's makes it do; a queue that is emptied before is
+    /// counted with the next one. They come at the rates of [`Late`](Self::Late).
+    QueueHigh {
+        /// Bytes that wait.
+        bytes: usize,
+        /// How many changes between high and low it represents, itself included.
+        count: u64,
+    },
+    /// No more than half of the queue is taken, after it was high.
+    QueueLow {
+        /// Bytes that wait.
+        bytes: usize,
+        /// How many changes between high and low it represents, itself included.
+        count: u64,
+    },
     /// The link has ended: the last event.
     Down(Down),
 }
@@ -94,6 +112,8 @@ impl LinkEvent {
             Self::Flooding => "warning",
             Self::HandlerBusy { .. } => "handler-busy",
             Self::NotReading { .. } => "not-reading",
+            Self::QueueHigh { .. } => "queue-high",
+            Self::QueueLow { .. } => "queue-low",
             Self::Down(_) => "down",
         }
     }
@@ -101,13 +121,16 @@ impl LinkEvent {
     /// How loudly a log should say it.
     pub fn level(&self) -> Level {
         match self {
-            Self::HeartbeatTime { .. } | Self::Recovered { .. } => Level::Info,
+            Self::HeartbeatTime { .. } | Self::Recovered { .. } | Self::QueueLow { .. } => {
+                Level::Info
+            }
             Self::Late { .. }
             | Self::Stalled { .. }
             | Self::Clamped { .. }
             | Self::Flooding
             | Self::HandlerBusy { .. }
-            | Self::NotReading { .. } => Level::Warn,
+            | Self::NotReading { .. }
+            | Self::QueueHigh { .. } => Level::Warn,
             Self::Down(down) if down.reason.is_orderly() => Level::Info,
             Self::Down(_) => Level::Error,
         }
@@ -150,6 +173,14 @@ impl fmt::Display for LinkEvent {
             }
             Self::NotReading { behind } => {
                 write!(f, "the peer answers, but has not read for {}", Measured(*behind))
+            }
+            Self::QueueHigh { bytes, count } => {
+                let (bytes, more) = (Count(*bytes as u64, "byte"), More(*count));
+                write!(f, "over 80 % of the queue is taken, {bytes} wait{more}")
+            }
+            Self::QueueLow { bytes, count } => {
+                let (bytes, more) = (Count(*bytes as u64, "byte"), More(*count));
+                write!(f, "the queue has room again, {bytes} wait{more}")
             }
             Self::Down(down) => write!(f, "{down}"),
         }
@@ -255,6 +286,14 @@ mod tests {
             (
                 LinkEvent::Recovered { silence: second, count: 1000 },
                 "recovered: heard from again after 1.0000 s of silence (and 999 more)",
+            ),
+            (
+                LinkEvent::QueueHigh { bytes: 900, count: 1 },
+                "queue-high: over 80 % of the queue is taken, 900 bytes wait",
+            ),
+            (
+                LinkEvent::QueueLow { bytes: 1, count: 3 },
+                "queue-low: the queue has room again, 1 byte wait (and 2 more)",
             ),
         ];
         for (event, text) in table {

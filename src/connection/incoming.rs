@@ -221,7 +221,7 @@ impl<F: Framing> Incoming<F> {
     }
 
     /// Takes over what was set since the last time, and returns what is to be reported.
-    pub(crate) fn apply(&mut self, changes: Changes) -> [Option<LinkEvent>; 3] {
+    pub(crate) fn apply(&mut self, changes: Changes) -> [Option<LinkEvent>; 4] {
         if let Some((greatest, last, at)) = changes.slack {
             self.timer.set_slack(greatest, at);
             self.timer.set_slack(last, at);
@@ -233,7 +233,11 @@ impl<F: Framing> Incoming<F> {
         });
         let stalled = changes.stalled.map(|late| LinkEvent::Stalled { late });
         let not_reading = changes.not_reading.map(|behind| LinkEvent::NotReading { behind });
-        [stalled, lowered, not_reading]
+        let crossing = changes.crossing.map(|crossing| match crossing.is_high {
+            true => LinkEvent::QueueHigh { bytes: crossing.bytes, count: crossing.count },
+            false => LinkEvent::QueueLow { bytes: crossing.bytes, count: crossing.count },
+        });
+        [stalled, lowered, not_reading, crossing]
     }
 
     /// Records that a wait that should have ended at `until` ended at `now`, before what it

@@ -12,6 +12,7 @@ mod change;
 mod down;
 mod echo;
 mod event;
+mod fill;
 mod histogram;
 mod incoming;
 mod outgoing;

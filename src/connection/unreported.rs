@@ -1,7 +1,8 @@
 //! What has been found and not reported yet: everything as it came, but how late the peer is and
 //! the values that it sends at a bounded [rate](super::rate).
 //!
-//! `late` and `recovered` are one kind: the last one reported is never older than [`Rate`] allows.
+//! `late` and `recovered` are one kind, `queue-high` and `queue-low` another: the last one reported
+//! is never older than [`Rate`] allows.
 //!
 //! Invariant: each reported change of the heartbeat-time begins where the one before ended.
 
@@ -19,6 +20,10 @@ pub(crate) struct Unreported {
     lateness: Rate,
     /// The latest that is held back: whether the peer is late, and how long it was silent.
     held_lateness: Option<(bool, Duration)>,
+    fills: Rate,
+    /// The latest state of the queue that is held back, and the last that was reported.
+    held_fill: Option<(bool, usize)>,
+    is_high: bool,
     adoptions: Rate,
     /// Those that are held back, as one: what was in force before them, and what is now.
     held_adoption: Option<(Option<Duration>, Duration)>,
@@ -37,6 +42,8 @@ impl Unreported {
         match event {
             LinkEvent::Late { silence, .. } => self.add_lateness(true, silence, now),
             LinkEvent::Recovered { silence, .. } => self.add_lateness(false, silence, now),
+            LinkEvent::QueueHigh { bytes, count } => self.add_fill(true, bytes, count, now),
+            LinkEvent::QueueLow { bytes, count } => self.add_fill(false, bytes, count, now),
             LinkEvent::HeartbeatTime { from, to, cause: Cause::Peer } => {
                 let from = self.held_adoption.take().map_or(from, |(first, _)| first);
                 match self.adoptions.admit(now) {
@@ -74,7 +81,8 @@ impl Unreported {
     /// When something that is held back is to be reported; `NEVER` = nothing is.
     pub(crate) fn due(&self) -> Time {
         let of = |rate: &Rate| rate.due().unwrap_or(Time::NEVER);
-        of(&self.lateness).min(of(&self.adoptions))
+        let fills = self.held_fill.map_or(Time::NEVER, |_| of(&self.fills));
+        of(&self.lateness).min(of(&self.adoptions)).min(fills)
     }
 
     /// How many are to be reported at once.
@@ -100,6 +108,16 @@ impl Unreported {
         }
     }
 
+    /// What was high and is low again, or the other way, before it could be reported is nothing
+    /// new: it is counted with the next.
+    fn add_fill(&mut self, is_high: bool, bytes: usize, count: u64, now: Time) {
+        self.fills.hold_back(count - 1);
+        match self.fills.admit(now) {
+            Some(count) => self.push_fill(is_high, bytes, count),
+            None => self.held_fill = (is_high != self.is_high).then_some((is_high, bytes)),
+        }
+    }
+
     /// Lets go what was held back and may be reported by now.
     fn release(&mut self, now: Time) {
         let is_due = |rate: &Rate| rate.due().is_some_and(|due| due <= now);
@@ -107,6 +125,12 @@ impl Unreported {
             let count = self.lateness.report(now);
             if let Some((is_late, silence)) = self.held_lateness.take() {
                 self.push_lateness(is_late, silence, count);
+            }
+        }
+        if self.held_fill.is_some() && is_due(&self.fills) {
+            let count = self.fills.report(now);
+            if let Some((is_high, bytes)) = self.held_fill.take() {
+                self.push_fill(is_high, bytes, count);
             }
         }
         if is_due(&self.adoptions) {
@@ -126,6 +150,18 @@ impl Unreported {
         self.events.push_back(match is_late {
             true => LinkEvent::Late { silence, count },
             false => LinkEvent::Recovered { silence, count },
+        });
+    }
+
+    fn push_fill(&mut self, is_high: bool, bytes: usize, count: u64) {
+        self.held_fill = None;
+        if self.is_high == is_high {
+            return self.fills.hold_back(count);
+        }
+        self.is_high = is_high;
+        self.events.push_back(match is_high {
+            true => LinkEvent::QueueHigh { bytes, count },
+            false => LinkEvent::QueueLow { bytes, count },
         });
     }
 
@@ -227,6 +263,37 @@ mod tests {
         unreported.add(set.clone(), at(1011));
         assert_eq!(unreported.take(at(1011)), [adopted(87, 80), set]);
         assert_eq!(unreported.due(), Time::NEVER);
+    }
+
+    #[test]
+    fn a_queue_alternates_at_any_rate_and_every_change_is_counted() {
+        let mut unreported = Unreported::default();
+        let (mut is_high, mut total) = (false, 0);
+        for step in 0..601 {
+            let now = at(step * 70);
+            let event = match step % 2 == 0 {
+                true => LinkEvent::QueueHigh { bytes: 9, count: 1 },
+                false => LinkEvent::QueueLow { bytes: 1, count: 1 },
+            };
+            unreported.add(event, now);
+            for event in unreported.take(now) {
+                let (now_high, more) = match event {
+                    LinkEvent::QueueHigh { count, .. } => (true, count),
+                    LinkEvent::QueueLow { count, .. } => (false, count),
+                    other => panic!("{other:?}"),
+                };
+                assert_ne!(now_high, is_high);
+                (is_high, total) = (now_high, total + more);
+            }
+        }
+        for event in unreported.take(at(60_000)) {
+            let LinkEvent::QueueHigh { count, .. } = event else { panic!("{event:?}") };
+            (is_high, total) = (true, total + count);
+        }
+        assert_eq!((is_high, unreported.due()), (true, Time::NEVER), "the latest is known");
+        unreported.add(LinkEvent::QueueLow { bytes: 1, count: 1 }, at(90_000));
+        let last = LinkEvent::QueueLow { bytes: 1, count: 602 - total };
+        assert_eq!(unreported.take(at(90_000)), [last]);
     }
 
     #[test]

@@ -137,6 +137,10 @@ fn fill_link(made: &mut PeerbeatEvent, texts: &mut Texts, event: &LinkEvent) {
             made.silent_ms = millis(*silence);
             made.count = signed(*count);
         }
+        LinkEvent::QueueHigh { bytes, count } | LinkEvent::QueueLow { bytes, count } => {
+            made.unsent_bytes = signed(*bytes as u64);
+            made.count = signed(*count);
+        }
         LinkEvent::HandlerBusy { held } => made.held_ms = millis(*held),
         LinkEvent::NotReading { behind } => made.behind_ms = millis(*behind),
         LinkEvent::Stalled { late } => made.late_ms = millis(*late),
@@ -211,6 +215,8 @@ fn word(kind: c_int) -> &'static CStr {
         14 => c"stopped",
         15 => c"handler-busy",
         16 => c"not-reading",
+        17 => c"queue-high",
+        18 => c"queue-low",
         MESSAGE => c"message",
         _ => c"",
     }
@@ -238,6 +244,8 @@ fn kind(event: &NodeEvent) -> c_int {
         NodeEvent::Stopped => 14,
         NodeEvent::Link(LinkEvent::HandlerBusy { .. }) => 15,
         NodeEvent::Link(LinkEvent::NotReading { .. }) => 16,
+        NodeEvent::Link(LinkEvent::QueueHigh { .. }) => 17,
+        NodeEvent::Link(LinkEvent::QueueLow { .. }) => 18,
     }
 }
 

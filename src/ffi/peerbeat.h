@@ -314,6 +314,8 @@ enum peerbeat_event_kind {
     PEERBEAT_EVENT_STOPPED = 14,        /* the last one */
     PEERBEAT_EVENT_HANDLER_BUSY = 15,   /* held_ms: a callback of yours held the reader */
     PEERBEAT_EVENT_NOT_READING = 16,    /* behind_ms: the peer answers, but does not read */
+    PEERBEAT_EVENT_QUEUE_HIGH = 17,     /* unsent_bytes, count: over 80 % of the queue is taken */
+    PEERBEAT_EVENT_QUEUE_LOW = 18,      /* unsent_bytes, count: no more than half of it again */
     PEERBEAT_EVENT_MESSAGE = 100      /* data, data_len; only in a node without a handler */
 };
 

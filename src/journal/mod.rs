@@ -49,6 +49,8 @@
 //! | `stalled` | `peer` `late_ms` | this process itself was stopped or starved; the peer got one more slack |
 //! | `handler-busy` | `peer` `held_ms` | our own handler held the reader for longer than the limit |
 //! | `not-reading` | `peer` `behind_ms` | the peer's application does not read; the age of the heartbeat that it should have read |
+//! | `queue-high` | `peer` `queued_bytes` `count` | over 80 % of the send queue is taken; reported at the rate of `late`, in turn with `queue-low` |
+//! | `queue-low` | `peer` `queued_bytes` `count` | no more than half of it is taken again |
 //! | `clamped` | `peer` `asked_ms` `floor_ms` | the peer asked for less than `heartbeat-time-min` and got that |
 //! | `data` | `peer` `bytes` | a message arrived; only if asked for |
 //! | `down` | `peer` `reason` `detail` `silent_ms` `limit_ms` `heartbeat_time_ms` `slack_ms` `unsent_frames` `unsent_bytes` `unconfirmed_bytes` `undelivered_frames` `up_ms` | the link ended; for `reason` see [`DownReason`](crate::link::DownReason) |

@@ -72,6 +72,9 @@ fn link(object: Object, event: &LinkEvent) -> Object {
         LinkEvent::Late { silence, count } | LinkEvent::Recovered { silence, count } => {
             object.ms("silent_ms", *silence).number("count", *count)
         }
+        LinkEvent::QueueHigh { bytes, count } | LinkEvent::QueueLow { bytes, count } => {
+            object.number("queued_bytes", *bytes as u64).number("count", *count)
+        }
         LinkEvent::Stalled { late } => object.ms("late_ms", *late),
         LinkEvent::HandlerBusy { held } => object.ms("held_ms", *held),
         LinkEvent::NotReading { behind } => object.ms("behind_ms", *behind),
@@ -190,6 +193,10 @@ mod tests {
             (
                 link(LinkEvent::NotReading { behind: ms(10) }),
                 "'not-reading','peer':'p','behind_ms':10}",
+            ),
+            (
+                link(LinkEvent::QueueHigh { bytes: 11, count: 1 }),
+                "'queue-high','peer':'p','queued_bytes':11,'count':1}",
             ),
             (
                 NodeEvent::Retry { wait: Duration::from_micros(1_234_567) },

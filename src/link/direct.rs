@@ -122,6 +122,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             self.write_queued_as(Writer::Caller { own, messages: 1 }, state)?;
             return Ok(false);
         }
+        self.publish_crossing(&state);
         Ok(std::mem::replace(&mut state.held_by, batch) != batch)
     }
 
@@ -163,9 +164,18 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             && !state.pace.is_the_senders()
     }
 
+    /// The reader reports that the queue has become high or low.
+    #[inline]
+    pub(super) fn publish_crossing(&self, state: &State<S, F>) {
+        if state.outgoing.has_crossed() {
+            self.publish_changes();
+        }
+    }
+
     /// Leaves what is queued to whoever writes it.
     #[inline]
     fn leave(self: &Arc<Self>, state: &mut Guard<'_, S, F>) {
+        self.publish_crossing(state);
         if !self.joins_line(state) && state.pace.wakes_sender() {
             self.wake_sender(state);
         }
@@ -242,6 +252,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         }
         state.pace.on_buffer(buffer.rest().len(), now);
         let _heartbeat = state.outgoing.handle_written(buffer, count, now);
+        self.publish_crossing(&state);
         self.hand_over(state, turn, now);
         Ok(())
     }

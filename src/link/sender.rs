@@ -158,6 +158,9 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             }
             Ok(count) => {
                 outgoing.handle_written(buffer, count, now);
+                if outgoing.has_crossed() {
+                    self.shared.publish_changes();
+                }
                 pace.on_written(outgoing.bytes_sent());
                 // The next wait tells us when the kernel stopped accepting: the shorter the better.
                 self.set_timeout(WRITE_TIMEOUT_MIN);

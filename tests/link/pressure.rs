@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Link, LinkOptions, SendError};
+use peerbeat::link::{Link, LinkEvent, LinkOptions, SendError};
 use peerbeat::protocol::Native;
 
 use crate::mock::{DATA, Got, LONG, Mock, frame, tcp_pair};
@@ -34,6 +34,29 @@ fn a_full_queue_says_full_and_takes_nothing() {
     expect(&mut rig.mock, &sent);
     rig.link.try_send(b"room again").unwrap();
     assert_eq!(rig.mock.no_heartbeat().payload, b"room again");
+}
+
+#[test]
+fn a_queue_over_four_fifths_is_reported_and_that_it_has_room_again() {
+    let (mut rig, door) = Rig::narrow(&small_queue());
+    // The reader reports when a byte of the peer's wakes it.
+    let beating = rig.mock.beat(60_000, ms(20));
+    let sent = fill_narrow(&rig.link, 10_000);
+    let high = |event: &LinkEvent| match event {
+        LinkEvent::QueueHigh { bytes, .. } => Some(*bytes),
+        _ => None,
+    };
+    let (_, bytes) = rig.log.event(high);
+    assert!((80_001..=110_005).contains(&bytes), "{bytes}");
+    door.open();
+    expect(&mut rig.mock, &sent);
+    let (_, bytes) = rig.log.event(|event| match event {
+        LinkEvent::QueueHigh { .. } => panic!("twice high"),
+        LinkEvent::QueueLow { bytes, .. } => Some(*bytes),
+        _ => None,
+    });
+    assert!(bytes <= 50_000, "{bytes}");
+    beating.stop();
 }
 
 #[test]

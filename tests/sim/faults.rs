@@ -326,6 +326,24 @@ fn a_heartbeat_passes_a_long_queue() {
 }
 
 #[test]
+fn a_queue_that_fills_and_empties_is_reported_in_turn() {
+    let left = options(2.0, 10.0).socket_bytes(1024).queue_bytes(10_000);
+    let mut pair = Pair::new(1, left, options(2.0, 10.0));
+    pair.set_conditions(Conditions::default().bandwidth(2_000));
+    for start in [1.0, 20.0] {
+        let op = Op::Send { from: LEFT, to: RIGHT, size: 500, times: 19, every: Duration::ZERO };
+        pair.at(secs(start), op);
+    }
+    let pair = run(pair, 40.0);
+    let word = |seen: &Record| match &seen.event {
+        SimEvent::Event(event) => Some(event.as_str()).filter(|word| word.starts_with("queue")),
+        _ => None,
+    };
+    let words: Vec<_> = pair.seen_by(LEFT).filter_map(word).collect();
+    assert_eq!(words, ["queue-high", "queue-low", "queue-high", "queue-low"]);
+}
+
+#[test]
 fn what_a_refusal_drops_is_counted_and_not_sent() {
     let mut refused = 0;
     for seed in 0..100 {

@@ -108,6 +108,22 @@ fn gap_holds() {
 }
 
 #[test]
+fn queue_alternates() {
+    let mut record = record();
+    let beat = find(&record, is_beat);
+    let mut crossing = record[beat].clone();
+    let high = LinkEvent::QueueHigh { bytes: 9, count: 1 };
+    crossing.event = SimEvent::Event(high);
+    record.insert(beat, crossing.clone());
+    assert_eq!(law_of(&record), None);
+    record.insert(beat, crossing.clone());
+    assert_eq!(law_of(&record), Some(Invariant::QueueAlternates));
+    crossing.event = SimEvent::Event(LinkEvent::QueueLow { bytes: 1, count: 1 });
+    record[beat] = crossing;
+    assert_eq!(law_of(&record), Some(Invariant::QueueAlternates));
+}
+
+#[test]
 fn quiet_when_busy() {
     let mut record = record();
     let beat = find(&record, is_beat);

@@ -7,6 +7,7 @@
 //!
 //! Invariant: a message that was accepted is written whole and in order, or counted as unsent.
 
+mod encoding;
 mod ending;
 mod setting;
 
@@ -17,12 +18,14 @@ use super::budget::{Part, QueueBudget};
 use super::change::Changes;
 use super::down::DownReason;
 use super::echo::Echoes;
+use super::fill::Fill;
 use super::phase::{Phase, Writing};
 use super::send_error::SendError;
 use super::stats::{Measures, Silence, Stats};
 use super::write_buffer::{Unsent, WriteBuffer};
 use crate::liveness::{HeartbeatTimer, Mode, Settings, Time};
 use crate::protocol::{Framing, Heartbeat};
+use encoding::Encoding;
 
 pub(crate) use ending::SilenceReport;
 
@@ -31,7 +34,7 @@ pub(crate) use ending::SilenceReport;
 pub(crate) struct Outgoing<F> {
     framing: Arc<F>,
     settings: Settings,
-    queue_bytes: usize,
+    fill: Fill,
     part: Part,
     /// When the connection was established.
     began: Time,
@@ -78,7 +81,7 @@ impl<F: Framing> Outgoing<F> {
         Self {
             framing,
             settings: *settings,
-            queue_bytes,
+            fill: Fill::new(queue_bytes),
             part: Part::default(),
             began: now,
             timer: HeartbeatTimer::new(settings, now),
@@ -103,7 +106,7 @@ impl<F: Framing> Outgoing<F> {
     }
 
     pub(crate) fn set_queue_bytes(&mut self, bytes: usize) {
-        self.queue_bytes = bytes;
+        self.fill.set_limit(bytes);
     }
 
     /// What waits here counts for the budget as well.
@@ -117,7 +120,7 @@ impl<F: Framing> Outgoing<F> {
     pub(crate) fn has_room(&mut self, length: usize) -> bool {
         let pending = self.pending();
         let then = pending.saturating_add(length);
-        pending == 0 || then <= self.queue_bytes && self.part.grows_to(then)
+        pending == 0 || then <= self.fill.limit() && self.part.grows_to(then)
     }
 
     /// Whether nothing is queued or being written.
@@ -147,6 +150,7 @@ impl<F: Framing> Outgoing<F> {
         std::mem::forget(encoding);
         self.queued += 1;
         self.stats.messages_accepted += 1;
+        self.fill.handle_pending(self.pending());
         Ok(())
     }
 
@@ -160,6 +164,7 @@ impl<F: Framing> Outgoing<F> {
         self.queue.extend_from_slice(frame);
         self.queued += 1;
         self.stats.messages_accepted += 1;
+        self.fill.handle_pending(self.pending());
         Ok(())
     }
 
@@ -302,6 +307,7 @@ impl<F: Framing> Outgoing<F> {
             std::mem::swap(&mut self.queue, &mut buffer.bytes);
         }
         self.buffer = buffer;
+        self.fill.handle_pending(self.pending());
         if let Phase::Closing(closing) = &mut self.phase {
             let is_out = closing.bye.is_none() && self.in_flight == 0;
             if is_out && closing.writing == Writing::UnderWay {
@@ -369,7 +375,7 @@ impl<F: Framing> Outgoing<F> {
         }
         Heard {
             adopted: self.handle_announced(heartbeat.heartbeat_time_ms, now),
-            has_changes: !self.changes.is_empty(),
+            has_changes: self.has_changes(),
         }
     }
 
@@ -461,20 +467,5 @@ impl<F: Framing> Outgoing<F> {
         if let Some(late) = self.timer.lateness(now) {
             self.measures.add_own(late, self.timer.slack());
         }
-    }
-}
-
-/// Takes back what a framing appended that then failed or panicked: the peer must not receive half
-/// a message.
-struct Encoding<'a> {
-    queue: &'a mut Vec<u8>,
-    /// How much of it is whole.
-    length: usize,
-}
-
-impl Drop for Encoding<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.queue.truncate(self.length);
     }
 }

@@ -47,11 +47,18 @@ impl<F: Framing> Outgoing<F> {
 
     /// Whether there is something for the receiving half to take over.
     pub(crate) fn has_changes(&self) -> bool {
-        !self.changes.is_empty()
+        self.has_crossed() || !self.changes.is_empty()
+    }
+
+    /// Whether the queue has become high or low.
+    #[inline]
+    pub(crate) fn has_crossed(&self) -> bool {
+        self.fill.has_crossed()
     }
 
     /// What the receiving half must take over.
     pub(crate) fn take_changes(&mut self) -> Changes {
+        self.changes.crossing = self.fill.take(self.pending());
         std::mem::take(&mut self.changes)
     }
 }

@@ -55,6 +55,8 @@ pub(super) struct Account {
     pub(super) settings: Settings,
     pub(super) granularity: Duration,
     pub(super) close: (Duration, Duration),
+    /// The queue was reported as high.
+    pub(super) is_high: bool,
     pub(super) reason: Option<DownReason>,
     pub(super) ended_at: Time,
     /// The heartbeat-time that H2 makes of what was configured, received and set.
@@ -115,6 +117,7 @@ impl Account {
             settings,
             granularity: options.granularity,
             close: (options.close_timeout, options.close_max),
+            is_high: false,
             reason: None,
             ended_at: Time::ZERO,
             in_force,
@@ -207,6 +210,8 @@ impl Account {
                 self.judge_change(*from, *to, *cause)?;
             }
             SimEvent::CloseWithin { timeout, max } => self.close = (*timeout, *max),
+            SimEvent::Event(LinkEvent::QueueHigh { .. }) => self.judge_fill(true)?,
+            SimEvent::Event(LinkEvent::QueueLow { .. }) => self.judge_fill(false)?,
             SimEvent::Sent(message) => self.sent.push_back(message.clone()),
             SimEvent::Ending { reason } => self.judge_death(at, reason)?,
             SimEvent::Down { down, .. } => {

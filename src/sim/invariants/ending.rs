@@ -36,6 +36,14 @@ impl Account {
         Ok(())
     }
 
+    /// The queue was reported as high or low.
+    pub(super) fn judge_fill(&mut self, is_high: bool) -> Judged {
+        if std::mem::replace(&mut self.is_high, is_high) == is_high {
+            return broken(Invariant::QueueAlternates, format!("twice the same: high {is_high}"));
+        }
+        Ok(())
+    }
+
     /// When a close is given up, at the earliest.
     fn closes_at(&self) -> Time {
         let (timeout, max) = self.close;

@@ -50,6 +50,8 @@ pub enum Invariant {
     /// What was accepted and the peer's program did not receive is counted: as unsent or
     /// unconfirmed here, or as not handed on there; and nothing is counted that it received.
     NothingLost,
+    /// A queue is reported as high, and then as low again, in turn.
+    QueueAlternates,
     /// A close is given up no earlier than its time limits say, unless the peer has ended its
     /// stream.
     OrderlyClose,

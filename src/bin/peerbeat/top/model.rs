@@ -345,6 +345,8 @@ fn described(record: &Record) -> Option<String> {
         "warning" => format!("warning: {}", text("detail")),
         "handler-busy" => format!("handler busy for {}", time("held_ms")),
         "not-reading" => format!("not reading: {} behind", time("behind_ms")),
+        "queue-high" => format!("queue over 80 %: {} bytes", record.count("queued_bytes")),
+        "queue-low" => "queue has room again".to_owned(),
         "lost" => format!("{} lines of the journal lost", record.count("lines")),
         "stopped" => "the node has stopped".to_owned(),
         _ => return None,
