@@ -205,6 +205,26 @@ impl<S: Stream, L: Layer> Layered<S, L> {
         Ok(())
     }
 
+    /// Ends the sending direction in order, if the kernel takes that at once. A write that is under
+    /// way takes a moment, or it is stuck: then the end is a cut.
+    fn say_goodbye(&self) {
+        let until = Instant::now() + GOODBYE_WAIT;
+        let mut output = loop {
+            match self.output.try_lock() {
+                Ok(output) => break output,
+                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) if Instant::now() >= until => return,
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+            }
+        };
+        let mut layer = lock(&self.layer);
+        layer.close();
+        output.append(&mut layer.pending);
+        drop(layer);
+        // The stream is shut in any case.
+        let _ = self.flush(&mut output, true);
+    }
+
     /// Reads from the stream below, no longer than the read timeout, and not long while bytes of
     /// the layer's own wait for room in the kernel.
     fn fill(&self, input: &mut Input) -> io::Result<usize> {
@@ -236,8 +256,8 @@ impl<S: Stream, L: Layer> Layered<S, L> {
                 self.opened.notify_all();
             }
             if opened.given > 0 {
-                let is_all = opened.given < buffer.len() && input.rest().is_empty();
-                self.may_have.store(!is_all, Ordering::SeqCst);
+                // The layer may hold more, or the end.
+                self.may_have.store(true, Ordering::SeqCst);
                 return Ok(Some(opened.given));
             }
             if opened.is_ended {
@@ -319,18 +339,10 @@ impl<S: Stream, L: Layer> Stream for Layered<S, L> {
         self.below.set_write_timeout(timeout)
     }
 
-    /// Says the layer's goodbye before it shuts the sending direction, if nobody is writing and
-    /// nothing is stuck.
+    /// Says the layer's goodbye before it shuts the sending direction, if no write is stuck.
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         if how != Shutdown::Read {
-            if let Ok(mut output) = self.output.try_lock() {
-                let mut layer = lock(&self.layer);
-                layer.close();
-                output.append(&mut layer.pending);
-                drop(layer);
-                // The socket is shut in any case.
-                let _ = self.flush(&mut output, true);
-            }
+            self.say_goodbye();
         }
         self.below.shutdown(how)
     }
@@ -368,5 +380,7 @@ fn nanos(duration: Duration) -> u64 {
 
 /// How many plain bytes are sealed for one write.
 const PIECE_MAX: usize = 64 << 10;
+/// How long a write may keep the goodbye waiting.
+const GOODBYE_WAIT: Duration = Duration::from_millis(5);
 /// How often bytes of the layer's own that the kernel has no room for are tried again.
 const STUCK_POLL: Duration = Duration::from_millis(20);

@@ -1,0 +1,71 @@
+//! A certificate authority that exists for one test.
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+/// Signs certificates, and makes the configurations of those who trust it.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    roots: Arc<RootCertStore>,
+}
+
+impl Authority {
+    #[allow(clippy::new_without_default, reason = "each is another")]
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).expect("a root");
+        Self { issuer: Issuer::new(params, key), roots: Arc::new(roots) }
+    }
+
+    /// A certificate with this name, and its key; one that has expired if it is said so.
+    pub fn certificate(
+        &self,
+        name: &str,
+        is_expired: bool,
+    ) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        if is_expired {
+            params.not_before = date_time_ymd(2001, 1, 1);
+            params.not_after = date_time_ymd(2001, 1, 2);
+        }
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        (certificate.der().clone(), key.into())
+    }
+
+    /// Somebody of this name who dials.
+    pub fn client(&self, name: &str) -> Arc<ClientConfig> {
+        self.client_with(self.certificate(name, false))
+    }
+
+    pub fn client_with(
+        &self,
+        (certificate, key): (CertificateDer<'static>, PrivateKeyDer<'static>),
+    ) -> Arc<ClientConfig> {
+        let config = ClientConfig::builder().with_root_certificates(Arc::clone(&self.roots));
+        Arc::new(config.with_client_auth_cert(vec![certificate], key).expect("a certificate"))
+    }
+
+    /// Somebody of this name who accepts, and wants a certificate of the other side's.
+    pub fn server(&self, name: &str) -> Arc<ServerConfig> {
+        self.server_with(self.certificate(name, false))
+    }
+
+    pub fn server_with(
+        &self,
+        (certificate, key): (CertificateDer<'static>, PrivateKeyDer<'static>),
+    ) -> Arc<ServerConfig> {
+        let verifier = WebPkiClientVerifier::builder(Arc::clone(&self.roots)).build();
+        let config = ServerConfig::builder().with_client_cert_verifier(verifier.expect("roots"));
+        Arc::new(config.with_single_cert(vec![certificate], key).expect("a certificate"))
+    }
+}
