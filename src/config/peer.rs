@@ -195,6 +195,9 @@ impl PeerConfig {
     }
 
     /// Our heartbeat-time for this peer; `None` is undefined: we ask for nothing, but answer.
+    #[doc(alias = "keepalive")]
+    #[doc(alias = "interval")]
+    #[doc(alias = "ping")]
     pub fn heartbeat_time(&self) -> &Setting<Option<Duration>> {
         &self.timing.heartbeat_time
     }
@@ -225,11 +228,15 @@ impl PeerConfig {
     }
 
     /// The ceiling of the first delay between dials.
+    #[doc(alias = "backoff")]
+    #[doc(alias = "reconnect")]
     pub fn reconnect_time_min(&self) -> Duration {
         self.timing.reconnect_time_min.value
     }
 
     /// The ceiling of every delay between dials; never under the first.
+    #[doc(alias = "backoff")]
+    #[doc(alias = "reconnect")]
     pub fn reconnect_time_max(&self) -> Duration {
         self.timing.reconnect_time_max.value
     }

@@ -20,6 +20,7 @@ pub struct Down {
     /// How long the peer had been silent.
     pub silence: Duration,
     /// The limit of silence; `None` = there was none.
+    #[doc(alias = "timeout")]
     pub limit: Option<Duration>,
     /// The heartbeat-time in force; `None` = there was none.
     pub heartbeat_time: Option<Duration>,

@@ -47,6 +47,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
     ///
     /// # Errors
     /// The reason, if the link has ended.
+    #[doc(alias = "keepalive")]
+    #[doc(alias = "interval")]
     pub fn set_heartbeat_time(&self, value: Duration) -> Result<HeartbeatChange, DownReason> {
         let shared = self.shared();
         let mut state = shared.lock();

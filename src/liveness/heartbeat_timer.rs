@@ -13,6 +13,8 @@ use super::{Mode, Settings, Time, whole_millis};
 
 /// Decides when we must send, and when the peer has stopped reading what we send.
 #[derive(Clone, Debug)]
+#[doc(alias = "keepalive")]
+#[doc(alias = "ping")]
 pub struct HeartbeatTimer {
     /// The slack in it is the one that was set last.
     settings: Settings,

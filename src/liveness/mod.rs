@@ -43,8 +43,13 @@ pub struct Settings {
     /// What we promise to send by and expect of the peer; `None` (or zero) asks for nothing and
     /// takes what the peer says. Kept in whole milliseconds from 1 to 4294967295, as it travels.
     /// Default 5 s.
+    #[doc(alias = "keepalive")]
+    #[doc(alias = "interval")]
+    #[doc(alias = "ping")]
     pub heartbeat_time: Option<Duration>,
     /// What we forgive a late peer; local, never sent. Default 2 s.
+    #[doc(alias = "grace")]
+    #[doc(alias = "tolerance")]
     pub slack: Duration,
     /// Whether data replaces heartbeats. Default [`Mode::Idle`].
     pub mode: Mode,

@@ -15,6 +15,8 @@ use super::{Settings, Time};
 
 /// Decides when the peer is late, and when it is gone.
 #[derive(Clone, Debug)]
+#[doc(alias = "timeout")]
+#[doc(alias = "idle")]
 pub struct SilenceTimer {
     /// The slack in it is the one that was set last.
     settings: Settings,
