@@ -2,7 +2,7 @@
 //! that to a thread of the link's.
 //!
 //! Here is how; who writes is decided by `pace`. The lock is never held during a write. Invariant:
-//! when the lock is let go, what is queued is somebody's to write: it is being written, the link is
+//! when the lock is let go, what is queued has a writer: it is being written, the link is
 //! in a fan's line, the sender has been woken, or it polls.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -126,7 +126,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         Ok(std::mem::replace(&mut state.held_by, batch) != batch)
     }
 
-    /// Has what the batch holds back written, if nobody has taken it along.
+    /// Has what the batch holds back written, if no other write has taken it along.
     pub(super) fn write_held(self: &Arc<Self>, batch: u64) -> Result<(), SendError> {
         let mut state = self.lock();
         if state.held_by == batch {
@@ -143,7 +143,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         Ok(())
     }
 
-    /// Whether whoever sends now writes.
+    /// Whether the calling thread now writes.
     #[inline]
     fn writes_now(&self, state: &State<S, F>) -> bool {
         self.is_direct(state) && state.outgoing.is_idle()
@@ -154,7 +154,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         state.pace.is_direct() && !state.fan.as_ref().is_some_and(|fan| fan.is_open())
     }
 
-    /// Whether so much is queued, messages of `length` bytes, that whoever queued it writes it.
+    /// Whether so much is queued, messages of `length` bytes, that the thread that queued it writes
+    /// it.
     #[inline]
     fn is_full(&self, state: &State<S, F>, length: usize) -> bool {
         let members = state.fan.as_ref().map_or(1, |fan| fan.members());
@@ -172,7 +173,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         }
     }
 
-    /// Leaves what is queued to whoever writes it.
+    /// Leaves what is queued to the thread that writes it.
     #[inline]
     fn leave(self: &Arc<Self>, state: &mut Guard<'_, S, F>) {
         self.publish_crossing(state);
@@ -181,8 +182,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         }
     }
 
-    /// Whether what is queued is the fan's to write: the link is then in the line, or whoever
-    /// writes now puts it there.
+    /// Whether what is queued is the fan's to write: the link is then in the line, or the thread
+    /// that writes now puts it there.
     fn joins_line(self: &Arc<Self>, state: &mut Guard<'_, S, F>) -> bool {
         if state.is_in_line {
             return true;
@@ -271,7 +272,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         }
     }
 
-    /// Leaves what is left after a write at `now` to whoever is next.
+    /// Leaves what is left after a write at `now` to the next writer.
     fn hand_over(self: &Arc<Self>, mut state: Guard<'_, S, F>, turn: Turn, now: Time) {
         // A heartbeat is due that data does not replace. A thread that never rests would write
         // again before the sender is awake: the stream is the sender's next.

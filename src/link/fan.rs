@@ -6,7 +6,7 @@
 //! waits longer than one write for each link of the fan, which is what a round of direct writes
 //! would have taken, however many messages come; the more there are, the more a write carries.
 //!
-//! Before it falls asleep the fan is closed, and whoever sends writes again: no message waits for
+//! Before it falls asleep the fan is closed, and sending threads write again: no message waits for
 //! the thread to wake up, and an idle program has nothing that polls. It is asked to come
 //! when `pace` finds that it is worth it, and ends with the last link that it served.
 //!
@@ -24,8 +24,8 @@ use super::threads;
 
 /// A link, to the thread that goes round.
 pub(super) trait Member: Send + Sync {
-    /// Leaves the line, writes what is queued if that is nobody else's, and returns how many
-    /// messages it was. It does not panic.
+    /// Leaves the line, writes what is queued if no other thread is to write it, and returns how
+    /// many messages it was. It does not panic.
     fn write_queued(self: Arc<Self>) -> u64;
 }
 
@@ -205,7 +205,7 @@ impl Fan {
 }
 
 /// The fans of all threads, each under its thread's number, which is never used again. A thread
-/// keeps its number alone: nothing of ours runs when it ends.
+/// keeps only its number: none of our code runs when it ends.
 static FANS: Mutex<Vec<(u64, Weak<Fan>)>> = Mutex::new(Vec::new());
 static LAST: AtomicU64 = AtomicU64::new(0);
 

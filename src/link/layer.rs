@@ -1,4 +1,4 @@
-//! What stands between a link and its socket and only transforms bytes, such as TLS.
+//! What sits between a link and its socket and only transforms bytes, such as TLS.
 //!
 //! A [`Layer`] does no I/O, keeps no clock and takes no lock: [`Layered`](super::Layered) does all
 //! three, and so the layer of a TLS library is a few lines.
@@ -57,14 +57,14 @@ use std::io;
 /// # let listener = TcpListener::bind("127.0.0.1:0")?;
 /// # let there = TcpStream::connect(listener.local_addr()?)?;
 /// # let here = listener.accept()?.0;
-/// # let (tell, told) = std::sync::mpsc::channel();
+/// # let (send, received) = std::sync::mpsc::channel();
 /// let deadline = Instant::now() + Duration::from_secs(10);
 /// let stream = Layered::open(here, Rot13, deadline)?;
 /// let link = Link::start(stream, |_: &Link<_>, message: &[u8]| println!("{message:?}"))?;
 /// # let there = Layered::open(there, Rot13, deadline)?;
 /// # let _there = Link::start(there, move |_: &Link<_>, m: &[u8]| tell.send(m.to_vec()).unwrap())?;
 /// link.send(b"tick").unwrap();
-/// # assert_eq!(told.recv().unwrap(), b"tick");
+/// # assert_eq!(received.recv().unwrap(), b"tick");
 /// # Ok::<(), io::Error>(())
 /// ```
 pub trait Layer: Send + 'static {
@@ -93,7 +93,7 @@ pub trait Layer: Send + 'static {
     ) -> io::Result<Opened>;
 
     /// Appends what ends the stream in order, as `close_notify` of TLS does; nothing is sealed
-    /// after it. Called once at the most.
+    /// after it. Called once at most.
     ///
     /// # Errors
     /// They change nothing: the socket is shut in any case.

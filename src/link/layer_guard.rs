@@ -2,7 +2,7 @@
 //! errors, and the first error is the last call.
 //!
 //! Invariant: `pending` holds what the layer has made, in the order in which it was made, and at
-//! most [`PENDING_MAX`] of it that no message of ours is part of.
+//! most [`PENDING_MAX`] of it that none of our messages is part of.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::layer::{Layer, Opened};
 use super::stream::is_timeout;
 
-/// A layer, and the sealed bytes that wait for whoever writes.
+/// A layer, and the sealed bytes that wait for the next writer.
 #[derive(Debug)]
 pub(super) struct LayerGuard<L> {
     pub(super) layer: L,
@@ -52,7 +52,7 @@ impl<L: Layer> LayerGuard<L> {
             return;
         }
         let Self { layer, pending, .. } = self;
-        // Nobody can act on what fails here.
+        // Nothing can be done about a failure here.
         let _ = catch_unwind(AssertUnwindSafe(|| layer.close(pending)));
     }
 

@@ -1,7 +1,7 @@
 //! A stream made of a stream below and a layer that only transforms bytes.
 //!
-//! Three locks. `layer` is held for work on bytes, never for a wait. `output` is held by whoever
-//! writes below, the one writer of the link or, for what the layer itself answers, its reader,
+//! Three locks. `layer` is held for work on bytes, never for a wait. `output` is held by the thread
+//! that writes below, the one writer of the link or, for what the layer itself answers, its reader,
 //! which only ever tries; `input` by the reader alone. Taken in the order input, output, layer.
 //!
 //! What the kernel did not take stays in `output` with the number of plain bytes in it. They are
@@ -40,7 +40,7 @@ pub struct Layered<S, L> {
     output: Mutex<Output>,
     /// The layer has made bytes that are not in `output` yet.
     has_pending: AtomicBool,
-    /// Sealed bytes of the layer's own are in `output`, and nobody else may come to write them.
+    /// Sealed bytes of the layer's own are in `output`, and no other thread may come to write them.
     is_stuck: AtomicBool,
     input: Mutex<Input>,
     /// A read may return at once, whatever the stream below has.
@@ -77,7 +77,7 @@ impl<S: Stream, L: Layer> Layered<S, L> {
         match layered.shake(deadline) {
             Ok(()) => Ok(layered),
             Err(error) => {
-                // The other side is told why, if it takes that at once.
+                // The other side learns why, if it takes that at once.
                 layered.push();
                 Err(error)
             }
@@ -150,7 +150,8 @@ impl<S: Stream, L: Layer> Layered<S, L> {
         Ok(())
     }
 
-    /// Writes what the layer has made by itself, if nobody is writing: who is looks again after.
+    /// Writes what the layer has made by itself, if no write is under way: a thread that writes
+    /// looks again afterwards.
     fn push(&self) {
         while self.has_pending.load(Ordering::SeqCst) || self.is_stuck.load(Ordering::SeqCst) {
             let mut output = match self.output.try_lock() {
@@ -339,7 +340,7 @@ impl<S: Stream, L: Layer> Stream for Layered<S, L> {
         self.below.set_write_timeout(timeout)
     }
 
-    /// Says the layer's goodbye before it shuts the sending direction, if no write is stuck.
+    /// Sends the layer's goodbye before it shuts the sending direction, if no write is stuck.
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         if how != Shutdown::Read {
             self.say_goodbye();

@@ -1,16 +1,16 @@
 //! Who writes, and when: the program's threads, the sender thread, or the one that goes round.
 //!
-//! *Now and then*: whoever sends writes, and no other thread has to wake up.
-//! *A stream* is a run of writes in quick succession on one link by a thread that writes on no
-//! other, with nothing received in between: messages are queued, whoever fills a batch writes it,
-//! and the sender thread polls at short intervals for what is left, until a poll finds nothing.
-//! After a stream a burst is likely: its first message wakes the sender, which writes what has
-//! gathered by then, and a wake-up that brings few messages makes sending direct again.
-//! *A fan* is what a thread makes that goes round many links and comes back to one of them without
-//! a rest, three quarters of the time in writes: another thread is asked to go round for it, and
-//! while that one is there ([`Fan`](super::fan::Fan)) whoever sends only queues. It stays for as
-//! long as it finds something queued, so a byte waits for one round at most, and a hub that rests
-//! between its ticks has nothing to do with it.
+//! *Now and then*: the sending thread writes, and no other thread has to wake up. *A stream* is a
+//! run of writes in quick succession on one link by a thread that writes on no other, with nothing
+//! received in between: messages are queued, the thread that fills a batch writes it, and the
+//! sender thread polls at short intervals for what is left, until a poll finds nothing. After a
+//! stream a burst is likely: its first message wakes the sender, which writes what has gathered by
+//! then, and a wake-up that brings few messages makes sending direct again. *A fan* is what a
+//! thread makes that goes round many links and comes back to one of them without a rest, three
+//! quarters of the time in writes: another thread is asked to go round for it, and while that one
+//! is there ([`Fan`](super::fan::Fan)) a sending thread only queues. It stays for as long as it
+//! finds something queued, so a byte waits for one round at most, and a hub that rests between its
+//! ticks has nothing to do with it.
 //!
 //! It decides who writes and nothing else: what is written, and whether, is the connection's.
 
@@ -40,7 +40,7 @@ pub(super) struct Pace {
     /// In which run of a thread's writes the link was last written directly.
     run: u64,
     /// The kernel would take no more: until then the sender alone writes, so that a peer that does
-    /// not keep up holds up nobody else's. The more often, the longer.
+    /// not keep up holds up no other. The more often, the longer.
     slow_until: Option<Time>,
     times_slow: u32,
 }
@@ -60,11 +60,11 @@ pub(super) enum Turn {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
-    /// Now and then: whoever sends writes.
+    /// Now and then: the sending thread writes.
     Direct,
     /// In bursts: the first message wakes the sender, which writes what has gathered by then.
     Bursts,
-    /// In a stream: whoever fills a batch writes it, and the sender polls for what is left.
+    /// In a stream: the thread that fills a batch writes it, and the sender polls for what is left.
     Stream,
 }
 
@@ -86,7 +86,7 @@ impl Pace {
         }
     }
 
-    /// Whether whoever sends on an idle link writes.
+    /// Whether a thread that sends on an idle link writes.
     #[inline]
     pub(super) fn is_direct(&self) -> bool {
         self.mode == Mode::Direct && !self.is_the_senders()
@@ -98,13 +98,13 @@ impl Pace {
         self.is_direct()
     }
 
-    /// Whether nobody but the sender may write.
+    /// Whether only the sender may write.
     #[inline]
     pub(super) fn is_the_senders(&self) -> bool {
         self.is_the_senders || self.slow_until.is_some()
     }
 
-    /// Nobody but the sender may write, until it has looked.
+    /// Only the sender may write, until it has looked.
     #[inline]
     pub(super) fn leave_to_sender(&mut self) {
         self.is_the_senders = true;
@@ -116,8 +116,8 @@ impl Pace {
         self.mode != Mode::Stream || self.is_the_senders()
     }
 
-    /// How many queued bytes make a batch, which whoever fills it writes, if messages are of
-    /// `length` bytes, on one of so many links of a fan.
+    /// How many queued bytes make a batch, which the thread that fills it writes, if messages are
+    /// of `length` bytes, on one of so many links of a fan.
     #[inline]
     pub(super) fn batch(length: usize, queue_bytes: usize, members: usize) -> usize {
         let batch = if length < LONG_MESSAGE_BYTES { BATCH_BYTES } else { BATCH_BYTES_OF_LONG };
@@ -306,7 +306,8 @@ const REST: Duration = Duration::from_micros(100);
 const WORTH: u64 = 4;
 /// How long the thread that goes round looks for more before it falls asleep: a few direct writes.
 pub(super) const LINGER: Duration = Duration::from_micros(50);
-/// What the queues of a fan hold together before whoever fills one writes it, and the least of one.
+/// What the queues of a fan hold together before the thread that fills one writes it, and the least
+/// of one.
 const BATCHES_BYTES: usize = 8 << 20;
 const BATCH_BYTES_MIN: usize = 16 << 10;
 /// For how long a link in a fan is its sender's alone after its peer did not keep up, at first and
@@ -318,16 +319,16 @@ const SLOW_DOUBLED_MAX: u32 = 8;
 const DIRECT_RUN_MAX: u32 = 16;
 /// Writes closer than this are in quick succession.
 const BURST_GAP_MAX: Duration = Duration::from_micros(50);
-/// Queued bytes that whoever fills them writes out: the buffers then stay in the cache, and a
-/// stream needs no second thread.
+/// Queued bytes that the thread that fills them writes out: the buffers then stay in the cache, and
+/// a stream needs no second thread.
 const BATCH_BYTES: usize = 64 << 10;
-/// The same of long messages, where copying is what takes the time and every write that wakes the
-/// peer's reader counts: a quarter more of 16 KiB messages a second.
+/// The same of long messages, for which copying is what takes the time and every write that wakes
+/// the peer's reader counts: a quarter more of 16 KiB messages a second.
 const BATCH_BYTES_OF_LONG: usize = 256 << 10;
 const LONG_MESSAGE_BYTES: usize = 512;
 /// So many messages taken while the queue is never found empty are no burst but a stream.
 const STREAM_MESSAGES_MIN: u64 = 1024;
-/// How often the sender polls a stream: its end waits for two polls at the most.
+/// How often the sender polls a stream: its end waits for two polls at most.
 const STREAM_POLL: Duration = Duration::from_micros(100);
 /// How long the sender waits for another thread that writes before it looks again.
 const WRITER_POLL: Duration = Duration::from_millis(10);

@@ -1,7 +1,7 @@
 //! A connected socket of the system, TCP or Unix, behind one type.
 //!
-//! Clones are handles on the same socket, so that whoever must end a handshake can shut it while
-//! another thread is at work on it. What a [`Stream`] needs passes straight through.
+//! Clones are handles on the same socket, so that a thread that must end a handshake can shut it
+//! while another thread is at work on it. What a [`Stream`] needs passes straight through.
 
 use std::io;
 use std::net::{Shutdown, TcpStream};

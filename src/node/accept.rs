@@ -1,6 +1,6 @@
 //! The accepting side: a thread that accepts, and one for each connection that shakes hands.
 //!
-//! The accepting thread waits for nobody but the system: events are another thread's to tell, and
+//! The accepting thread waits only for the system: another thread reports events, and
 //! what cannot be served now is refused at once. Beyond the handshakes allowed at the same time a
 //! newcomer takes the place of another, thread included. Without descriptors the thread waits and
 //! goes on; what is connected does not notice.
@@ -233,7 +233,7 @@ impl AcceptedSocket {
 
     fn answer_probe(self, shared: &Shared, greeting: &Greeting) {
         shared.count_probe();
-        // Whoever asks is a stranger, and makes room as one that is refused does.
+        // A program that asks is a stranger, and makes room as one that is refused does.
         self.handshake.set_stage(Stage::Leaving);
         probe::answer(&self.connected.stream, &shared.config(), greeting);
     }

@@ -49,7 +49,7 @@ impl Backoff {
 }
 
 /// Whether a link that ended had lived long enough that the next dial begins from the least wait:
-/// for its limit of silence, or [`STABLE_WITHOUT_LIMIT`] where it had none.
+/// for its limit of silence, or [`STABLE_WITHOUT_LIMIT`] if it had none.
 pub(super) fn was_stable(down: &Down) -> bool {
     down.up >= down.limit.unwrap_or(STABLE_WITHOUT_LIMIT)
 }

@@ -65,7 +65,7 @@ impl Clock {
         then.since(self.now())
     }
 
-    /// The system's reading at `then`, at the most some years from now.
+    /// The system's reading at `then`, at most some years from now.
     pub(super) fn instant(&self, then: Time) -> Instant {
         Instant::now() + self.until(then).min(FAR)
     }

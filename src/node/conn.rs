@@ -1,6 +1,6 @@
 //! A connection whose handshake is under way: a socket, or one of a simulator's.
 //!
-//! All that the rules do to it is to wake whoever waits on it.
+//! All that the rules do to it is to wake the threads that wait on it.
 
 use std::fmt;
 use std::net::Shutdown;

@@ -91,7 +91,7 @@ impl Dialler<'_> {
         })
     }
 
-    /// What an address stands for; `None` = the node stops.
+    /// What an address resolves to; `None` = the node stops.
     fn resolve(&self, address: &Address, deadline: Time) -> Option<io::Result<Vec<Endpoint>>> {
         if let Address::Unix(path) = address {
             return Some(Ok(vec![Endpoint::Unix(path.as_path().into())]));
@@ -157,7 +157,7 @@ impl Dialler<'_> {
         });
         match end_greeting(turns, number, answer) {
             Answer::Stop => {
-                // Best effort: whoever does not hear it sees the end of the stream.
+                // Best effort: a peer that does not get it sees the end of the stream.
                 let _ = handshake::write_bye(&stream, ByeCode::SHUTTING_DOWN, "shutting down");
                 Dialled::Stop
             }
@@ -215,7 +215,7 @@ pub(crate) enum Answer {
     Stop,
 }
 
-/// Ends a greeting of ours with what came of it.
+/// Ends one of our greetings with its result.
 pub(crate) fn end_greeting(
     turns: &Arc<Turns>,
     number: u64,
@@ -229,7 +229,7 @@ pub(crate) fn end_greeting(
     }
 }
 
-/// Refuses an answer that is what we said ourselves, while somebody else was meant.
+/// Refuses an answer that is what we said ourselves, when another peer was meant.
 ///
 /// # Errors
 /// [`HandshakeError::Protocol`].

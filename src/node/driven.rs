@@ -1,5 +1,5 @@
-//! A node without threads, for whoever drives it: the rules that [`Node`](super::Node) drives with
-//! threads, by their names, and how one begins.
+//! A node without threads, for a driver of its own: the rules that [`Node`](super::Node) drives
+//! with threads, by their names, and how one begins.
 //!
 //! It decides nothing; what is here is only made visible.
 

@@ -15,8 +15,8 @@ use std::sync::Arc;
 pub enum Endpoint {
     /// An address of TCP.
     Tcp(SocketAddr),
-    /// A Unix socket. Whoever connects to one has no address of its own: a connection that was
-    /// accepted shows the path that it came in by.
+    /// A Unix socket. A program that connects to one has no address of its own: a connection that
+    /// was accepted shows the path that it came in by.
     Unix(Arc<Path>),
     /// A host and port that the transport resolved.
     Named(Arc<str>),

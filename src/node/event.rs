@@ -45,17 +45,17 @@ pub enum NodeEvent {
     Link(LinkEvent),
     /// The link to the peer ended.
     Down(Down),
-    /// A connection to us was refused; said of the peer where it is known, else of none.
+    /// A connection to us was refused; reported for the peer if it is known, else for none.
     Refused {
         /// Where it came from.
         addr: Endpoint,
-        /// The name in its HELLO; empty where none arrived. Shown escaped.
+        /// The name in its HELLO; empty if none arrived. Shown escaped.
         name: String,
         /// Why.
         reason: RefusedReason,
         /// The details in words.
         detail: String,
-        /// How many refusals of its source this stands for: beyond ten in ten seconds at most one a
+        /// How many refusals of its source this represents: beyond ten in ten seconds at most one a
         /// second is reported, the latest.
         count: u64,
     },
@@ -208,7 +208,7 @@ impl RefusedReason {
         }
     }
 
-    /// The code of the BYE that tells it; `None` where nobody is there to be told.
+    /// The code of the BYE that reports it; `None` if no one is there to receive it.
     pub fn bye_code(self) -> Option<ByeCode> {
         Some(match self {
             Self::UnknownPeer | Self::Name => ByeCode::UNKNOWN_PEER,

@@ -14,7 +14,7 @@ pub(crate) trait Held: Clone {
     fn replace(&self);
 }
 
-/// A connection of ours on which HELLO is out; its thread can be woken.
+/// A connection that we made and on which HELLO is out; its thread can be woken.
 pub(crate) trait Greeted: Clone {
     /// Wakes the thread that waits for the answer.
     fn interrupt(&self);
@@ -70,7 +70,7 @@ pub(super) enum DialTurn {
     Stop,
 }
 
-/// How a greeting of ours ended.
+/// How one of our greetings ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum HelloEnd<T> {
     /// It is still ours, and with a welcome the lease is as well.
@@ -84,7 +84,7 @@ pub(crate) enum HelloEnd<T> {
 /// Whether a round of dials goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// Nobody has the peer, and nobody had it meanwhile.
+    /// No connection has the peer, and none had it meanwhile.
     GoOn,
     /// The peer has come by itself, or is not dialled any more.
     Over,
@@ -106,7 +106,7 @@ pub(crate) enum HelloStart {
 /// What a claim has come to.
 #[derive(Debug, PartialEq)]
 pub(super) enum Step<L, S> {
-    /// It has the lease; the greeting of ours that it displaced is to be interrupted.
+    /// It has the lease; our greeting that it displaced is to be interrupted.
     Granted {
         number: u64,
         abandoned: Option<S>,
@@ -114,7 +114,7 @@ pub(super) enum Step<L, S> {
     Refused(ClaimRefused),
     /// This link is to be ended.
     Replace(L),
-    /// Somebody else is still at it.
+    /// Another connection is still at it.
     Wait,
 }
 

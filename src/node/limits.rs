@@ -19,7 +19,7 @@ impl SystemLimits {
         Self { open_files: soft_limit(&text, "Max open files") }
     }
 
-    /// Names the limit of descriptors where `error` comes from it, else just shows `error`.
+    /// Names the limit of descriptors if `error` comes from it, else just shows `error`.
     pub(super) fn describe(&self, error: &io::Error) -> String {
         if !is_out_of_descriptors(error) {
             return error.to_string();

@@ -18,7 +18,7 @@ use super::limits::{SystemLimits, is_out_of_descriptors};
 use crate::config::{Config, Port};
 use crate::link::Socket;
 
-/// A socket that listens, and the means to wake whoever waits on it.
+/// A socket that listens, and the means to wake the thread that waits on it.
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) socket: Listening,
@@ -217,7 +217,7 @@ fn takes_both() -> io::Result<bool> {
 }
 
 /// Binds all addresses of one interface but those in `taken`. A host name may have addresses that
-/// this machine does not: they are passed over where another one works.
+/// this machine does not: they are passed over if another one works.
 fn bind_host(host: &str, port: u16, taken: &[Listener]) -> io::Result<Vec<Listener>> {
     let mut listeners: Vec<Listener> = Vec::new();
     let mut port = port;
@@ -279,7 +279,7 @@ fn failed(host: &str, port: u16, error: io::Error, limits: &SystemLimits) -> Sta
     StartError::Listen { addr: format!("{host}:{port}"), error, advice }
 }
 
-/// How many ports of the system's choice are tried where one may be taken by chance.
+/// How many ports of the system's choice are tried if one may be taken by chance.
 const PORTS: u32 = 4;
 /// What an interface that is a Unix socket begins with.
 const UNIX: &str = "unix:";
@@ -309,7 +309,7 @@ mod unix {
 
     impl Listening {
         /// Listens on a path. A socket file on which no program listens is replaced. The new one
-        /// has the permissions that the umask leaves: whoever may write it may connect.
+        /// has the permissions that the umask leaves: any user that may write it may connect.
         pub(super) fn bind(path: &Path) -> io::Result<Self> {
             let socket = match UnixListener::bind(path) {
                 Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
@@ -345,13 +345,13 @@ mod unix {
         if !fs::symlink_metadata(path)?.file_type().is_socket() {
             return in_use("a file that is no socket has this name; remove it, or set another");
         }
-        let (tell, told) = mpsc::channel();
+        let (tell, wakes) = mpsc::channel();
         let own = path.to_owned();
         // A program that is stopped, with its queue full, has us wait.
         threads::spawn("pb-look", STACK, move || {
             let _nobody_waits = tell.send(UnixStream::connect(own));
         })?;
-        match told.recv_timeout(LOOK_MAX) {
+        match wakes.recv_timeout(LOOK_MAX) {
             Ok(Err(e)) if e.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
             Ok(Err(e)) => Err(e),
             Ok(Ok(_)) | Err(_) => {

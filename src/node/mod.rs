@@ -1,8 +1,8 @@
 //! Named peers: listen, dial, shake hands, fail over, reconnect, report.
 //!
 //! A [`Node`] runs the links of a [`Config`]: it dials the peers that have addresses, accepts those
-//! that do not, and keeps at it. What happens is told to one [`NodeHandler`], with the [`Peer`] it
-//! is about; a peer's messages and the ups and downs around them come in order.
+//! that do not, and keeps at it. What happens is reported to one [`NodeHandler`], with the [`Peer`]
+//! it is about; a peer's messages and the ups and downs around them come in order.
 //!
 //! One thread for each dialled peer, one for each accepted connection, one that accepts and one
 //! that ends them all; each link has its sender besides. This room never decides liveness: that is
@@ -150,7 +150,7 @@ pub use waiting::PeerState;
 pub trait NodeHandler: Send + Sync + 'static {
     /// A message of the peer's arrived; the bytes are valid during the call.
     fn on_message(&self, peer: &Peer, payload: &[u8]);
-    /// Something happened; `peer` is `None` where the event is about no peer of the configuration.
+    /// Something happened; `peer` is `None` if the event is about no peer of the configuration.
     fn on_event(&self, _peer: Option<&Peer>, _event: &NodeEvent) {}
 }
 
@@ -176,7 +176,7 @@ where
     }
 }
 
-/// What a node is told besides its configuration. All of it has defaults.
+/// What a node is given besides its configuration. All of it has defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NodeOptions {
@@ -258,7 +258,7 @@ pub struct Node {
 
 /// A handle on one configured peer of a node; it does not keep the node running. It stays valid
 /// when a [reload](Node::reload) changes the peer; of one that was taken out it says for good that
-/// it is not connected, also where another reload brings one of that name.
+/// it is not connected, even if another reload brings one of that name.
 #[derive(Clone)]
 pub struct Peer {
     shared: Arc<Shared>,
@@ -270,7 +270,7 @@ impl Node {
     /// background.
     ///
     /// # Errors
-    /// Where an address cannot be listened on or a thread cannot be made; nothing runs then.
+    /// If an address cannot be listened on or a thread cannot be made; nothing runs then.
     pub fn start(config: Config, handler: impl NodeHandler) -> Result<Self, StartError> {
         Self::start_with(config, handler, NodeOptions::default())
     }
@@ -328,7 +328,7 @@ impl Node {
         &self.shared.endpoints
     }
 
-    /// Begins the stop: every link is closed in order, nobody is dialled or accepted any more. A
+    /// Begins the stop: every link is closed in order, no peer is dialled or accepted any more. A
     /// close ends once the peer has read all and ended its stream; see
     /// [`NodeOptions::close_timeout`] and [`close_max`](NodeOptions::close_max) for how long that
     /// may take.
@@ -340,13 +340,13 @@ impl Node {
         }
     }
 
-    /// Waits until the node has ended, once somebody has called [`shutdown`](Self::shutdown): every
+    /// Waits until the node has ended, once [`shutdown`](Self::shutdown): every
     /// event is delivered, [`NodeEvent::Stopped`] last, and every thread is gone. Only a thread
     /// that is blocked in the system's `connect` or resolver is left to itself; it ends when that
-    /// returns, and calls nobody.
+    /// returns, and calls nothing.
     ///
     /// Returns `false` at once from a handler, which the node itself waits for, and in a forked
-    /// child, where none of its threads exist.
+    /// child, in which none of its threads exist.
     pub fn join(&self) -> bool {
         if self.shared.is_own_thread() || self.shared.is_forked() {
             return false;
@@ -399,7 +399,7 @@ impl Peer {
         self.link()?.send_timeout(payload, timeout)
     }
 
-    /// Sends a message where there is room now.
+    /// Sends a message if there is room now.
     ///
     /// # Errors
     /// As [`send`](Self::send), and [`SendError::Full`] instead of waiting.
@@ -415,7 +415,7 @@ impl Peer {
         self.link()?.wait_room(length, timeout)
     }
 
-    /// Closes the link in order, where there is one; a dialled peer is dialled again after its
+    /// Closes the link in order, if there is one; a dialled peer is dialled again after its
     /// wait.
     pub fn close(&self) {
         if let Ok(link) = self.link() {

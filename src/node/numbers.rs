@@ -27,7 +27,7 @@ pub struct Totals {
     pub bytes_received: u64,
     /// Heartbeats received.
     pub heartbeats_received: u64,
-    /// Heartbeats of ours that were later than half the slack.
+    /// Our heartbeats that were later than half the slack.
     pub own_late: u64,
     /// How often we ourselves were stopped.
     pub stalls: u64,

@@ -1,4 +1,4 @@
-//! Who owns a peer now, as a value: the dialled link, an accepted one, or nobody.
+//! Who owns a peer now, as a value: the dialled link, an accepted one, or none.
 //!
 //! Owning is a *lease*: its holder alone reports up, messages and down, so they never mix with
 //! those of the link before or after. An accepted connection that wants the lease makes a *claim*;
@@ -24,7 +24,7 @@ use crate::liveness::Time;
 pub(crate) struct Ownership<L: Held, S: Greeted> {
     /// The last number given to a lease, a claim or a greeting.
     last_number: u64,
-    /// Whoever has the lease.
+    /// The holder of the lease.
     holder: Option<Holder<L>>,
     /// The newest accepted connection that waits for the lease.
     claim: Option<u64>,
@@ -113,12 +113,12 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         self.claim
     }
 
-    /// Says whether one of the same name, from before a reload, still has an end to report.
+    /// Returns whether one of the same name, from before a reload, still has an end to report.
     pub(super) fn set_waits(&mut self, waits: bool) {
         self.waits = waits;
     }
 
-    /// Says whether the peer is dialled at all.
+    /// Returns whether the peer is dialled at all.
     pub(super) fn set_dialled(&mut self, dials: bool) {
         self.dials = dials;
     }
@@ -146,8 +146,8 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         }
     }
 
-    /// What the dialling side does between two rounds: dial at `due`, and while nobody has the
-    /// peer, or plan the next dial because a link has ended.
+    /// What the dialling side does between two rounds: dial at `due`, and while no connection has
+    /// the peer, or plan the next dial because a link has ended.
     pub(super) fn poll_dial(&mut self, due: Option<Time>, now: Time) -> DialTurn {
         if self.stopping {
             return DialTurn::Stop;
@@ -174,7 +174,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         }
     }
 
-    /// Ends the wait for the next dial; `false` = nobody is dialled: there is a link already, no
+    /// Ends the wait for the next dial; `false` = nothing is dialled: there is a link already, no
     /// address, a pause, or the node stops.
     pub(super) fn dial_now(&mut self) -> bool {
         let dials = self.dials && !self.paused && !self.stopping && self.holder.is_none();
@@ -188,7 +188,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         self.lost = None;
     }
 
-    /// Says that the dialling side goes into a call that nothing interrupts; `false` = it must
+    /// Records that the dialling side goes into a call that nothing interrupts; `false` = it must
     /// stop.
     pub(super) fn enter_blocked(&mut self) -> bool {
         if !self.stopping {
@@ -197,8 +197,8 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         !self.stopping
     }
 
-    /// Says that the call is over; `false` = the dialling side must end and touch nothing: the node
-    /// may be gone.
+    /// Records that the call is over; `false` = the dialling side must end and touch nothing: the
+    /// node may be gone.
     pub(super) fn leave_blocked(&mut self) -> bool {
         self.dial = Dial::Idle;
         !self.stopping
@@ -217,7 +217,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         HelloStart::Go(number)
     }
 
-    /// Ends a greeting of ours, with or without a welcome; with one the lease is granted.
+    /// Ends our greeting, with or without a welcome; with one the lease is granted.
     pub(super) fn end_hello(&mut self, number: u64, welcome: bool) -> HelloEnd<u64> {
         if self.stopping {
             self.dial = Dial::Idle;
@@ -246,7 +246,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         !self.stopping
     }
 
-    /// Ends the lease; the link that it had is to be dropped where nothing is locked.
+    /// Ends the lease; the link that it had is to be dropped while nothing is locked.
     pub(super) fn end_lease(&mut self, stable: bool) -> Option<L> {
         // One that was stable counts, even if another one came and went before anybody looked.
         self.lost = Some(stable || self.lost == Some(true));
@@ -270,7 +270,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         self.paused = false;
     }
 
-    /// What a stop or a pause ends: the link, which is to be closed, and a handshake of ours, which
+    /// What a stop or a pause ends: the link, which is to be closed, and our handshake, which
     /// is to be interrupted.
     pub(super) fn interrupted(&self) -> (Option<L>, Option<S>) {
         let greeting = match &self.dial {

@@ -66,7 +66,7 @@ fn dialled(since: Time) -> (Rules, FakeLink) {
     (rules, link)
 }
 
-/// What a claim that comes at `now` is told first, and takes back.
+/// What a claim that comes at `now` is answered first, and takes back.
 fn poll(rules: &mut Rules, terms: ClaimRules, now: Time) -> Step<FakeLink, FakeSocket> {
     let step = rules.poll_claim(&mut Claim::default(), terms, Time::NEVER, now);
     rules.claim = None;

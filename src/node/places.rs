@@ -107,7 +107,7 @@ impl<S: Clone> Places<S> {
         place.map(|place| place.stage = stage).is_some()
     }
 
-    /// Gives a place back, where it is still held.
+    /// Gives a place back, if it is still held.
     pub(super) fn leave(&mut self, number: u64) -> Option<Place<S>> {
         let index = self.held.iter().position(|place| place.number == number)?;
         Some(self.remove(index))

@@ -1,11 +1,11 @@
 //! Which address of a peer is dialled next, and when: the dialling side as a value.
 //!
 //! Rounds follow each other after a wait. In a round the addresses are tried in their order, each
-//! with the connect-timeout, and of a host's name every address that it stands for; a link that did
-//! not last counts as an address that failed. While the peer is up by a connection of its own,
-//! nobody dials.
+//! with the connect-timeout, and of a host's name every address that it resolves to; a link that
+//! did not last counts as an address that failed. While the peer is up by a connection of its own,
+//! nothing dials.
 //!
-//! Whoever drives it asks [`DialPlan::poll`], does what that says, and tells how it went. Nothing
+//! Its driver asks [`DialPlan::poll`], does what that returns, and reports how it went. Nothing
 //! here reads a clock, waits or does I/O.
 
 use std::collections::VecDeque;
@@ -38,7 +38,7 @@ pub(crate) struct DialPlan {
 pub(crate) enum DialStep {
     /// Report this.
     Report(NodeEvent),
-    /// Find what the address stands for by the deadline, then
+    /// Resolve the address by the deadline, then
     /// [`handle_resolved`](DialPlan::handle_resolved).
     Resolve { address: Address, deadline: Time },
     /// Connect and shake hands by the deadline, then [`handle_failed`](DialPlan::handle_failed),
@@ -77,7 +77,7 @@ enum At {
     Dialling(HostDials),
 }
 
-/// The addresses that a host's name stands for.
+/// The addresses that a host's name resolves to.
 #[derive(Debug)]
 struct HostDials {
     /// The first is the one that is dialled.
@@ -144,7 +144,7 @@ impl DialPlan {
         }
     }
 
-    /// What an address stands for, or why that is not known.
+    /// What an address resolves to, or why that is not known.
     pub(crate) fn handle_resolved(&mut self, found: Result<Vec<Endpoint>, DialFailure>) {
         let Some(round) = &mut self.round else { return };
         let At::Resolving { deadline } = round.at else { return };
@@ -172,7 +172,7 @@ impl DialPlan {
         if reason != DialFailedReason::Connect {
             host.worst = reason;
         }
-        // Whoever answers in our protocol is the host that was meant; it would say it again.
+        // A program that answers in our protocol is the one that was meant; it would say it again.
         if reason == DialFailedReason::Refused {
             host.left.clear();
         }

@@ -1,6 +1,6 @@
-//! The dialling plan on instants of the test's own: what is dialled when, and what is told.
+//! The dialling plan on instants of the test's own: what is dialled when, and what is reported.
 //!
-//! A bench asks the plan as whoever drives it does, draws every wait at its ceiling, and lets dials
+//! A bench asks the plan as its driver does, draws every wait at its ceiling, and lets dials
 //! fail as the test says.
 
 use std::net::SocketAddr;

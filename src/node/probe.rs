@@ -1,7 +1,8 @@
 //! The answer to a probe: a HELLO that only asks who is there.
 //!
 //! Name and heartbeat-time of the node are said, one HEARTBEAT is waited for and one sent, so that
-//! whoever asks can measure a round trip; then goodbye. No peer, link or event comes of it.
+//! the program that asks can measure a round trip; then goodbye. No peer, link or event comes of
+//! it.
 //!
 //! Invariant: it lasts at most [`WAIT`] and the moment in which a goodbye can be read.
 

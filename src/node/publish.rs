@@ -1,7 +1,7 @@
 //! One message to many peers.
 //!
 //! It is encoded once; every link gets a copy of the bytes. Nothing here waits for a peer, so one
-//! that does not keep up holds up nobody.
+//! that does not keep up holds up no other.
 
 use super::{Node, Peer};
 use crate::connection::{DownReason, SendError};
@@ -43,7 +43,7 @@ impl Node {
     /// ```
     ///
     /// # Errors
-    /// [`SendError::Unfit`] if no frame can carry it; nobody has got it then.
+    /// [`SendError::Unfit`] if no frame can carry it; no peer has got it then.
     pub fn publish(&self, payload: &[u8]) -> Result<Published, SendError> {
         self.send_to(self.peers().iter(), payload)
     }

@@ -1,7 +1,7 @@
 //! Another configuration for a running node.
 //!
 //! All that can fail is done first: then the configuration is put in its place, and what changed is
-//! applied. Peers are compared by name and value; where a value stands in the files does not count.
+//! applied. Peers are compared by name and value; the place of a value in the files does not count.
 //!
 //! Invariant: a reload that fails has changed nothing, and one that succeeds touches no link of a
 //! peer that is still there, but for a smaller heartbeat-time and the slack, which need no
@@ -30,7 +30,7 @@ pub struct Reload {
     pub node: Vec<&'static str>,
 }
 
-/// What became of a peer. Items have the names of the configuration; `addr` stands for `port` too.
+/// What became of a peer. Items have the names of the configuration; `addr` means `port` too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PeerOutcome {
@@ -52,16 +52,16 @@ pub enum PeerOutcome {
 impl Node {
     /// Puts another configuration in force, without a reconnection that is not needed.
     ///
-    /// Peers are the same where their [names](super::Peer::name) are. Of one that is still there a
+    /// Peers are the same if their [names](super::Peer::name) are. Of one that is still there a
     /// smaller heartbeat-time and any slack act on its living link as
     /// [`Peer::set_heartbeat_time`](super::Peer::set_heartbeat_time) and
     /// [`Peer::set_slack`](super::Peer::set_slack) do, all else from its next connection or dial
     /// on; what did not change is not touched, and keeps what the program has set. Returns when all
-    /// is begun: links that are closed report their end by and by. May be called from handlers.
+    /// is begun: links that are closed report their end later. May be called from handlers.
     ///
     /// # Errors
-    /// Nothing is changed where `datasrc-port` or `datasrc-interface` differ, which take a new
-    /// node, where a thread cannot be made, and where the node does not run any more.
+    /// Nothing is changed if `datasrc-port` or `datasrc-interface` differ, which take a new
+    /// node, if a thread cannot be made, and if the node does not run any more.
     pub fn reload(&self, config: Config) -> Result<Reload, ReloadError> {
         let shared = &self.shared;
         let _one_at_a_time = shared.reloading.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,7 +131,7 @@ impl Plan {
     fn spawn(&self, shared: &Arc<Shared>) -> io::Result<Vec<Dialling>> {
         let mut threads = Vec::new();
         for (runtime, _, peer) in &self.peers {
-            // Whoever drives a node without threads finds its peers by itself.
+            // The driver of a node without threads finds its peers by itself.
             if peer.addresses().is_empty() || runtime.has_dialler() || shared.clock.is_virtual() {
                 continue;
             }
@@ -147,7 +147,7 @@ impl Plan {
     }
 
     /// Ends the threads of peers that will not be. Those of peers that are there have nothing to do
-    /// and wait. On a thread of the node's own nobody is waited for: they end by themselves.
+    /// and wait. On a thread of the node's own nothing is waited for: they end by themselves.
     fn give_up(&self, shared: &Shared, threads: Vec<Dialling>) {
         for (runtime, known, _) in &self.peers {
             if !known {
@@ -233,7 +233,7 @@ fn differing(items: &[(&'static str, bool)]) -> Vec<&'static str> {
     items.iter().filter(|(_, differs)| *differs).map(|(item, _)| *item).collect()
 }
 
-/// A listening socket cannot be moved without a moment in which nobody can connect.
+/// A listening socket cannot be moved without a moment in which no peer can connect.
 fn refuse_other_sockets(old: &Config, new: &Config) -> Result<(), ReloadError> {
     let port = |config: &Config| match config.port() {
         None => "0".to_owned(),

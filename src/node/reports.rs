@@ -1,8 +1,8 @@
 //! What no link's thread tells: refused connections, and troubles of accepting, on a thread of its
 //! own.
 //!
-//! Whoever accepts or shakes hands puts a report here and goes on: a handler that is slow for
-//! strangers keeps nobody out. Refusals are limited in rate for each source address, with a count
+//! A thread that accepts or shakes hands puts a report here and goes on: a handler that is slow for
+//! strangers keeps no peer out. Refusals are limited in rate for each source address, with a count
 //! of what was held back; strangers cannot make the memory grow, nor a log.
 //!
 //! Invariant: at most [`QUEUE_MAX`] refusals wait, and [`SOURCES_MAX`] sources are remembered.
@@ -23,7 +23,7 @@ use crate::liveness::Time;
 /// A connection that was turned away.
 #[derive(Clone)]
 pub(crate) struct Refusal {
-    /// The peer, where it is known.
+    /// The peer, if it is known.
     pub(crate) runtime: Option<Arc<PeerRuntime>>,
     pub(crate) name: String,
     pub(crate) reason: RefusedReason,
@@ -114,7 +114,7 @@ impl Reports {
         self.clock.now()
     }
 
-    /// Nothing of ours panics while it is locked, so what a poisoned lock guards is whole.
+    /// None of our code panics while it is locked, so what a poisoned lock guards is whole.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,7 +182,7 @@ fn event(addr: Endpoint, refusal: Refusal, count: u64) -> Report {
 const QUEUE_MAX: usize = 256;
 const SOURCES_MAX: usize = 1024;
 const TIDY_EVERY: Duration = Duration::from_secs(1);
-/// Stands for the sources that are too many: nobody connects from here.
+/// Represents the sources that are too many: no connection comes from here.
 const OTHERS: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::config::Address;
 use crate::link::{Socket, threads};
 use crate::liveness::Time;
 
-/// The addresses that a name stands for.
+/// The addresses that a name resolves to.
 type Outcome = io::Result<Vec<SocketAddr>>;
 
 /// Connects to the Unix sockets of one peer.
@@ -122,7 +122,7 @@ pub(crate) fn too_late(address: &Address) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, late)
 }
 
-/// Of a name that stands for nothing.
+/// For a name that resolves to nothing.
 pub(crate) fn no_address() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "the name has no address")
 }
@@ -158,7 +158,7 @@ fn lookup(address: &Address) -> Outcome {
     }
 }
 
-/// Nothing of ours panics while it is locked, so what a poisoned lock guards is whole.
+/// None of our code panics while it is locked, so what a poisoned lock guards is whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

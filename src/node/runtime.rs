@@ -1,6 +1,6 @@
 //! One peer of a node: what it is configured with, who owns it, and its numbers.
 //!
-//! A runtime lives as long as its name stands in the configuration. A reload gives it other values
+//! A runtime lives as long as its name is in the configuration. A reload gives it other values
 //! and leaves the rest alone, so handles and links stay; what the program has set on a peer holds
 //! until the file says something new about the same item.
 //!
@@ -267,7 +267,7 @@ impl PeerRuntime {
         stats
     }
 
-    /// Nothing of ours panics while it is locked, so what a poisoned lock guards is whole.
+    /// None of our code panics while it is locked, so what a poisoned lock guards is whole.
     fn values(&self) -> MutexGuard<'_, Values> {
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,7 @@
 //! One link of a peer's, from the welcome to its end: up, what the link tells, down.
 //!
-//! Whoever runs a session holds the peer's lease, so up comes first, down last, each once, with the
-//! messages between. The handler's panics end the link and nothing else.
+//! The thread that runs a session holds the peer's lease, so up comes first, down last, each once,
+//! with the messages between. The handler's panics end the link and nothing else.
 
 use std::io;
 use std::sync::Arc;

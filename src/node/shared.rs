@@ -147,7 +147,7 @@ impl Shared {
     }
 
     /// Puts another configuration in the place of the one that runs, with the threads made for it;
-    /// gives them back where the node stops.
+    /// gives them back when the node stops.
     pub(super) fn publish(
         &self,
         config: Config,
@@ -371,7 +371,7 @@ impl Shared {
         self.wait_for(Phase::Joined);
     }
 
-    /// Nothing of ours panics while it is locked, so what a poisoned lock guards is whole.
+    /// None of our code panics while it is locked, so what a poisoned lock guards is whole.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -400,7 +400,7 @@ impl Drop for Handshake {
     }
 }
 
-/// Calls code of the user's; `false` = it panicked. The panic was told by the panic hook.
+/// Calls code of the user's; `false` = it panicked. The panic hook has reported the panic.
 pub(super) fn guarded(call: impl FnOnce()) -> bool {
     let Err(payload) = panic::catch_unwind(AssertUnwindSafe(call)) else { return true };
     // What was thrown may panic again when it is dropped.
@@ -410,8 +410,8 @@ pub(super) fn guarded(call: impl FnOnce()) -> bool {
     false
 }
 
-/// Joins threads of ours. They guard the user's code, so a panic in one is a mistake of our own
-/// that the panic hook has told of; what can still be ended in order is.
+/// Joins our threads. They guard the user's code, so a panic in one is a mistake of our own
+/// that the panic hook has reported; what can still be ended in order is.
 pub(super) fn join_all(threads: impl IntoIterator<Item = JoinHandle<()>>) {
     for thread in threads {
         let _ = thread.join();

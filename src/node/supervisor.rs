@@ -25,7 +25,7 @@ struct Threads {
     wakers: Vec<Waker>,
     /// Tells nothing but that the last accepting thread is gone.
     accepting_over: Receiver<()>,
-    /// Tells what the accepting threads have no time to tell; none where nobody is accepted.
+    /// Reports what the accepting threads have no time to report; none if nothing is accepted.
     reporting: Option<JoinHandle<()>>,
     /// With the peer that each dials; the node's once all of them are made.
     dialling: Vec<Dialling>,
@@ -34,11 +34,11 @@ struct Threads {
 /// Makes the threads and lets them run.
 ///
 /// # Errors
-/// Where one cannot be made; those that could have been joined again.
+/// If one cannot be made; those that could have been joined again.
 pub(super) fn start(shared: &Arc<Shared>, listeners: Vec<Listener>) -> io::Result<()> {
     let (threads_sender, threads_receiver) = mpsc::sync_channel(1);
     let supervisor = shared.spawn("pb-node", move |shared| {
-        // Nothing is sent where the start failed.
+        // Nothing is sent if the start failed.
         if let Ok(threads) = threads_receiver.recv() {
             supervise(shared, threads);
         }
@@ -97,7 +97,7 @@ impl Threads {
         Ok(())
     }
 
-    /// Waits until nobody accepts any more.
+    /// Waits until no thread accepts any more.
     fn join_accepting(&mut self) {
         for waker in &self.wakers {
             waker.shut();
@@ -113,7 +113,7 @@ impl Threads {
 /// Makes the thread that dials a peer.
 ///
 /// # Errors
-/// Where there is none left.
+/// If there is none left.
 pub(super) fn spawn_dialler(
     shared: &Arc<Shared>,
     runtime: &Arc<PeerRuntime>,
@@ -142,7 +142,7 @@ fn supervise(shared: &Arc<Shared>, mut threads: Threads) {
     end(shared);
 }
 
-/// Tells where the node listens, and lets all begin.
+/// Reports where the node listens, and lets all begin.
 pub(crate) fn announce(shared: &Arc<Shared>) {
     shared.advance(Phase::Announcing);
     for addr in &shared.endpoints {
@@ -162,7 +162,7 @@ pub(crate) fn begin_stop(shared: &Shared) {
     }
 }
 
-/// Tells the end, once nothing else is left to be told, and frees the handler.
+/// Reports the end, once nothing else is left to report, and frees the handler.
 pub(crate) fn end(shared: &Arc<Shared>) {
     shared.report(None, &NodeEvent::Stopped);
     let handler = shared.take_handler();

@@ -139,7 +139,7 @@ impl Connected {
         Self { stream: Arc::new(stream), verified_name: None }
     }
 
-    /// Says that the other side has proven this name, such as by a certificate: a HELLO with
+    /// States that the other side has proven this name, such as by a certificate: a HELLO with
     /// another name is refused, and so is a peer whose `remote-name` is another.
     #[must_use]
     pub fn verified_name(mut self, name: impl Into<String>) -> Self {

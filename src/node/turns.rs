@@ -1,4 +1,5 @@
-//! Whoever waits for a peer: its ownership behind a lock, and the condition variable that wakes.
+//! Threads that wait for a peer: its ownership behind a lock, and the condition variable that
+//! wakes.
 //!
 //! Every rule is the ownership's or the plan's; here a thread waits until they say something else.
 //! Nothing waits in a simulator, which asks again.
@@ -226,17 +227,17 @@ impl<L: Held, S: Greeted> Turns<L, S> {
 
     /// Wakes who waits for something to become true.
     pub(super) fn wake(&self) {
-        // With the lock, so that nobody is between the look and the wait.
+        // With the lock, so that no thread is between the look and the wait.
         self.change(|_| ());
     }
 
-    /// Says that the dialling thread goes into a call that nothing interrupts; `false` = it must
+    /// Records that the dialling thread goes into a call that nothing interrupts; `false` = it must
     /// stop.
     pub(crate) fn enter_blocked(&self) -> bool {
         self.lock().rules.enter_blocked()
     }
 
-    /// Says that the call is over; `false` = the thread must end and touch nothing.
+    /// Records that the call is over; `false` = the thread must end and touch nothing.
     pub(crate) fn leave_blocked(&self) -> bool {
         self.change(Ownership::leave_blocked)
     }
@@ -256,7 +257,7 @@ impl<L: Held, S: Greeted> Turns<L, S> {
         self.lock().rules.begin_hello(stream)
     }
 
-    /// Ends a greeting of ours, with or without a welcome.
+    /// Ends our greeting, with or without a welcome.
     pub(crate) fn end_hello(self: &Arc<Self>, number: u64, welcome: bool) -> HelloEnd<Lease<L, S>> {
         match self.change(|rules| rules.end_hello(number, welcome)) {
             HelloEnd::Ours(number) => {
@@ -267,7 +268,7 @@ impl<L: Held, S: Greeted> Turns<L, S> {
         }
     }
 
-    /// Says whether the peer is dialled at all: without addresses its dialling side rests.
+    /// Returns whether the peer is dialled at all: without addresses its dialling side rests.
     pub(super) fn set_dialled(&self, dials: bool) {
         self.change(|rules| rules.set_dialled(dials));
     }
@@ -313,7 +314,7 @@ impl<L: Held, S: Greeted> Turns<L, S> {
         })
     }
 
-    /// Nothing of ours panics while it is locked, so what a poisoned lock guards is whole.
+    /// None of our code panics while it is locked, so what a poisoned lock guards is whole.
     fn lock(&self) -> MutexGuard<'_, Locked<L, S>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

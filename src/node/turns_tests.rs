@@ -86,7 +86,7 @@ fn a_claim_ends_the_old_link_and_waits_for_its_report() {
         while link.is_up() {
             thread::yield_now();
         }
-        // Nobody else gets in between, our own dial least of all.
+        // No other gets in between, our own dial least of all.
         assert!(turns.claim_if_free(THEIRS).is_none());
         assert_eq!(turns.begin_hello(FakeSocket::default()), HelloStart::Taken);
         reported.store(true, Ordering::SeqCst);

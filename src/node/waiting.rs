@@ -101,7 +101,7 @@ impl Node {
 
 impl Node {
     /// Stops in order, and loses nothing that can be delivered: [drains](Peer::drain) the links of
-    /// all peers side by side, connects with nobody meanwhile, and then begins the stop as
+    /// all peers side by side, connects with no peer meanwhile, and then begins the stop as
     /// [`shutdown`](Self::shutdown) does. Waits up to `timeout` in all, and returns whether every
     /// peer that was connected has ended its side, and so has read all that was accepted.
     ///

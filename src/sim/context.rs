@@ -26,7 +26,7 @@ impl<'a, 'h> Context<'a, 'h> {
         self.host
     }
 
-    /// The connection that the call is about; `None` where it is about none.
+    /// The connection that the call is about; `None` if it is about none.
     pub fn link(&self) -> Option<LinkId> {
         self.link
     }
@@ -44,7 +44,7 @@ impl<'a, 'h> Context<'a, 'h> {
     /// Sends a message to `to`.
     ///
     /// # Errors
-    /// Where it was not accepted.
+    /// If it was not accepted.
     pub fn send(&mut self, to: Host, payload: &[u8]) -> Result<(), SendError> {
         self.net.send(self.host, to, payload)
     }

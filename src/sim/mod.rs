@@ -93,7 +93,7 @@ mod wire;
 pub use context::Context;
 pub use invariants::{Invariant, Invariants, Violation};
 pub use net::Net;
-pub use nodes::{NodeInvariant, NodeInvariants, NodeRecord, NodeViolation, Nodes, Told, hold};
+pub use nodes::{NodeInvariant, NodeInvariants, NodeRecord, NodeViolation, Nodes, Seen, hold};
 pub use op::{Op, SimOptions};
 pub use pair::Pair;
 pub use record::{HandshakeFailure, Host, LinkId, Record, SimEvent};

@@ -1,4 +1,4 @@
-//! What a script can do to a net, and what a host is told before it starts.
+//! What a script can do to a net, and what a host is given before it starts.
 //!
 //! An [`Op`] is plain data: it can be written down, drawn by chance, printed, and dropped from a
 //! script to see whether the rest still fails.
@@ -51,7 +51,7 @@ pub enum Op {
         /// Where it arrives.
         to: Host,
     },
-    /// Somebody resets every connection between two hosts, at both ends.
+    /// Something resets every connection between two hosts, at both ends.
     Reset {
         /// One end.
         a: Host,
@@ -144,7 +144,7 @@ pub enum Op {
         /// The slack.
         slack: Duration,
     },
-    /// A program sends messages on its link, where it has one.
+    /// A program sends messages on its link, if it has one.
     Send {
         /// Who sends.
         from: Host,

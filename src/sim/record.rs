@@ -56,9 +56,9 @@ pub enum SimEvent {
     },
     /// A message arrived.
     Message(Vec<u8>),
-    /// A message of ours was accepted: written or queued.
+    /// One of our messages was accepted: written or queued.
     Sent(Vec<u8>),
-    /// The kernel took the last byte of a heartbeat of ours.
+    /// The kernel took the last byte of one of our heartbeats.
     HeartbeatSent {
         /// The value it carries.
         value: Duration,
@@ -104,7 +104,7 @@ pub enum SimEvent {
         /// With whom.
         peer: Host,
     },
-    /// A frame of ours waits to be written. Raw.
+    /// One of our frames waits to be written. Raw.
     Queued {
         /// Its bytes.
         bytes: usize,
@@ -155,7 +155,7 @@ pub enum SimEvent {
         /// The slack.
         slack: Duration,
     },
-    /// A write of ours failed: nothing is sent any more. Raw.
+    /// One of our writes failed: nothing is sent any more. Raw.
     WriteFailed,
     /// The program holds the reader: nothing is read. Raw.
     Held,
@@ -166,7 +166,7 @@ pub enum SimEvent {
 }
 
 impl SimEvent {
-    /// Whether it happened in a kernel or to a process, where the program does not see it.
+    /// Whether it happened in a kernel or to a process, unseen by the program.
     pub fn is_raw(&self) -> bool {
         matches!(
             self,
@@ -207,7 +207,7 @@ pub enum HandshakeFailure {
     },
     /// The stream ended.
     Eof,
-    /// The connection was reset, or nobody listens.
+    /// The connection was reset, or no program listens.
     Io,
     /// The peer's bytes break the protocol.
     Protocol(ProtocolError),

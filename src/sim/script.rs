@@ -95,7 +95,7 @@ impl Script {
     }
 
     /// Makes a failing script smaller: drops one op after the other, and what else is not needed,
-    /// for as long as `fails` says that it still does.
+    /// for as long as `fails` returns true.
     pub fn reduce(mut self, fails: impl Fn(&Self) -> bool) -> Self {
         loop {
             let before = self.ops.len();

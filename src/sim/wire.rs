@@ -2,7 +2,7 @@
 //!
 //! A [`Path`] is one direction between two hosts, with its conditions and its faults; a [`Pipe`] is
 //! one direction of one connection on it. As TCP, a pipe keeps order and loses nothing: a cut only
-//! holds bytes back until it is healed and TCP's next retransmission, or for ever. A pipe has room
+//! holds bytes back until it is healed and TCP's next retransmission, or forever. A pipe has room
 //! for so many bytes, in both kernels and on the way together; room returns when the far program
 //! reads.
 
@@ -150,7 +150,7 @@ impl Pipe {
         self.flying.clear();
     }
 
-    /// When the next piece arrives; [`Time::NEVER`] where none is on its way or the path is cut.
+    /// When the next piece arrives; [`Time::NEVER`] if none is on its way or the path is cut.
     pub(super) fn next_arrival(&self, path: &Path) -> Time {
         match self.flying.front() {
             Some((at, _)) if !path.is_cut => *at,

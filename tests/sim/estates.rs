@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use peerbeat::config::Config;
 use peerbeat::node::{NodeEvent, NodeHandler, Peer};
 use peerbeat::sim::{
-    Conditions, Host, Invariants, NodeInvariants, NodeRecord, Nodes, Op, Rng, Told, hold, secs,
+    Conditions, Host, Invariants, NodeInvariants, NodeRecord, Nodes, Op, Rng, Seen, hold, secs,
 };
 
 use super::nodes::config;
@@ -286,7 +286,7 @@ impl Run {
             self.judge_order(record);
         }
         self.records += records.len();
-        self.ups += records.iter().filter(|record| record.told.is("up")).count();
+        self.ups += records.iter().filter(|record| record.seen.is("up")).count();
         if let Err(broken) = self.links.check_nodes(&self.nodes) {
             panic!("{broken}");
         }
@@ -295,7 +295,7 @@ impl Run {
 
     /// Messages of a peer arrive in the order in which they were sent, and none twice.
     fn judge_order(&mut self, record: &NodeRecord) {
-        let (Told::Message(payload), Some(peer)) = (&record.told, &record.peer) else { return };
+        let (Seen::Message(payload), Some(peer)) = (&record.seen, &record.peer) else { return };
         let number = u64::from_be_bytes(payload[..8].try_into().expect("eight bytes"));
         let key = (record.node, record.life, peer.clone());
         let last = self.arrived.entry(key).or_default();
@@ -388,8 +388,8 @@ fn estates_of_nodes_break_no_invariant() {
     let (mut seed, mut time, mut records, mut ups) = (first, Duration::ZERO, 0, 0);
     while seed < first + 2 || began.elapsed().as_secs() < seconds {
         println!("seed {seed}");
-        let (ran, told, connected) = run(seed, Duration::from_secs(60));
-        (time, records, ups, seed) = (time + ran, records + told, ups + connected, seed + 1);
+        let (ran, seen, connected) = run(seed, Duration::from_secs(60));
+        (time, records, ups, seed) = (time + ran, records + seen, ups + connected, seed + 1);
     }
     let hours = time.as_secs_f64() / 3600.0;
     let minutes = began.elapsed().as_secs_f64() / 60.0;

@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use peerbeat::node::NodeEvent;
-use peerbeat::sim::{NodeInvariant, NodeInvariants, NodeRecord, Nodes, Op, Told, secs};
+use peerbeat::sim::{NodeInvariant, NodeInvariants, NodeRecord, Nodes, Op, Seen, secs};
 
 use super::nodes::{ADAPTER, Adapter, SERVER, config};
 
-/// What the adapter was told until it had stopped.
+/// What the adapter reported until it had stopped.
 fn honest() -> Vec<NodeRecord> {
     let mut nodes = Nodes::new(3);
     let echo = |peer: &peerbeat::node::Peer, payload: &[u8]| drop(peer.try_send(payload));
@@ -31,7 +31,7 @@ fn broken(records: &[NodeRecord]) -> Option<NodeInvariant> {
 }
 
 fn find(records: &[NodeRecord], word: &str) -> usize {
-    records.iter().position(|record| record.told.is(word)).expect("it is in the records")
+    records.iter().position(|record| record.seen.is(word)).expect("it is in the records")
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn an_up_or_a_down_too_many_or_too_few_is_seen() {
 #[test]
 fn a_message_after_the_end_is_seen() {
     let mut records = honest();
-    let is_message = |record: &NodeRecord| matches!(record.told, Told::Message(_));
+    let is_message = |record: &NodeRecord| matches!(record.seen, Seen::Message(_));
     let message = records.iter().position(is_message).expect("the server echoes");
     let message = records.remove(message);
     let down = find(&records, "down");
@@ -71,7 +71,7 @@ fn a_message_after_the_end_is_seen() {
 fn a_wait_that_is_too_long_and_a_dial_that_is_too_early_are_seen() {
     let mut long = honest();
     let index = find(&long, "retry");
-    long[index].told = Told::Event(NodeEvent::Retry { wait: Duration::from_millis(501) });
+    long[index].seen = Seen::Event(NodeEvent::Retry { wait: Duration::from_millis(501) });
     assert_eq!(broken(&long), Some(NodeInvariant::WaitsWithinBounds));
 
     let mut early = honest();

@@ -1,4 +1,4 @@
-//! Nodes in the simulator: real configurations and handlers, and what they are told, exactly.
+//! Nodes in the simulator: real configurations and handlers, and what they are seen, exactly.
 //!
 //! Nothing here depends on a machine: the same seed makes the same records, to the nanosecond.
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 use peerbeat::config::{Config, ConfigOptions};
 use peerbeat::link::SendError;
 use peerbeat::node::{DialFailedReason, NodeEvent, NodeHandler, Peer};
-use peerbeat::sim::{Conditions, Host, NodeRecord, Nodes, Op, Told, hold, secs};
+use peerbeat::sim::{Conditions, Host, NodeRecord, Nodes, Op, Seen, hold, secs};
 
 pub(crate) fn config(text: &str) -> Config {
     Config::parse(text, &ConfigOptions::default()).unwrap_or_else(|errors| panic!("{errors}"))
@@ -79,22 +79,22 @@ fn trio(seed: u64) -> (Nodes, [Host; 3], [Server; 2]) {
     (nodes, [adapter, first, second], servers)
 }
 
-/// What a node was told of its peers, as lines, without what happened on living links.
-fn told(nodes: &Nodes, node: usize) -> Vec<String> {
-    let shown = |record: &NodeRecord| match &record.told {
-        Told::Event(NodeEvent::Link(_)) => None,
-        Told::Event(event) => {
+/// What a node reported of its peers, as lines, without what happened on living links.
+fn seen_by(nodes: &Nodes, node: usize) -> Vec<String> {
+    let shown = |record: &NodeRecord| match &record.seen {
+        Seen::Event(NodeEvent::Link(_)) => None,
+        Seen::Event(event) => {
             let at = record.at.as_nanos() / 1_000_000;
             Some(format!("{at} {}", event.as_str()))
         }
-        Told::Message(bytes) => Some(format!("{} bytes", bytes.len())),
+        Seen::Message(bytes) => Some(format!("{} bytes", bytes.len())),
     };
     nodes.records().iter().filter(|record| record.node == node).filter_map(shown).collect()
 }
 
 fn events(nodes: &Nodes, host: usize, word: &str) -> Vec<NodeEvent> {
-    let is_it = |record: NodeRecord| match record.told {
-        Told::Event(event) if record.node == host && event.as_str() == word => Some(event),
+    let is_it = |record: NodeRecord| match record.seen {
+        Seen::Event(event) if record.node == host && event.as_str() == word => Some(event),
         _ => None,
     };
     nodes.records().into_iter().filter_map(is_it).collect()
@@ -122,7 +122,7 @@ fn times_are_exact_and_a_seed_replays() {
     };
     assert_eq!(run(7), run(7));
     assert_ne!(run(7), run(8), "the waits between dials are drawn");
-    let is_down = |record: &&NodeRecord| matches!(record.told, Told::Event(NodeEvent::Down(_)));
+    let is_down = |record: &&NodeRecord| matches!(record.seen, Seen::Event(NodeEvent::Down(_)));
     // Heard last at 2.002 s, when its HELLO came; 1 s + 1 s.
     let down = run(7).iter().find(is_down).map(|record| (record.node, record.at));
     assert_eq!(down.map(|(node, _)| node), Some(2));
@@ -190,7 +190,7 @@ fn a_process_that_dies_begins_another_life_and_is_dialled_again() {
     let lives: Vec<_> = nodes
         .records()
         .iter()
-        .filter(|record| record.node == 0 && record.told.is("listening"))
+        .filter(|record| record.node == 0 && record.seen.is("listening"))
         .map(|record| record.life)
         .collect();
     assert_eq!(lives, [0, 1]);
@@ -211,9 +211,9 @@ fn two_nodes_that_dial_each_other_settle_on_one_link() {
         let a = nodes.start("a", text("a", "b"), quiet).expect("it starts");
         let b = nodes.start("b", text("b", "a"), quiet).expect("it starts");
         nodes.run_until(secs(10.0));
-        assert!(nodes.is_up(a, "b") && nodes.is_up(b, "a"), "{seed}: {:?}", told(&nodes, 0));
+        assert!(nodes.is_up(a, "b") && nodes.is_up(b, "a"), "{seed}: {:?}", seen_by(&nodes, 0));
         for node in [0, 1] {
-            assert_eq!(events(&nodes, node, "up").len(), 1, "{seed}: {:?}", told(&nodes, node));
+            assert_eq!(events(&nodes, node, "up").len(), 1, "{seed}: {:?}", seen_by(&nodes, node));
         }
     }
 }
@@ -227,7 +227,7 @@ fn a_reload_takes_a_peer_out_and_brings_it_back() {
     node.reload(config(&without)).expect("the port is the same");
     nodes.run_until(secs(6.0));
     assert!(node.peer("adapter").is_none());
-    let shown = told(&nodes, 0);
+    let shown = seen_by(&nodes, 0);
     let words: Vec<_> = shown.iter().filter_map(|line| line.strip_prefix("300")).collect();
     assert_eq!(words, ["1 down"], "{shown:?}");
     assert!(shown.last().is_some_and(|line| line.ends_with("refused")), "{shown:?}");
@@ -245,7 +245,7 @@ fn a_shutdown_says_goodbye_and_stopped_comes_last() {
     node.shutdown();
     assert!(!node.join(), "nothing waits here");
     nodes.run_until(secs(4.0));
-    let shown = told(&nodes, 2);
+    let shown = seen_by(&nodes, 2);
     assert_eq!(shown[shown.len() - 2..], ["3001 down", "3001 stopped"]);
     assert!(!nodes.is_up(first, "adapter"));
     assert!(node.reload(config(ADAPTER)).is_err());
@@ -280,7 +280,7 @@ fn a_handler_that_takes_its_time_holds_the_reader_and_blames_nobody() {
     assert!(held.is_some_and(|held| held > Duration::from_secs(19)), "{held:?}");
     nodes.run_until(secs(40.0));
     assert!(nodes.is_up(first, "adapter") && nodes.is_up(adapter, "servers"));
-    let busy = nodes.records().into_iter().filter(|record| record.told.is("handler-busy"));
+    let busy = nodes.records().into_iter().filter(|record| record.seen.is("handler-busy"));
     assert_eq!(busy.count(), 1);
 }
 
@@ -326,6 +326,6 @@ fn a_unix_socket_and_an_address_of_one_machine_are_dialled_too() {
         nodes.start("s", config(&server), quiet).expect("it starts");
         let client = nodes.start("c", config(&client), quiet).expect("it starts");
         nodes.run_until(secs(1.0));
-        assert!(nodes.is_up(client, "s"), "{listens}: {:?}", told(&nodes, 1));
+        assert!(nodes.is_up(client, "s"), "{listens}: {:?}", seen_by(&nodes, 1));
     }
 }

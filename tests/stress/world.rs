@@ -8,7 +8,7 @@ use std::time::Duration;
 use peerbeat::config::Config;
 use peerbeat::liveness::Time;
 use peerbeat::node::{Node, NodeEvent, NodeHandler, NodeOptions, Peer};
-use peerbeat::sim::{NodeInvariants, NodeRecord, Told};
+use peerbeat::sim::{NodeInvariants, NodeRecord, Seen};
 
 use super::common::{config, listener};
 use super::strangers;
@@ -247,11 +247,11 @@ struct Watch {
 }
 
 impl Watch {
-    /// Judges what the handler is told. Times are not: a real clock is read after the fact.
-    fn judge(&self, peer: Option<&Peer>, told: Told) {
+    /// Judges what the handler has seen. Times are not: a real clock is read after the fact.
+    fn judge(&self, peer: Option<&Peer>, seen: Seen) {
         let peer = peer.map(|peer| peer.name().to_owned());
         let (node, life) = (self.index, self.start as u64);
-        let record = NodeRecord { at: Time::NEVER, node, life, peer, told };
+        let record = NodeRecord { at: Time::NEVER, node, life, peer, seen };
         if let Err(broken) = lock(&self.world.laws).judge(&record) {
             self.world.breaks(broken.to_string());
         }
@@ -305,7 +305,7 @@ impl Drop for Leaves<'_> {
 
 impl NodeHandler for Watch {
     fn on_message(&self, peer: &Peer, payload: &[u8]) {
-        self.judge(Some(peer), Told::Message(Vec::new()));
+        self.judge(Some(peer), Seen::Message(Vec::new()));
         // Strangers send none.
         let number = u64::from_be_bytes(payload[..8].try_into().unwrap());
         self.inside(peer, "a message", |life| {
@@ -318,7 +318,7 @@ impl NodeHandler for Watch {
     }
 
     fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
-        self.judge(peer, Told::Event(event.clone()));
+        self.judge(peer, Seen::Event(event.clone()));
         let Some(peer) = peer else { return };
         match event {
             NodeEvent::Up { .. } => {

@@ -82,7 +82,7 @@ pub(super) struct Account {
     pub(super) stuck: Running,
     last_wrote: Time,
     last_beat: Time,
-    /// The bytes of the longest frame of ours, and how much was written when the heartbeat was
+    /// The bytes of our longest frame, and how much was written when the heartbeat was
     /// decided on that is not out.
     frame_max: u64,
     beat_waits: Option<u64>,
@@ -169,7 +169,10 @@ impl Account {
                     | SimEvent::Arrived { .. }
             )
         {
-            return broken(Invariant::Converges, "the value in force changed and nobody was told");
+            return broken(
+                Invariant::Converges,
+                "the value in force changed and it was not reported",
+            );
         }
         self.judge_phase(at, event)?;
         match event {
@@ -248,7 +251,7 @@ impl Account {
             let detail = format!("{} bytes before a heartbeat", self.wrote - since);
             return broken(Invariant::HeartbeatsPass, detail);
         }
-        // A goodbye of ours may be written in the place of what was dropped.
+        // Our goodbye may be written in the place of what was dropped.
         self.wrote_ending += if self.phase == Phase::Ending { bytes } else { 0 };
         self.pending = self.pending.saturating_sub(bytes);
         self.wrote += bytes;
@@ -338,14 +341,14 @@ impl Account {
     /// Judges what two ends hold when nothing is left to be said between them.
     pub(super) fn judge_meeting(&self, other: &Self) -> Judged {
         let quiet = [(self, other), (other, self)].iter().all(|(from, to)| {
-            let told = from.announced == from.in_force;
+            let announced = from.announced == from.in_force;
             let all_read = from.pending == 0 && from.wrote == to.read && to.held_since.is_none();
-            from.phase == Phase::Up && told && all_read && !from.corrupted
+            from.phase == Phase::Up && announced && all_read && !from.corrupted
         });
         let Some(theirs) = other.in_force.filter(|_| quiet) else { return Ok(()) };
         let smaller = theirs.max(self.floor());
         if self.in_force.is_none_or(|ours| ours > smaller) {
-            let detail = format!("holds {:?} where the peer holds {theirs:?}", self.in_force);
+            let detail = format!("holds {:?} while the peer holds {theirs:?}", self.in_force);
             return broken(Invariant::Converges, detail);
         }
         Ok(())

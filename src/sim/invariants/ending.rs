@@ -11,7 +11,7 @@ use crate::connection::{Down, DownReason};
 use crate::liveness::Time;
 
 impl Account {
-    /// Both ends are down: what the peer did not receive of ours is counted, here or there.
+    /// Both ends are down: what the peer did not receive from us is counted, here or there.
     pub(super) fn judge_loss(&self, other: &Self) -> Judged {
         let (Some(ours), Some(theirs)) = (&self.down, &other.down) else { return Ok(()) };
         if other.corrupted {
@@ -28,9 +28,9 @@ impl Account {
         let between = between.take((lost - unsent - undelivered) as usize);
         let bytes: u64 = between.map(|message| message.len() as u64 + 5).sum();
         // A changed echo may have confirmed what was not read.
-        let told = ours.unconfirmed_bytes.filter(|_| !self.corrupted);
-        if told.is_some_and(|unconfirmed| bytes > unconfirmed) {
-            let detail = format!("{bytes} bytes lost under way, told {ours:?}");
+        let reported = ours.unconfirmed_bytes.filter(|_| !self.corrupted);
+        if reported.is_some_and(|unconfirmed| bytes > unconfirmed) {
+            let detail = format!("{bytes} bytes lost under way, reported {ours:?}");
             return broken(Invariant::NothingLost, detail);
         }
         Ok(())
@@ -88,7 +88,7 @@ impl Account {
         };
         let silent = *reason == DownReason::Silent;
         if running.limit.is_none() {
-            return broken(Invariant::NoFalseDeath, "dead of a limit where none is in force");
+            return broken(Invariant::NoFalseDeath, "dead of a limit while none is in force");
         }
         if silent && self.unread > 0 {
             return broken(Invariant::NoFalseDeath, "dead with bytes unread");

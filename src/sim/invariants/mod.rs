@@ -29,7 +29,7 @@ use crate::liveness::Time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Invariant {
-    /// Nobody is dead of whom bytes arrived within the limit, or while we were stopped ourselves.
+    /// No peer is dead whose bytes arrived within the limit, or while we were stopped ourselves.
     NoFalseDeath,
     /// Silence past the limit, and a write that is stuck for it, is death, at most the clock's
     /// granularity later.
@@ -45,7 +45,7 @@ pub enum Invariant {
     NeverCloser,
     /// A link goes up once and down once, for the first reason it had.
     OneReason,
-    /// A heartbeat of ours waits for no more than the frame that is being written (H6).
+    /// One of our heartbeats waits for no more than the frame that is being written (H6).
     HeartbeatsPass,
     /// What was accepted and the peer's program did not receive is counted: as unsent or
     /// unconfirmed here, or as not handed on there; and nothing is counted that it received.

@@ -1,6 +1,6 @@
 //! Kernels, processes, the connections between them, and the virtual clock.
 //!
-//! What a net of programs and a net of nodes have in common. It knows of no program: whoever drives
+//! What a net of programs and a net of nodes have in common. It knows of no program: its driver
 //! it takes the records and acts.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -43,7 +43,7 @@ pub(super) struct Machine {
     pub(super) dials: Vec<Host>,
     /// What its node listens on, if one runs here.
     pub(in crate::sim) port: Option<u16>,
-    /// Its kernel refuses connections, whoever listens.
+    /// Its kernel refuses connections, even if a program listens.
     pub(super) refuses: bool,
     /// Its resolver does not answer.
     pub(in crate::sim) hangs: bool,
@@ -114,7 +114,7 @@ impl Core {
         Host(self.hosts.len() - 1)
     }
 
-    /// What a host was told.
+    /// What a host was given.
     pub(in crate::sim) fn options(&self, host: Host) -> &SimOptions {
         &self.hosts[host.0].options
     }
@@ -133,16 +133,16 @@ impl Core {
     }
 
     /// Writes `op` into the script: it happens at `time`, after what was written for that instant
-    /// before; at once where that is past.
+    /// before; at once if that is past.
     pub(in crate::sim) fn at(&mut self, time: Time, op: Op) {
         let place = self.script.partition_point(|(at, _)| *at <= time);
         self.script.insert(place, (time, op));
     }
 
-    /// Dials `to` from the program of `from`; `None` where that does not run.
+    /// Dials `to` from the program of `from`; `None` if that does not run.
     ///
     /// # Panics
-    /// Where both are the same host.
+    /// If both are the same host.
     pub(in crate::sim) fn connect(&mut self, from: Host, to: Host) -> Option<LinkId> {
         assert_ne!(from, to, "a host does not dial itself");
         if self.hosts[from.0].process != Process::Runs {
@@ -175,7 +175,7 @@ impl Core {
     /// Sends a message from one program to another on their link.
     ///
     /// # Errors
-    /// Where it was not accepted; a program that does not run sends nothing.
+    /// If it was not accepted; a program that does not run sends nothing.
     pub(in crate::sim) fn send(
         &mut self,
         from: Host,
@@ -483,7 +483,7 @@ impl Connection {
     /// Nothing of it can be seen any more.
     fn is_gone(&self) -> bool {
         let [dialler, dialled] = &self.ends;
-        // Where the dialling kernel has given up before the other one heard of it, that is all.
+        // If the dialling kernel has given up before the other one heard of it, that is all.
         let over = |end: &End| end.phase == Phase::Over;
         over(dialler)
             && match dialled.phase {

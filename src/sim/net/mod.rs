@@ -42,7 +42,7 @@ impl<'h> Net<'h> {
         self.programs[host.0] = Some(Box::new(handler));
     }
 
-    /// What a host was told.
+    /// What a host was given.
     pub fn options(&self, host: Host) -> &SimOptions {
         self.core.options(host)
     }
@@ -58,7 +58,7 @@ impl<'h> Net<'h> {
     }
 
     /// Writes `op` into the script: it happens at `time`, after what was written for that instant
-    /// before; at once where that is past.
+    /// before; at once if that is past.
     pub fn at(&mut self, time: Time, op: Op) {
         self.core.at(time, op);
     }
@@ -68,10 +68,10 @@ impl<'h> Net<'h> {
         self.core.apply(op);
     }
 
-    /// Dials `to` from the program of `from`; `None` where that does not run.
+    /// Dials `to` from the program of `from`; `None` if that does not run.
     ///
     /// # Panics
-    /// Where both are the same host.
+    /// If both are the same host.
     pub fn connect(&mut self, from: Host, to: Host) -> Option<LinkId> {
         self.core.connect(from, to)
     }
@@ -79,7 +79,7 @@ impl<'h> Net<'h> {
     /// Sends a message from one program to another on their link.
     ///
     /// # Errors
-    /// Where it was not accepted; a program that does not run sends nothing.
+    /// If it was not accepted; a program that does not run sends nothing.
     pub fn send(&mut self, from: Host, to: Host, payload: &[u8]) -> Result<(), SendError> {
         self.core.send(from, to, payload)
     }
@@ -120,10 +120,10 @@ impl<'h> Net<'h> {
     }
 
     /// Goes on to the next instant at which something happens and does all that happens there;
-    /// returns it, or `None` where nothing will ever happen.
+    /// returns it, or `None` if nothing will ever happen.
     ///
     /// # Panics
-    /// Where something at one instant never ends.
+    /// If something at one instant never ends.
     pub fn step(&mut self) -> Option<Time> {
         if !self.core.begin_step() {
             return None;
@@ -145,7 +145,7 @@ impl<'h> Net<'h> {
         self.run_until(self.now() + time);
     }
 
-    /// Runs until no byte is on its way, at most for `within`, and says whether that came about.
+    /// Runs until no byte is on its way, at most for `within`, and returns whether that came about.
     /// What a cut holds back does not count.
     pub fn settle(&mut self, within: Duration) -> bool {
         let until = self.now() + within;

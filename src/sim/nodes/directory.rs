@@ -51,7 +51,7 @@ impl Directory {
             let path = interface.strip_prefix("unix:");
             endpoints.extend(path.map(|path| Endpoint::Unix(Path::new(path).into())));
         }
-        // A Unix socket has no port; whoever dials it takes what there is.
+        // A Unix socket has no port; a program that dials it takes what there is.
         let port = tcp.or_else(|| (!endpoints.is_empty()).then_some(AUTO_PORT));
         self.ports.retain(|(_, other)| *other != host);
         self.ports.extend(port.map(|port| (port, host)));

@@ -1,4 +1,4 @@
-//! What must hold of every node, judged from what its handler was told.
+//! What must hold of every node, judged from what its handler was given.
 //!
 //! The records may come from the simulator or from real threads, as long as each is written before
 //! its handler is called and no two of one peer at once. The checker knows no rule of the node's.
@@ -8,7 +8,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::told::{NodeRecord, Told};
+use super::seen::{NodeRecord, Seen};
 use crate::config::Config;
 use crate::liveness::Time;
 use crate::node::NodeEvent;
@@ -78,7 +78,7 @@ impl NodeInvariants {
     }
 
     /// Tells which waits between dials a node is configured with, from now on: at its start, and
-    /// before a reload. Waits of peers that it was not told are not judged.
+    /// before a reload. Waits of peers that it does not know are not judged.
     pub fn configure(&mut self, node: usize, config: &Config) {
         for peer in config.peers() {
             let min = peer.reconnect_time_min().max(Duration::from_millis(1));
@@ -131,7 +131,7 @@ impl NodeInvariants {
             return Err((NodeInvariant::StoppedIsLast, "the node had stopped".to_owned()));
         }
         let Some(peer) = &record.peer else {
-            if record.told.is("stopped") {
+            if record.seen.is("stopped") {
                 self.stopped.insert(life, true);
                 let up = self
                     .peers
@@ -145,7 +145,7 @@ impl NodeInvariants {
         };
         let limits = self.limits.get(&(record.node, peer.clone())).copied();
         let account = self.peers.entry((record.node, record.life, peer.clone())).or_default();
-        account.judge(record.at, &record.told, limits)
+        account.judge(record.at, &record.seen, limits)
     }
 }
 
@@ -153,14 +153,14 @@ impl Account {
     fn judge(
         &mut self,
         at: Time,
-        told: &Told,
+        seen: &Seen,
         limits: Option<(Duration, Duration)>,
     ) -> Result<(), (NodeInvariant, String)> {
         let broken = |invariant, detail: &str| Err((invariant, detail.to_owned()));
-        let event = match told {
-            Told::Message(_) if self.is_up => return Ok(()),
-            Told::Message(_) => return broken(NodeInvariant::MessagesBetween, "it is down"),
-            Told::Event(event) => event,
+        let event = match seen {
+            Seen::Message(_) if self.is_up => return Ok(()),
+            Seen::Message(_) => return broken(NodeInvariant::MessagesBetween, "it is down"),
+            Seen::Event(event) => event,
         };
         match event {
             NodeEvent::Up { .. } if self.is_up => {
@@ -207,7 +207,7 @@ impl Account {
         if wait <= ceiling {
             return Ok(());
         }
-        let detail = format!("a wait of {wait:?}, at the most {ceiling:?}");
+        let detail = format!("a wait of {wait:?}, at most {ceiling:?}");
         Err((NodeInvariant::WaitsWithinBounds, detail))
     }
 }

@@ -10,8 +10,8 @@ mod dialler;
 mod directory;
 mod laws;
 mod running;
+mod seen;
 mod session;
-mod told;
 mod wire;
 
 use std::io;
@@ -23,9 +23,9 @@ use std::time::Duration;
 use directory::Directory;
 pub use laws::{NodeInvariant, NodeInvariants, NodeViolation};
 use running::Running;
+use seen::{Log, Recorder};
+pub use seen::{NodeRecord, Seen};
 pub use session::hold;
-use told::{Log, Recorder};
-pub use told::{NodeRecord, Told};
 use wire::{NodeClock, SharedCore, Wire, lock};
 
 use super::net::{Core, TURNS_MAX};
@@ -184,12 +184,12 @@ impl Nodes {
         self.run_until(self.now() + time);
     }
 
-    /// What the handlers were told since the records were last [taken](Self::take_records).
+    /// What the handlers were given since the records were last [taken](Self::take_records).
     pub fn records(&self) -> Vec<NodeRecord> {
         self.log.lock().clone()
     }
 
-    /// Takes what the handlers were told, so that a long run takes no memory.
+    /// Takes what the handlers were given, so that a long run takes no memory.
     pub fn take_records(&mut self) -> Vec<NodeRecord> {
         std::mem::take(&mut *self.log.lock())
     }
@@ -346,7 +346,7 @@ impl Ground<'_> {
         Some((Wire::new(self.core, self.host, link), addr))
     }
 
-    /// What an address stands for; `None` = the resolver does not answer.
+    /// What an address resolves to; `None` = the resolver does not answer.
     fn resolve(&self, address: &Address) -> Option<io::Result<Vec<Endpoint>>> {
         if let Some(known) = literal(address) {
             return Some(Ok(vec![known.into()]));

@@ -32,7 +32,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Tells where it listens, and begins.
+    /// Reports where it listens, and begins.
     pub(super) fn new(shared: Arc<Shared>, clock: Arc<NodeClock>) -> Self {
         Self {
             shared,
@@ -145,7 +145,7 @@ impl Running {
         }
     }
 
-    /// The end, once all links are down and nothing is left to be told.
+    /// The end, once all links are down and nothing is left to report.
     fn end_if_over(&mut self, ground: &Ground<'_>) {
         let is_over = self.links.is_empty() && self.workers.is_empty() && self.diallers.is_empty();
         if self.stops && is_over {

@@ -75,6 +75,6 @@ pub fn hold(time: Duration) {
 }
 
 thread_local! {
-    /// For how long the handler that is called says that it holds the reader.
+    /// For how long the handler that is called holds the reader, as it says.
     static HELD: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }

@@ -18,7 +18,7 @@ use crate::sim::{Host, LinkId, Rng};
 /// The net, as nodes and their programs share it.
 pub(super) type SharedCore = Arc<Mutex<Core>>;
 
-/// Nothing of ours panics while it is locked, so what a poisoned lock guards is whole.
+/// None of our code panics while it is locked, so what a poisoned lock guards is whole.
 pub(super) fn lock(core: &SharedCore) -> MutexGuard<'_, Core> {
     core.lock().unwrap_or_else(PoisonError::into_inner)
 }

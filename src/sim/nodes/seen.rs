@@ -1,4 +1,4 @@
-//! What the handlers of nodes were told, in order, each with its exact virtual time.
+//! What the handlers of nodes were given, in order, each with its exact virtual time.
 //!
 //! It is recorded before the handler is called, so what a handler does comes behind it.
 
@@ -9,7 +9,7 @@ use crate::liveness::Time;
 use crate::node::driven::VirtualClock;
 use crate::node::{NodeEvent, NodeHandler, Peer};
 
-/// Something that the handler of a node was told.
+/// Something that the handler of a node was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeRecord {
     /// When.
@@ -21,19 +21,19 @@ pub struct NodeRecord {
     /// The name of the peer that it is about; `None` = of no peer.
     pub peer: Option<String>,
     /// What.
-    pub told: Told,
+    pub seen: Seen,
 }
 
-/// What a handler is told.
+/// What a handler is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum Seen {
     /// A message of the peer's.
     Message(Vec<u8>),
     /// An event.
     Event(NodeEvent),
 }
 
-impl Told {
+impl Seen {
     /// Whether it is the event with this [word](NodeEvent::as_str).
     pub fn is(&self, word: &str) -> bool {
         matches!(self, Self::Event(event) if event.as_str() == word)
@@ -47,9 +47,9 @@ impl fmt::Display for NodeRecord {
         if let Some(peer) = &self.peer {
             write!(f, " {}", peer.escape_debug())?;
         }
-        match &self.told {
-            Told::Message(bytes) => write!(f, ": message of {} bytes", bytes.len()),
-            Told::Event(event) => write!(f, ": {event}"),
+        match &self.seen {
+            Seen::Message(bytes) => write!(f, ": message of {} bytes", bytes.len()),
+            Seen::Event(event) => write!(f, ": {event}"),
         }
     }
 }
@@ -59,13 +59,13 @@ impl fmt::Display for NodeRecord {
 pub(super) struct Log(Arc<Mutex<Vec<NodeRecord>>>);
 
 impl Log {
-    /// Nothing of ours panics while it is locked, so what a poisoned lock guards is whole.
+    /// None of our code panics while it is locked, so what a poisoned lock guards is whole.
     pub(super) fn lock(&self) -> MutexGuard<'_, Vec<NodeRecord>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The user's handler, and a record of what it is told.
+/// The user's handler, and a record of what it is given.
 pub(super) struct Recorder {
     pub(super) handler: Arc<dyn NodeHandler>,
     pub(super) log: Log,
@@ -75,21 +75,21 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    fn record(&self, peer: Option<&Peer>, told: Told) {
+    fn record(&self, peer: Option<&Peer>, seen: Seen) {
         let peer = peer.map(|peer| peer.name().to_owned());
         let (at, node, life) = (self.clock.now(), self.node, self.life);
-        self.log.lock().push(NodeRecord { at, node, life, peer, told });
+        self.log.lock().push(NodeRecord { at, node, life, peer, seen });
     }
 }
 
 impl NodeHandler for Recorder {
     fn on_message(&self, peer: &Peer, payload: &[u8]) {
-        self.record(Some(peer), Told::Message(payload.to_vec()));
+        self.record(Some(peer), Seen::Message(payload.to_vec()));
         self.handler.on_message(peer, payload);
     }
 
     fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
-        self.record(peer, Told::Event(event.clone()));
+        self.record(peer, Seen::Event(event.clone()));
         self.handler.on_event(peer, event);
     }
 }
