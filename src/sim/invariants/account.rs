@@ -169,10 +169,7 @@ impl Account {
                     | SimEvent::Arrived { .. }
             )
         {
-            return broken(
-                Invariant::Converges,
-                "the value in force changed and it was not reported",
-            );
+            return broken(Invariant::Converges, "the value in force changed unreported");
         }
         self.judge_phase(at, event)?;
         match event {
