@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use peerbeat::link::{DownReason, Layer, Layered, Link, LinkOptions, Opened, Stream};
+use peerbeat::liveness::Mode;
 use peerbeat::protocol::Native;
 
 use crate::mock::{DATA, LONG, frame, heartbeat};
@@ -156,7 +157,10 @@ fn a_heartbeat_never_goes_into_what_is_sealed_already() {
     let (near, far) = sockets();
     // The door lets a part of the first record through, again and again.
     let (near, door) = Narrow::new(near, 1000);
-    let (near, _log) = start(layered(near), &options(100, 60_000));
+    let mut always = options(100, 60_000);
+    // One that only fills an idle line would yield to the data.
+    always.liveness.mode = Mode::Always;
+    let (near, _log) = start(layered(near), &always);
     let (_far, far_log) = start(layered(far), &options(60_000, 60_000));
     for number in 0..20_u8 {
         near.send(&vec![number; 3000]).unwrap();
@@ -170,6 +174,9 @@ fn a_heartbeat_never_goes_into_what_is_sealed_already() {
     for number in 0..20 {
         assert_eq!(far_log.message(), vec![number; 3000]);
     }
+    // What had gone into sealed bytes would be lost, and shift what follows.
+    near.send(b"last").unwrap();
+    assert_eq!(far_log.message(), b"last");
     assert!(near.stats().heartbeats_sent > 2, "{:?}", near.stats());
     assert!(near.is_up());
 }
