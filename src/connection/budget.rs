@@ -1,15 +1,17 @@
 //! Bytes that may wait to be sent on several connections together, and one connection's part.
 //!
 //! A part grows in steps as bytes come to wait and is given back as they leave, so most messages
-//! touch nothing that is shared. It may be so many times what is still free: a peer that reads
-//! nothing leaves room for the others, however few or many they are, and those that all want more
-//! than there is end up with equal parts.
+//! change nothing that is shared. It may be so many times what is still free: a peer that reads
+//! nothing leaves room for the others, however few or many they are. Once a part was refused the
+//! budget is *short*, until half of it is free: then every part gives back what leaves it at once,
+//! and one that has more than it may have takes nothing, so that those that all want more than
+//! there is end up with equal parts.
 //!
 //! Invariant: the parts together are never more than the budget was when they grew.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Bytes that may wait to be sent on all links that are given clones of it.
 ///
@@ -22,12 +24,14 @@ pub struct QueueBudget(Arc<Inner>);
 struct Inner {
     max: AtomicUsize,
     used: AtomicUsize,
+    is_short: AtomicBool,
 }
 
 impl QueueBudget {
     /// One of so many bytes.
     pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(Inner { max: AtomicUsize::new(bytes), used: AtomicUsize::new(0) }))
+        let (max, used) = (AtomicUsize::new(bytes), AtomicUsize::new(0));
+        Self(Arc::new(Inner { max, used, is_short: AtomicBool::new(false) }))
     }
 
     /// How many bytes it is of.
@@ -54,6 +58,18 @@ impl QueueBudget {
             (part / FREE_TIMES <= free).then_some(then)
         };
         self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        let used = self.0.used.fetch_sub(bytes, Ordering::Relaxed) - bytes;
+        if self.is_short() && used <= self.bytes() / 2 {
+            self.0.is_short.store(false, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn is_short(&self) -> bool {
+        self.0.is_short.load(Ordering::Relaxed)
     }
 }
 
@@ -87,26 +103,30 @@ impl Part {
     /// Whether so many bytes may wait in all; then they are taken.
     #[inline]
     pub(super) fn grows_to(&mut self, bytes: usize) -> bool {
-        bytes <= self.held || self.budget.is_none() || self.grow(bytes)
+        let Some(budget) = &self.budget else { return true };
+        (bytes <= self.held && !budget.is_short()) || self.grow(bytes)
     }
 
     #[cold]
     fn grow(&mut self, bytes: usize) -> bool {
         let Some(budget) = &self.budget else { return true };
-        let steps = bytes.checked_next_multiple_of(STEP_BYTES);
-        for part in steps.into_iter().chain([bytes]) {
+        let steps = bytes.checked_next_multiple_of(STEP_BYTES).filter(|_| !budget.is_short());
+        for part in steps.into_iter().chain([bytes.max(self.held)]) {
             if budget.take(part - self.held, part) {
                 self.held = part;
                 return true;
             }
         }
+        budget.0.is_short.store(true, Ordering::Relaxed);
         false
     }
 
-    /// So many bytes still wait: gives back what is more than twice that.
+    /// So many bytes still wait: gives back what is more than twice that, or all if others want it.
     #[inline]
     pub(super) fn shrink_to(&mut self, bytes: usize) {
-        if self.held > 0 && (bytes == 0 || self.held / 2 > bytes) {
+        let Some(budget) = &self.budget else { return };
+        let keeps = if budget.is_short() { self.held } else { self.held / 2 };
+        if self.held > 0 && (bytes == 0 || keeps > bytes) {
             self.give_back(bytes);
         }
     }
@@ -115,7 +135,7 @@ impl Part {
     fn give_back(&mut self, bytes: usize) {
         let part = bytes.min(self.held);
         if let Some(budget) = &self.budget {
-            budget.0.used.fetch_sub(self.held - part, Ordering::Relaxed);
+            budget.give_back(self.held - part);
         }
         self.held = part;
     }
@@ -141,12 +161,16 @@ mod tests {
         let budget = QueueBudget::new(9000);
         let mut part = Part::of(budget.clone());
         assert!(part.grows_to(8000));
-        assert!(!part.grows_to(8010));
         assert_eq!(budget.used(), 8000);
         part.shrink_to(5000);
         assert_eq!(budget.used(), 8000, "little is kept");
+        assert!(!part.grows_to(8010));
+        part.shrink_to(4900);
+        assert_eq!(budget.used(), 4900, "not while the budget is short");
+        part.shrink_to(4000);
+        assert!(part.grows_to(4096));
         part.shrink_to(3000);
-        assert_eq!(budget.used(), 3000);
+        assert_eq!(budget.used(), 4096, "and again, once half of it is free");
         drop(part);
         assert_eq!(budget.used(), 0);
     }
@@ -162,7 +186,7 @@ mod tests {
         }
         assert!(sizes[0] > 900_000);
         for _ in 0..100_000 {
-            // Whoever writes a little wants it back.
+            // A part that writes a little wants it back.
             sizes[0] = sizes[0].saturating_sub(50);
             parts[0].shrink_to(sizes[0]);
             for (part, size) in parts.iter_mut().zip(&mut sizes) {
