@@ -327,3 +327,57 @@ fn a_close_reads_nothing_after_it_has_shut_reading() {
     assert!(matches!(log.until_down().1.reason, DownReason::Local { .. }));
     assert_eq!(read_after.load(Ordering::SeqCst), 0);
 }
+
+/// A stream that takes what comes before a close, and nothing after it.
+struct Failing {
+    socket: TcpStream,
+    is_broken: Arc<AtomicBool>,
+    failed: Arc<AtomicUsize>,
+}
+
+impl Stream for Failing {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Stream::read(&self.socket, buffer)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_broken.load(Ordering::SeqCst) {
+            self.failed.fetch_add(1, Ordering::SeqCst);
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        Stream::write(&self.socket, bytes)
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        Stream::set_read_timeout(&self.socket, timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        Stream::set_write_timeout(&self.socket, timeout)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        Stream::shutdown(&self.socket, how)
+    }
+}
+
+#[test]
+fn a_write_that_fails_in_a_close_is_not_tried_again() {
+    let (socket, mock) = Mock::pair();
+    let is_broken = Arc::<AtomicBool>::default();
+    let failed = Arc::<AtomicUsize>::default();
+    let stream = Failing { socket, is_broken: Arc::clone(&is_broken), failed: Arc::clone(&failed) };
+    let counted = Arc::clone(&failed);
+    // The handler keeps the reader, so the close is not over when its goodbye has failed.
+    let (notes, log) = notes(move |link: &Link<Failing>, _| {
+        is_broken.store(true, Ordering::SeqCst);
+        link.close();
+        wait_for("the goodbye is tried", || counted.load(Ordering::SeqCst) > 0);
+        thread::sleep(ms(50));
+    });
+    let link = Link::start_with(stream, Native::default(), &options(60_000, 60_000), notes);
+    let _link = link.unwrap();
+    mock.say(&frame(DATA, b"close"));
+    log.until_down();
+    assert_eq!(failed.load(Ordering::SeqCst), 1);
+}

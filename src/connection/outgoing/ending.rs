@@ -159,9 +159,6 @@ impl<F: Framing> Outgoing<F> {
     pub(super) fn prepare_close(&mut self) {
         let Phase::Closing(closing) = &mut self.phase else { return };
         let Some(bye) = closing.bye.take() else { return };
-        if closing.writing == Writing::Failed {
-            return;
-        }
         if closing.close.flush {
             self.buffer.append(&mut self.queue, &mut self.queued);
         } else {

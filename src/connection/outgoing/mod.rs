@@ -219,6 +219,7 @@ impl<F: Framing> Outgoing<F> {
                     self.put_heartbeat(now);
                 }
             }
+            Phase::Closing(closing) if closing.writing == Writing::Failed => return None,
             Phase::Closing(_) => self.prepare_close(),
             _ => return None,
         }

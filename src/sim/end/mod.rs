@@ -88,8 +88,6 @@ pub(super) struct End {
     stuck: bool,
     /// Our direction is shut.
     is_shut: bool,
-    /// A write has failed: nothing is written any more.
-    has_failed: bool,
     /// That the end has begun has been recorded.
     is_ending: bool,
     /// What went over it before it was a link of a node's.
@@ -126,7 +124,6 @@ impl End {
             hello: Vec::new(),
             stuck: false,
             is_shut: false,
-            has_failed: false,
             is_ending: false,
             raw: raw::Raw::default(),
             received: asked::Received::default(),

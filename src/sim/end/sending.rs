@@ -128,7 +128,6 @@ impl End {
             let reason = DownReason::io(&io::ErrorKind::ConnectionReset.into());
             self.outgoing.handle_write_failed(buffer, reason, None, world.now);
             self.tell(world, SimEvent::WriteFailed);
-            self.has_failed = true;
             self.sender = Wait::NEVER;
             return true;
         }
@@ -150,9 +149,6 @@ impl End {
     }
 
     fn can_write(&self, world: &World<'_>) -> bool {
-        if self.has_failed {
-            return false;
-        }
         let is_sending =
             matches!(self.outgoing.phase(), connection::Phase::Up | connection::Phase::Closing(_));
         is_sending && (world.out.room > 0 || (is_reset(world) && self.hello.is_empty()))
