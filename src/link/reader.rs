@@ -400,7 +400,6 @@ impl<S: Stream, F: Framing> Reader<S, F> {
                 Err(e) => self.link.end(DownReason::io(&e), None),
             }
         }
-        shut(&*stream, Shutdown::Both);
         let is_cut_off = matches!(
             shared.lock().outgoing.phase().reason(),
             Some(DownReason::WriteStalled { .. } | DownReason::Replaced | DownReason::Local { .. })
@@ -408,12 +407,13 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         if is_cut_off && !was_closing && stream.can_peek() {
             self.count_what_arrived(&stream);
         }
+        shut(&*stream, Shutdown::Both);
     }
 
     /// The link was ended from this side: what had arrived by then is counted as not handed on.
     ///
-    /// A full one is not read empty, as it has been shut: what stays in it is not confirmed to the
-    /// peer, which counts it.
+    /// A full one is not read empty, as it may have been shut: what stays in it is not confirmed to
+    /// the peer, which counts it.
     fn count_what_arrived(&mut self, stream: &S) {
         let _shut = stream.set_read_timeout(READ_TIMEOUT_MIN);
         let mut left = COUNTED_BYTES_MAX;

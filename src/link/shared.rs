@@ -292,9 +292,12 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         let shuts = has_ended && !std::mem::replace(&mut state.is_shut, true);
         if let Some(stream) = state.stream.clone().filter(|_| shuts) {
             state.is_shutting = true;
-            let how = if state.is_dropping { Shutdown::Write } else { Shutdown::Both };
+            let is_dropping = state.is_dropping;
             drop(state);
-            shut(&*stream, how);
+            // A reader that has something to read does not wait: it comes by itself, and shuts its
+            // direction after its last read.
+            let comes = is_dropping || (stream.can_peek() && stream.is_readable().unwrap_or(false));
+            shut(&*stream, if comes { Shutdown::Write } else { Shutdown::Both });
             drop(stream);
             self.lock().is_shutting = false;
         } else {
