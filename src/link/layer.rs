@@ -62,7 +62,7 @@ use std::io;
 /// let stream = Layered::open(here, Rot13, deadline)?;
 /// let link = Link::start(stream, |_: &Link<_>, message: &[u8]| println!("{message:?}"))?;
 /// # let there = Layered::open(there, Rot13, deadline)?;
-/// # let _there = Link::start(there, move |_: &Link<_>, m: &[u8]| tell.send(m.to_vec()).unwrap())?;
+/// # let _there = Link::start(there, move |_: &Link<_>, m: &[u8]| send.send(m.to_vec()).unwrap())?;
 /// link.send(b"tick").unwrap();
 /// # assert_eq!(received.recv().unwrap(), b"tick");
 /// # Ok::<(), io::Error>(())
