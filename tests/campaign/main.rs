@@ -36,6 +36,7 @@ mod rig;
 
 mod attacks;
 mod cuts;
+mod dials;
 mod herd;
 mod limits;
 mod pairs;
@@ -76,6 +77,7 @@ const FAULTS: &[Fault] = &[
     ("HELLOs that are wrong", false, attacks::bad),
     ("1000 probes a second", false, attacks::probes),
     ("half-open connections (SYN)", true, attacks::half_open),
+    ("a first address that is no peer", false, dials::bad_first_address),
     ("500 peers lost and back", true, herd::lost_and_back),
 ];
 
