@@ -101,7 +101,8 @@ pub(crate) struct Closing {
     pub(super) writing: Writing,
     /// The peer has ended its stream.
     pub(super) peer_ended: bool,
-    /// The peer is closing on its own: it drops what we send.
+    /// The peer is closing on its own, or has ended its stream before our goodbye was out: it may
+    /// drop what we send.
     pub(super) peer_closes: bool,
 }
 

@@ -71,6 +71,9 @@ impl<F: Framing> Outgoing<F> {
         // After our own end the stream ends because we shut it.
         self.saw_end |= !matches!(self.phase, Phase::Ended { .. } | Phase::Down { .. });
         if let Phase::Closing(closing) = &mut self.phase {
+            let has_goodbye = self.is_writing && closing.bye.is_none();
+            // An end that came before our goodbye is no answer to it.
+            closing.peer_closes |= closing.writing != Writing::Out && !has_goodbye;
             closing.peer_ended = true;
             return self.finish_close();
         }
@@ -103,6 +106,11 @@ impl<F: Framing> Outgoing<F> {
                 self.end(reason, now);
             }
         }
+    }
+
+    /// Whether a write of a close has failed: nothing is written any more.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(&self.phase, Phase::Closing(closing) if closing.writing == Writing::Failed)
     }
 
     /// Whether the peer's end of stream was seen.

@@ -207,7 +207,7 @@ impl<F: Framing> Outgoing<F> {
         takes_queue: bool,
         holds_heartbeats: bool,
     ) -> Option<WriteBuffer> {
-        if self.is_writing {
+        if self.is_writing || self.has_failed() {
             return None;
         }
         match &self.phase {
@@ -219,7 +219,6 @@ impl<F: Framing> Outgoing<F> {
                     self.put_heartbeat(now);
                 }
             }
-            Phase::Closing(closing) if closing.writing == Writing::Failed => return None,
             Phase::Closing(_) => self.prepare_close(),
             _ => return None,
         }

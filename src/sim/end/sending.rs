@@ -151,6 +151,7 @@ impl End {
     fn can_write(&self, world: &World<'_>) -> bool {
         let is_sending =
             matches!(self.outgoing.phase(), connection::Phase::Up | connection::Phase::Closing(_));
+        let is_sending = is_sending && !self.outgoing.has_failed();
         is_sending && (world.out.room > 0 || (is_reset(world) && self.hello.is_empty()))
     }
 
