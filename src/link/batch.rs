@@ -1,6 +1,6 @@
 //! Several messages in one go: on one link, or on many.
 //!
-//! A program that knows what it sends next says so: then nobody has to find it out by watching.
+//! A program that knows what it sends next says so: then nothing has to find it out by watching.
 
 use std::error::Error;
 use std::fmt;
@@ -15,9 +15,9 @@ use crate::protocol::{Framing, Native};
 /// Holds back what is sent through it until it is dropped or [flushed](Self::flush): then each link
 /// is written once, in the order in which they were first sent on.
 ///
-/// Queued messages that fill a buffer are written at once, and whoever else sends on a link, or its
-/// heartbeat, takes along what is held back there: messages stay in order. One batch is for one
-/// thread; links may be in several.
+/// Queued messages that fill a buffer are written at once, and another thread that sends on a link,
+/// or its heartbeat, takes along what is held back there: messages stay in order. One batch is for
+/// one thread; links may be in several.
 ///
 /// ```
 /// use peerbeat::link::{Batch, Link};
@@ -25,8 +25,8 @@ use crate::protocol::{Framing, Native};
 /// # let listener = TcpListener::bind("127.0.0.1:0")?;
 /// # let near = TcpStream::connect(listener.local_addr()?)?;
 /// # let (far, _) = listener.accept()?;
-/// # let (told, arrived) = std::sync::mpsc::channel();
-/// # let _far = Link::start(far, move |_: &Link, tick: &[u8]| told.send(tick.to_vec()).unwrap())?;
+/// # let (send, arrived) = std::sync::mpsc::channel();
+/// # let _far = Link::start(far, move |_: &Link, tick: &[u8]| send.send(tick.to_vec()).unwrap())?;
 /// # let links = [Link::start(near, |_: &Link, _: &[u8]| {})?];
 /// let mut batch = Batch::new();
 /// for tick in ["EURUSD 1.0871", "GBPUSD 1.2702"] {

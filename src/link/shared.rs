@@ -150,7 +150,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     }
 
     /// Waits for room as [`wait_until`](Self::wait_until) does. What other links give back to their
-    /// common budget nobody tells us of.
+    /// common budget nothing wakes us for.
     pub(super) fn wait_room<'a>(
         &self,
         mut state: Guard<'a, S, F>,
@@ -337,5 +337,5 @@ pub(super) fn shut<S: Stream>(stream: &S, how: Shutdown) {
     let _already = stream.shutdown(how);
 }
 
-/// How often whoever waits for room looks at a budget that other links share.
+/// How often a thread that waits for room looks at a budget that other links share.
 const BUDGET_POLL: Duration = Duration::from_millis(20);

@@ -1,6 +1,6 @@
 //! What a program sets on a living connection, and what the receiving half must take over of it.
 //!
-//! The rules are `liveness`'s; here is who is told of them.
+//! The rules are `liveness`'s; here is who learns of them.
 
 use std::time::Duration;
 
