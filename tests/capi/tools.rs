@@ -66,11 +66,9 @@ pub(super) fn library(crate_type: &str, name: &str) -> PathBuf {
     // Linking it into a program would take most of the tests' time.
     command.env("CARGO_PROFILE_DEV_DEBUG", "0");
     let messages = must(&mut command);
-    let end = format!("{name}\"");
     let files = messages.lines().filter_map(|line| line.split_once("\"filenames\":["));
-    let found = files.flat_map(|(_, list)| list.split(',')).find(|file| file.contains(&end));
-    let found = found.unwrap_or_else(|| panic!("cargo made no {name}: {messages}"));
-    let path = found.trim_start_matches('"').split('"').next().unwrap_or_default();
+    let found = files.flat_map(|(_, list)| list.split('"')).find(|file| file.ends_with(name));
+    let path = found.unwrap_or_else(|| panic!("cargo made no {name}: {messages}"));
     PathBuf::from(path.replace(r"\\", r"\"))
 }
 
