@@ -204,7 +204,7 @@ pub(crate) const fn ms(millis: u64) -> Duration {
 }
 
 /// Waits for what must become true.
-pub(crate) fn wait_for(what: &str, is_true: impl Fn() -> bool) {
+pub(crate) fn wait_for(what: &str, mut is_true: impl FnMut() -> bool) {
     let until = Instant::now() + LONG;
     while !is_true() {
         assert!(Instant::now() < until, "{what}: it did not happen");
@@ -231,8 +231,11 @@ pub(crate) fn fill<S: Stream>(link: &Link<S>, size: usize) -> Vec<Vec<u8>> {
 /// out and the next write is stuck.
 pub(crate) fn fill_narrow(link: &Link<Narrow>, size: usize) -> Vec<Vec<u8>> {
     let mut taken = fill(link, size);
-    wait_for("the stream is stuck", || link.stats().bytes_sent == PASSES as u64);
-    // What went out left room in the queue.
+    wait_for("the stream is stuck", || {
+        // The queue may hold less than passes, and what went out left room in it.
+        fill_more(link, size, &mut taken);
+        link.stats().bytes_sent == PASSES as u64
+    });
     fill_more(link, size, &mut taken);
     taken
 }
