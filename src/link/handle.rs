@@ -1,7 +1,7 @@
 //! The handle on a link: what a program calls.
 //!
 //! Everything here may be called from any thread, the link's own handler included, and returns in
-//! bounded time (lessons 45, 46). The rules of the lock are in `shared`.
+//! bounded time. The rules of the lock are in `shared`.
 
 use std::fmt;
 use std::io;

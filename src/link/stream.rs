@@ -271,7 +271,7 @@ impl Stream for UnixStream {
 }
 
 /// Whether an error only means that the time was up, or that a signal ended the wait. The kind
-/// differs per system, and none of them moves a clock (lesson 28).
+/// differs per system, and none of them moves a clock.
 pub(crate) fn is_timeout(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
     matches!(kind, WouldBlock | TimedOut | Interrupted)

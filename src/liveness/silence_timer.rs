@@ -2,8 +2,8 @@
 //!
 //! Owned by the reading side of a link. Silence is counted from the last byte *read*, and only
 //! while this side was able to read it: the time for which our own handler held the reader is not
-//! the peer's, and neither is the time for which our process was stopped (lesson 33).
-//! Attempts to read move nothing, and nothing is counted over a lifetime (lesson 27).
+//! the peer's, and neither is the time for which our process was stopped.
+//! Attempts to read move nothing, and nothing is counted over a lifetime.
 //!
 //! Invariant: a verdict is never passed before the limit, to the nanosecond.
 
