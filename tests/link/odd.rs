@@ -158,6 +158,9 @@ struct Noted {
     timeouts: Vec<Duration>,
     reads: usize,
     writes: Vec<usize>,
+    /// Writes fail, and how many did.
+    is_broken: bool,
+    failed: usize,
 }
 
 impl Stream for Odd {
@@ -167,6 +170,12 @@ impl Stream for Odd {
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut noted = self.noted.lock().unwrap();
+        if noted.is_broken {
+            noted.failed += 1;
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        drop(noted);
         let written = Stream::write(&self.stream, bytes);
         self.noted.lock().unwrap().writes.extend(written.as_ref().ok());
         written
@@ -328,56 +337,22 @@ fn a_close_reads_nothing_after_it_has_shut_reading() {
     assert_eq!(read_after.load(Ordering::SeqCst), 0);
 }
 
-/// A stream that takes what comes before a close, and nothing after it.
-struct Failing {
-    socket: TcpStream,
-    is_broken: Arc<AtomicBool>,
-    failed: Arc<AtomicUsize>,
-}
-
-impl Stream for Failing {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Stream::read(&self.socket, buffer)
-    }
-
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        if self.is_broken.load(Ordering::SeqCst) {
-            self.failed.fetch_add(1, Ordering::SeqCst);
-            return Err(ErrorKind::ConnectionReset.into());
-        }
-        Stream::write(&self.socket, bytes)
-    }
-
-    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
-        Stream::set_read_timeout(&self.socket, timeout)
-    }
-
-    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
-        Stream::set_write_timeout(&self.socket, timeout)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        Stream::shutdown(&self.socket, how)
-    }
-}
-
 #[test]
 fn a_write_that_fails_in_a_close_is_not_tried_again() {
-    let (socket, mock) = Mock::pair();
-    let is_broken = Arc::<AtomicBool>::default();
-    let failed = Arc::<AtomicUsize>::default();
-    let stream = Failing { socket, is_broken: Arc::clone(&is_broken), failed: Arc::clone(&failed) };
-    let counted = Arc::clone(&failed);
+    let (stream, mock) = Mock::pair();
+    let noted = Arc::<Mutex<Noted>>::default();
+    let stream = Odd { stream, bend: |asked| asked, noted: Arc::clone(&noted) };
+    let seen = Arc::clone(&noted);
     // The handler keeps the reader, so the close is not over when its goodbye has failed.
-    let (notes, log) = notes(move |link: &Link<Failing>, _| {
-        is_broken.store(true, Ordering::SeqCst);
+    let (notes, log) = notes(move |link: &Link<Odd>, _| {
+        seen.lock().unwrap().is_broken = true;
         link.close();
-        wait_for("the goodbye is tried", || counted.load(Ordering::SeqCst) > 0);
+        wait_for("the goodbye is tried", || seen.lock().unwrap().failed > 0);
         thread::sleep(ms(50));
     });
     let link = Link::start_with(stream, Native::default(), &options(60_000, 60_000), notes);
     let _link = link.unwrap();
     mock.say(&frame(DATA, b"close"));
     log.until_down();
-    assert_eq!(failed.load(Ordering::SeqCst), 1);
+    assert_eq!(noted.lock().unwrap().failed, 1);
 }
