@@ -177,6 +177,30 @@ fn a_name_that_nobody_has_is_told_as_such() {
 }
 
 #[test]
+fn a_process_that_restarts_at_one_instant_begins_another_life() {
+    let (mut nodes, [adapter, first, second], [one, _]) = trio(1);
+    nodes.apply(Op::Kill { host: second });
+    nodes.run_until(secs(3.0));
+    nodes.apply(Op::Kill { host: first });
+    nodes.apply(Op::Start { host: first });
+    nodes.run_until(secs(20.0));
+    assert!(nodes.is_up(adapter, "servers") && nodes.is_up(first, "adapter"));
+    assert_eq!(one.asked(), 2);
+    let records = nodes.records();
+    let lives = records.iter().filter(|it| it.node == 0 && it.seen.is("listening"));
+    assert_eq!(lives.map(|it| it.life).collect::<Vec<_>>(), [0, 1]);
+}
+
+#[test]
+fn a_step_first_does_what_the_program_has_asked_for() {
+    let (mut nodes, [_, first, _], _) = trio(1);
+    nodes.run_until(secs(3.3));
+    nodes.node(first).expect("it runs").shutdown();
+    // The goodbye arrives next, and not the heartbeat that was due.
+    assert!(nodes.step().expect("it says goodbye") < secs(3.4));
+}
+
+#[test]
 fn a_process_that_dies_begins_another_life_and_is_dialled_again() {
     let (mut nodes, [adapter, first, second], [one, _]) = trio(1);
     nodes.at(secs(3.0), Op::Kill { host: first });

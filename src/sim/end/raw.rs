@@ -17,6 +17,8 @@ use crate::sim::wire::Piece;
 pub(super) struct Raw {
     read: usize,
     wrote: usize,
+    /// A bit of what arrived is not what was sent.
+    is_corrupted: bool,
     /// The node wants no more of it: reading finds the end.
     is_interrupted: bool,
 }
@@ -39,6 +41,10 @@ impl End {
         if self.dials {
             world.out.push(Piece::Syn, world.path, world.rng, world.now);
         }
+    }
+
+    pub(in crate::sim) fn corrupt_raw(&mut self) {
+        self.raw.is_corrupted = true;
     }
 
     pub(in crate::sim) fn interrupt_raw(&mut self) {
@@ -112,6 +118,9 @@ impl End {
         let (read, wrote) = (self.raw.read, self.raw.wrote);
         let arrived = read + unread.sum::<usize>();
         self.tell(world, SimEvent::Opened { peer: self.peer });
+        if self.raw.is_corrupted {
+            self.tell(world, SimEvent::Corrupted);
+        }
         self.tell(world, SimEvent::Queued { bytes: wrote, heartbeat: None });
         self.tell(world, SimEvent::Wrote { bytes: wrote });
         self.tell(world, SimEvent::Arrived { bytes: arrived });

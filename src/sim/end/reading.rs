@@ -270,6 +270,9 @@ impl End {
     fn drop_bytes(&mut self, world: &mut World<'_>, bytes: &[u8]) {
         world.inward.handle_read(bytes.len(), world.path.is_cut);
         self.tell(world, SimEvent::Read { bytes: bytes.len() });
+        // First, so that a smaller slack holds for the silence that begins here.
+        let changes = self.outgoing.take_changes();
+        self.incoming.apply(changes);
         let (now, incoming) = (world.now, &mut self.incoming);
         fill(bytes, |part| {
             let spare = incoming.spare();

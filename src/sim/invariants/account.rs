@@ -277,16 +277,15 @@ impl Account {
 
     fn judge_change(&mut self, from: Option<Duration>, to: Duration, cause: Cause) -> Judged {
         // One of our own is reported by the reader, when it comes by.
-        let is_told = match cause {
+        let is_right = match cause {
             Cause::Peer => self.unreported.take() == Some((from, to)),
             Cause::Local => {
                 self.in_force.is_some_and(|held| held <= to) && from.is_none_or(|from| to < from)
             }
         };
-        if is_told {
-            return Ok(());
-        }
-        broken(Invariant::Converges, format!("{from:?} became {to:?}, against H2"))
+        let held = self.in_force;
+        let detail = format!("{from:?} became {to:?}, against H2: {held:?} is in force");
+        if is_right { Ok(()) } else { broken(Invariant::Converges, detail) }
     }
 
     /// The peer received `message`: the next one that we sent?

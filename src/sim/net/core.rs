@@ -28,9 +28,9 @@ pub(in crate::sim) struct Core {
     handed_on: usize,
     /// Connections that kernels have accepted and no node has taken.
     pub(super) accepted: Vec<(Host, LinkId)>,
-    /// Hosts whose nodes must look at something, and whether a process has died.
+    /// Hosts whose nodes must look at something, and those whose process has died.
     pub(super) ready: Vec<Host>,
-    pub(super) has_deaths: bool,
+    pub(super) died: Vec<Host>,
     /// What the links of nodes were made with.
     pub(super) made: BTreeMap<(LinkId, Host), SimOptions>,
 }
@@ -66,7 +66,7 @@ pub(super) enum Alarm {
 }
 
 pub(super) struct Connection {
-    id: LinkId,
+    pub(super) id: LinkId,
     /// Who dialled, who was dialled.
     pub(super) ends: [End; 2],
     /// From each of them.
@@ -94,7 +94,7 @@ impl Core {
             handed_on: 0,
             accepted: Vec::new(),
             ready: Vec::new(),
-            has_deaths: false,
+            died: Vec::new(),
             made: BTreeMap::new(),
         }
     }
@@ -411,18 +411,19 @@ impl Core {
         if matches!(piece, Piece::Reset) {
             self.links[link].pipes[1 - from].destroy();
         }
+        let is_raw = self.links[link].ends[1 - from].is_raw();
         if let Piece::Bytes(bytes) = &mut piece {
             let path = self.links[link].pipes[from].path;
             if std::mem::take(&mut self.paths[path].corrupts) {
                 let place = self.rng.below(bytes.len() as u64) as usize;
                 bytes[place] ^= 1 << self.rng.below(8);
-                self.tell(host, Some(id), SimEvent::Corrupted);
+                self.corrupt(link, 1 - from);
             }
-            if !self.links[link].ends[1 - from].is_raw() {
+            if !is_raw {
                 self.tell(host, Some(id), SimEvent::Arrived { bytes: bytes.len() });
             }
         }
-        if self.links[link].ends[1 - from].is_raw() {
+        if is_raw {
             self.ready.push(host);
         }
         self.links[link].pipes[from].arrived.push_back(piece);
@@ -432,12 +433,6 @@ impl Core {
         let pipe = &mut self.links[link].pipes[from];
         let path = &mut self.paths[pipe.path];
         pipe.push(piece, path, &mut self.rng, self.now);
-    }
-
-    fn reset_pipe(&mut self, link: usize, from: usize) {
-        let pipe = &mut self.links[link].pipes[from];
-        let path = &mut self.paths[pipe.path];
-        pipe.reset(path, &mut self.rng, self.now);
     }
 
     /// The newest living link of `from` to `to`.

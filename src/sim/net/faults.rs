@@ -101,7 +101,7 @@ impl Core {
         }
         self.hosts[host.0].process = process;
         self.hosts[host.0].alarms.clear();
-        self.has_deaths = true;
+        self.died.push(host);
         for link in 0..self.links.len() {
             for which in [0, 1] {
                 if self.links[link].ends[which].host == host {
@@ -125,5 +125,11 @@ impl Core {
             machine.alarms.extend(dials);
         }
         self.tell(host, None, SimEvent::Started);
+    }
+
+    pub(super) fn reset_pipe(&mut self, link: usize, from: usize) {
+        let pipe = &mut self.links[link].pipes[from];
+        let path = &mut self.paths[pipe.path];
+        pipe.reset(path, &mut self.rng, self.now);
     }
 }

@@ -3,11 +3,11 @@
 //!
 //! A kernel makes a connection also while its process is stopped, as kernels do.
 
-use super::core::{Connection, Core, Process};
+use super::core::{Connection, Core};
 use crate::link::LinkOptions;
 use crate::sim::end::{End, RawInput, World};
 use crate::sim::wire::Piece;
-use crate::sim::{Host, LinkId, SimOptions};
+use crate::sim::{Host, LinkId, SimEvent, SimOptions};
 
 impl Core {
     /// The kernel of `from` asks that of `to` for a connection to a port.
@@ -72,8 +72,14 @@ impl Core {
         self.accepted.retain(|(whose, _)| *whose != host);
     }
 
-    pub(in crate::sim) fn has_died(&self, host: Host) -> bool {
-        matches!(self.hosts[host.0].process, Process::Dead | Process::Off)
+    /// A bit of what arrives at an end is not what was sent.
+    pub(super) fn corrupt(&mut self, link: usize, which: usize) {
+        let Connection { id, ends, .. } = &mut self.links[link];
+        let (id, host) = (*id, ends[which].host);
+        match ends[which].is_raw() {
+            true => ends[which].corrupt_raw(),
+            false => self.tell(host, Some(id), SimEvent::Corrupted),
+        }
     }
 
     /// Says what the node of a host listens on.
@@ -91,9 +97,9 @@ impl Core {
         self.ready.pop()
     }
 
-    /// Whether a process has died since the last call.
-    pub(in crate::sim) fn take_deaths(&mut self) -> bool {
-        std::mem::take(&mut self.has_deaths)
+    /// The hosts whose process has died since the last call.
+    pub(in crate::sim) fn take_deaths(&mut self) -> Vec<Host> {
+        std::mem::take(&mut self.died)
     }
 
     /// The place of a link, and which end is that of the host.

@@ -1,9 +1,10 @@
 //! What must hold of every node, judged from what its handler was given.
 //!
 //! The records may come from the simulator or from real threads, as long as each is written before
-//! its handler is called and no two of one peer at once. The checker knows no rule of the node's.
+//! its handler is called and no two of one peer at once. The checker asks none of the node's
+//! code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -54,7 +55,7 @@ impl Error for NodeViolation {}
 #[derive(Debug, Default)]
 pub struct NodeInvariants {
     peers: BTreeMap<(usize, u64, String), Account>,
-    stopped: BTreeMap<(usize, u64), bool>,
+    stopped: BTreeSet<(usize, u64)>,
     /// Least and greatest wait, by node and peer.
     limits: BTreeMap<(usize, String), (Duration, Duration)>,
 }
@@ -127,12 +128,12 @@ impl NodeInvariants {
 
     fn judge_one(&mut self, record: &NodeRecord) -> Result<(), (NodeInvariant, String)> {
         let life = (record.node, record.life);
-        if self.stopped.contains_key(&life) {
+        if self.stopped.contains(&life) {
             return Err((NodeInvariant::StoppedIsLast, "the node had stopped".to_owned()));
         }
         let Some(peer) = &record.peer else {
             if record.seen.is("stopped") {
-                self.stopped.insert(life, true);
+                self.stopped.insert(life);
                 let up = self
                     .peers
                     .iter()

@@ -156,6 +156,8 @@ impl Nodes {
     /// # Panics
     /// If something at one instant never ends.
     pub fn step(&mut self) -> Option<Time> {
+        // What the program has asked for since is due before time goes on.
+        self.work();
         let next = self.next();
         if next == Time::NEVER {
             return None;
@@ -302,15 +304,12 @@ impl Nodes {
 
     /// Takes away the nodes whose process has died.
     fn bury(&mut self) {
-        if !lock(&self.core).take_deaths() {
-            return;
-        }
-        for (index, machine) in self.machines.iter_mut().enumerate() {
-            let has_died = machine.running.is_some() && lock(&self.core).has_died(Host(index));
-            if let Some(running) = machine.running.take_if(|_| has_died) {
+        let died = lock(&self.core).take_deaths();
+        for host in died {
+            if let Some(running) = self.machines[host.0].running.take() {
                 running.shared.take_handler();
                 running.shared.advance(Phase::Joined);
-                lock(&self.core).forget_accepted(Host(index));
+                lock(&self.core).forget_accepted(host);
             }
         }
     }

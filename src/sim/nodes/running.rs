@@ -61,6 +61,7 @@ impl Running {
             announce(&self.shared);
         }
         if self.shared.is_stopping() && !std::mem::replace(&mut self.stops, true) {
+            ground.stop_listening();
             begin_stop(&self.shared);
         }
         self.find_peers();
@@ -68,7 +69,7 @@ impl Running {
         self.turn_workers(ground);
         self.turn_diallers(ground);
         let reports = self.tell_reports();
-        self.end_if_over(ground);
+        self.end_if_over();
         let dials = self.diallers.iter().map(|dialler| dialler.next);
         let serves = self.workers.iter().map(|worker| worker.next);
         self.next = dials.chain(serves).min().unwrap_or(Time::NEVER).min(reports);
@@ -146,10 +147,9 @@ impl Running {
     }
 
     /// The end, once all links are down and nothing is left to report.
-    fn end_if_over(&mut self, ground: &Ground<'_>) {
+    fn end_if_over(&mut self) {
         let is_over = self.links.is_empty() && self.workers.is_empty() && self.diallers.is_empty();
         if self.stops && is_over {
-            ground.stop_listening();
             self.shared.reports.close();
             self.tell_reports();
             end(&self.shared);
