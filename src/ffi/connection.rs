@@ -154,6 +154,8 @@ impl PeerbeatConnection {
     fn next(&mut self, now: Time) -> (c_int, u64, Option<PeerbeatEvent>) {
         let now_ns = now.as_nanos();
         let name = &self.remote_name;
+        // What was handed out to be read into or written ends with this call.
+        self.space = 0;
         let event = match self.connection.poll(now) {
             Output::Message(payload) => {
                 self.messages_received += 1;
@@ -165,6 +167,7 @@ impl PeerbeatConnection {
             Output::Event(event) => CEvent::new(name, &Event::Link(event)),
             Output::Down(down) => {
                 self.is_over = true;
+                self.to_write = 0;
                 CEvent::new(name, &Event::Down(down))
             }
         };

@@ -232,7 +232,25 @@ static void limits(void) {
     peerbeat_connection_free(c);
 }
 
+/* What was handed out before the end is not taken after it, and not as our mistake. */
+static void reports_after_the_end(void) {
+    peerbeat_connection *c = make(100, 50, 0);
+    peerbeat_event event = {.struct_size = sizeof event};
+    const void *data = NULL;
+    void *space = NULL;
+    size_t room = 0, len = 0;
+    IS(peerbeat_connection_transmit(c, 0, &data, &len), PEERBEAT_OK);
+    MUST(len == 33);
+    IS(peerbeat_connection_space(c, &space, &room), PEERBEAT_OK);
+    IS(peerbeat_connection_read_failed(c, ECONNRESET, 0), PEERBEAT_OK);
+    EVENT(c, 0, PEERBEAT_EVENT_DOWN);
+    IS(peerbeat_connection_written(c, len, 0), INVALID);
+    IS(peerbeat_connection_received(c, 1, 0), INVALID);
+    peerbeat_connection_free(c);
+}
+
 int main(void) {
+    reports_after_the_end();
     refusals();
     handshake();
     silence();
