@@ -113,12 +113,12 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         self.claim
     }
 
-    /// Returns whether one of the same name, from before a reload, still has an end to report.
+    /// Sets whether one of the same name, from before a reload, still has an end to report.
     pub(super) fn set_waits(&mut self, waits: bool) {
         self.waits = waits;
     }
 
-    /// Returns whether the peer is dialled at all.
+    /// Sets whether the peer is dialled at all.
     pub(super) fn set_dialled(&mut self, dials: bool) {
         self.dials = dials;
     }
@@ -209,7 +209,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         if self.stopping {
             return HelloStart::Stop;
         }
-        if !self.is_free() {
+        if self.paused || !self.is_free() {
             return HelloStart::Taken;
         }
         let number = self.next_number();
@@ -286,6 +286,10 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
     }
 
     fn decide(&mut self, number: u64, rules: ClaimRules, now: Time) -> Step<L, S> {
+        // Whatever the answer is, it no longer waits, unless it is registered again.
+        if self.claim == Some(number) {
+            self.claim = None;
+        }
         if self.stopping {
             return Step::Refused(ClaimRefused::Stopping);
         }
@@ -294,9 +298,6 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         }
         if self.newest_claim > number {
             return refused("a newer connection of its own has come");
-        }
-        if self.claim == Some(number) {
-            self.claim = None;
         }
         if self.waits {
             self.register(number);

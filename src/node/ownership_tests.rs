@@ -143,6 +143,26 @@ fn a_claim_gives_up_at_its_deadline_and_not_before() {
 }
 
 #[test]
+fn a_claim_that_a_pause_refuses_is_gone_and_the_peer_is_dialled_after_it() {
+    let (mut rules, link) = dialled(Time::ZERO);
+    let mut claim = Claim::default();
+    let poll = |rules: &mut Rules, claim: &mut Claim| {
+        rules.poll_claim(claim, THEIRS, Time::NEVER, Time::ZERO)
+    };
+    assert_eq!(poll(&mut rules, &mut claim), Step::Replace(link.clone()));
+    link.replace();
+    assert_eq!(poll(&mut rules, &mut claim), Step::Wait);
+    rules.pause();
+    assert_eq!(poll(&mut rules, &mut claim), Step::Refused(ClaimRefused::Paused));
+    assert_eq!(rules.claim(), None);
+    rules.end_lease(false);
+    // A connection that was being made when the pause came says no HELLO.
+    assert!(matches!(rules.begin_hello(FakeSocket::default()), HelloStart::Taken));
+    rules.resume();
+    assert!(matches!(rules.begin_hello(FakeSocket::default()), HelloStart::Go(_)));
+}
+
+#[test]
 fn an_older_claim_that_wakes_late_does_not_replace_a_newer_one() {
     let (mut rules, link) = dialled(Time::ZERO);
     link.replace();

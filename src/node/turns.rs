@@ -268,7 +268,7 @@ impl<L: Held, S: Greeted> Turns<L, S> {
         }
     }
 
-    /// Returns whether the peer is dialled at all: without addresses its dialling side rests.
+    /// Sets whether the peer is dialled at all: without addresses its dialling side rests.
     pub(super) fn set_dialled(&self, dials: bool) {
         self.change(|rules| rules.set_dialled(dials));
     }
