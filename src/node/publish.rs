@@ -3,6 +3,8 @@
 //! It is encoded once; every link gets a copy of the bytes. Nothing here waits for a peer, so one
 //! that does not keep up holds up no other.
 
+use std::sync::Arc;
+
 use super::{Node, Peer};
 use crate::connection::{DownReason, SendError};
 use crate::protocol::{Framing, Native};
@@ -67,7 +69,13 @@ impl Node {
         framing.encode_data(payload, &mut frame).map_err(SendError::Unfit)?;
         let mut published = Published::default();
         for peer in peers {
-            match peer.link().and_then(|link| link.try_send_frame(&frame, payload)) {
+            // Another node may have another limit of what a frame carries.
+            let is_own = Arc::ptr_eq(&peer.shared, &self.shared);
+            let sent = peer.link().and_then(|link| match is_own {
+                true => link.try_send_frame(&frame, payload),
+                false => link.try_send(payload),
+            });
+            match sent {
                 Ok(()) => published.sent += 1,
                 Err(SendError::Down(reason)) => published.down.push((peer.clone(), reason)),
                 Err(SendError::NotConnected) => published.not_connected.push(peer.clone()),
