@@ -273,7 +273,6 @@ impl AcceptedSocket {
         let session = Session::new(shared, runtime, lease, about);
         if let Err(error) = session.run(connected.stream) {
             let detail = shared.limits.describe(&error);
-            shared.reports.add(None, NodeEvent::Warning { detail: detail.clone() });
             let (runtime, reason) = (Some(Arc::clone(runtime)), RefusedReason::TooMany);
             shared.refused(addr, Refusal { runtime, name, reason, detail });
         }
