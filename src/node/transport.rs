@@ -26,7 +26,8 @@ pub(crate) type NodeLink = Link<AnyStream>;
 /// A node calls it from many threads at once. The deadline is that of the whole connection, HELLO
 /// included: a transport that waits must keep it, which [`Until`](crate::link::Until) does for
 /// libraries that take `std`'s traits. When the node stops, or a connection that was accepted must
-/// make room for another, the socket is shut, which ends such a wait.
+/// make room for another, reading from an accepted socket is ended, and with it such a wait; a
+/// `connect` that waits goes on until its deadline, and the node does not wait for it.
 ///
 /// ```
 /// use peerbeat::link::Socket;
