@@ -78,6 +78,7 @@ impl<S: Stream, L: Layer> Layered<S, L> {
             Ok(()) => Ok(layered),
             Err(error) => {
                 // The other side learns why, if it takes that at once.
+                layered.has_pending.store(true, Ordering::SeqCst);
                 layered.push();
                 Err(error)
             }

@@ -23,6 +23,7 @@ const PING: u8 = 3;
 const PONG: u8 = 4;
 const PANIC: u8 = 5;
 const LIE: u8 = 6;
+const ALERT: u8 = 7;
 
 /// Records of a kind, a length and bytes, each turned by what came before it.
 #[derive(Default)]
@@ -90,6 +91,10 @@ impl Layer for Records {
             PONG => Ok(Opened::new(3 + length, 0)),
             PANIC => panic!("a mistake of the layer's"),
             LIE => Ok(Opened::new(usize::MAX, 0)),
+            ALERT => {
+                replies.extend(record(GOODBYE, 0, b""));
+                Err(io::Error::other("an alert"))
+            }
             kind => Err(io::Error::new(io::ErrorKind::InvalidData, format!("kind {kind}"))),
         }
     }
@@ -336,6 +341,19 @@ fn a_handshake_that_drips_ends_at_its_deadline() {
     let later = Instant::now() + Duration::from_secs(60);
     let error = Layered::open(near, layer, later).map(drop).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn the_other_side_learns_why_a_handshake_failed() {
+    let (near, mut far) = sockets();
+    far.write_all(&record(ALERT, 0, b"")).unwrap();
+    let layer = Records { is_never_ready: true, ..Records::default() };
+    let error = Layered::open(near, layer, Instant::now() + LONG).map(drop).unwrap_err();
+    assert_eq!(error.to_string(), "an alert");
+    let mut said = Vec::new();
+    far.set_read_timeout(Some(LONG)).unwrap();
+    far.read_to_end(&mut said).unwrap();
+    assert_eq!(said, record(GOODBYE, 0, b""));
 }
 
 #[test]
