@@ -28,8 +28,8 @@ pub struct Down {
     pub slack: Duration,
     /// How long ago the kernel had last accepted one of our bytes.
     pub last_sent_age: Duration,
-    /// Messages that were accepted and not handed to the kernel whole. Those that were being
-    /// written when a foreign stream or framing panicked are not among them: the reason says that.
+    /// Messages that were accepted and not handed to the kernel whole. All those of a write in
+    /// which a foreign stream panicked are among them: how much of it went out is not known.
     pub unsent_frames: u64,
     /// Their bytes on the wire that were not handed to the kernel.
     pub unsent_bytes: u64,

@@ -214,8 +214,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         buffer: &mut WriteBuffer,
         timeout: Duration,
     ) -> io::Result<usize> {
-        let unwound = Unwound(self);
-        let bytes = buffer.rest();
+        let unwound = Unwound { shared: self, buffer };
+        let bytes = unwound.buffer.rest();
         let written = match &self.options.faults {
             Some(faults) if faults.stalls_writer() => {
                 std::thread::sleep(timeout.min(faults::STEP));
@@ -224,7 +224,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             _ if timeout.is_zero() => stream.write_at_once(bytes),
             _ => stream.write(bytes),
         };
-        buffer.fix(written.as_ref().map_or(0, |count| *count) + stream.held());
+        let held = stream.held();
+        unwound.buffer.fix(written.as_ref().map_or(0, |count| *count) + held);
         std::mem::forget(unwound);
         written
     }
@@ -308,14 +309,18 @@ impl<S: Stream, F: Framing> Shared<S, F> {
 }
 
 /// A write that a foreign stream's panic has ended: it failed, and no thread waits for it.
-struct Unwound<'a, S: Stream, F: Framing>(&'a Shared<S, F>);
+struct Unwound<'a, S: Stream, F: Framing> {
+    shared: &'a Shared<S, F>,
+    buffer: &'a mut WriteBuffer,
+}
 
 impl<S: Stream, F: Framing> Drop for Unwound<'_, S, F> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.outgoing.break_off(DownReason::io(&io::Error::other("the stream panicked")));
-        drop(state);
-        self.0.notify_all();
+        let reason = DownReason::io(&io::Error::other("the stream panicked"));
+        let (shared, buffer) = (self.shared, std::mem::take(self.buffer));
+        // What was accepted and is not known to be out is counted.
+        shared.lock().outgoing.handle_write_failed(buffer, reason, None, shared.clock.now());
+        shared.notify_all();
     }
 }
 

@@ -69,6 +69,8 @@ fn a_stream_that_panics_in_a_write_ends_the_link_and_blocks_no_caller() {
         let _panics_there = thread::spawn(move || program.send(b"x")).join();
         let down = link.wait_down(LONG).expect("it ends");
         assert!(matches!(down.reason, DownReason::Io { .. }), "{down}");
+        // What was accepted is counted, whoever's write it was.
+        assert_eq!(down.unsent_frames, link.stats().messages_accepted, "{down}");
     }
 }
 
