@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::fmt;
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::handle::Link;
@@ -57,7 +58,10 @@ impl<S: Stream, F: Framing> Batch<S, F> {
     /// # Errors
     /// As [`Link::try_send`].
     pub fn try_send(&mut self, link: &Link<S, F>, payload: &[u8]) -> Result<(), SendError> {
-        if link.shared().hold(payload, self.number)? {
+        let before = link.shared().hold(payload, self.number)?;
+        // Two batches that take turns on a link do not count it again each time.
+        let is_known = |known: &Link<S, F>| Arc::ptr_eq(known.shared(), link.shared());
+        if before == 0 || (before != self.number && !self.links.iter().any(is_known)) {
             self.links.push(link.clone());
         }
         Ok(())
@@ -115,6 +119,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// # Errors
     /// As `send`, and how many were accepted before.
     pub fn send_all<P: AsRef<[u8]>>(&self, payloads: &[P]) -> Result<(), SendAllError> {
+        // Their own code runs here, not under the link's lock.
+        let payloads: Vec<&[u8]> = payloads.iter().map(AsRef::as_ref).collect();
         let mut sent = 0;
         while let Some(next) = payloads.get(sent) {
             let (count, refused) = self.shared().offer_all(&payloads[sent..]);
@@ -122,7 +128,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
             let refused = match refused {
                 // The one that found no room is `next` only if none was accepted before it.
                 Some(SendError::Full) if count == 0 => {
-                    let waited = self.send(next.as_ref());
+                    let waited = self.send(next);
                     sent += usize::from(waited.is_ok());
                     waited.err()
                 }

@@ -71,15 +71,12 @@ impl<S: Stream, F: Framing> Shared<S, F> {
 
     /// Takes as many messages as there is room for and as make one write; returns how many they
     /// were, and why the next one was not taken if it was refused.
-    pub(super) fn offer_all<P: AsRef<[u8]>>(
-        self: &Arc<Self>,
-        payloads: &[P],
-    ) -> (usize, Option<SendError>) {
+    pub(super) fn offer_all(self: &Arc<Self>, payloads: &[&[u8]]) -> (usize, Option<SendError>) {
         let mut state = self.lock();
         let writes = self.writes_now(&state);
         let own = state.outgoing.queued_bytes();
         let (mut count, mut refused, mut fills) = (0, None, false);
-        for payload in payloads.iter().map(AsRef::as_ref) {
+        for payload in payloads.iter().copied() {
             let has_room = writes && count == 0 || state.outgoing.has_room(payload.len());
             if !has_room && state.outgoing.phase().is_up() {
                 refused = Some(SendError::Full);
@@ -109,21 +106,27 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         (count, refused)
     }
 
-    /// Takes a message for a batch, which has it written later; returns whether the link is new to
-    /// the batch.
-    pub(super) fn hold(self: &Arc<Self>, payload: &[u8], batch: u64) -> Result<bool, SendError> {
+    /// Takes a message for a batch, which has it written later; returns the batch that held
+    /// something back here before, 0 for none.
+    pub(super) fn hold(self: &Arc<Self>, payload: &[u8], batch: u64) -> Result<u64, SendError> {
         let mut state = self.lock();
-        if !state.outgoing.has_room(payload.len()) && state.outgoing.phase().is_up() {
-            return Err(SendError::Full);
+        if !state.outgoing.has_room(payload.len()) {
+            // What is held back must not be in its own way.
+            self.write_waiting(state)?;
+            state = self.lock();
+            if !state.outgoing.has_room(payload.len()) && state.outgoing.phase().is_up() {
+                return Err(SendError::Full);
+            }
         }
         let own = state.outgoing.queued_bytes();
         state.outgoing.queue(payload)?;
+        let before = std::mem::replace(&mut state.held_by, batch);
         if self.is_full(&state, payload.len()) {
             self.write_queued_as(Writer::Caller { own, messages: 1 }, state)?;
-            return Ok(false);
+        } else {
+            self.publish_crossing(&state);
         }
-        self.publish_crossing(&state);
-        Ok(std::mem::replace(&mut state.held_by, batch) != batch)
+        Ok(before)
     }
 
     /// Has what the batch holds back written, if no other write has taken it along.
@@ -132,6 +135,11 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         if state.held_by == batch {
             state.held_by = 0;
         }
+        self.write_waiting(state)
+    }
+
+    /// Writes what is queued, or leaves it to the thread that writes it.
+    fn write_waiting(self: &Arc<Self>, mut state: Guard<'_, S, F>) -> Result<(), SendError> {
         let is_ours = state.outgoing.can_take() && self.is_direct(&state);
         if state.outgoing.queued_bytes() == 0 || !state.outgoing.phase().is_up() {
             return Ok(());
@@ -192,7 +200,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         if state.outgoing.is_writing() {
             return true;
         }
-        if !state.pace.joins_fan() || !state.outgoing.can_take() {
+        if !state.pace.is_direct() || !state.outgoing.can_take() {
             return false;
         }
         let member: Arc<dyn Member> = Arc::<Self>::clone(self);
@@ -316,13 +324,54 @@ impl<S: Stream, F: Framing> Member for Shared<S, F> {
             let mut state = self.lock();
             state.is_in_line = false;
             let messages = state.outgoing.queued_messages();
-            let is_ours = state.outgoing.can_take() && !state.pace.is_the_senders();
-            if messages == 0 || !is_ours || !state.outgoing.phase().is_up() {
+            if messages == 0 || !state.outgoing.phase().is_up() {
+                return 0;
+            }
+            if !state.outgoing.can_take() || state.pace.is_the_senders() {
+                // It became the sender's while it was in the line, and was left to us since.
+                self.wake_sender(&mut state);
                 return 0;
             }
             let _reported_by_the_reader = self.write_queued_as(Writer::Round, state);
             messages
         };
         catch_unwind(AssertUnwindSafe(write)).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::link::{Link, LinkOptions};
+
+    #[test]
+    fn what_was_left_to_the_round_and_became_the_senders_is_written() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut far = listener.accept().unwrap().0;
+        let options = LinkOptions::default();
+        let ignore = |_: &Link, _: &[u8]| {};
+        let link = Link::start_with(near, crate::protocol::Native::default(), &options, ignore);
+        let link = link.unwrap();
+        let shared = link.shared();
+        // A heartbeat would take it along: the one that announces our value is out.
+        while link.stats().heartbeats_sent == 0 {
+            std::thread::yield_now();
+        }
+        let mut state = shared.lock();
+        state.is_in_line = true;
+        state.pace.on_fan_write(false, shared.clock.now());
+        drop(state);
+        link.try_send(b"tick").unwrap();
+        assert_eq!(link.stats().queued_messages, 1, "the link is in the line");
+        assert_eq!(Arc::clone(shared).write_queued(), 0);
+        let (mut heartbeat, mut frame) = ([0; 33], [0; 9]);
+        far.set_read_timeout(Some(std::time::Duration::from_secs(3))).unwrap();
+        far.read_exact(&mut heartbeat).unwrap();
+        far.read_exact(&mut frame).expect("it waits for no heartbeat");
+        assert_eq!(&frame[5..], b"tick");
     }
 }

@@ -92,12 +92,6 @@ impl Pace {
         self.mode == Mode::Direct && !self.is_the_senders()
     }
 
-    /// Whether the thread that goes round may write it.
-    #[inline]
-    pub(super) fn joins_fan(&self) -> bool {
-        self.is_direct()
-    }
-
     /// Whether only the sender may write.
     #[inline]
     pub(super) fn is_the_senders(&self) -> bool {

@@ -180,3 +180,33 @@ fn a_batch_that_fills_a_buffer_is_written_at_once() {
     drop(batch);
     drains.join().unwrap();
 }
+
+#[test]
+fn what_a_batch_holds_back_is_not_in_its_own_way() {
+    let (link, mut mock) = link(&quiet().queue_bytes(20_000));
+    let mut batch = Batch::new();
+    batch.try_send(&link, &[1; 5000]).unwrap();
+    // Both together are more than the queue may hold; the socket has room for them.
+    batch.try_send(&link, &[2; 18_000]).unwrap();
+    batch.try_send(&link, &[3; 100]).unwrap();
+    drop(batch);
+    for (byte, length) in [(1, 5000), (2, 18_000), (3, 100)] {
+        assert_eq!(mock.no_heartbeat().payload, vec![byte; length]);
+    }
+}
+
+#[test]
+fn batches_that_take_turns_on_a_link_keep_it_once() {
+    let (link, mut mock) = link(&quiet());
+    let (mut one, mut other) = (Batch::new(), Batch::new());
+    for _ in 0..3 {
+        one.try_send(&link, b"one").unwrap();
+        other.try_send(&link, b"other").unwrap();
+    }
+    assert_eq!(format!("{one:?}").matches("Link").count(), 1, "{one:?}");
+    drop((one, other));
+    for _ in 0..3 {
+        assert_eq!(mock.no_heartbeat().payload, b"one");
+        assert_eq!(mock.no_heartbeat().payload, b"other");
+    }
+}

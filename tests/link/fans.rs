@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use peerbeat::link::{DownReason, Link, SendError, Stream};
+use peerbeat::link::{DownReason, Link, LinkOptions, SendError, Stream};
 use peerbeat::protocol::Native;
 
 #[cfg(target_os = "linux")]
@@ -24,14 +24,21 @@ struct Crowd<S: Stream> {
 
 impl<S: Stream> Crowd<S> {
     /// No heartbeat ever helps a forgotten message out.
-    fn start(count: usize, mut wrap: impl FnMut(TcpStream) -> S) -> Self {
+    fn start(count: usize, wrap: impl FnMut(TcpStream) -> S) -> Self {
+        Self::start_with(count, &options(0, 60_000), wrap)
+    }
+
+    fn start_with(
+        count: usize,
+        options: &LinkOptions,
+        mut wrap: impl FnMut(TcpStream) -> S,
+    ) -> Self {
         let (mut links, mut peers) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let (near, far) = tcp_pair();
             peers.push(thread::spawn(move || read_in_order(far)));
             let ignore = |_: &Link<S>, _: &[u8]| {};
-            let options = options(0, 60_000);
-            links.push(Link::start_with(wrap(near), Native::default(), &options, ignore).unwrap());
+            links.push(Link::start_with(wrap(near), Native::default(), options, ignore).unwrap());
         }
         Self { links, peers }
     }
@@ -277,4 +284,50 @@ fn a_stream_that_panics_in_a_fan_ends_its_link_alone() {
     crowd.close();
     assert_eq!(good.down().unwrap().unsent_frames, 0);
     assert_eq!(good.stats().messages_accepted, u64::from(tick));
+}
+
+/// A socket that is slow, and takes only a part of what is long.
+struct Halving(TcpStream);
+
+impl Stream for Halving {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Stream::read(&self.0, buffer)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        thread::sleep(Duration::from_micros(100));
+        let taken = if bytes.len() > 3000 { bytes.len() / 2 } else { bytes.len() };
+        Stream::write(&self.0, &bytes[..taken])
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        Stream::set_read_timeout(&self.0, timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        Stream::set_write_timeout(&self.0, timeout)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        Stream::shutdown(&self.0, how)
+    }
+}
+
+#[test]
+fn what_a_slow_socket_leaves_is_written_without_help() {
+    // A short queue, so that its callers write batches too.
+    let crowd = Crowd::start_with(6, &options(0, 60_000).queue_bytes(8192), Halving);
+    let mut sent = 0;
+    for burst in 1..=20u32 {
+        while sent < burst * 3000 {
+            let payload = [[0; 4], sent.to_be_bytes()].concat();
+            crowd.links.iter().for_each(|link| link.send(&payload).unwrap());
+            sent += 1;
+        }
+        // Nothing else is sent, and there are no heartbeats.
+        let bytes = u64::from(sent) * 13;
+        let is_out = || crowd.links.iter().all(|link| link.stats().bytes_sent == bytes);
+        wait_for("the burst to leave", is_out);
+    }
+    assert_eq!(crowd.close(), 6 * u64::from(sent));
 }
