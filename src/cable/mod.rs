@@ -197,7 +197,8 @@ impl Cable {
     /// (`host:port`, looked up at each connection).
     ///
     /// # Errors
-    /// What the system says of listening, or of the thread.
+    /// [`io::ErrorKind::AddrNotAvailable`] if this machine has no loopback of IPv4,
+    /// [`io::ErrorKind::WouldBlock`] if there is no thread left; others as the system gives them.
     pub fn between(target: impl fmt::Display) -> io::Result<Self> {
         Self::listen((Ipv4Addr::LOCALHOST, 0), target)
     }
@@ -205,7 +206,9 @@ impl Cable {
     /// Listens on an address of your choice.
     ///
     /// # Errors
-    /// As [`between`](Self::between).
+    /// [`io::ErrorKind::AddrInUse`], [`io::ErrorKind::AddrNotAvailable`] or
+    /// [`io::ErrorKind::PermissionDenied`] if that address cannot be listened on,
+    /// [`io::ErrorKind::WouldBlock`] if there is no thread left; others as the system gives them.
     pub fn listen(listen: impl ToSocketAddrs, target: impl fmt::Display) -> io::Result<Self> {
         Self::tapped(listen, target, |_, _| {})
     }
@@ -214,7 +217,9 @@ impl Cable {
     /// that carry: a tap that takes long holds up the bytes of its connection.
     ///
     /// # Errors
-    /// As [`between`](Self::between).
+    /// [`io::ErrorKind::AddrInUse`], [`io::ErrorKind::AddrNotAvailable`] or
+    /// [`io::ErrorKind::PermissionDenied`] if that address cannot be listened on,
+    /// [`io::ErrorKind::WouldBlock`] if there is no thread left; others as the system gives them.
     pub fn tapped(
         listen: impl ToSocketAddrs,
         target: impl fmt::Display,

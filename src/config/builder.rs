@@ -179,7 +179,9 @@ impl ConfigBuilder {
     /// Checks everything, as [`Config::parse`] does.
     ///
     /// # Errors
-    /// [`Errors`]: everything that is wrong, each as a [`ConfigError`](super::ConfigError) with the
+    /// [`Errors`], never empty: [`ErrorKind::BadValue`](super::ErrorKind::BadValue) for a value
+    /// that an item cannot have, [`ErrorKind::ReconnectOrder`](super::ErrorKind::ReconnectOrder)
+    /// and [`ErrorKind::TooManyPeers`](super::ErrorKind::TooManyPeers); any other
     /// [`ErrorKind`](super::ErrorKind) that a file with these items gives.
     pub fn build(self) -> Result<Config, Errors> {
         let options = ConfigOptions::default();
@@ -305,8 +307,11 @@ impl Config {
     /// ```
     ///
     /// # Errors
-    /// [`Errors`]: what is wrong with the peer, each as a [`ConfigError`](super::ConfigError) with
-    /// the [`ErrorKind`](super::ErrorKind) that a file with this group gives.
+    /// [`Errors`], never empty: [`ErrorKind::BadValue`](super::ErrorKind::BadValue) for a value
+    /// that an item of the peer cannot have,
+    /// [`ErrorKind::ReconnectOrder`](super::ErrorKind::ReconnectOrder), and
+    /// [`ErrorKind::TooManyPeers`](super::ErrorKind::TooManyPeers) if there is no room for it; any
+    /// other [`ErrorKind`](super::ErrorKind) that a file with this group gives.
     pub fn with_peer(&self, peer: PeerBuilder) -> Result<Config, Errors> {
         let options = ConfigOptions::default();
         let mut reader = Reader::new(&options, APP_NAME);

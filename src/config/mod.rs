@@ -102,8 +102,11 @@ impl Config {
     /// Reads a configuration from a file and the files it includes.
     ///
     /// # Errors
-    ///
-    /// Everything that is wrong with them, the file itself included, as [`Errors`].
+    /// [`Errors`], never empty: [`ErrorKind::File`] if the file or one that it includes cannot be
+    /// read, [`ErrorKind::BadValue`] for an item that has a value it cannot have,
+    /// [`ErrorKind::Unclosed`] and [`ErrorKind::Stray`] for a group that does not end or begin,
+    /// [`ErrorKind::Limit`] if reading stopped at one of the [limits]; [`ErrorKind`] has the
+    /// others.
     pub fn load(path: impl AsRef<Path>, options: &ConfigOptions) -> Result<Config, Errors> {
         let stem = path.as_ref().file_stem().map(|stem| stem.to_string_lossy());
         let mut reader = Reader::new(options, stem.as_deref().unwrap_or(APP_NAME));
@@ -116,8 +119,10 @@ impl Config {
     /// elsewhere belongs into [`Config::builder`], which takes it literally, not into the text.
     ///
     /// # Errors
-    ///
-    /// Everything that is wrong with it.
+    /// [`Errors`], never empty: [`ErrorKind::BadValue`] for an item that has a value it cannot
+    /// have, [`ErrorKind::Unclosed`] and [`ErrorKind::Stray`] for a group that does not end or
+    /// begin, [`ErrorKind::Limit`] if reading stopped at one of the [limits]; [`ErrorKind`] has the
+    /// others.
     ///
     /// ```
     /// use peerbeat::config::{Config, ConfigOptions};

@@ -351,7 +351,8 @@ impl<F: Framing> Connection<F> {
     /// one in force. The peer is held to it once it has announced a value that is not greater.
     ///
     /// # Errors
-    /// The reason, if the connection has ended.
+    /// The reason for which the connection has ended, of which there may be any, such as
+    /// [`DownReason::Local`] after [`close`](Self::close). Nothing is changed then.
     pub fn set_heartbeat_time(
         &mut self,
         value: Duration,
@@ -365,7 +366,8 @@ impl<F: Framing> Connection<F> {
     /// for what begins after it.
     ///
     /// # Errors
-    /// The reason, if the connection has ended.
+    /// The reason for which the connection has ended, of which there may be any, such as
+    /// [`DownReason::Local`] after [`close`](Self::close). Nothing is changed then.
     pub fn set_slack(&mut self, slack: Duration, now: Time) -> Result<(), DownReason> {
         self.waits_until = Time::NEVER;
         self.outgoing.set_slack(slack, now)

@@ -56,7 +56,8 @@ impl<S: Stream, F: Framing> Batch<S, F> {
     /// Accepts a message for `link` if there is room now.
     ///
     /// # Errors
-    /// As [`Link::try_send`].
+    /// [`SendError::Full`] if there is no room now; [`SendError::Unfit`] for a message that no
+    /// frame can carry; [`SendError::Down`] once the link ends or a write has failed.
     pub fn try_send(&mut self, link: &Link<S, F>, payload: &[u8]) -> Result<(), SendError> {
         let before = link.shared().hold(payload, self.number)?;
         // Two batches that take turns on a link do not count it again each time.
@@ -117,7 +118,9 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// for each as [`send`](Self::send) does.
     ///
     /// # Errors
-    /// As `send`, and how many were accepted before.
+    /// [`SendError::TimedOut`], [`SendError::Unfit`], [`SendError::Down`] or [`SendError::Full`] as
+    /// [`send`](Self::send) would return it for one of the messages, and how many were accepted
+    /// before that one.
     pub fn send_all<P: AsRef<[u8]>>(&self, payloads: &[P]) -> Result<(), SendAllError> {
         // Their own code runs here, not under the link's lock.
         let payloads: Vec<&[u8]> = payloads.iter().map(AsRef::as_ref).collect();

@@ -46,7 +46,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// not hear of it, so that only our own sending follows.
     ///
     /// # Errors
-    /// The reason, if the link has ended.
+    /// The reason for which the link has ended, of which there may be any, such as
+    /// [`DownReason::Local`] after [`close`](Self::close). Nothing is changed then.
     #[doc(alias = "keepalive")]
     #[doc(alias = "interval")]
     pub fn set_heartbeat_time(&self, value: Duration) -> Result<HeartbeatChange, DownReason> {
@@ -68,7 +69,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// already is found out by the old one. What counts as a stall of our own follows the slack.
     ///
     /// # Errors
-    /// The reason, if the link has ended.
+    /// The reason for which the link has ended, of which there may be any, such as
+    /// [`DownReason::Local`] after [`close`](Self::close). Nothing is changed then.
     pub fn set_slack(&self, slack: Duration) -> Result<(), DownReason> {
         let shared = self.shared();
         let mut state = shared.lock();

@@ -71,7 +71,10 @@ impl<S: Stream> Link<S> {
     /// short form of [`start_with`](Self::start_with). No HELLO is exchanged.
     ///
     /// # Errors
-    /// As `start_with`.
+    /// [`io::ErrorKind::WouldBlock`] or [`io::ErrorKind::OutOfMemory`] if a thread cannot be made,
+    /// with the limit that is reached in the text; [`io::ErrorKind::InvalidInput`] if the stream
+    /// still holds bytes of an earlier write; what the stream itself gives if it refuses to block
+    /// or to take a timeout. The stream is then dropped.
     pub fn start(stream: S, handler: impl LinkHandler<S> + Send + 'static) -> io::Result<Self> {
         Self::start_with(stream, Native::default(), &LinkOptions::default(), handler)
     }
@@ -83,9 +86,10 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// reader's start. The stream is made blocking.
     ///
     /// # Errors
-    /// An [`io::Error`] of kind `WouldBlock` or `OutOfMemory` if the sender thread cannot be made,
-    /// naming the limit that is reached; any other if the stream refuses its options. The stream is
-    /// then dropped.
+    /// [`io::ErrorKind::WouldBlock`] or [`io::ErrorKind::OutOfMemory`] if the sender thread cannot
+    /// be made, with the limit that is reached in the text; [`io::ErrorKind::InvalidInput`] if the
+    /// stream still holds bytes of an earlier write; what the stream itself gives if it refuses to
+    /// block or to take a timeout. The stream is then dropped.
     pub fn establish(
         stream: S,
         framing: F,
@@ -110,7 +114,10 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// own, which ends with the link.
     ///
     /// # Errors
-    /// As `establish`, and if the reader's thread cannot be made.
+    /// [`io::ErrorKind::WouldBlock`] or [`io::ErrorKind::OutOfMemory`] if a thread cannot be made,
+    /// with the limit that is reached in the text; [`io::ErrorKind::InvalidInput`] if the stream
+    /// still holds bytes of an earlier write; what the stream itself gives if it refuses to block
+    /// or to take a timeout. The stream is then dropped.
     pub fn start_with<H: LinkHandler<S, F> + Send + 'static>(
         stream: S,
         framing: F,
@@ -134,10 +141,10 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// thread arrive in order; each arrives whole.
     ///
     /// # Errors
-    /// [`SendError::TimedOut`] after the wait; [`SendError::Unfit`] for one too long for a frame;
-    /// [`SendError::Down`] once the link has ended. On the link's own reader thread it never waits:
-    /// [`SendError::Full`] at once, because two ends that wait in their readers wait for each
-    /// other.
+    /// [`SendError::TimedOut`] after the wait; [`SendError::Unfit`] for a message that no frame can
+    /// carry; [`SendError::Down`] once the link ends or a write has failed. On the link's own
+    /// reader thread it never waits: [`SendError::Full`] at once, because two ends that wait in
+    /// their readers wait for each other.
     pub fn send(&self, payload: &[u8]) -> Result<(), SendError> {
         self.send_timeout(payload, self.shared.options.send_timeout)
     }
@@ -145,7 +152,9 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// Sends a message as [`send`](Self::send) does, waiting for room up to `timeout`.
     ///
     /// # Errors
-    /// As `send`.
+    /// [`SendError::TimedOut`] after the wait; [`SendError::Unfit`] for a message that no frame can
+    /// carry; [`SendError::Down`] once the link ends or a write has failed; [`SendError::Full`] at
+    /// once on the link's own reader thread.
     pub fn send_timeout(&self, payload: &[u8], timeout: Duration) -> Result<(), SendError> {
         let shared = &*self.shared;
         let mut until = None;
@@ -171,8 +180,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// [`try_send`](Self::try_send); another thread may take that room first.
     ///
     /// # Errors
-    /// [`SendError::TimedOut`] after the wait; [`SendError::Down`] once the link has ended;
-    /// [`SendError::Full`] at once on the link's own reader thread.
+    /// [`SendError::TimedOut`] after the wait; [`SendError::Down`] once the link ends or a write
+    /// has failed; [`SendError::Full`] at once on the link's own reader thread.
     pub fn wait_room(&self, length: usize, timeout: Duration) -> Result<(), SendError> {
         let shared = &*self.shared;
         let until = shared.clock.now() + timeout;
@@ -200,7 +209,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// to be full it can take some ten milliseconds, once; after that the queue takes what comes.
     ///
     /// # Errors
-    /// [`SendError::Full`] if there is no room, else as [`send`](Self::send).
+    /// [`SendError::Full`] if there is no room now; [`SendError::Unfit`] for a message that no
+    /// frame can carry; [`SendError::Down`] once the link ends or a write has failed.
     pub fn try_send(&self, payload: &[u8]) -> Result<(), SendError> {
         self.shared.offer(self.shared.lock(), payload).unwrap_or(Err(SendError::Full))
     }

@@ -118,7 +118,9 @@ impl Inbox {
     /// Takes the next message, waiting for it up to `timeout`, `None` = without a limit.
     ///
     /// # Errors
-    /// Why there is none.
+    /// [`RecvError::TimedOut`] after `timeout`; [`RecvError::Down`] once the link has ended,
+    /// [`RecvError::Closed`] once [`close`](Self::close) was called, both only after the last
+    /// message; [`RecvError::Borrowed`] if this thread still has a [`Message`].
     pub fn recv(&self, timeout: Option<Duration>) -> Result<Vec<u8>, RecvError> {
         self.inner.take(timeout, |front| {
             let payload = front.batch.peek();
@@ -131,7 +133,9 @@ impl Inbox {
     /// Takes the next message as [`recv`](Self::recv) does, into `buffer`, and returns its length.
     ///
     /// # Errors
-    /// Why there is none; [`RecvError::TooSmall`] leaves it where it is.
+    /// [`RecvError::TooSmall`] if the message is longer than `buffer`: it stays where it is.
+    /// [`RecvError::TimedOut`], [`RecvError::Down`], [`RecvError::Closed`] and
+    /// [`RecvError::Borrowed`] as from [`recv`](Self::recv).
     pub fn recv_into(
         &self,
         buffer: &mut [u8],
@@ -153,7 +157,9 @@ impl Inbox {
     /// until it is dropped; the calling thread gets [`RecvError::Borrowed`] meanwhile.
     ///
     /// # Errors
-    /// Why there is none.
+    /// [`RecvError::TimedOut`] after `timeout`; [`RecvError::Down`] once the link has ended,
+    /// [`RecvError::Closed`] once [`close`](Self::close) was called, both only after the last
+    /// message; [`RecvError::Borrowed`] if this thread still has a message.
     pub fn borrow(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
         let (batch, payload) = self.inner.take(timeout, |front| {
             front.borrower = Some(thread::current().id());

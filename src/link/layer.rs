@@ -74,7 +74,8 @@ pub trait Layer: Send + 'static {
     /// such as a part of a handshake, is appended.
     ///
     /// # Errors
-    /// What makes sending impossible.
+    /// Any kind, such as [`io::ErrorKind::InvalidData`]: nothing can be sent any more, and the link
+    /// ends as [`DownReason::Io`](super::DownReason::Io) with the error's text.
     fn seal(&mut self, plain: &[u8], sealed: &mut Vec<u8>) -> io::Result<usize>;
 
     /// Transforms bytes that arrived: takes bytes from the front of `sealed`, and writes to the
@@ -84,7 +85,8 @@ pub trait Layer: Send + 'static {
     /// it returns an error.
     ///
     /// # Errors
-    /// What is wrong with the bytes; kind `InvalidData` fits.
+    /// [`io::ErrorKind::InvalidData`] for bytes that the layer refuses, such as a bad record; any
+    /// kind ends the link as [`DownReason::Io`](super::DownReason::Io) with the error's text.
     fn open(
         &mut self,
         sealed: &[u8],
@@ -96,7 +98,8 @@ pub trait Layer: Send + 'static {
     /// after it. Called once at most.
     ///
     /// # Errors
-    /// They change nothing: the socket is shut in any case.
+    /// Of any kind, such as [`io::ErrorKind::InvalidInput`]: it changes nothing, the socket is shut
+    /// in any case.
     fn close(&mut self, sealed: &mut Vec<u8>) -> io::Result<()>;
 
     /// Whether its handshake is done, for [`Layered::open`](super::Layered::open). Default yes: it

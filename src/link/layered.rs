@@ -57,8 +57,9 @@ impl<S: Stream, L: Layer> Layered<S, L> {
     /// stream is made blocking.
     ///
     /// # Errors
-    /// Kind `TimedOut` at the deadline; `UnexpectedEof` if the other side ended the stream; else
-    /// what the layer or the stream says.
+    /// [`io::ErrorKind::TimedOut`] at the deadline; [`io::ErrorKind::UnexpectedEof`] if the other
+    /// side ended the stream before the handshake was done; [`io::ErrorKind::InvalidData`] if the
+    /// layer takes nothing of 64 KiB that have arrived; else what the layer or the stream says.
     pub fn open(below: S, layer: L, deadline: Instant) -> io::Result<Self> {
         below.set_blocking()?;
         let layered = Self {

@@ -50,8 +50,9 @@ use crate::protocol::Native;
 /// ```
 ///
 /// # Errors
-/// [`OpenError::Resolve`] if the address has none that can be dialled, [`OpenError::Connect`] if
-/// none of them answers, [`OpenError::Handshake`] and [`OpenError::Start`].
+/// [`OpenError::Resolve`] if the name has no address; [`OpenError::Connect`] if none of the
+/// addresses answers; [`OpenError::Handshake`] if the other side refuses us or speaks another
+/// protocol; [`OpenError::Start`] if a thread cannot be made.
 #[doc(alias = "dial")]
 pub fn connect(
     addr: impl ToSocketAddrs,
@@ -65,7 +66,9 @@ pub fn connect(
 /// Blocks up to [`LinkOptions::handshake_timeout`].
 ///
 /// # Errors
-/// [`OpenError::Handshake`] and [`OpenError::Start`].
+/// [`OpenError::Handshake`] if the other side does not say HELLO in time, ends the stream or speaks
+/// another protocol; [`OpenError::Start`] if a thread cannot be made or the stream refuses its
+/// options.
 pub fn accept<S: Stream>(stream: S, options: &LinkOptions) -> Result<(Link<S>, Inbox), OpenError> {
     open(stream, Role::Accept, options)
 }
@@ -76,7 +79,9 @@ pub fn accept<S: Stream>(stream: S, options: &LinkOptions) -> Result<(Link<S>, I
 /// Blocks up to [`LinkOptions::handshake_timeout`].
 ///
 /// # Errors
-/// [`OpenError::Handshake`] and [`OpenError::Start`].
+/// [`OpenError::Handshake`] if the other side refuses us, does not say HELLO in time, ends the
+/// stream or speaks another protocol; [`OpenError::Start`] if a thread cannot be made or the stream
+/// refuses its options.
 pub fn open<S: Stream>(
     stream: S,
     role: Role,

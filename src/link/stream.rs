@@ -101,14 +101,19 @@ pub trait Stream: Send + Sync + 'static {
     /// Reads like [`Read::read`]; `WouldBlock` or `TimedOut` once the read timeout has passed.
     ///
     /// # Errors
-    /// As `Read::read`.
+    /// [`io::ErrorKind::WouldBlock`] or [`io::ErrorKind::TimedOut`] once the read timeout has
+    /// passed, [`io::ErrorKind::Interrupted`] at any time: nothing came yet. Every other kind ends
+    /// the link as [`DownReason::Io`](super::DownReason::Io).
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Writes like [`Write::write`]; `WouldBlock` or `TimedOut` if the write timeout passed and
     /// not one byte was accepted. It must not raise a signal.
     ///
     /// # Errors
-    /// As `Write::write`.
+    /// [`io::ErrorKind::WouldBlock`] or [`io::ErrorKind::TimedOut`] once the write timeout has
+    /// passed, [`io::ErrorKind::Interrupted`] at any time: nothing was accepted yet. After every
+    /// other kind nothing more is sent, and the link ends as
+    /// [`DownReason::Io`](super::DownReason::Io) unless what has arrived gives a better reason.
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
 
     /// Writes like [`write`](Self::write), and does not wait for room if that can be avoided: a
@@ -116,7 +121,8 @@ pub trait Stream: Send + Sync + 'static {
     /// timeout.
     ///
     /// # Errors
-    /// As `write`.
+    /// [`io::ErrorKind::WouldBlock`] if there is no room now; all others as from
+    /// [`write`](Self::write).
     fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
         self.write(bytes)
     }
@@ -138,7 +144,7 @@ pub trait Stream: Send + Sync + 'static {
     /// Makes the stream block, within its timeouts: called once, before a link starts on it.
     ///
     /// # Errors
-    /// If the system refuses.
+    /// Of any kind, such as [`io::ErrorKind::Unsupported`]: no link is started on the stream then.
     fn set_blocking(&self) -> io::Result<()> {
         Ok(())
     }
@@ -146,7 +152,8 @@ pub trait Stream: Send + Sync + 'static {
     /// Sends small messages at once, or leaves Nagle's algorithm on; not every stream knows it.
     ///
     /// # Errors
-    /// If the system refuses, which costs only time.
+    /// Of any kind, such as [`io::ErrorKind::InvalidInput`] after a shutdown: it is ignored, since
+    /// it costs only time.
     fn set_nodelay(&self, _nodelay: bool) -> io::Result<()> {
         Ok(())
     }
@@ -154,25 +161,31 @@ pub trait Stream: Send + Sync + 'static {
     /// Limits the reads that begin from now on; never zero.
     ///
     /// # Errors
-    /// If the system refuses, such as after a shutdown.
+    /// Of any kind, such as [`io::ErrorKind::InvalidInput`], which some systems give after a
+    /// shutdown. A link ignores it, since the next read says what is wrong; a handshake fails if it
+    /// needs to wait.
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()>;
 
     /// Limits the writes that begin from now on; never zero.
     ///
     /// # Errors
-    /// If the system refuses, such as after a shutdown.
+    /// Of any kind, such as [`io::ErrorKind::InvalidInput`], which some systems give after a
+    /// shutdown. No link is started on the stream then; one that lives ignores it, since the next
+    /// write says what is wrong.
     fn set_write_timeout(&self, timeout: Duration) -> io::Result<()>;
 
     /// Shuts directions down and wakes the threads blocked in them.
     ///
     /// # Errors
-    /// If the stream is not connected any more; it can be ignored.
+    /// [`io::ErrorKind::NotConnected`] if the stream is not connected any more; whatever it is, it
+    /// is ignored.
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 
     /// Waits, no longer than the read timeout, until a read would return at once.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// As from [`read`](Self::read): [`io::ErrorKind::WouldBlock`], [`io::ErrorKind::TimedOut`] or
+    /// [`io::ErrorKind::Interrupted`] if nothing came yet; every other kind ends the link.
     fn wait_readable(&self) -> io::Result<()> {
         Ok(())
     }
@@ -180,7 +193,8 @@ pub trait Stream: Send + Sync + 'static {
     /// Whether a read would return at once, with bytes, the end or an error. Does not wait.
     ///
     /// # Errors
-    /// If it cannot be determined.
+    /// Of any kind, such as [`io::ErrorKind::Unsupported`], if that cannot be determined: the
+    /// verdict is then left to the reader's next timed read.
     fn is_readable(&self) -> io::Result<bool> {
         Ok(true)
     }

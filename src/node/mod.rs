@@ -220,6 +220,7 @@ impl NodeOptions {
         frame_max: [usize],
         send_timeout: [Duration],
         close_timeout: [Duration],
+        close_max: [Duration],
         stack_size: [usize],
         faults: into [Option<Faults>],
     }
@@ -270,7 +271,9 @@ impl Node {
     /// background.
     ///
     /// # Errors
-    /// If an address cannot be listened on or a thread cannot be made; nothing runs then.
+    /// [`StartError::Listen`] if an address cannot be listened on, [`StartError::Thread`] if there
+    /// is no thread left, [`StartError::Address`] for a Unix socket on a system that cannot dial
+    /// one. Nothing of the node runs then.
     pub fn start(config: Config, handler: impl NodeHandler) -> Result<Self, StartError> {
         Self::start_with(config, handler, NodeOptions::default())
     }
@@ -278,7 +281,8 @@ impl Node {
     /// Starts like [`start`](Self::start), with options.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// [`StartError::Listen`], [`StartError::Thread`] and [`StartError::Address`], as from
+    /// [`start`](Self::start).
     pub fn start_with(
         config: Config,
         handler: impl NodeHandler,
@@ -385,8 +389,11 @@ impl Peer {
     /// Sends a message; waits for room up to [`NodeOptions::send_timeout`].
     ///
     /// # Errors
-    /// Why it was not accepted. One that was accepted may still be lost with the link, and is then
-    /// counted in the event.
+    /// [`SendError::NotConnected`] if there is no link, [`SendError::Down`] if it is ending;
+    /// [`SendError::TimedOut`] after the wait; [`SendError::Unfit`] for a message that no frame can
+    /// carry; [`SendError::Full`] at once in a handler of this peer, which must not wait. A message
+    /// that was accepted may still be lost with the link, and is then counted in
+    /// [`NodeEvent::Down`].
     pub fn send(&self, payload: &[u8]) -> Result<(), SendError> {
         self.link()?.send(payload)
     }
@@ -394,7 +401,9 @@ impl Peer {
     /// Sends a message; waits for room up to `timeout`.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// [`SendError::NotConnected`] if there is no link, [`SendError::Down`] if it is ending;
+    /// [`SendError::TimedOut`] after the wait; [`SendError::Unfit`] for a message that no frame can
+    /// carry; [`SendError::Full`] at once in a handler of this peer, which must not wait.
     pub fn send_timeout(&self, payload: &[u8], timeout: Duration) -> Result<(), SendError> {
         self.link()?.send_timeout(payload, timeout)
     }
@@ -402,7 +411,9 @@ impl Peer {
     /// Sends a message if there is room now.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and [`SendError::Full`] instead of waiting.
+    /// [`SendError::Full`] if there is no room now, [`SendError::NotConnected`] if there is no
+    /// link, [`SendError::Down`] if it is ending; [`SendError::Unfit`] for a message that no frame
+    /// can carry.
     pub fn try_send(&self, payload: &[u8]) -> Result<(), SendError> {
         self.link()?.try_send(payload)
     }
@@ -410,7 +421,9 @@ impl Peer {
     /// Waits for room as [`Link::wait_room`](crate::link::Link::wait_room) does.
     ///
     /// # Errors
-    /// As `Link::wait_room`, and [`SendError::NotConnected`].
+    /// [`SendError::NotConnected`] if there is no link, [`SendError::Down`] if it ends;
+    /// [`SendError::TimedOut`] after the wait; [`SendError::Full`] at once in a handler of this
+    /// peer.
     pub fn wait_room(&self, length: usize, timeout: Duration) -> Result<(), SendError> {
         self.link()?.wait_room(length, timeout)
     }

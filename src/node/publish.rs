@@ -54,7 +54,7 @@ impl Node {
     /// [`publish`](Self::publish) does to all of this one.
     ///
     /// # Errors
-    /// As `publish`.
+    /// [`SendError::Unfit`] if no frame of this node can carry it; no peer has got it then.
     pub fn send_to_all(&self, peers: &[Peer], payload: &[u8]) -> Result<Published, SendError> {
         self.send_to(peers.iter(), payload)
     }

@@ -60,8 +60,10 @@ impl Node {
     /// is begun: links that are closed report their end later. May be called from handlers.
     ///
     /// # Errors
-    /// Nothing is changed if `datasrc-port` or `datasrc-interface` differ, which take a new
-    /// node, if a thread cannot be made, and if the node does not run any more.
+    /// [`ReloadError::Listen`] if `datasrc-port` or `datasrc-interface` differ, which take a new
+    /// node; [`ReloadError::Thread`] if there is no thread left; [`ReloadError::Address`] for a
+    /// Unix socket on a system that cannot dial one; [`ReloadError::NotRunning`] if the node stops
+    /// or has stopped. Nothing is changed then.
     pub fn reload(&self, config: Config) -> Result<Reload, ReloadError> {
         let shared = &self.shared;
         let _one_at_a_time = shared.reloading.lock().unwrap_or_else(PoisonError::into_inner);

@@ -56,9 +56,11 @@ pub trait Transport: Send + Sync + 'static {
     /// Connects to one address of a peer.
     ///
     /// # Errors
-    /// Why there is no connection; the dial has then failed. The kind chooses the reason:
-    /// `TimedOut` is `timeout`, `UnexpectedEof` is `eof`, `InvalidData` is `protocol`, the kinds of
-    /// a socket that is reset are `io`, all others are `connect`.
+    /// The dial has failed, and the kind chooses the [reason](super::DialFailedReason):
+    /// [`io::ErrorKind::TimedOut`] is `timeout`, [`io::ErrorKind::UnexpectedEof`] is `eof`,
+    /// [`io::ErrorKind::InvalidData`] is `protocol`, [`io::ErrorKind::BrokenPipe`],
+    /// [`io::ErrorKind::ConnectionAborted`], [`io::ErrorKind::ConnectionReset`] and an exhausted
+    /// limit of descriptors are `io`, all others are `connect`.
     fn connect(&self, dial: &Dial<'_>) -> io::Result<Connected> {
         Ok(Connected::new(dial.connect()?))
     }
@@ -66,8 +68,10 @@ pub trait Transport: Send + Sync + 'static {
     /// Takes over a connection that was accepted.
     ///
     /// # Errors
-    /// Why it is refused. The kind chooses the reason: `TimedOut` is `too-slow`, `UnexpectedEof`
-    /// and the kinds of a socket that is reset are `gone`, all others are `protocol`.
+    /// The connection is refused, and the kind chooses the [reason](super::RefusedReason):
+    /// [`io::ErrorKind::TimedOut`] is `too-slow`, [`io::ErrorKind::UnexpectedEof`],
+    /// [`io::ErrorKind::BrokenPipe`], [`io::ErrorKind::ConnectionAborted`] and
+    /// [`io::ErrorKind::ConnectionReset`] are `gone`, all others are `protocol`.
     fn accept(&self, socket: Socket, deadline: Instant) -> io::Result<Connected> {
         let _ = deadline;
         Ok(Connected::new(socket))
@@ -101,7 +105,10 @@ impl Dial<'_> {
     /// Makes the plain connection that a node without a transport makes.
     ///
     /// # Errors
-    /// Why there is none; kind `TimedOut` at the deadline.
+    /// [`io::ErrorKind::TimedOut`] at the deadline; [`io::ErrorKind::ConnectionRefused`] if nothing
+    /// listens there; [`io::ErrorKind::Unsupported`] if the transport
+    /// [resolves](Transport::resolves) names, so that there is no address to connect to; others as
+    /// the system gives them.
     pub fn connect(&self) -> io::Result<Socket> {
         match (self.address, self.addr) {
             (Address::Unix(path), _) => (self.unix)(path),

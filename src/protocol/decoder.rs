@@ -52,7 +52,11 @@ impl<F: Framing> Decoder<F> {
     /// Takes the next whole frame, or `None` until more bytes arrive.
     ///
     /// # Errors
-    /// What the framing says. The decoder stays at the bad bytes and says so again.
+    /// What the framing says, of the native one [`ProtocolError::TooLong`] or
+    /// [`ProtocolError::ZeroLength`] for a length it refuses and [`ProtocolError::Short`] or
+    /// [`ProtocolError::NotUtf8`] for a payload; [`ProtocolError::Foreign`] if a framing calls more
+    /// bytes a whole frame than there are. The decoder stays at the bad bytes and returns the same
+    /// again.
     // Always in line: returned through memory, a frame costs three times as much.
     #[inline(always)]
     pub fn poll_frame(&mut self) -> Result<Option<Frame<'_>>, ProtocolError> {

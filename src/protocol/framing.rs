@@ -80,7 +80,8 @@ pub trait Framing: Send + Sync + 'static {
     /// grows for it.
     ///
     /// # Errors
-    /// Whatever breaks the protocol. It is reported as soon as it can be seen, and kills the link.
+    /// [`ProtocolError::Foreign`] with the protocol's own words, or another variant that fits, for
+    /// whatever breaks the protocol. It is reported as soon as it can be seen, and ends the link.
     fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError>;
 
     /// Says the same of bytes that this framing encoded: a link looks for the edges between its own
@@ -90,7 +91,8 @@ pub trait Framing: Send + Sync + 'static {
     /// two directions look alike.
     ///
     /// # Errors
-    /// If it cannot tell; what is left then counts as one frame.
+    /// [`ProtocolError::Foreign`], or any other variant, if it cannot tell; what is left then
+    /// counts as one frame.
     #[inline(always)]
     fn decode_own<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
         self.decode(bytes)
@@ -109,7 +111,8 @@ pub trait Framing: Send + Sync + 'static {
     /// A host that frames its messages itself appends them as they are, one whole frame at a time.
     ///
     /// # Errors
-    /// A payload that no frame can carry.
+    /// [`ProtocolError::TooLong`], or [`ProtocolError::Foreign`] with the protocol's own words, for
+    /// a payload that no frame can carry.
     fn encode_data(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), ProtocolError>;
 
     /// Appends a heartbeat; a protocol whose heartbeats carry no value ignores it. If nothing is

@@ -44,7 +44,9 @@ impl<'a, 'h> Context<'a, 'h> {
     /// Sends a message to `to`.
     ///
     /// # Errors
-    /// If it was not accepted.
+    /// [`SendError::NotConnected`] if there is no link to `to`, [`SendError::Down`] if it is
+    /// ending, [`SendError::Full`] if there is no room, [`SendError::Unfit`] for a message that no
+    /// frame can carry.
     pub fn send(&mut self, to: Host, payload: &[u8]) -> Result<(), SendError> {
         self.net.send(self.host, to, payload)
     }

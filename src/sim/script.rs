@@ -71,7 +71,9 @@ impl Script {
     /// Runs the script under the [invariants](Invariants), judged after every step.
     ///
     /// # Errors
-    /// The first invariant that was broken.
+    /// The first [`Invariant`](super::Invariant) that was broken, such as
+    /// [`Invariant::NoFalseDeath`](super::Invariant::NoFalseDeath) or
+    /// [`Invariant::DeathInTime`](super::Invariant::DeathInTime).
     pub fn run(&self) -> Result<Outcome, Box<Violation>> {
         let mut pair = Pair::new(self.seed, self.left, self.right);
         pair.set_conditions(self.conditions);

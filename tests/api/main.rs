@@ -7,6 +7,8 @@
 // A test that cannot go on says so by panicking.
 #![allow(clippy::unwrap_used)]
 
+mod docs;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -63,15 +65,23 @@ fn items(text: &str) -> Vec<String> {
     found
 }
 
-fn public() -> String {
+/// The files of the library but for the C functions: their names under src, and what they hold.
+fn files() -> Vec<(String, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut paths = Vec::new();
     sources(&src, &mut paths);
     paths.sort();
-    let mut list = String::new();
-    for path in paths {
+    let read = |path: PathBuf| {
         let name = path.strip_prefix(&src).unwrap().display().to_string().replace('\\', "/");
-        for item in items(&fs::read_to_string(&path).unwrap()) {
+        (name, fs::read_to_string(&path).unwrap())
+    };
+    paths.into_iter().map(read).collect()
+}
+
+fn public() -> String {
+    let mut list = String::new();
+    for (name, text) in files() {
+        for item in items(&text) {
             list += &format!("{name}: {item}\n");
         }
     }

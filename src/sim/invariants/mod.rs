@@ -116,7 +116,8 @@ impl Invariants {
     /// Judges what happened since the last call.
     ///
     /// # Errors
-    /// The first invariant that was broken.
+    /// The first [`Invariant`] that was broken, such as [`Invariant::NoFalseDeath`] or
+    /// [`Invariant::DeathInTime`].
     pub fn check(&mut self, net: &Net<'_>) -> Result<(), Box<Violation>> {
         self.check_history(|from| net.history(from), net.now(), |record| net.options(record.host))
     }
@@ -124,7 +125,8 @@ impl Invariants {
     /// Judges what happened on the links of nodes since the last call.
     ///
     /// # Errors
-    /// The first invariant that was broken.
+    /// The first [`Invariant`] that was broken, such as [`Invariant::NoFalseDeath`] or
+    /// [`Invariant::DeathInTime`].
     pub fn check_nodes(&mut self, nodes: &Nodes) -> Result<(), Box<Violation>> {
         nodes.with_core(|core| {
             self.check_history(
@@ -160,7 +162,8 @@ impl Invariants {
     /// Judges one record of a side with these options.
     ///
     /// # Errors
-    /// The first invariant that was broken, without its history.
+    /// The first [`Invariant`] that was broken, such as [`Invariant::NoFalseDeath`] or
+    /// [`Invariant::DeathInTime`], without its history.
     pub fn judge(&mut self, record: &Record, options: &SimOptions) -> Result<(), Box<Violation>> {
         let (at, host) = (record.at, record.host);
         match record.link {
@@ -201,7 +204,8 @@ impl Invariants {
     /// Judges that the time is now `now`, and nothing more has happened.
     ///
     /// # Errors
-    /// The first invariant that was broken, without its history.
+    /// The first [`Invariant`] that was broken, such as [`Invariant::NoFalseDeath`] or
+    /// [`Invariant::DeathInTime`], without its history.
     pub fn pass(&mut self, now: Time) -> Result<(), Box<Violation>> {
         // What an instant leaves behind is judged once it is over.
         if now <= self.now {

@@ -79,7 +79,9 @@ impl<'h> Net<'h> {
     /// Sends a message from one program to another on their link.
     ///
     /// # Errors
-    /// If it was not accepted; a program that does not run sends nothing.
+    /// [`SendError::NotConnected`] if there is no link or the program of `from` does not run,
+    /// [`SendError::Down`] if the link is ending, [`SendError::Full`] if there is no room,
+    /// [`SendError::Unfit`] for a message that no frame can carry.
     pub fn send(&mut self, from: Host, to: Host, payload: &[u8]) -> Result<(), SendError> {
         self.core.send(from, to, payload)
     }

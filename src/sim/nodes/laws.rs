@@ -111,7 +111,8 @@ impl NodeInvariants {
     /// Judges records in their order.
     ///
     /// # Errors
-    /// The first invariant that was broken.
+    /// The first [`NodeInvariant`] that was broken, such as [`NodeInvariant::UpThenDown`] or
+    /// [`NodeInvariant::WaitsAreKept`].
     pub fn judge_all(&mut self, records: &[NodeRecord]) -> Result<(), Box<NodeViolation>> {
         records.iter().try_for_each(|record| self.judge(record))
     }
@@ -119,7 +120,8 @@ impl NodeInvariants {
     /// Judges one record.
     ///
     /// # Errors
-    /// The invariant that was broken.
+    /// The [`NodeInvariant`] that was broken, such as [`NodeInvariant::UpThenDown`] or
+    /// [`NodeInvariant::WaitsAreKept`].
     pub fn judge(&mut self, record: &NodeRecord) -> Result<(), Box<NodeViolation>> {
         self.judge_one(record).map_err(|(invariant, detail)| {
             Box::new(NodeViolation { invariant, record: record.clone(), detail })

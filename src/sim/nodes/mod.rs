@@ -79,7 +79,8 @@ impl Nodes {
     /// `datasrc-interface`, or as 127.0.0.1 with its port.
     ///
     /// # Errors
-    /// As [`Node::start`].
+    /// [`StartError::Address`] for a Unix socket on a system that cannot dial one; nothing else can
+    /// fail here.
     pub fn start(
         &mut self,
         name: &str,
@@ -92,7 +93,7 @@ impl Nodes {
     /// Starts a node as [`start`](Self::start) does, with options.
     ///
     /// # Errors
-    /// As [`Node::start`].
+    /// [`StartError::Address`], as from [`start`](Self::start).
     pub fn start_with(
         &mut self,
         name: &str,
