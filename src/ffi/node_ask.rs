@@ -144,7 +144,7 @@ pub unsafe extern "C" fn peerbeat_node_state(
         let known = unsafe { node.peers.known(peer) }?;
         // SAFETY: as the header says.
         let peer = unsafe { node.peers.peer(peer) };
-        let link = peer.ok().and_then(|peer| peer.link_state());
+        let link = peer.ok().and_then(|peer| peer.state().link);
         let now = match (link, known.last_down()) {
             (Some(link), _) => link_state(&link, known.is_late()),
             (None, Some(down)) => account(&down),

@@ -50,7 +50,7 @@ pub fn prometheus(node: &Node) -> String {
         .map(|peer| Row {
             labels: format!("node=\"{}\",peer=\"{}\"", label(config.name()), label(peer.name())),
             stats: peer.stats(),
-            state: peer.link_state(),
+            state: peer.state().link,
             limit: peer.explain().and_then(|explained| explained.limit),
         })
         .collect();

@@ -19,7 +19,7 @@ pub(super) struct Numbers {
 
 impl Numbers {
     pub(super) fn of(peer: &Peer) -> Self {
-        let silence = peer.link_state().map(|state| state.silence);
+        let silence = peer.state().link.map(|state| state.silence);
         Self { stats: peer.stats(), explained: peer.explain(), silence }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Node, Peer};
-use crate::link::{DownReason, Explanation, HeartbeatChange, LinkState, Stats};
+use crate::link::{DownReason, Explanation, HeartbeatChange, Stats};
 
 /// What went over all links of a peer, or of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -192,11 +192,6 @@ impl Peer {
     /// Its numbers since the node started, or since a reload brought it.
     pub fn stats(&self) -> PeerStats {
         self.runtime.stats()
-    }
-
-    /// How its link is doing now, its silence among the rest; `None` while it is not connected.
-    pub fn link_state(&self) -> Option<LinkState> {
-        self.link().ok()?.state()
     }
 
     /// Says which values are in force and why, and whether they fit what was measured; `None` while

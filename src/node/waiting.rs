@@ -47,7 +47,8 @@ impl Peer {
         self.runtime.turns.wait_up(deadline(&self.shared, timeout))
     }
 
-    /// How it is doing now.
+    /// How it is doing now: its link with the silence, what it is connected to, or how its last
+    /// link ended.
     pub fn state(&self) -> PeerState {
         let link = self.runtime.turns.link();
         let shown = self.runtime.shown();
