@@ -7,10 +7,12 @@
 use std::ffi::c_int;
 use std::mem::ManuallyDrop;
 use std::net::TcpStream;
+use std::ptr::null;
 use std::time::Duration;
 
 use super::fault::{E_IO, Fault};
 use super::guard::guard;
+use super::layer::PeerbeatLayer;
 use super::link::PeerbeatLink;
 use super::open::{greet, start};
 use super::options::{Checked, Handshake, PeerbeatOptions};
@@ -25,14 +27,40 @@ pub unsafe extern "C" fn peerbeat_link_attach_fd(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header says.
-        let options = unsafe { Checked::read(options) }?;
-        // SAFETY: as the header says.
-        let out = unsafe { output(link, "link") }?;
-        // SAFETY: as the header says.
-        let mut socket = unsafe { HostSocket::look(fd) }?;
-        out.set(socket.attach(&options).inspect_err(|_| socket.restore())?);
-        Ok(())
+        unsafe { attach(fd, options, null(), link) }
     })
+}
+
+/// Makes a link of a connected socket, over a layer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_link_attach_fd_layered(
+    fd: c_int,
+    options: *const PeerbeatOptions,
+    layer: *const PeerbeatLayer,
+    link: *mut *mut PeerbeatLink,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header says.
+        unsafe { attach(fd, options, layer, link) }
+    })
+}
+
+/// # Safety
+/// Pointers are as the header says; `fd` is a descriptor that the host may hand over, or none.
+unsafe fn attach(
+    fd: c_int,
+    options: *const PeerbeatOptions,
+    layer: *const PeerbeatLayer,
+    link: *mut *mut PeerbeatLink,
+) -> Result<(), Fault> {
+    // SAFETY: passed on.
+    let options = unsafe { Checked::read_layered(options, layer) }?;
+    // SAFETY: passed on.
+    let out = unsafe { output(link, "link") }?;
+    // SAFETY: passed on.
+    let mut socket = unsafe { HostSocket::look(fd) }?;
+    out.set(socket.attach(&options).inspect_err(|_| socket.restore())?);
+    Ok(())
 }
 
 /// A socket of the host's, and how it was.
@@ -80,9 +108,9 @@ impl HostSocket {
         let fd = self.fd;
         let refused = |error| Fault::io(E_IO, format!("cannot take over descriptor {fd}"), &error);
         self.stream.set_nonblocking(false).map_err(refused)?;
-        let greeting = greet(&self.stream, options, Handshake::Dial)?;
         let copy = self.stream.try_clone().map_err(refused)?;
-        start(copy, &greeting, options, || {
+        let greeted = greet(copy, options, Handshake::Dial, c"")?;
+        start(greeted, options, || {
             // SAFETY: the link lives; this value is not used after it.
             Some(unsafe { ManuallyDrop::take(&mut self.stream) })
         })

@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use super::convert::add_stats;
 use super::event::CEvent;
-use super::fault::{E_DOWN, E_HANDSHAKE, E_NEXT_CONNECTION, E_REFUSED, E_TIMEOUT};
-use super::fault::{E_TOO_SMALL, Fault};
+use super::fault::{E_DOWN, E_NEXT_CONNECTION, E_TIMEOUT, E_TOO_SMALL, Fault};
 use super::guard::guard;
 use super::handle::take;
 use super::liveness::NEXT_NOTHING;
@@ -20,9 +19,9 @@ use super::options::{Checked, Handshake, PeerbeatOptions};
 use super::pointer::{buffer, bytes, c_text, check_sized, is_null, output, write_sized};
 use super::structs::{NONE, PeerbeatEvent, PeerbeatStats};
 use crate::connection::{Connection, HeartbeatChange, Output};
+use crate::link::handshake::{Side, hello_in};
 use crate::liveness::Time;
 use crate::node::NodeEvent as Event;
-use crate::protocol::{CONTROL_MAX, Decoded, Frame, Framing, Native};
 
 /// `peerbeat_connection`.
 #[derive(Debug)]
@@ -107,9 +106,17 @@ impl PeerbeatConnection {
             bytes_received: 0,
             is_over: false,
         };
+        let behind_hello;
         let mut rest = match options.handshake {
             Handshake::None => received,
-            _ => made.handle_hello(received, now)?,
+            handshake => {
+                let side = match handshake {
+                    Handshake::Accept => Side::Accepts,
+                    _ => Side::Dials,
+                };
+                behind_hello = made.handle_hello(received, side, now)?;
+                &behind_hello
+            }
         };
         while !rest.is_empty() {
             let space = made.connection.spare();
@@ -122,27 +129,17 @@ impl PeerbeatConnection {
     }
 
     /// Takes in the peer's HELLO; returns what came behind it.
-    fn handle_hello<'a>(&mut self, received: &'a [u8], now: Time) -> Result<&'a [u8], Fault> {
-        let failed = |error: &dyn std::fmt::Display| Fault::new(E_HANDSHAKE, error.to_string());
-        let decoded = Native::with_frame_max(CONTROL_MAX).decode(received);
-        match decoded.map_err(|error| failed(&error))? {
-            Decoded::Partial => Err(Fault::new(E_TIMEOUT, "HELLO is not whole yet")),
-            Decoded::Whole { length, frame: Frame::Hello(hello) } => {
-                self.remote_name = c_text(hello.name);
-                self.remote_label = c_text(hello.label);
-                if let Some(value_ms) = hello.heartbeat_time_ms {
-                    self.connection.handle_hello(value_ms, now);
-                }
-                Ok(&received[length..])
-            }
-            Decoded::Whole { frame: Frame::Bye(bye), .. } => {
-                let detail = format!("goodbye, code {}: {}", bye.code.0, bye.text.escape_debug());
-                Err(Fault::new(E_REFUSED, detail))
-            }
-            Decoded::Whole { frame, .. } => {
-                Err(failed(&format_args!("{} instead of HELLO", frame.name())))
-            }
+    fn handle_hello(&mut self, received: &[u8], side: Side, now: Time) -> Result<Vec<u8>, Fault> {
+        let Some(greeting) = hello_in(received, side)? else {
+            let detail = format!("HELLO is not whole yet, with {} bytes", received.len());
+            return Err(Fault::new(E_TIMEOUT, detail));
+        };
+        self.remote_name = c_text(&greeting.name);
+        self.remote_label = c_text(&greeting.label);
+        if let Some(value_ms) = greeting.heartbeat_time_ms {
+            self.connection.handle_hello(value_ms, now);
         }
+        Ok(greeting.received)
     }
 
     fn handle_received(&mut self, count: usize, now: Time) {
@@ -232,9 +229,7 @@ pub unsafe extern "C" fn peerbeat_connection_received(
     guard(|| {
         // SAFETY: as the header says.
         let connection = unsafe { inside(connection) }?;
-        if count > connection.space {
-            return Err(Fault::invalid("count is more than there was room for"));
-        }
+        check_count(count, connection.space, "there was room for")?;
         connection.space = 0;
         if count > 0 {
             connection.handle_received(count, Time::from_nanos(now_ns));
@@ -297,9 +292,7 @@ pub unsafe extern "C" fn peerbeat_connection_written(
     guard(|| {
         // SAFETY: as the header says.
         let connection = unsafe { inside(connection) }?;
-        if count > connection.to_write {
-            return Err(Fault::invalid("count is more than there was to write"));
-        }
+        check_count(count, connection.to_write, "there was to write")?;
         connection.to_write = 0;
         connection.connection.handle_written(count, Time::from_nanos(now_ns));
         Ok(())
@@ -474,6 +467,14 @@ unsafe fn inside<'a>(
 ) -> Result<&'a mut PeerbeatConnection, Fault> {
     // SAFETY: the caller's promise.
     unsafe { connection.as_mut() }.ok_or_else(|| is_null("connection"))
+}
+
+/// Refuses a count of more bytes than there were.
+fn check_count(count: usize, most: usize, what: &str) -> Result<(), Fault> {
+    match count <= most {
+        true => Ok(()),
+        false => Err(Fault::invalid(format!("count is {count}, {what} {most}"))),
+    }
 }
 
 /// `PEERBEAT_NEXT_EVENT`.

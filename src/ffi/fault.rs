@@ -9,6 +9,7 @@ use std::ffi::{CStr, c_int};
 use std::fmt::{self, Display};
 use std::io;
 
+use crate::link::handshake::HandshakeError;
 use crate::link::{RecvError, SendError};
 use crate::node::{ReloadError, StartError};
 
@@ -139,6 +140,16 @@ impl From<RecvError> for Fault {
             RecvError::Down(_) => E_DOWN,
         };
         Self { code, detail: Detail::Recv(error), errno: 0 }
+    }
+}
+
+impl From<HandshakeError> for Fault {
+    fn from(error: HandshakeError) -> Self {
+        match error {
+            HandshakeError::Io(error) => Self::io(E_IO, "HELLO", &error),
+            HandshakeError::Refused { .. } => Self::new(E_REFUSED, error.to_string()),
+            other => Self::new(E_HANDSHAKE, other.to_string()),
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::fault::{E_FORKED, Fault};
+use super::callback;
+use super::fault::{E_FORKED, E_OWN_THREAD, Fault};
 use super::fork;
 use super::pointer::is_null;
 
@@ -39,7 +40,7 @@ impl<T> Handle<T> {
 
     /// Begins a call.
     pub(super) fn enter(&self) -> Result<Call<'_, T>, Fault> {
-        self.check_process()?;
+        self.check_caller()?;
         self.callers.fetch_add(1, Ordering::AcqRel);
         Ok(Call(self))
     }
@@ -55,12 +56,17 @@ impl<T> Handle<T> {
         true
     }
 
+    /// Whether a call may begin on this thread.
     #[inline]
-    pub(super) fn check_process(&self) -> Result<(), Fault> {
-        match self.is_of_parent() {
-            false => Ok(()),
-            true => Err(Fault::new(E_FORKED, "it was made before the fork")),
+    pub(super) fn check_caller(&self) -> Result<(), Fault> {
+        if self.is_of_parent() {
+            return Err(Fault::new(E_FORKED, "it was made before the fork"));
         }
+        if callback::is_inside() {
+            let detail = "a layer's function cannot use nodes, links or listeners";
+            return Err(Fault::new(E_OWN_THREAD, detail));
+        }
+        Ok(())
     }
 
     /// Whether this is a forked child of the process that made it.

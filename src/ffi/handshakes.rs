@@ -91,7 +91,7 @@ impl Handshakes {
         let (all, stack_size) = (Arc::clone(self), options.link.stack_size);
         let _blocked = SignalsBlocked::begin();
         let thread = threads::spawn("pb-handshake", stack_size, move || {
-            let opened = open(stream, &options, Handshake::Accept).map(Opened);
+            let opened = open(stream, &options, Handshake::Accept, c"").map(Opened);
             all.leave(number, opened);
         });
         let thread = thread.map_err(|error| Fault::thread(&error))?;

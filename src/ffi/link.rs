@@ -16,6 +16,7 @@ use super::guard::guard;
 use super::handle::{Handle, handle, take};
 use super::notify::Notifier;
 use super::pointer::{bytes, list, output, put_text, write_sized};
+use super::secure::AnyStream;
 use super::structs::{NONE, PeerbeatBytes, PeerbeatState, PeerbeatStats};
 use crate::link::{HeartbeatChange, Inbox, Link, Message};
 
@@ -28,25 +29,26 @@ pub struct PeerbeatLink {
 /// What a link's handle holds.
 #[derive(Debug)]
 pub(super) struct LinkParts {
-    link: Link,
+    link: Link<AnyStream>,
     pub(super) inbox: Inbox,
     reader: Mutex<Option<JoinHandle<()>>>,
     /// The message that the host has borrowed.
     borrowed: Mutex<Option<Message>>,
-    remote_name: CString,
+    /// In the peer's HELLO, and as it has proven it.
+    names: [CString; 2],
     pub(super) news: Arc<News>,
 }
 
 impl LinkParts {
     pub(super) fn new(
-        link: Link,
+        link: Link<AnyStream>,
         inbox: Inbox,
         news: Arc<News>,
         reader: JoinHandle<()>,
-        remote_name: CString,
+        names: [CString; 2],
     ) -> Self {
         let (reader, borrowed) = (Mutex::new(Some(reader)), Mutex::new(None));
-        Self { link, inbox, reader, borrowed, remote_name, news }
+        Self { link, inbox, reader, borrowed, names, news }
     }
 
     /// Has the descriptor tell what is so now, after something was taken.
@@ -109,9 +111,25 @@ impl From<Handle<LinkParts>> for PeerbeatLink {
 pub unsafe extern "C" fn peerbeat_link_remote_name(link: *const PeerbeatLink) -> *const c_char {
     guard(|| {
         // SAFETY: as the header says.
-        let Ok(link) = (unsafe { handle(link, "link") }) else { return null() };
-        link.handle.inner().remote_name.as_ptr()
+        unsafe { name(link, 0) }
     })
+}
+
+/// The name that the peer has proven to the layer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_link_verified_name(link: *const PeerbeatLink) -> *const c_char {
+    guard(|| {
+        // SAFETY: as the header says.
+        unsafe { name(link, 1) }
+    })
+}
+
+/// # Safety
+/// `link` is as the header says.
+unsafe fn name(link: *const PeerbeatLink, which: usize) -> *const c_char {
+    // SAFETY: passed on.
+    let link = unsafe { link.as_ref() };
+    link.map_or(null(), |link| link.handle.inner().names[which].as_ptr())
 }
 
 /// Sends a message, waiting for room.
@@ -347,7 +365,7 @@ unsafe fn free(link: *mut PeerbeatLink, limit: Option<Duration>) -> Result<(), F
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     // SAFETY: the caller's promise.
     let inside = unsafe { handle(link, "link") }?;
-    inside.handle.check_process()?;
+    inside.handle.check_caller()?;
     let parts = inside.handle.inner();
     let mut reader = parts.reader();
     if reader.as_ref().is_some_and(|reader| reader.thread().id() == thread::current().id()) {

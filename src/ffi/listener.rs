@@ -6,6 +6,7 @@
 use std::ffi::{c_char, c_int};
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::ptr::null;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use super::fault::{E_CLOSED, E_IO, E_LISTEN, E_TIMEOUT, Fault};
 use super::guard::guard;
 use super::handle::{Handle, handle, take};
 use super::handshakes::{Handshakes, Opened};
+use super::layer::PeerbeatLayer;
 use super::link::{PeerbeatLink, peerbeat_link_free};
 use super::open::open;
 use super::options::{Checked, Handshake, PeerbeatOptions};
@@ -97,14 +99,42 @@ pub unsafe extern "C" fn peerbeat_listener_accept(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header says.
-        let listener = unsafe { handle(listener, "listener") }?.handle.enter()?;
-        // SAFETY: as the header says.
-        let options = unsafe { Checked::read(options) }?;
-        // SAFETY: as the header says.
-        let out = unsafe { output(link, "link") }?;
-        out.set(accept(&listener, &options, timeout(timeout_ms))?.0);
-        Ok(())
+        unsafe { next(listener, options, null(), timeout_ms, link) }
     })
+}
+
+/// Waits for the next connection whose handshake is done, over a layer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_listener_accept_layered(
+    listener: *mut PeerbeatListener,
+    options: *const PeerbeatOptions,
+    layer: *const PeerbeatLayer,
+    timeout_ms: c_int,
+    link: *mut *mut PeerbeatLink,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header says.
+        unsafe { next(listener, options, layer, timeout_ms, link) }
+    })
+}
+
+/// # Safety
+/// Pointers are as the header says.
+unsafe fn next(
+    listener: *mut PeerbeatListener,
+    options: *const PeerbeatOptions,
+    layer: *const PeerbeatLayer,
+    timeout_ms: c_int,
+    link: *mut *mut PeerbeatLink,
+) -> Result<(), Fault> {
+    // SAFETY: passed on.
+    let listener = unsafe { handle(listener, "listener") }?.handle.enter()?;
+    // SAFETY: passed on.
+    let options = unsafe { Checked::read_layered(options, layer) }?;
+    // SAFETY: passed on.
+    let out = unsafe { output(link, "link") }?;
+    out.set(accept(&listener, &options, timeout(timeout_ms))?.0);
+    Ok(())
 }
 
 /// Wakes who waits in accept, ends handshakes that are under way, and frees.
@@ -116,7 +146,7 @@ pub unsafe extern "C" fn peerbeat_listener_free(listener: *mut PeerbeatListener)
         }
         // SAFETY: as the header says.
         let inside = unsafe { handle(listener, "listener") }?;
-        inside.handle.check_process()?;
+        inside.handle.check_caller()?;
         let listening = inside.handle.inner();
         listening.closed.store(true, Ordering::Release);
         listening.handshakes.begin_end();
@@ -148,8 +178,8 @@ fn accept(
         for socket in &listening.sockets {
             let Some(stream) = accept_one(socket)? else { continue };
             came = true;
-            if options.handshake == Handshake::None {
-                return open(stream, options, Handshake::Accept).map(Opened);
+            if options.handshake == Handshake::None && options.layer.is_none() {
+                return open(stream, options, Handshake::Accept, c"").map(Opened);
             }
             listening.handshakes.begin(stream, options.clone())?;
         }

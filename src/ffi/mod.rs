@@ -18,6 +18,7 @@
 #![allow(clippy::missing_safety_doc)]
 
 mod attach;
+mod callback;
 mod cancel;
 mod config;
 mod connection;
@@ -28,6 +29,7 @@ mod fork;
 mod guard;
 mod handle;
 mod handshakes;
+mod layer;
 mod link;
 mod listener;
 mod liveness;
@@ -42,6 +44,7 @@ mod pointer;
 mod publish;
 mod queue;
 mod receive;
+mod secure;
 mod signals;
 mod stack;
 mod status;
@@ -55,6 +58,7 @@ pub use connection::*;
 pub use convert::{STATE_DOWN, STATE_LATE, STATE_UP};
 pub use event::{peerbeat_event_text, peerbeat_event_word};
 pub use fault::*;
+pub use layer::*;
 pub use link::*;
 pub use listener::*;
 pub use liveness::*;

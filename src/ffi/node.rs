@@ -4,6 +4,8 @@
 //! No call holds a lock while it waits; freeing waits for callbacks and for calls.
 
 use std::ffi::{c_char, c_int};
+use std::ptr::null;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -12,10 +14,12 @@ use super::convert::{add_stats, timeout};
 use super::fault::{E_OWN_THREAD, E_TIMEOUT, Fault};
 use super::guard::guard;
 use super::handle::{Handle, handle, take};
+use super::layer::PeerbeatLayer;
 use super::node_parts::{Callbacks, NodeParts, PeerbeatHandler, PeerbeatNode, is_in_callback};
-use super::options::stack_size;
+use super::options::{FOREIGN_STACK, stack_size};
 use super::peers::Peers;
 use super::pointer::{bytes, output, read_sized, write_sized};
+use super::secure::{Alive, LayerTransport};
 use super::signals::SignalsBlocked;
 use super::structs::{NONE, PeerbeatStats};
 use crate::config::Config;
@@ -30,29 +34,61 @@ pub unsafe extern "C" fn peerbeat_node_start(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header says.
-        let config = unsafe { handle(config, "config") }?.config.clone();
-        let callbacks = match handler.is_null() {
-            true => None,
-            // SAFETY: as the header says.
-            false => Some(unsafe { read_sized(handler) }.map_err(|unfit| unfit.named("handler"))?),
-        };
-        // SAFETY: as the header says.
-        let out = unsafe { output(node, "node") }?;
-        let handler = callbacks.unwrap_or_default();
-        let stack_size = stack_size(handler.stack_size, CALLBACK_STACK, "handler")?;
-        let mut options = NodeOptions::default();
-        options.stack_size = stack_size;
-        if handler.send_timeout_ms > 0 {
-            options.send_timeout = Duration::from_millis(handler.send_timeout_ms.into());
-        }
-        let mut parts = NodeParts::default();
-        parts.peers = Peers::new(config.peers().iter().map(|peer| peer.name()));
-        parts.events.takes_all.store(callbacks.is_none(), Ordering::Relaxed);
-        parts.events.takes_events.store(handler.on_event.is_none(), Ordering::Relaxed);
-        let _blocked = SignalsBlocked::begin();
-        out.set(start(config, parts, handler, options)?);
-        Ok(())
+        unsafe { begin(config, handler, null(), node) }
     })
+}
+
+/// Starts the links of a configuration, with a layer on each of its connections.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peerbeat_node_start_layered(
+    config: *const PeerbeatConfig,
+    handler: *const PeerbeatHandler,
+    layer: *const PeerbeatLayer,
+    node: *mut *mut PeerbeatNode,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header says.
+        unsafe { begin(config, handler, layer, node) }
+    })
+}
+
+/// # Safety
+/// Pointers are as the header says.
+unsafe fn begin(
+    config: *const PeerbeatConfig,
+    handler: *const PeerbeatHandler,
+    layer: *const PeerbeatLayer,
+    node: *mut *mut PeerbeatNode,
+) -> Result<(), Fault> {
+    // SAFETY: passed on.
+    let config = unsafe { handle(config, "config") }?.config.clone();
+    let callbacks = match handler.is_null() {
+        true => None,
+        // SAFETY: passed on.
+        false => Some(unsafe { read_sized(handler) }.map_err(|unfit| unfit.named("handler"))?),
+    };
+    // SAFETY: passed on.
+    let layer = unsafe { PeerbeatLayer::read(layer) }?;
+    // SAFETY: passed on.
+    let out = unsafe { output(node, "node") }?;
+    let handler = callbacks.unwrap_or_default();
+    let mut options = NodeOptions::default();
+    options.stack_size = stack_size(handler.stack_size, FOREIGN_STACK, "handler")?;
+    if handler.send_timeout_ms > 0 {
+        options.send_timeout = Duration::from_millis(handler.send_timeout_ms.into());
+    }
+    let mut parts = NodeParts::default();
+    parts.peers = Peers::new(config.peers().iter().map(|peer| peer.name()));
+    parts.events.takes_all.store(callbacks.is_none(), Ordering::Relaxed);
+    parts.events.takes_events.store(handler.on_event.is_none(), Ordering::Relaxed);
+    if let Some(layer) = layer {
+        let layers = Arc::new(Alive::default());
+        options = options.transport(LayerTransport::new(layer, Arc::clone(&layers)));
+        parts.layers = Some(layers);
+    }
+    let _blocked = SignalsBlocked::begin();
+    out.set(start(config, parts, handler, options)?);
+    Ok(())
 }
 
 fn start(
@@ -210,14 +246,18 @@ unsafe fn free(node: *mut PeerbeatNode, limit: Option<Duration>) -> Result<(), F
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     // SAFETY: the caller's promise.
     let inside = unsafe { handle(node, "node") }?;
-    inside.handle.check_process()?;
+    inside.handle.check_caller()?;
     if is_in_callback(node) {
         return Err(Fault::new(E_OWN_THREAD, "a callback cannot free the node that calls it"));
     }
     let parts = inside.handle.inner();
     parts.shutdown();
     parts.events.abandon();
-    if !parts.wait_ended(deadline) || !inside.handle.wait_alone(deadline) {
+    let layers = parts.layers.clone();
+    if !parts.wait_ended(deadline)
+        || !inside.handle.wait_alone(deadline)
+        || !layers.as_ref().is_none_or(|layers| layers.wait_shaken(deadline))
+    {
         return Err(Fault::new(E_TIMEOUT, "a callback or a call still runs; it is not freed"));
     }
     if parts.node.get().is_some_and(|node| !node.join()) {
@@ -225,8 +265,9 @@ unsafe fn free(node: *mut PeerbeatNode, limit: Option<Duration>) -> Result<(), F
     }
     // SAFETY: it came from `start`, no thread is inside, and it is not used after this.
     drop(unsafe { take(node) });
+    if let Some(layers) = layers {
+        // A thread that was let go in a dial may be dropping its layer.
+        layers.wait_gone();
+    }
     Ok(())
 }
-
-/// The stack of a thread that runs callbacks: a host's code expects more than ours needs.
-const CALLBACK_STACK: usize = 1 << 20;

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use super::handle::{Handle, lock};
 use super::peers::Peers;
 use super::pointer::SizedStruct;
 use super::queue::EventQueue;
+use super::secure::Alive;
 use super::structs::PeerbeatEvent;
 use crate::node::{Node, NodeEvent, NodeHandler, Peer};
 
@@ -42,6 +43,8 @@ pub(super) struct NodeParts {
     /// Whether no callback comes any more; `moved` tells of this and of peers that come and go.
     has_ended: Mutex<bool>,
     moved: Condvar,
+    /// Those that the host has put on connections.
+    pub(super) layers: Option<Arc<Alive>>,
 }
 
 impl From<Handle<NodeParts>> for PeerbeatNode {
@@ -116,6 +119,9 @@ impl NodeParts {
         self.stopping.store(true, Ordering::SeqCst);
         if let Some(node) = self.node.get() {
             node.shutdown();
+        }
+        if let Some(layers) = &self.layers {
+            layers.end();
         }
         let _look = lock(&self.has_ended);
         self.moved.notify_all();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::fault::Fault;
 use super::guard::guard;
+use super::layer::PeerbeatLayer;
 use super::pointer::{SizedStruct, Unfit, check_size, is_null, optional_text, read_sized};
 use super::stack;
 use crate::link::LinkOptions;
@@ -66,6 +67,7 @@ pub(super) struct Checked {
     pub(super) local_label: String,
     pub(super) local_id: u32,
     pub(super) thread_name: Option<String>,
+    pub(super) layer: Option<PeerbeatLayer>,
 }
 
 /// Who says HELLO first.
@@ -117,8 +119,29 @@ impl Checked {
             local_label: local_label.unwrap_or_default().to_owned(),
             local_id: raw.local_id,
             thread_name: thread_name.map(str::to_owned),
+            layer: None,
         };
         checked.check_hello().map_err(|error| Fault::invalid(format!("options: {error}")))?;
+        Ok(checked)
+    }
+
+    /// The same for links on which the host's layer is, if it is not null.
+    ///
+    /// # Safety
+    /// As [`read`](Self::read), and `layer` is null or a `peerbeat_layer` as the header says.
+    pub(super) unsafe fn read_layered(
+        options: *const PeerbeatOptions,
+        layer: *const PeerbeatLayer,
+    ) -> Result<Self, Fault> {
+        // SAFETY: passed on.
+        let mut checked = unsafe { Self::read(options) }?;
+        // SAFETY: passed on.
+        checked.layer = unsafe { PeerbeatLayer::read(layer) }?;
+        if checked.layer.is_some() {
+            // Its functions run on the link's threads.
+            let stack_size = stack::with_thread_locals(FOREIGN_STACK);
+            checked.link.stack_size = checked.link.stack_size.max(stack_size);
+        }
         Ok(checked)
     }
 
@@ -268,6 +291,8 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
+/// The stack of a thread that runs functions of the host's: they expect more than ours need.
+pub(super) const FOREIGN_STACK: usize = 1 << 20;
 /// A goodbye with its longest text fits into this.
 const FRAME_MIN: usize = 512;
 const STACK_MIN: usize = 64 << 10;

@@ -12,8 +12,8 @@
  *   peerbeat_liveness_*                  the rules alone, for a protocol of your own as well
  *
  * Contents: Versions - Status codes - Options - Configuration files - Statistics - Why a link ended
- * - Nodes: events, start and stop, send, ask, events without callbacks - Links - Listeners; in
- * peerbeat_loop.h, which this file includes: Connections - Liveness
+ * - Nodes: events, start and stop, send, ask, events without callbacks - Links - Listeners; and,
+ * included by this file, peerbeat_loop.h: Connections - Liveness, peerbeat_layer.h: TLS
  *
  * Words: heartbeat-time, what a side promises to send by; slack, what the receiver adds; silence,
  * the time since the last byte from the peer; limit = heartbeat-time in force + slack. The smaller
@@ -585,6 +585,7 @@ int peerbeat_listener_free(peerbeat_listener *listener);
 }
 #endif
 
-#include "peerbeat_loop.h" /* Connections, Liveness */
+#include "peerbeat_loop.h"  /* Connections, Liveness */
+#include "peerbeat_layer.h" /* TLS */
 
 #endif /* PEERBEAT_H */

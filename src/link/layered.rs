@@ -255,6 +255,7 @@ impl<S: Stream, L: Layer> Layered<S, L> {
             self.push();
             let opened = opened?;
             input.take(opened.taken);
+            input.is_over = opened.is_ended;
             if opened.taken > 0 {
                 self.opened.notify_all();
             }
@@ -264,7 +265,6 @@ impl<S: Stream, L: Layer> Layered<S, L> {
                 return Ok(Some(opened.given));
             }
             if opened.is_ended {
-                input.is_over = true;
                 return Ok(Some(0));
             }
             if opened.taken == 0 {

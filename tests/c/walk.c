@@ -193,6 +193,7 @@ static void walk_node(void) {
     peerbeat_handler handler = {.struct_size = sizeof handler}; /* no callbacks at all */
     IS(peerbeat_config_parse("add-peer\nremote-name a\nend-peer", NULL, &config), PEERBEAT_OK);
     IS(peerbeat_node_start(NULL, &handler, &node), INVALID);
+    IS(peerbeat_node_start_layered(NULL, &handler, NULL, &node), INVALID);
     IS(peerbeat_node_start(config, &handler, NULL), INVALID);
     handler.struct_size = 8;
     IS(peerbeat_node_start(config, &handler, &node), INVALID);
@@ -263,6 +264,17 @@ static void walk_listener(void) {
     IS(peerbeat_listener_accept(listener, NULL, 0, NULL), INVALID);
     IS(peerbeat_listener_accept(listener, NULL, 0, &link), PEERBEAT_E_TIMEOUT);
     MUST(link == MARK);
+    peerbeat_layer layer = {.struct_size = sizeof layer}; /* without its functions */
+    IS(peerbeat_listener_accept_layered(NULL, NULL, NULL, 0, &link), INVALID);
+    IS(peerbeat_listener_accept_layered(listener, NULL, &layer, 0, &link), INVALID);
+    IS(peerbeat_listener_accept_layered(listener, NULL, NULL, 0, &link), PEERBEAT_E_TIMEOUT);
+    IS(peerbeat_link_connect_layered(NULL, 1, NULL, NULL, &link), INVALID);
+    IS(peerbeat_link_connect_layered("localhost", 1, NULL, &layer, &link), INVALID);
+    IS(peerbeat_link_attach_fd_layered(-1, NULL, NULL, &link), INVALID);
+    IS(peerbeat_link_attach_fd_layered(0, NULL, &layer, &link), INVALID);
+    IS(peerbeat_layer_put(NULL, "x", 1), INVALID);
+    IS(peerbeat_layer_fail(NULL, "x"), INVALID);
+    MUST(link == MARK && peerbeat_link_verified_name(NULL) == NULL);
     IS(peerbeat_listener_free(NULL), PEERBEAT_OK);
     IS(peerbeat_listener_free(listener), PEERBEAT_OK);
 }
@@ -307,6 +319,7 @@ static void walk_link(void) {
     peerbeat_options options = options_of(5000, 2000);
     peerbeat_link *link, *far;
     link_pair(&link, &far, &options);
+    MUST(strcmp(peerbeat_link_verified_name(link), "") == 0);
     MUST(strcmp(peerbeat_link_remote_name(link), "") == 0 && !peerbeat_link_remote_name(NULL));
     IS(peerbeat_link_send(NULL, "x", 1), INVALID);
     IS(peerbeat_link_send(link, NULL, 1), INVALID);

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::time::Duration;
 
+use super::header::without_comments;
 use super::numbers::{NUMBERS, STATUS, layouts};
 use super::tools::{build, cc, header, run, scratch};
 
@@ -61,8 +62,8 @@ fn the_table_has_every_number_and_every_field_of_the_header() {
     }
     assert_eq!(defined.len(), table.len());
 
-    let code = header.lines().map(|line| line.split("/*").next().unwrap_or_default());
-    let code: Vec<_> = code.collect();
+    let code = without_comments(&header);
+    let code: Vec<_> = code.lines().map(str::trim_end).collect();
     let structs =
         code.iter().filter(|line| line.starts_with("typedef struct") && line.ends_with('{'));
     assert_eq!(structs.count(), layouts().len());

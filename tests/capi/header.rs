@@ -17,7 +17,7 @@ pub(super) fn functions(header: &str) -> BTreeSet<String> {
     names.collect()
 }
 
-fn without_comments(text: &str) -> String {
+pub(super) fn without_comments(text: &str) -> String {
     let mut code = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("/*") {

@@ -100,6 +100,7 @@ pub(crate) const NUMBERS: &[(&str, i32)] = &[
     ("PEERBEAT_NEXT_WRITE_STALLED", 5),
     ("PEERBEAT_NEXT_EVENT", 6),
     ("PEERBEAT_NEXT_SHUTDOWN_WRITE", 7),
+    ("PEERBEAT_LAYER_ENDED", 1),
     ("PEERBEAT_HELLO_MAX", 1028),
 ];
 
@@ -151,6 +152,11 @@ macro_rules! layouts {
               struct_size 0, sent 4, full 8, down 12, not_connected 16, reserved 20;
             "peerbeat_bytes" PeerbeatBytes 16:
               data 0, len 8;
+            "peerbeat_layer_connection" PeerbeatLayerConnection 32:
+              struct_size 0, direction 4, peer 8, remote_name 16, host 24;
+            "peerbeat_layer" PeerbeatLayer 72:
+              struct_size 0, reserved 4, create 8, seal 16, open 24, close 32, is_ready 40,
+              verified_name 48, destroy 56, user_data 64;
             "peerbeat_liveness" PeerbeatLiveness 768:
               opaque 0;
         }

@@ -129,6 +129,8 @@ fn cmake_finds_what_a_program_needs() {
     );
     fs::write(folder.join("CMakeLists.txt"), text).unwrap();
     let build = folder.join("build");
+    // One that was made in another checkout is refused.
+    let _fresh = fs::remove_dir_all(&build);
     let mut command = cmake.command();
     command.arg("-S").arg(&folder).arg("-B").arg(&build);
     must(command.arg(format!("-Dpeerbeat_LIBRARY={}", archive().display())));

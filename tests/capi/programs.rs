@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::skip::say_skipped;
 
-use super::tools::{ROOT, build, cc, header, run, tool};
+use super::tools::{ROOT, build, build_with, cc, header, run, scratch, tool};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -123,6 +123,36 @@ fn a_child_with_the_same_process_id_is_no_part_of_its_parent() {
         return;
     }
     assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_layer_of_the_hosts_carries_links_and_nodes_and_may_fail() {
+    run_c("layer.c", &[]);
+}
+
+#[test]
+fn openssl_is_such_a_layer() {
+    let Some(cc) = cc() else { return };
+    let probe = scratch("openssl-probe.c");
+    fs::write(&probe, "#include <openssl/ssl.h>\nint main(void) { return 0; }\n").unwrap();
+    let libraries = ["-lssl", "-lcrypto"];
+    let mut command = cc.command();
+    command.arg(&probe).args(libraries).arg("-o").arg(scratch("openssl-probe"));
+    if !command.output().unwrap().status.success() {
+        say_skipped("TLS from C", "there is no OpenSSL to compile with (libssl-dev)");
+        return;
+    }
+    let source = Path::new(ROOT).join("tests/c/openssl.c");
+    let program = build_with(&cc, &source, &["-std=gnu11", "-Wpedantic"], &libraries);
+    let printed = run(&program, &[], LIMIT);
+    assert!(printed.starts_with("OpenSSL"), "{printed}");
+}
+
+#[test]
+fn the_layer_for_openssl_is_short() {
+    let text = fs::read_to_string(Path::new(ROOT).join("tests/c/openssl.h")).unwrap();
+    assert!(text.lines().count() < 150);
+    assert_eq!(text.lines().find(|line| line.chars().count() > 100), None);
 }
 
 // lessons 50, 51

@@ -80,7 +80,8 @@ pub(super) fn scratch(name: &str) -> PathBuf {
 }
 
 /// The files of the header; the first includes the others.
-pub(super) const HEADERS: [&str; 2] = ["src/ffi/peerbeat.h", "src/ffi/peerbeat_loop.h"];
+pub(super) const HEADERS: [&str; 3] =
+    ["src/ffi/peerbeat.h", "src/ffi/peerbeat_loop.h", "src/ffi/peerbeat_layer.h"];
 
 /// All of the header.
 pub(super) fn header() -> String {
@@ -89,11 +90,21 @@ pub(super) fn header() -> String {
 
 /// Compiles a source of tests/c, or one at a path, and links it with the archive.
 pub(super) fn build(compiler: &Tool, source: &Path, flags: &[&str]) -> PathBuf {
+    build_with(compiler, source, flags, &[])
+}
+
+/// The same for a source that needs other libraries.
+pub(super) fn build_with(
+    compiler: &Tool,
+    source: &Path,
+    flags: &[&str],
+    libraries: &[&str],
+) -> PathBuf {
     let program = scratch(&format!("c-{}", source.file_name().unwrap().to_string_lossy()));
     let mut command = compiler.command();
     command.args(flags).args(["-Wall", "-Wextra", "-Werror", "-Wl,-S", "-I"]);
     command.arg(Path::new(ROOT).join("src/ffi")).arg("-I").arg(Path::new(ROOT).join("tests/c"));
-    command.arg(source).arg(archive()).args(LIBRARIES).arg("-o").arg(&program);
+    command.arg(source).arg(archive()).args(libraries).args(LIBRARIES).arg("-o").arg(&program);
     must(&mut command);
     program
 }

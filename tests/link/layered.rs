@@ -276,6 +276,36 @@ fn an_end_in_order_is_eof_and_one_without_goodbye_is_cut_off() {
     assert_eq!(bytes.iter().filter(|byte| **byte == PLAIN).count(), 1);
 }
 
+/// Gives all that has arrived, and the end with it.
+struct Last;
+
+impl Layer for Last {
+    fn seal(&mut self, _: &[u8], _: &mut Vec<u8>) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn open(&mut self, sealed: &[u8], plain: &mut [u8], _: &mut Vec<u8>) -> io::Result<Opened> {
+        plain[..sealed.len()].copy_from_slice(sealed);
+        let opened = Opened::new(sealed.len(), sealed.len());
+        Ok(if sealed.is_empty() { opened } else { opened.ended() })
+    }
+
+    fn close(&mut self, _: &mut Vec<u8>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_end_that_is_given_with_the_last_bytes_is_an_end() {
+    let (near, mut far) = sockets();
+    far.write_all(b"last").unwrap();
+    drop(far);
+    let stream = Layered::open(near, Last, Instant::now() + LONG).unwrap();
+    let mut buffer = [0; 8];
+    assert_eq!(Stream::read(&stream, &mut buffer).unwrap(), 4);
+    assert_eq!(Stream::read(&stream, &mut buffer).unwrap(), 0);
+}
+
 #[test]
 fn answers_of_the_layer_go_out_by_themselves() {
     let (_link, _log, mut far) = against_bytes(&options(0, 60_000));

@@ -1,0 +1,38 @@
+//! What surrounds a call of a layer's functions, which may come on any thread.
+//!
+//! Invariant: while one runs, its thread can begin no call on a handle: a layer's state is locked
+//! then, and the call might wait for it.
+
+use std::cell::Cell;
+use std::thread;
+
+use super::cancel;
+use super::fork;
+
+thread_local! {
+    static IS_INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread runs a function of a layer.
+#[inline]
+pub(super) fn is_inside() -> bool {
+    IS_INSIDE.get()
+}
+
+/// Calls a function of a layer.
+pub(super) fn call<T>(function: impl FnOnce() -> T) -> T {
+    let process = fork::generation();
+    let before = IS_INSIDE.replace(true);
+    if !before {
+        // A thread of the host's has it held back already.
+        cancel::never_here();
+    }
+    let answer = function();
+    IS_INSIDE.set(before);
+    while fork::generation() != process {
+        // The host has forked in the function and returned from it in the child: what goes on from
+        // here would use the parent's connection.
+        thread::park();
+    }
+    answer
+}
