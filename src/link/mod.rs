@@ -75,7 +75,7 @@ pub use inbox::{Inbox, InboxStats, Message, RecvError};
 pub use layer::{Layer, Opened};
 pub use layered::Layered;
 pub(crate) use open::dial;
-pub use open::{OpenError, Role, accept, connect, open};
+pub use open::{OpenError, Role, accept, connect, connect_with, open, open_with};
 pub use options::LinkOptions;
 pub use reader::Reader;
 pub use socket::Socket;

@@ -1,7 +1,7 @@
 //! How a link of the native protocol begins: connect or accept, shake hands, start the threads.
 //!
-//! HELLO, timeouts and sizes come from [`LinkOptions`]; what arrives waits in an [`Inbox`]. A link
-//! over a foreign protocol, or one with a handler, is [started](Link::start) instead. Invariant:
+//! HELLO, timeouts and sizes come from [`LinkOptions`]; what arrives waits in an [`Inbox`], or goes
+//! to a handler. A link over a foreign protocol is [started](Link::start_with) instead. Invariant:
 //! nothing is left behind by a link that could not be opened.
 
 use std::error::Error;
@@ -10,8 +10,8 @@ use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use super::handle::Link;
-use super::handshake::{self, Greeting, HandshakeError};
+use super::handle::{Link, LinkHandler};
+use super::handshake::{self, HandshakeError};
 use super::inbox::Inbox;
 use super::options::LinkOptions;
 use super::stream::Stream;
@@ -61,6 +61,37 @@ pub fn connect(
     open(dial_any(addr, options.connect_timeout)?, Role::Dial, options)
 }
 
+/// Connects as [`connect`] does, with a handler instead of an inbox: it gets every event as well.
+///
+/// ```
+/// use peerbeat::link::{self, Link, LinkEvent, LinkOptions};
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let addr = listener.local_addr()?;
+/// # let hub = std::thread::spawn(move || {
+/// #     let (stream, _) = listener.accept().expect("a connection");
+/// #     let (link, _inbox) = link::accept(stream, &LinkOptions::default()).expect("a greeting");
+/// #     link.close();
+/// #     link.wait_down(std::time::Duration::from_secs(10));
+/// # });
+///
+/// let on_message = |_: &Link, message: &[u8]| println!("{} bytes", message.len());
+/// let on_event = |_: &Link, event: &LinkEvent| println!("{event}");
+/// let link = link::connect_with(addr, &LinkOptions::default(), (on_message, on_event))?;
+/// # hub.join().expect("the hub did not panic");
+/// # assert!(link.wait_down(std::time::Duration::from_secs(10)).is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// Those of [`connect`].
+pub fn connect_with(
+    addr: impl ToSocketAddrs,
+    options: &LinkOptions,
+    handler: impl LinkHandler + Send + 'static,
+) -> Result<Link, OpenError> {
+    open_with(dial_any(addr, options.connect_timeout)?, Role::Dial, options, handler)
+}
+
 /// Waits for the HELLO on a connection that was accepted, answers it and starts a link.
 ///
 /// Blocks up to [`LinkOptions::handshake_timeout`].
@@ -87,13 +118,23 @@ pub fn open<S: Stream>(
     role: Role,
     options: &LinkOptions,
 ) -> Result<(Link<S>, Inbox), OpenError> {
-    // Not every stream knows it, and it only saves time.
-    let _unknown = stream.set_nodelay(options.tcp_nodelay);
-    let options = match greet(&stream, role, options).map_err(OpenError::Handshake)? {
-        Some(greeting) => options.clone().greeted(greeting),
-        None => options.clone(),
-    };
+    let options = greet(&stream, role, options).map_err(OpenError::Handshake)?;
     start(stream, &options).map_err(OpenError::Start)
+}
+
+/// Shakes hands as [`open`] does, with a handler instead of an inbox: it gets every event as well.
+///
+/// # Errors
+/// [`OpenError::Handshake`] and [`OpenError::Start`].
+pub fn open_with<S: Stream>(
+    stream: S,
+    role: Role,
+    options: &LinkOptions,
+    handler: impl LinkHandler<S> + Send + 'static,
+) -> Result<Link<S>, OpenError> {
+    let options = greet(&stream, role, options).map_err(OpenError::Handshake)?;
+    let framing = Native::with_frame_max(options.frame_max);
+    Link::start_with(stream, framing, &options, handler).map_err(OpenError::Start)
 }
 
 /// Which side of the handshake we are.
@@ -147,17 +188,21 @@ impl Error for OpenError {
     }
 }
 
+/// Shakes hands in a role, and returns the options of the link that follows.
 fn greet<S: Stream>(
     stream: &S,
     role: Role,
     options: &LinkOptions,
-) -> Result<Option<Greeting>, HandshakeError> {
+) -> Result<LinkOptions, HandshakeError> {
+    // Not every stream knows it, and it only saves time.
+    let _unknown = stream.set_nodelay(options.tcp_nodelay);
     let deadline = Instant::now() + options.handshake_timeout;
-    match role {
-        Role::Dial => handshake::dial(stream, &options.hello(), deadline).map(Some),
-        Role::Accept => handshake::accept(stream, &options.hello(), deadline).map(Some),
-        Role::NoHandshake => Ok(None),
-    }
+    let greeting = match role {
+        Role::Dial => handshake::dial(stream, &options.hello(), deadline)?,
+        Role::Accept => handshake::accept(stream, &options.hello(), deadline)?,
+        Role::NoHandshake => return Ok(options.clone()),
+    };
+    Ok(options.clone().greeted(greeting))
 }
 
 fn start<S: Stream>(stream: S, options: &LinkOptions) -> io::Result<(Link<S>, Inbox)> {

@@ -6,11 +6,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 #[cfg(target_os = "linux")]
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use peerbeat::link::handshake::HandshakeError;
-use peerbeat::link::{self, Inbox, Link, LinkOptions, OpenError, RecvError, Role};
+use peerbeat::link::{self, Inbox, Link, LinkEvent, LinkOptions, OpenError, RecvError, Role};
 use peerbeat::protocol::{ByeCode, Native};
 
 /// No machine is so busy that a wait in a test takes this long.
@@ -54,6 +55,29 @@ fn connect_and_accept_give_greeted_links_with_inboxes() {
     let Err(RecvError::Down(down)) = from_hub.recv(Some(LONG)) else { panic!("the hub closed") };
     assert!(down.reason.is_orderly(), "{down}");
     assert!(feed.wait_down(LONG).is_some());
+}
+
+#[test]
+fn a_handler_instead_of_an_inbox_gets_messages_and_events() {
+    let (listener, addr) = listen();
+    let accepting = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let (seen, sees) = mpsc::channel();
+        let events = seen.clone();
+        let handler = (
+            move |_: &Link, message: &[u8]| seen.send(format!("{message:?}")).unwrap(),
+            move |_: &Link, event: &LinkEvent| events.send(event.as_str().to_owned()).unwrap(),
+        );
+        (link::open_with(stream, Role::Accept, &named("hub"), handler).unwrap(), sees)
+    });
+    let feed = link::connect_with(addr, &named("feed"), |_: &Link, _: &[u8]| {}).unwrap();
+    let (hub, sees) = accepting.join().unwrap();
+    assert_eq!(hub.greeting().unwrap().name, "feed");
+    feed.send(&[7]).unwrap();
+    feed.close();
+    let seen = sees.into_iter().take_while(|seen| seen != "down").collect::<Vec<_>>();
+    assert!(seen.contains(&"[7]".to_owned()), "{seen:?}");
+    assert!(hub.wait_down(LONG).is_some_and(|down| down.reason.is_orderly()));
 }
 
 #[test]
