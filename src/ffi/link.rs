@@ -368,7 +368,7 @@ unsafe fn free(link: *mut PeerbeatLink, limit: Option<Duration>) -> Result<(), F
     inside.handle.check_caller()?;
     let parts = inside.handle.inner();
     let mut reader = parts.reader();
-    if reader.as_ref().is_some_and(|reader| reader.thread().id() == thread::current().id()) {
+    if parts.link.is_own_thread() {
         return Err(Fault::new(E_OWN_THREAD, "the link's own thread cannot wait for itself"));
     }
     parts.shutdown();

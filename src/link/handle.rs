@@ -164,7 +164,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
                 Err(state) => state,
                 Ok(result) => return result,
             };
-            if shared.reader.get() == Some(&thread::current().id()) {
+            if self.is_own_thread() {
                 return Err(SendError::Full);
             }
             let now = shared.clock.now();
@@ -193,7 +193,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
             if state.outgoing.has_room(length) {
                 return Ok(());
             }
-            if shared.reader.get() == Some(&thread::current().id()) {
+            if self.is_own_thread() {
                 return Err(SendError::Full);
             }
             if shared.clock.now() >= until {
@@ -281,9 +281,14 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// Waits up to `timeout` for the link's end. On the link's own reader thread it does not wait.
     pub fn wait_down(&self, timeout: Duration) -> Option<Down> {
         let shared = &*self.shared;
-        let own = shared.reader.get() == Some(&thread::current().id());
+        let own = self.is_own_thread();
         let until = shared.clock.now() + if own { Duration::ZERO } else { timeout };
         shared.wait_down(until)
+    }
+
+    /// Whether the calling thread is the link's reader, which runs the handler.
+    pub(crate) fn is_own_thread(&self) -> bool {
+        self.shared.reader.get() == Some(&threads::own_number())
     }
 
     /// What the peer said in its HELLO, if a handshake was made.

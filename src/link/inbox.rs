@@ -18,10 +18,9 @@ use std::fmt;
 use std::mem;
 use std::ops::{Deref, Range};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use super::{Down, Link, LinkEvent, LinkHandler, Stream};
+use super::{Down, Link, LinkEvent, LinkHandler, Stream, threads};
 use crate::protocol::Framing;
 
 /// Messages that arrived on a link and wait to be taken; clones are handles on the same one.
@@ -162,7 +161,7 @@ impl Inbox {
     /// message; [`RecvError::Borrowed`] if this thread still has a message.
     pub fn borrow(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
         let (batch, payload) = self.inner.take(timeout, |front| {
-            front.borrower = Some(thread::current().id());
+            front.borrower = Some(threads::own_number());
             let payload = front.batch.peek();
             (mem::take(&mut front.batch), payload)
         })?;
@@ -273,7 +272,7 @@ struct Inner {
 struct Front {
     batch: Batch,
     /// The thread that has the batch for a [`Message`].
-    borrower: Option<ThreadId>,
+    borrower: Option<u64>,
     /// Consumers that found nothing and have not looked again.
     waiters: usize,
 }
@@ -331,7 +330,7 @@ impl Inner {
 
     /// Looks for a message, in the buffer behind if there is none in front.
     fn look(&self, front: &mut Front) -> Result<Look, RecvError> {
-        if front.borrower.is_some_and(|borrower| borrower == thread::current().id()) {
+        if front.borrower.is_some_and(|borrower| borrower == threads::own_number()) {
             return Err(RecvError::Borrowed);
         }
         let is_free = front.borrower.is_none();

@@ -20,6 +20,7 @@ use super::handle::{Link, LinkHandler};
 use super::pace::{BUFFER_KEPT_BYTES, SHRINK_AFTER};
 use super::shared::{State, add, shut};
 use super::stream::{LAST_STRETCH, READ_MAX, Stream, is_timeout, step};
+use super::threads;
 use crate::connection::{Down, DownReason, Incoming, Input, LinkEvent, Phase, Unreported};
 use crate::liveness::{Time, Verdict};
 use crate::protocol::{Bye, ByeCode, Framing, Heartbeat, Native, ProtocolError};
@@ -89,7 +90,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     /// From now on `send` does not wait here.
     pub(crate) fn enter(&mut self) {
         let link = self.link.clone();
-        let _first = link.shared().reader.set(thread::current().id());
+        let _first = link.shared().reader.set(threads::own_number());
         self.has_entered = true;
         let Some(stream) = self.stream.clone().filter(|stream| stream.can_peek()) else { return };
         // What is wrong with the stream is for the first turn to find.
@@ -112,7 +113,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         handler: &mut H,
     ) -> (Down, thread::Result<()>) {
         let shared = self.link.shared();
-        let _first = shared.reader.set(thread::current().id());
+        let _first = shared.reader.set(threads::own_number());
         let read = catch_unwind(AssertUnwindSafe(|| self.read_until_end(handler)));
         if read.is_err() {
             let detail = "the handler panicked".to_owned();

@@ -12,7 +12,6 @@ use std::io;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::ThreadId;
 use std::time::Duration;
 
 use super::clock::Clock;
@@ -50,7 +49,7 @@ pub(super) struct Shared<S, F> {
     /// Since when the reader has been handing on what it read ([`Time`] in nanoseconds), while it
     /// does; else never.
     pub(super) hands_on_since: AtomicU64,
-    pub(super) reader: OnceLock<ThreadId>,
+    pub(super) reader: OnceLock<u64>,
     pub(super) received: Received,
 }
 

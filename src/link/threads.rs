@@ -8,8 +8,10 @@
 //! get the one for its signals' stack aborts the whole process (measured: at the 8185th link). Each
 //! thread takes four; a thousand are left to the rest of the program, which is a guess.
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 /// Makes a thread with a name that `ps` shows.
@@ -28,6 +30,21 @@ pub(crate) fn spawn(
     // std refuses a name with a NUL by panicking.
     let builder = Builder::new().name(name.replace('\0', " ")).stack_size(stack_size);
     builder.spawn(body).map_err(|error| named(&error))
+}
+
+/// The number of the calling thread, which no other thread of the process ever has.
+///
+/// std's `thread::current()` allocates in a thread that std has not started, such as those of a C
+/// program, and memory checkers report that as lost.
+pub(crate) fn own_number() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    thread_local!(static OWN: Cell<u64> = const { Cell::new(0) });
+    OWN.with(|own| {
+        if own.get() == 0 {
+            own.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
+        }
+        own.get()
+    })
 }
 
 /// Gives the calling thread another name, if the system has a way: std names a thread only when
