@@ -122,10 +122,11 @@ impl DownReason {
             Self::Closed { .. } if self.is_orderly() => "the peer closed the link on purpose",
             Self::Closed { .. } => "the peer did not want this connection: see its log",
             Self::Eof => {
-                "the peer's process ended without a BYE, or something in between cut the connection"
+                "the peer's process ended without a BYE, the peer found us silent or not reading, or \
+                 something in between cut the connection"
             }
             Self::Io { .. } => {
-                "the system reports the connection as broken, by the peer's host or in between"
+                "the system reports the connection as broken: by the peer, by its host or in between"
             }
             Self::Protocol(_) => {
                 "the other end does not speak this protocol, or the bytes were damaged"
