@@ -68,7 +68,7 @@ fn start(options: &CableOptions, listen: &str, target: &str) -> Result<Desk, Str
     let json = options.json;
     let output = Output::start(move |lines| match json {
         true => record("lost").number("lines", lines).finish(),
-        false => format!("-- {} lost: stdout was not read fast enough", Count(lines, "line")),
+        false => format!("-- {} lost: stdout did not take them in time", Count(lines, "line")),
     });
     let output = output.map_err(|error| format!("stdout: {error}"))?;
     let report = Arc::new(Report { output, json });

@@ -9,8 +9,10 @@ mod reports;
 mod stage;
 mod watch;
 
-use std::fs;
+use std::fmt::Display;
+use std::fs::{self, OpenOptions};
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -35,6 +37,12 @@ use watch::{Kind, Passed, Watch};
 
 /// Tells the story.
 pub(crate) fn demo(options: &DemoOptions) -> ExitCode {
+    if let Some(file) = &options.picture {
+        // Before the story: a path that cannot be written costs nobody ten seconds.
+        if let Err(error) = OpenOptions::new().append(true).create(true).open(file) {
+            return refuse(file, &error);
+        }
+    }
     if let Err(error) = watch_over() {
         complain(&format_args!("peerbeat demo: no thread: {error}"));
         return ExitCode::from(FAILED);
@@ -60,12 +68,15 @@ pub(crate) fn demo(options: &DemoOptions) -> ExitCode {
         let drawn = picture::draw(&*stage.journal(), &PictureOptions::default());
         let written = drawn.and_then(|svg| fs::write(file, svg).map_err(|e| e.to_string()));
         if let Err(problem) = written {
-            let file = file.to_string_lossy();
-            complain(&format_args!("peerbeat demo: {}: {problem}", Escaped(&file)));
-            return ExitCode::from(FAILED);
+            return refuse(file, &problem);
         }
     }
     output::exit_code(stage.into_written(), done)
+}
+
+fn refuse(picture: &Path, problem: &dyn Display) -> ExitCode {
+    complain(&format_args!("peerbeat demo: {}: {problem}", Escaped(&picture.to_string_lossy())));
+    ExitCode::from(FAILED)
 }
 
 /// Ends the process if the demo does not end: every wait has its deadline, but a call into a broken

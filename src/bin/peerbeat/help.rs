@@ -37,7 +37,8 @@ about 8 s, and prints what happened, what was promised and what was measured.
 
 Colours appear only on a terminal, and not if NO_COLOR is set.
 
-Exit codes: 0 every promise held, 1 one was broken (named on stderr).
+Exit codes: 0 every promise held, 1 one was broken (named on stderr), or the
+output could not be written.
 ";
 
 /// `peerbeat run`.
@@ -77,9 +78,9 @@ notified of readiness, state and end if NOTIFY_SOCKET is set (Type=notify).
 Lines on stdin: dial (peers that are not connected, now, not after the
 wait), dial PEER, close PEER.
 
-Exit codes: 0 ended as asked, or stdout was closed by its reader; 1 the node
-could not start (port in use, no threads left); 2 wrong usage or configuration,
-nothing was started.
+Exit codes: 0 ended as asked, or stdout was closed by its reader (noticed when
+the next line is written); 1 the node could not start (port in use, no threads
+left); 2 wrong usage or configuration, nothing was started.
 ";
 
 /// `peerbeat check`.

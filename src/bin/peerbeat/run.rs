@@ -229,7 +229,7 @@ fn dropped_line(json: bool, node: String) -> impl Fn(u64) -> String {
             .string("level", "error")
             .number("lines", lines)
             .finish(),
-        false => format!("-- {} lost: stdout was not read fast enough", Count(lines, "line")),
+        false => format!("-- {} lost: stdout did not take them in time", Count(lines, "line")),
     }
 }
 

@@ -81,8 +81,8 @@ fn tell_application(text: &mut String, config: &Config) {
         Origin::At(at) => tell(text, "root", &format!("{} ({at})", Escaped(&root.value))),
     }
     if config.is_part() {
-        let line = "a part: it says neither who it is nor where it listens, as files that are \
-                    included; what only the whole can answer is not asked";
+        let line = "looks like a file that others include: it has no datasrc-name and no \
+                    datasrc-port, so it is not checked as a whole";
         tell(text, "note", line);
     }
 }

@@ -127,7 +127,7 @@ impl Output {
         if lost > 0 {
             let plural = if lost == 1 { "line" } else { "lines" };
             complain(&format_args!(
-                "peerbeat: stdout was not read fast enough: {lost} {plural} lost"
+                "peerbeat: {lost} {plural} lost: stdout did not take them in time"
             ));
         }
         failed.map_or(Ok(()), Err)
