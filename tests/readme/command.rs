@@ -6,18 +6,13 @@ use std::path::Path;
 use crate::harness::{Ended, Folder};
 use crate::{blocks, quoted, read, readme, section};
 
-/// The two files side by side: each line is cut at the column of the second heading.
+/// The two files, each in a block that begins with its name.
 fn files(readme: &str) -> [String; 2] {
-    let both = blocks(readme, "text").into_iter().find(|block| block.starts_with("# hub.conf"));
-    let both = both.expect("the two files");
-    let column = both.find("# feed.conf").expect("the second file");
-    let [mut left, mut right] = [String::new(), String::new()];
-    for line in both.lines() {
-        let cut = column.min(line.len());
-        left += &format!("{}\n", line[..cut].trim_end());
-        right += &format!("{}\n", &line[cut..]);
-    }
-    [left, right]
+    ["# hub.conf\n", "# feed.conf\n"].map(|head| {
+        let blocks = blocks(readme, "text");
+        let file = blocks.into_iter().find(|block| block.starts_with(head));
+        file.unwrap_or_else(|| panic!("no {head}")).to_owned()
+    })
 }
 
 fn folder(port: Option<&str>) -> Folder {
@@ -47,7 +42,7 @@ fn the_files_make_the_link_that_check_announces() {
     let mut feed = other.start("run feed.conf --send-every 0.5 --json");
     assert_eq!(running.wait_for("up").str("peer"), "feed");
     assert_eq!(feed.wait_for("up").str("peer"), "hub");
-    // Only the hub has a heartbeat-time, and the feed takes it over.
+    // Only the hub has a heartbeat-time, and the feed adopts it.
     let adopted = feed.wait_for("heartbeat-time");
     assert_eq!(adopted.number("to_ms"), 1000.0, "{adopted:?}");
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::{read, readme, root};
 
 const HELD: &[(&str, &str, &str)] = &[
-    ("threads, two a link", "tests/capi", "an_idle_link_costs_two_threads_and_little_memory"),
+    ("threads, two per link", "tests/capi", "an_idle_link_costs_two_threads_and_little_memory"),
     (
         "Any thread may send on a link while another receives",
         "tests/link",
@@ -111,7 +111,7 @@ const HELD: &[(&str, &str, &str)] = &[
         "they_meet_by_label_and_one_heartbeat_time_is_enough",
     ),
     (
-        "a value taken over ends with the connection",
+        "an adopted value ends with the connection",
         "tests/liveness",
         "what_a_connection_adopted_dies_with_it",
     ),
@@ -126,7 +126,7 @@ const HELD: &[(&str, &str, &str)] = &[
         "every_field_of_a_heartbeat_is_in_its_place",
     ),
     (
-        "for one limit the kernel took no byte of a pending write",
+        "the kernel takes no byte of a pending write for one limit",
         "tests/link",
         "a_few_bytes_taken_restart_the_limit",
     ),
@@ -158,7 +158,7 @@ const HELD: &[(&str, &str, &str)] = &[
     ("no change cuts off a healthy peer", "tests/links_laws", "no_false_death"),
     ("it also reads a journal", "src/bin/peerbeat/top", "the_worst_come_first_and_80_columns_do"),
     ("`peerbeat conform` to test one", "tests/python", "the_peer_in_python_conforms"),
-    ("a network on a virtual clock", "tests/sim", "both_sides_learn_the_smaller_value"),
+    ("your failover on a virtual clock", "tests/sim", "both_sides_learn_the_smaller_value"),
     (
         "a TCP connection that you can break",
         "tests/cable",
