@@ -83,7 +83,8 @@ pub fn connect(
 /// ```
 ///
 /// # Errors
-/// Those of [`connect`].
+/// [`OpenError::Resolve`], [`OpenError::Connect`], [`OpenError::Handshake`] and
+/// [`OpenError::Start`], as for [`connect`].
 pub fn connect_with(
     addr: impl ToSocketAddrs,
     options: &LinkOptions,
