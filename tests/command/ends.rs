@@ -142,7 +142,7 @@ fn a_reader_that_does_not_read_holds_nothing() {
     let mut hub = spawn(&folder, "run hub.conf --json --stats-every 0.001 --duration 1.5");
     assert_eq!(exit_code(&mut hub), Some(0));
     let complaint = stderr(&mut hub);
-    assert!(complaint.ends_with(" lost: stdout did not take them in time"), "{complaint}");
+    assert!(complaint.contains(" lost: stdout did not take them in time"), "{complaint}");
     // What was written is whole lines, up to the last.
     let mut text = String::new();
     hub.stdout.take().unwrap().read_to_string(&mut text).unwrap();
@@ -186,7 +186,7 @@ fn a_full_disk_is_a_complaint_and_no_end() {
     assert_eq!(exit_code(&mut hub), Some(0));
     let complaints = stderr(&mut hub);
     assert!(complaints.starts_with("peerbeat: stdout: No space left on device"), "{complaints}");
-    assert!(complaints.trim_end().ends_with("lines lost"), "{complaints}");
+    assert!(complaints.contains(" lines lost: stdout did not take"), "{complaints}");
 }
 
 #[cfg(unix)]
