@@ -79,7 +79,7 @@ const HELD: &[(&str, &str, &str)] = &[
         "an_end_displays_its_reason_and_numbers",
     ),
     (
-        "prints all events, one object a line",
+        "prints all events, one object per line",
         "tests/command",
         "every_record_has_exactly_the_fields_of_its_event",
     ),
