@@ -5,7 +5,6 @@
 //! when the lock is let go, what is queued has a writer: it is being written, the link is
 //! in a fan's line, the sender has been woken, or it polls.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -17,6 +16,27 @@ use super::stream::{Stream, is_timeout};
 use crate::connection::{DownReason, Outgoing, SendError};
 use crate::liveness::Time;
 use crate::protocol::Framing;
+
+/// What became of a message that was offered. The usual answer carries nothing that would have to
+/// be moved: that costs a tenth of a message's time.
+pub(super) enum Offer<'a, S, F> {
+    Taken,
+    Refused(SendError),
+    /// There is no room now, and here is the lock back.
+    NoRoom(Guard<'a, S, F>),
+}
+
+impl<S, F> Offer<'_, S, F> {
+    /// The answer of a call that waits for no room.
+    #[inline]
+    pub(super) fn or_full(self) -> Result<(), SendError> {
+        match self {
+            Self::Taken => Ok(()),
+            Self::Refused(error) => Err(error),
+            Self::NoRoom(_) => Err(SendError::Full),
+        }
+    }
+}
 
 /// Whose write it is of what is queued.
 #[derive(Clone, Copy, Debug)]
@@ -30,20 +50,20 @@ enum Writer {
 }
 
 impl<S: Stream, F: Framing> Shared<S, F> {
-    /// Takes the message if it can be taken now; gives the lock back if there is no room.
+    /// Takes the message if it can be taken now.
     #[inline]
     pub(super) fn offer<'a>(
         self: &'a Arc<Self>,
         state: Guard<'a, S, F>,
         payload: &[u8],
-    ) -> Result<Result<(), SendError>, Guard<'a, S, F>> {
+    ) -> Offer<'a, S, F> {
         self.offer_with(state, payload.len(), |outgoing| outgoing.queue(payload))
     }
 
     /// Takes a message that is encoded already.
     pub(super) fn offer_frame(self: &Arc<Self>, frame: &[u8]) -> Result<(), SendError> {
         let queue = |outgoing: &mut Outgoing<F>| outgoing.queue_frame(frame);
-        self.offer_with(self.lock(), frame.len(), queue).unwrap_or(Err(SendError::Full))
+        self.offer_with(self.lock(), frame.len(), queue).or_full()
     }
 
     #[inline]
@@ -52,21 +72,22 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         mut state: Guard<'a, S, F>,
         length: usize,
         queue: impl FnOnce(&mut Outgoing<F>) -> Result<(), SendError>,
-    ) -> Result<Result<(), SendError>, Guard<'a, S, F>> {
+    ) -> Offer<'a, S, F> {
         let writes = self.writes_now(&state);
         let waits = !writes && !state.outgoing.has_room(length);
         if waits && state.outgoing.phase().is_up() {
-            return Err(state);
+            return Offer::NoRoom(state);
         }
         let own = state.outgoing.queued_bytes();
         if let Err(error) = queue(&mut state.outgoing) {
-            return Ok(Err(error));
+            return Offer::Refused(error);
         }
         if writes || self.is_full(&state, length) {
-            return Ok(self.write_queued_as(Writer::Caller { own, messages: 1 }, state));
+            let written = self.write_queued_as(Writer::Caller { own, messages: 1 }, state);
+            return written.map_or_else(Offer::Refused, |()| Offer::Taken);
         }
         self.leave(&mut state);
-        Ok(Ok(()))
+        Offer::Taken
     }
 
     /// Takes as many messages as there is room for and as make one write; returns how many they
@@ -262,7 +283,8 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         state.pace.on_buffer(buffer.rest().len(), now);
         let _heartbeat = state.outgoing.handle_written(buffer, count, now);
         self.publish_crossing(&state);
-        self.hand_over(state, turn, now);
+        let is_busy = write.is_some_and(|write| write.is_busy());
+        self.hand_over(state, turn, is_busy, now);
         Ok(())
     }
 
@@ -280,8 +302,16 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         }
     }
 
-    /// Leaves what is left after a write at `now` to the next writer.
-    fn hand_over(self: &Arc<Self>, mut state: Guard<'_, S, F>, turn: Turn, now: Time) {
+    /// Leaves what is left after a write at `now` to the next writer. The thread that goes round is
+    /// asked for if this one has been busy for a while, and soon after a time round that was worth
+    /// it as soon as this one is busy again.
+    fn hand_over(
+        self: &Arc<Self>,
+        mut state: Guard<'_, S, F>,
+        turn: Turn,
+        is_busy: bool,
+        now: Time,
+    ) {
         // A heartbeat is due that data does not replace. A thread that never rests would write
         // again before the sender is awake: the stream is the sender's next.
         let heartbeat_waits = state.outgoing.timer().due() <= now;
@@ -293,49 +323,58 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         if leaves || (is_left && !self.joins_line(&mut state) && state.pace.wakes_sender()) {
             self.wake_sender(&mut state);
         }
-        if state.fan.is_none() && state.outgoing.phase().is_up() {
-            state.fan = match turn {
-                Turn::Fan => Some(Fan::join()),
-                Turn::OneOfMany => Fan::join_open(),
-                Turn::Same | Turn::Stream => None,
-            };
-        }
-        let asked = state
-            .fan
-            .as_ref()
-            .filter(|fan| (turn == Turn::Fan || fan.is_eager()) && !fan.is_open());
-        let asked = asked.cloned();
+        let joins = state.fan.is_none() && matches!(turn, Turn::Fan | Turn::OneOfMany);
+        let instant = self.clock.instant(now);
+        let asks = |fan: &Fan| {
+            let is_wanted = turn == Turn::Fan || (is_busy && fan.is_eager(instant));
+            is_wanted && !fan.is_open()
+        };
+        let mut asked = state.fan.as_ref().filter(|fan| asks(fan)).cloned();
         if state.room_waiters > 0 || state.outgoing.phase().reason().is_some() {
             self.settle(state);
             self.notify_all();
         } else {
             drop(state);
         }
+        if joins {
+            asked = self.join_fan(turn).filter(|fan| asks(fan));
+        }
         if let Some(fan) = asked {
             fan.ask(self.options.stack_size);
         }
+    }
+
+    /// Makes the link a member of the calling thread's fan, if it has one or is to have one.
+    fn join_fan(&self, turn: Turn) -> Option<Arc<Fan>> {
+        let fan = if turn == Turn::Fan { Some(Fan::join()) } else { Fan::join_open() }?;
+        let mut state = self.lock();
+        // A link that has ended may have left its fan already, which it does once.
+        if state.fan.is_some() || !state.outgoing.phase().is_up() {
+            drop(state);
+            fan.leave();
+            return None;
+        }
+        state.fan = Some(Arc::clone(&fan));
+        Some(fan)
     }
 }
 
 impl<S: Stream, F: Framing> Member for Shared<S, F> {
     fn write_queued(self: Arc<Self>) -> u64 {
         // What a foreign stream's panic leaves behind the write itself puts right.
-        let write = || {
-            let mut state = self.lock();
-            state.is_in_line = false;
-            let messages = state.outgoing.queued_messages();
-            if messages == 0 || !state.outgoing.phase().is_up() {
-                return 0;
-            }
-            if !state.outgoing.can_take() || state.pace.is_the_senders() {
-                // It became the sender's while it was in the line, and was left to us since.
-                self.wake_sender(&mut state);
-                return 0;
-            }
-            let _reported_by_the_reader = self.write_queued_as(Writer::Round, state);
-            messages
-        };
-        catch_unwind(AssertUnwindSafe(write)).unwrap_or(0)
+        let mut state = self.lock();
+        state.is_in_line = false;
+        let messages = state.outgoing.queued_messages();
+        if messages == 0 || !state.outgoing.phase().is_up() {
+            return 0;
+        }
+        if !state.outgoing.can_take() || state.pace.is_the_senders() {
+            // It became the sender's while it was in the line, and was left to us since.
+            self.wake_sender(&mut state);
+            return 0;
+        }
+        let _reported_by_the_reader = self.write_queued_as(Writer::Round, state);
+        messages
     }
 }
 

@@ -10,30 +10,35 @@
 //! the thread to wake up, and an idle program has nothing that polls. It is asked to come
 //! when `pace` finds that it is worth it, and ends with the last link that it served.
 //!
-//! The locks: a link's may be held when the line's is taken, never the other way round.
+//! The locks: a link's may be held when the line's is taken, never the other way round. The one of
+//! all fans is taken with no other held, and no thread is made or waited for under any.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use super::pace::{self, LINGER};
+use super::pace::{self, EAGER, LINGER};
 use super::threads;
 
 /// A link, to the thread that goes round.
 pub(super) trait Member: Send + Sync {
     /// Leaves the line, writes what is queued if no other thread is to write it, and returns how
-    /// many messages it was. It does not panic.
+    /// many messages it was. A foreign stream or framing may panic in it.
     fn write_queued(self: Arc<Self>) -> u64;
 }
 
 /// The links that one thread sends on, and who goes round them.
 pub(super) struct Fan {
     is_open: AtomicBool,
-    /// The last time round was worth it: a thread that still sends as before may ask again.
-    is_eager: AtomicBool,
+    /// Until when a thread that is busy again may ask at once, in nanoseconds since it was made: a
+    /// while from the last time round that was worth it.
+    eager_until: AtomicU64,
+    made: Instant,
     members: AtomicUsize,
     line: Mutex<Line>,
     work: Condvar,
@@ -44,6 +49,8 @@ struct Line {
     waiting: VecDeque<Arc<dyn Member>>,
     is_asked: bool,
     is_asleep: bool,
+    /// Its thread has been made, or is being made.
+    is_made: bool,
     thread: Option<JoinHandle<()>>,
     /// It has ended with its last member, or its thread could not be made.
     is_over: bool,
@@ -53,7 +60,8 @@ impl Fan {
     fn new() -> Self {
         Self {
             is_open: AtomicBool::new(false),
-            is_eager: AtomicBool::new(false),
+            eager_until: AtomicU64::new(0),
+            made: Instant::now(),
             members: AtomicUsize::new(0),
             line: Mutex::default(),
             work: Condvar::new(),
@@ -118,9 +126,14 @@ impl Fan {
         self.is_open.load(Ordering::Relaxed)
     }
 
-    /// Whether a thread that found it closed may ask at once.
-    pub(super) fn is_eager(&self) -> bool {
-        self.is_eager.load(Ordering::Relaxed)
+    /// Whether a thread that found it closed, and is busy at `now`, may ask at once: it was held up
+    /// in a stream. After a longer pause what comes may be a short burst, which needs no help.
+    pub(super) fn is_eager(&self, now: Instant) -> bool {
+        self.since_made(now) < self.eager_until.load(Ordering::Relaxed)
+    }
+
+    fn since_made(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.made).as_nanos().try_into().unwrap_or(u64::MAX)
     }
 
     /// The number of links.
@@ -133,7 +146,7 @@ impl Fan {
     pub(super) fn add(&self, member: Arc<dyn Member>) {
         let mut line = self.line();
         line.waiting.push_back(member);
-        if std::mem::take(&mut line.is_asleep) {
+        if mem::take(&mut line.is_asleep) {
             drop(line);
             self.work.notify_one();
         }
@@ -143,19 +156,35 @@ impl Fan {
     /// without.
     pub(super) fn ask(self: &Arc<Self>, stack_size: usize) {
         let mut line = self.line();
-        if line.is_over || std::mem::replace(&mut line.is_asked, true) {
+        if line.is_over || mem::replace(&mut line.is_asked, true) {
             return;
         }
-        if line.thread.is_none() {
-            let fan = Arc::clone(self);
-            match threads::spawn("pb-fan", stack_size, move || fan.run()) {
-                Ok(thread) => line.thread = Some(thread),
-                Err(_) => line.is_over = true,
-            }
-        } else if std::mem::take(&mut line.is_asleep) {
-            drop(line);
+        let is_made = mem::replace(&mut line.is_made, true);
+        let is_asleep = mem::take(&mut line.is_asleep);
+        drop(line);
+        if is_asleep {
             self.work.notify_one();
         }
+        if !is_made {
+            self.make_thread(stack_size);
+        }
+    }
+
+    fn make_thread(self: &Arc<Self>, stack_size: usize) {
+        let fan = Arc::clone(self);
+        let made = threads::spawn("pb-fan", stack_size, move || fan.run());
+        let mut line = self.line();
+        let Ok(thread) = made else {
+            line.is_over = true;
+            return;
+        };
+        if !line.is_over {
+            line.thread = Some(thread);
+            return;
+        }
+        // The last member has left meanwhile, and found no thread to wait for.
+        drop(line);
+        drop(thread.join());
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
@@ -177,11 +206,20 @@ impl Fan {
             self.is_open.store(true, Ordering::Relaxed);
             let (mut messages, mut writes) = (0, 0);
             while let Some(member) = self.next() {
-                messages += member.write_queued();
+                // A panic's payload may panic when it is dropped, and the fan would stay open for
+                // ever without a thread: it is not dropped.
+                let written = catch_unwind(AssertUnwindSafe(|| member.write_queued()));
+                messages += written.unwrap_or_else(|payload| {
+                    mem::forget(payload);
+                    0
+                });
                 writes += 1;
             }
             self.is_open.store(false, Ordering::Relaxed);
-            self.is_eager.store(pace::was_worth_it(messages, writes), Ordering::Relaxed);
+            if pace::was_worth_it(messages, writes) {
+                let until = Instant::now() + EAGER;
+                self.eager_until.store(self.since_made(until), Ordering::Relaxed);
+            }
             self.line().is_asked = false;
         }
     }
@@ -211,4 +249,64 @@ static LAST: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static OWN: Cell<u64> = const { Cell::new(0) };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    struct Falls(mpsc::Sender<&'static str>);
+
+    struct PayloadFalls;
+
+    impl Drop for PayloadFalls {
+        fn drop(&mut self) {
+            panic!("dropping what a panic carried");
+        }
+    }
+
+    impl Member for Falls {
+        fn write_queued(self: Arc<Self>) -> u64 {
+            let _test_waits = self.0.send("falls");
+            std::panic::panic_any(PayloadFalls);
+        }
+    }
+
+    struct Writes(mpsc::Sender<&'static str>);
+
+    impl Member for Writes {
+        fn write_queued(self: Arc<Self>) -> u64 {
+            let _test_waits = self.0.send("writes");
+            1
+        }
+    }
+
+    #[test]
+    fn a_member_that_panics_leaves_the_others_their_writer() {
+        let fan = Fan::join();
+        let (said, heard) = mpsc::channel();
+        fan.add(Arc::new(Falls(said.clone())));
+        fan.add(Arc::new(Writes(said)));
+        fan.ask(64 << 10);
+        let next = || heard.recv_timeout(Duration::from_secs(10));
+        assert_eq!(next(), Ok("falls"));
+        assert_eq!(next(), Ok("writes"));
+        fan.leave();
+    }
+
+    #[test]
+    fn a_fan_whose_last_link_leaves_while_its_thread_is_made_waits_for_it() {
+        for _ in 0..50 {
+            let fan = Fan::join();
+            let asking = Arc::clone(&fan);
+            let asks = thread::spawn(move || asking.ask(64 << 10));
+            fan.leave();
+            asks.join().unwrap();
+            // The thread holds the fan for as long as it runs.
+            assert_eq!(Arc::strong_count(&fan), 1);
+        }
+    }
 }

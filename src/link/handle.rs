@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use super::direct::Offer;
 use super::handshake::Greeting;
 use super::options::LinkOptions;
 use super::pace::WRITE_TIMEOUT_MIN;
@@ -161,8 +162,9 @@ impl<S: Stream, F: Framing> Link<S, F> {
         let mut state = shared.lock();
         loop {
             state = match self.shared.offer(state, payload) {
-                Err(state) => state,
-                Ok(result) => return result,
+                Offer::Taken => return Ok(()),
+                Offer::Refused(error) => return Err(error),
+                Offer::NoRoom(state) => state,
             };
             if self.is_own_thread() {
                 return Err(SendError::Full);
@@ -212,7 +214,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// [`SendError::Full`] if there is no room now; [`SendError::Unfit`] for a message that no
     /// frame can carry; [`SendError::Down`] once the link ends or a write has failed.
     pub fn try_send(&self, payload: &[u8]) -> Result<(), SendError> {
-        self.shared.offer(self.shared.lock(), payload).unwrap_or(Err(SendError::Full))
+        self.shared.offer(self.shared.lock(), payload).or_full()
     }
 
     /// Sends a message that is encoded already, as [`try_send`](Self::try_send) does.

@@ -6,11 +6,11 @@
 //! sender thread polls at short intervals for what is left, until a poll finds nothing. After a
 //! stream a burst is likely: its first message wakes the sender, which writes what has gathered by
 //! then, and a wake-up that brings few messages makes sending direct again. *A fan* is what a
-//! thread makes that goes round many links and comes back to one of them without a rest, three
-//! quarters of the time in writes: another thread is asked to go round for it, and while that one
-//! is there ([`Fan`](super::fan::Fan)) a sending thread only queues. It stays for as long as it
-//! finds something queued, so a byte waits for one round at most, and a hub that rests between its
-//! ticks has nothing to do with it.
+//! thread makes that goes round many links and comes back to one of them without a rest, for two
+//! milliseconds and three quarters of them in writes: another thread is asked to go round for it,
+//! and while that one is there ([`Fan`](super::fan::Fan)) a sending thread only queues. It stays
+//! for as long as it finds something queued, so a byte waits for one round at most, and a hub that
+//! rests between its ticks has nothing to do with it.
 //!
 //! It decides who writes and nothing else: what is written, and whether, is the connection's.
 
@@ -31,6 +31,9 @@ pub(super) struct Pace {
     /// In a stream: when the sender polls again, and what had been sent at its last poll or write.
     next_poll: Time,
     sent_at_poll: u64,
+    queued_at_poll: usize,
+    /// The last poll left a batch to those that were filling it.
+    has_left: bool,
     /// Messages that the sender took from the queue since it was last found empty.
     gathered: u64,
     /// When a buffer of the link was last used to more than its small size.
@@ -77,6 +80,8 @@ impl Pace {
             received_at_direct: 0,
             next_poll: Time::ZERO,
             sent_at_poll: 0,
+            queued_at_poll: 0,
+            has_left: false,
             gathered: 0,
             last_large: now,
             is_the_senders: false,
@@ -131,7 +136,7 @@ impl Pace {
         if let Some(run) = &write.run {
             self.direct_run = 0;
             let comes_back = std::mem::replace(&mut self.run, run.number) == run.number;
-            let is_fan = comes_back && !is_exchange && run.writes >= DIRECT_RUN_MAX;
+            let is_fan = comes_back && !is_exchange && run.is_long();
             return if is_fan { Turn::Fan } else { Turn::OneOfMany };
         }
         self.direct_run = if is_quick { self.direct_run.saturating_add(1) } else { 0 };
@@ -152,12 +157,13 @@ impl Pace {
         }
     }
 
-    /// The sender thread looks at the link at `now`, `sent` bytes being out: returns whether the
-    /// queue is its to write. In a stream it is only if no caller has written since the last poll:
-    /// a part of a batch taken from under those that fill it only costs everybody.
-    pub(super) fn poll(&mut self, sent: u64, is_queue_empty: bool, now: Time) -> bool {
+    /// The sender thread looks at the link at `now`, `sent` bytes being out and `queued` waiting:
+    /// returns whether the queue is its to write. In a stream it is only if no caller has written
+    /// since the last poll: a part of a batch taken from under those that fill it only costs
+    /// everybody. For the same reason a batch that half filled up since then is left to them, once.
+    pub(super) fn poll(&mut self, sent: u64, queued: usize, now: Time) -> bool {
         self.is_the_senders = false;
-        if is_queue_empty {
+        if queued == 0 {
             self.slow_until.take_if(|until| *until <= now);
         }
         if self.mode != Mode::Stream {
@@ -168,10 +174,13 @@ impl Pace {
         }
         self.next_poll = now + STREAM_POLL;
         let others_write = std::mem::replace(&mut self.sent_at_poll, sent) != sent;
-        if !others_write && is_queue_empty {
+        let before = std::mem::replace(&mut self.queued_at_poll, queued);
+        let fills = !others_write && queued.saturating_sub(before) >= BATCH_BYTES / 2;
+        self.has_left = fills && !self.has_left;
+        if !others_write && queued == 0 {
             self.mode = Mode::Bursts;
         }
-        !others_write
+        !others_write && !self.has_left
     }
 
     /// The sender took `messages` from the queue.
@@ -249,6 +258,11 @@ impl Write {
         Self { began: is_another.then(Instant::now), run: None }
     }
 
+    /// Whether the thread goes round and has not rested for some writes.
+    pub(super) fn is_busy(&self) -> bool {
+        self.run.is_some_and(|run| run.is_busy())
+    }
+
     /// It ended at `now`.
     #[inline]
     pub(super) fn end(&mut self, now: Instant) {
@@ -259,6 +273,15 @@ impl Write {
 }
 
 impl Run {
+    fn is_busy(&self) -> bool {
+        self.writes >= DIRECT_RUN_MAX
+    }
+
+    /// Whether it is worth another thread's coming. A short burst is over before that is there.
+    fn is_long(&self) -> bool {
+        self.is_busy() && self.last.saturating_duration_since(self.began) >= BUSY_MIN
+    }
+
     fn count(began: Instant, now: Instant) -> Self {
         let took = now.saturating_duration_since(began);
         let fresh = || Self {
@@ -296,6 +319,12 @@ thread_local! {
 
 /// A thread that does something else for so long between two writes has rested.
 const REST: Duration = Duration::from_micros(100);
+/// A thread that has gone round for so long without a rest gets help: shorter bursts are over, or
+/// nearly, before a thread is awake and has got its core.
+const BUSY_MIN: Duration = Duration::from_millis(2);
+/// For how long after a time round that was worth it a thread that was held up gets help again as
+/// soon as it is busy.
+pub(super) const EAGER: Duration = Duration::from_millis(10);
 /// Messages a write that make going round worth it.
 const WORTH: u64 = 4;
 /// How long the thread that goes round looks for more before it falls asleep: a few direct writes.
@@ -322,7 +351,8 @@ const BATCH_BYTES_OF_LONG: usize = 256 << 10;
 const LONG_MESSAGE_BYTES: usize = 512;
 /// So many messages taken while the queue is never found empty are no burst but a stream.
 const STREAM_MESSAGES_MIN: u64 = 1024;
-/// How often the sender polls a stream: its end waits for two polls at most.
+/// How often the sender polls a stream: its end waits for two polls at most, what comes before it
+/// for three.
 const STREAM_POLL: Duration = Duration::from_micros(100);
 /// How long the sender waits for another thread that writes before it looks again.
 const WRITER_POLL: Duration = Duration::from_millis(10);

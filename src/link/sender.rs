@@ -110,7 +110,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
             return self.shared.wait_until(state, until);
         }
         let State { outgoing, pace, .. } = &mut *state;
-        let takes = pace.poll(outgoing.bytes_sent(), outgoing.queued_bytes() == 0, now);
+        let takes = pace.poll(outgoing.bytes_sent(), outgoing.queued_bytes(), now);
         let queued = outgoing.queued_messages();
         let buffer = outgoing.poll_transmit(now, takes, self.holds_heartbeats());
         if let Some(buffer) = buffer {
