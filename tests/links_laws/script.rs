@@ -142,7 +142,7 @@ fn harmless(rng: &mut Rng, at: u64, slack: u64, ops: &mut Vec<(u64, Op)>) {
         3 => ops.push((at, Op::Lower { end, value: rng.pick(&[40, 120, 250, 400]) })),
         4 => ops.push((at, Op::Send { from, size: rng.pick(&[16, 300, 5000]) })),
         5 | 6 => {
-            let (ticks, size) = (rng.pick(&[30, 100, 400]), rng.pick(&[16, 40, 100]));
+            let (ticks, size) = (rng.pick(&[30, 400, 1500]), rng.pick(&[16, 40, 100]));
             ops.push((at, Op::Round { ticks, size }));
         }
         _ => {

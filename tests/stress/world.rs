@@ -206,6 +206,7 @@ impl World {
                 }
             }
             7 => rng.pause(20),
+            8 => self.publish(index, rng),
             _ => {
                 let Some(node) = self.peek(index) else { return };
                 let peers = node.peers();
@@ -213,6 +214,33 @@ impl World {
                 if let Some(peer) = peers.get(at) {
                     self.use_peer(index, peer, rng);
                 }
+            }
+        }
+    }
+
+    /// Publishes to all peers of a node, up to so many times that a thread goes round for it.
+    fn publish(&self, index: usize, rng: &mut Rng) {
+        let Some(node) = self.peek(index) else { return };
+        let size = [0, 50, 1000][rng.below(3) as usize];
+        for _ in 0..[1, 20, 2000][rng.below(3) as usize] {
+            let mut sent = lock(&self.sent);
+            let known = sent.iter().filter(|((from, _), _)| *from == index);
+            let number = known.map(|(_, number)| *number).max().unwrap_or_default() + 1;
+            // A reload may bring others meanwhile.
+            let peers = node.peers();
+            for peer in &peers {
+                sent.insert((index, peer.name().to_owned()), number);
+            }
+            let mut payload = number.to_be_bytes().to_vec();
+            payload.resize(8 + size, 7);
+            let published = node.send_to_all(&peers, &payload);
+            let answers = published.map(|published| {
+                let failed = published.full.len() + published.down.len();
+                published.sent + failed + published.not_connected.len()
+            });
+            drop(sent);
+            if answers != Ok(peers.len()) {
+                self.breaks(format!("{answers:?} answers for {} peers", peers.len()));
             }
         }
     }
