@@ -2,13 +2,17 @@
 //!
 //! Everything runs in one process over one loopback connection, both ends; a run's time is from the
 //! first send to the arrival of the last message, and every message's length and number is checked.
-//! `--only rate`, `--only size`, `--only threads` run a part, `--rounds N`, `--quick`. `--alone`
-//! runs peerbeat once and nothing else, for a profiler: `--threads N --size N --messages N`.
+//! `--only rate|calls|size|threads` runs a part, `--rounds N`, `--messages N` (of `calls`),
+//! `--quick`. `--alone` runs peerbeat once and nothing else, for a profiler: `--threads N --size N
+//! --messages N`.
 
 mod common;
 
+use std::time::Duration;
+
 use common::raw::{self, Reading};
 use common::{Args, Contender, Cost, Spread, Table, alternate, heading, ours, proc, ratio};
+use peerbeat::link::{Batch, Link, SendError};
 
 fn main() {
     let args = Args::parse();
@@ -23,6 +27,9 @@ fn main() {
     if args.wants("rate") {
         small_messages(&args);
         large_messages(&args);
+    }
+    if args.wants("calls") {
+        calls(&args);
     }
     if args.wants("size") {
         growth_with_size(&args);
@@ -65,6 +72,50 @@ fn large_messages(args: &Args) {
             ("peerbeat, 4 threads", Box::new(move || ours::one_way(4, size, count))),
         ];
         print_costs(&mut contenders, args.rounds());
+    }
+}
+
+/// The ways of sending many messages on one link.
+fn calls(args: &Args) {
+    heading("64 bytes one way, 1 thread: a message a call, and several");
+    println!(
+        "Targets: a message a call 0.7 of raw-batched; 4 to 100 a call 0.9, and no two modes:\n\
+         the range tells.\n"
+    );
+    let count = args.scaled(args.number("messages", 5_000_000) as u64);
+    let mut contenders: Vec<Contender<'_, Cost>> = vec![
+        ("raw-batched", Box::new(move || raw::batched(1, 64, count, Reading::Frames))),
+        ("send", Box::new(move || ours::one_way(1, 64, count))),
+        ("try_send", Box::new(move || ours::in_groups(1, 64, count, try_send))),
+        ("send_all of 1", Box::new(move || ours::in_groups(1, 64, count, send_all))),
+        ("send_all of 4", Box::new(move || ours::in_groups(4, 64, count, send_all))),
+        ("send_all of 16", Box::new(move || ours::in_groups(16, 64, count, send_all))),
+        ("send_all of 100", Box::new(move || ours::in_groups(100, 64, count, send_all))),
+        ("batch of 4", Box::new(move || ours::in_groups(4, 64, count, batch))),
+        ("batch of 16", Box::new(move || ours::in_groups(16, 64, count, batch))),
+        ("batch of 100", Box::new(move || ours::in_groups(100, 64, count, batch))),
+    ];
+    print_costs(&mut contenders, args.rounds());
+}
+
+fn try_send(link: &Link, payloads: &[Vec<u8>]) {
+    for payload in payloads {
+        while link.try_send(payload) == Err(SendError::Full) {
+            link.wait_room(payload.len(), WAIT_MAX).expect("the peer reads on");
+        }
+    }
+}
+
+fn send_all(link: &Link, payloads: &[Vec<u8>]) {
+    link.send_all(payloads).expect("the peer reads on");
+}
+
+fn batch(link: &Link, payloads: &[Vec<u8>]) {
+    let mut batch = Batch::new();
+    for payload in payloads {
+        while batch.try_send(link, payload) == Err(SendError::Full) {
+            link.wait_room(payload.len(), WAIT_MAX).expect("the peer reads on");
+        }
     }
 }
 
@@ -126,3 +177,6 @@ fn growth_with_threads(args: &Args) {
     }
     table.print();
 }
+
+/// For how long a full queue may stay full.
+const WAIT_MAX: Duration = Duration::from_secs(10);

@@ -49,16 +49,7 @@ pub(crate) fn close(links: (Link, Link)) {
 
 /// `messages` of `size` bytes one way, sent by `threads` at once.
 pub(crate) fn one_way(threads: u64, size: usize, messages: u64) -> Cost {
-    let (done, finished) = mpsc::channel();
-    let mut tally = Tally::new(size, messages);
-    let receive = move |_: &Link, payload: &[u8]| {
-        if tally.count(payload) {
-            let _main_waits = done.send(());
-        }
-    };
-    let links = links(&every_second(), |_: &Link, _: &[u8]| {}, receive);
-    let link = &links.0;
-    let cost = Cost::of(messages, || {
+    one_way_by(size, messages, |link| {
         thread::scope(|scope| {
             for mine in 0..threads {
                 scope.spawn(move || {
@@ -70,6 +61,39 @@ pub(crate) fn one_way(threads: u64, size: usize, messages: u64) -> Cost {
                 });
             }
         });
+    })
+}
+
+/// The same from one thread, so many messages a call.
+pub(crate) fn in_groups(
+    group: usize,
+    size: usize,
+    messages: u64,
+    mut send: impl FnMut(&Link, &[Vec<u8>]),
+) -> Cost {
+    let mut payloads = vec![vec![7; size]; group];
+    let messages = messages.next_multiple_of(group as u64);
+    one_way_by(size, messages, |link| {
+        for first in (0..messages).step_by(group) {
+            for (sequence, payload) in (first..).zip(&mut payloads) {
+                number(payload, sequence);
+            }
+            send(link, &payloads);
+        }
+    })
+}
+
+fn one_way_by(size: usize, messages: u64, send: impl FnOnce(&Link)) -> Cost {
+    let (done, finished) = mpsc::channel();
+    let mut tally = Tally::new(size, messages);
+    let receive = move |_: &Link, payload: &[u8]| {
+        if tally.count(payload) {
+            let _main_waits = done.send(());
+        }
+    };
+    let links = links(&every_second(), |_: &Link, _: &[u8]| {}, receive);
+    let cost = Cost::of(messages, || {
+        send(&links.0);
         finished.recv().expect("all messages arrive");
     });
     close(links);

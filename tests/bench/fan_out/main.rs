@@ -6,11 +6,14 @@
 //! with no bound on how old a byte may get. All receivers check the number of every message and
 //! how long it took from the hub's send to their handler.
 //!
-//! `--only PART` runs one of rate, paced, bursts, crowd; `--links 10,100,1000`, `--rounds N`,
-//! `--messages N` (of a run at full speed), `--designs raw-batched,peerbeat`, `--quick`.
+//! `--only PART` runs one of rate, paced, bursts, crowd, fan-in, beside, full; `--links
+//! 10,100,1000`, `--rounds N`, `--messages N` (of a run at full speed), `--periods 10000,900` (of
+//! `paced`, in microseconds), `--designs raw-batched,peerbeat`, `--quick`.
 
+mod beside;
 #[path = "../common/mod.rs"]
 mod common;
+mod fan_in;
 mod hub;
 mod receive;
 
@@ -21,8 +24,10 @@ use hub::{Design, Run, Work, publish};
 
 fn main() {
     let args = Args::parse();
-    if args.value("role") == Some("receive") {
-        return receive::run(&args);
+    match args.value("role") {
+        Some("receive") => return receive::run(&args),
+        Some("send") => return fan_in::send(&args),
+        _ => {}
     }
     let noise = proc::Noise::start();
     println!("# Fan-out");
@@ -37,6 +42,15 @@ fn main() {
     }
     if args.wants("crowd") {
         crowd(&args);
+    }
+    if args.wants("fan-in") {
+        fan_in::measure(&args);
+    }
+    if args.wants("beside") {
+        beside::measure(&args);
+    }
+    if args.wants("full") {
+        beside::fill(&args);
     }
     noise.report();
 }
@@ -105,7 +119,8 @@ fn print_table(results: &[(&str, Vec<Run>)], limit: &str) {
 /// A tick at fixed times. A buffer that is written when it is full says nothing about a quiet hub.
 fn paced(args: &Args) {
     for links in counts(args, "100") {
-        for micros in [10_000, 2_500, 1_400, 1_000, 900] {
+        let periods = args.value("periods").unwrap_or("10000,2500,1400,1000,900").split(',');
+        for micros in periods.map(|word| word.parse::<u64>().expect("--periods N,N,...")) {
             heading(&format!("{links} links, a tick each {} ms", micros as f64 / 1e3));
             let period = Duration::from_micros(micros);
             let ticks = args.scaled(args.number("micros", 2_000_000) as u64) / micros;

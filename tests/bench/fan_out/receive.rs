@@ -125,7 +125,7 @@ impl End {
         self.seen.latencies.lock().expect("no receiver panics").push(took);
     }
 
-    fn read(&mut self, mut stream: TcpStream) {
+    pub(crate) fn read(&mut self, mut stream: TcpStream) {
         let mut walk = raw::Walk::new(raw::HEAD + SIZE);
         loop {
             match stream.read(walk.spare()) {

@@ -1,0 +1,201 @@
+//! What a saturated hub does to the links beside it, and what it holds when nobody reads.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use peerbeat::link::{Down, Link, LinkEvent, QueueBudget};
+
+use super::common::table::{digits, percentile};
+use super::common::{Args, Table, heading, ours, pair, proc, progress};
+use super::hub::{self, Design, Work};
+use super::{counts, messages, rounds};
+
+/// Verdicts on peers that are silent, and heartbeats of links that are idle, in a process that
+/// publishes to others as fast as it can.
+pub(crate) fn measure(args: &Args) {
+    for links in counts(args, "100") {
+        heading(&format!("Beside a hub that is saturated by {links} links"));
+        println!(
+            "Targets: verdicts p99 2 ms late, none early; heartbeats p99.9 8 ms late, none later\n\
+             than half the slack ({} ms).\n",
+            SLACK.as_millis() / 2
+        );
+        let mut table = Table::new([
+            "hub",
+            "verdicts",
+            "early",
+            "p50 ms",
+            "p99 ms",
+            "most",
+            "heartbeats",
+            "p99.9 ms late",
+            "most",
+            "later than slack / 2",
+        ]);
+        for is_saturated in [false, true] {
+            let (mut verdicts, mut beats) = (Vec::new(), Vec::new());
+            for round in 0..rounds(args) {
+                progress(&format!("round {round}, saturated: {is_saturated}"));
+                let seen = beside(args, links, is_saturated);
+                verdicts.extend(seen.0);
+                beats.extend(seen.1);
+            }
+            verdicts.sort_by(f64::total_cmp);
+            let millis = |duration: Duration| duration.as_nanos() as f64 / 1e6;
+            let worst = |figure: fn(&peerbeat::link::Stats) -> Duration| {
+                digits(beats.iter().map(|stats| millis(figure(stats))).fold(0.0, f64::max))
+            };
+            table.row([
+                (if is_saturated { "saturated" } else { "idle" }).to_owned(),
+                verdicts.len().to_string(),
+                verdicts.iter().filter(|late| **late < 0.0).count().to_string(),
+                digits(percentile(&verdicts, 50.0)),
+                digits(percentile(&verdicts, 99.0)),
+                digits(percentile(&verdicts, 100.0)),
+                beats.iter().map(|stats| stats.heartbeats_sent).sum::<u64>().to_string(),
+                worst(|stats| stats.own_lateness.p999),
+                worst(|stats| stats.own_lateness.max),
+                beats.iter().map(|stats| stats.own_late).sum::<u64>().to_string(),
+            ]);
+        }
+        table.print();
+    }
+}
+
+/// How late the verdicts were, in milliseconds, and what the idle links did.
+fn beside(args: &Args, links: usize, is_saturated: bool) -> (Vec<f64>, Vec<peerbeat::link::Stats>) {
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        if is_saturated {
+            scope.spawn(|| {
+                let work = Work::at_full_speed(links, messages(args) / links as u64);
+                while !ended.load(Ordering::Relaxed) {
+                    hub::publish(Design::Peerbeat, &work);
+                }
+            });
+            // Its receivers start.
+            thread::sleep(Duration::from_millis(500));
+        }
+        let (idle, silent) = (idle_links(), silent_links());
+        let limit = (BEAT + SLACK).as_nanos() as f64 / 1e6;
+        let late = silent.iter().map(|down| down.silence.as_nanos() as f64 / 1e6 - limit);
+        let late = late.collect();
+        let stats = idle.iter().map(Link::stats).collect();
+        ended.store(true, Ordering::Relaxed);
+        (late, stats)
+    })
+}
+
+/// Links on which only heartbeats go out; their peers read and answer nothing, and are forgiven.
+fn idle_links() -> Vec<Link> {
+    let options = ours::options(BEAT, Duration::from_secs(60));
+    let start = |_| {
+        let (near, mut far) = pair();
+        thread::spawn(move || {
+            let mut buffer = [0; 256];
+            while far.read(&mut buffer).is_ok_and(|count| count > 0) {}
+        });
+        ours::start(near, &options, |_: &Link, _: &[u8]| {})
+    };
+    (0..LINKS).map(start).collect()
+}
+
+/// The ends of links whose peers say nothing, over some seconds.
+fn silent_links() -> Vec<Down> {
+    let options = ours::options(BEAT, SLACK);
+    let (to, ends) = mpsc::channel();
+    let mut peers: Vec<TcpStream> = Vec::new();
+    let began = Instant::now();
+    for turn in 0..VERDICTS {
+        let at = began + SPREAD * turn / VERDICTS;
+        thread::sleep(at.saturating_duration_since(Instant::now()));
+        let (near, far) = pair();
+        let to = to.clone();
+        let on_event = move |_: &Link, event: &LinkEvent| {
+            if let LinkEvent::Down(down) = event {
+                let _main_waits = to.send(down.clone());
+            }
+        };
+        let handler = (|_: &Link, _: &[u8]| {}, on_event);
+        let native = peerbeat::protocol::Native::default();
+        Link::start_with(near, native, &options, handler).expect("a link starts");
+        peers.push(far);
+    }
+    (0..VERDICTS).map(|_| ends.recv().expect("every link ends")).collect()
+}
+
+/// Links whose peers read nothing, with one budget for the queues of all.
+pub(crate) fn fill(args: &Args) {
+    for links in counts(args, "1000") {
+        heading(&format!("{links} links, none of whose peers reads, with a budget for all queues"));
+        let mut table = Table::new([
+            "budget MiB",
+            "queued MiB",
+            "least of a link KiB",
+            "most KiB",
+            "resident MiB more",
+            "sends refused",
+        ]);
+        for mib in [16, 64] {
+            let row = filled(links, mib << 20);
+            table.row([
+                mib.to_string(),
+                row[0].clone(),
+                row[1].clone(),
+                row[2].clone(),
+                row[3].clone(),
+                row[4].clone(),
+            ]);
+        }
+        table.print();
+    }
+}
+
+fn filled(count: usize, bytes: usize) -> [String; 5] {
+    let budget = QueueBudget::new(bytes);
+    let options = ours::every_second().queue_budget(budget.clone());
+    let (mut peers, mut links) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let (near, far) = pair();
+        links.push(ours::start(near, &options, |_: &Link, _: &[u8]| {}));
+        peers.push(far);
+    }
+    let before = proc::resident_kib();
+    let payload = [7; 1024];
+    let (mut refused, mut in_a_row) = (0_u64, 0);
+    // A kernel finds a little room now and then: full is what has refused for several rounds.
+    while in_a_row < 20 * count {
+        for link in &links {
+            match link.try_send(&payload) {
+                Ok(()) => in_a_row = 0,
+                Err(_full) => {
+                    refused += 1;
+                    in_a_row += 1;
+                }
+            }
+        }
+    }
+    let after = proc::resident_kib();
+    let queued: Vec<f64> =
+        links.iter().map(|link| link.stats().queued_bytes as f64 / 1024.0).collect();
+    let all = queued.iter().sum::<f64>() / 1024.0;
+    [
+        digits(all),
+        digits(queued.iter().copied().fold(f64::INFINITY, f64::min)),
+        digits(queued.iter().copied().fold(0.0, f64::max)),
+        digits(after.saturating_sub(before) as f64 / 1024.0),
+        refused.to_string(),
+    ]
+}
+
+/// What the links beside the hub promise and forgive.
+const BEAT: Duration = Duration::from_millis(100);
+const SLACK: Duration = Duration::from_millis(200);
+/// Idle links, and silent ones, which begin over so long.
+const LINKS: usize = 20;
+const VERDICTS: u32 = 100;
+const SPREAD: Duration = Duration::from_secs(4);
