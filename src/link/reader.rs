@@ -8,8 +8,10 @@
 //! the sender thread can end the link to the tenth of a millisecond. It takes bytes out of the
 //! kernel only after it has withdrawn what it published.
 
+mod leaving;
+
 use std::io;
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +20,7 @@ use std::time::Duration;
 
 use super::handle::{Link, LinkHandler};
 use super::pace::{BUFFER_KEPT_BYTES, SHRINK_AFTER};
-use super::shared::{State, add, shut};
+use super::shared::{State, add};
 use super::stream::{LAST_STRETCH, READ_MAX, Stream, is_timeout, step};
 use super::threads;
 use crate::connection::{Down, DownReason, Incoming, Input, LinkEvent, Phase, Unreported};
@@ -47,6 +49,8 @@ pub struct Reader<S: Stream = TcpStream, F: Framing = Native> {
     unreported: Unreported,
     /// The program learns of the link before this runs, on this thread.
     has_entered: bool,
+    /// What the stream failed with before this runs: it may say that only once.
+    failed: Option<io::Error>,
 }
 
 impl<S: Stream, F: Framing> Reader<S, F> {
@@ -69,6 +73,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             watched: Time::ZERO,
             unreported: Unreported::new(heard.into_iter().flatten().flatten(), now),
             has_entered: false,
+            failed: None,
             link,
         }
     }
@@ -93,13 +98,23 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let _first = link.shared().reader.set(threads::own_number());
         self.has_entered = true;
         let Some(stream) = self.stream.clone().filter(|stream| stream.can_peek()) else { return };
-        // What is wrong with the stream is for the first turn to find.
-        if stream.is_readable().unwrap_or(false) {
-            self.set_timeout(&stream, READ_TIMEOUT_MIN);
-            if let Ok(count @ 1..) = stream.read(self.incoming.spare()) {
+        let read = stream.is_readable().and_then(|is_readable| match is_readable {
+            true => {
+                self.set_timeout(&stream, READ_TIMEOUT_MIN);
+                stream.read(self.incoming.spare())
+            }
+            false => Ok(0),
+        });
+        match read {
+            // The end of the stream is found again.
+            Ok(0) => {}
+            Ok(count) => {
                 self.now = link.shared().clock.now();
                 self.take_in(count);
             }
+            Err(e) if is_timeout(e.kind()) => {}
+            // What has arrived is handed on first.
+            Err(e) => self.failed = Some(e),
         }
     }
 
@@ -172,8 +187,12 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let close = stream.can_peek() && silent_at.since(self.now) <= LAST_STRETCH;
         let past_limit = self.now >= silent_at;
         shared.is_reading.store(true, Ordering::SeqCst);
-        let read = if close { self.park(stream, silent_at) } else { Ok(()) };
-        let read = read.and_then(|()| stream.read(self.incoming.spare()));
+        let waited = match self.failed.take() {
+            Some(error) => Err(error),
+            None if close => self.park(stream, silent_at),
+            None => Ok(()),
+        };
+        let read = waited.and_then(|()| stream.read(self.incoming.spare()));
         shared.is_reading.store(false, Ordering::SeqCst);
         self.now = shared.clock.now();
         self.watched = match &read {
@@ -376,75 +395,6 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         }
     }
 
-    /// Reads while a close is under way, and drops and counts what comes: closing a socket with
-    /// unread bytes resets the connection, which destroys what is under way to the peer. Reading is
-    /// shut after the last read: a socket that is read empty after it was shut never reopens its
-    /// window, and a peer that only writes is stuck for the minute that its kernel waits.
-    fn drop_rest(&mut self) {
-        let link = self.link.clone();
-        let (shared, Some(stream)) = (link.shared(), self.stream.clone()) else { return };
-        self.drop_messages();
-        let mut was_closing = false;
-        shared.lock().is_dropping = true;
-        while matches!(shared.lock().outgoing.phase(), Phase::Closing(_)) {
-            was_closing = true;
-            let _shut = stream.set_read_timeout(CLOSING_POLL);
-            match stream.read(self.incoming.spare()) {
-                Ok(0) => self.handle_end(),
-                Ok(count) => {
-                    self.now = shared.clock.now();
-                    self.take_in(count);
-                    self.unreported.clear();
-                    self.drop_messages();
-                }
-                Err(e) if is_timeout(e.kind()) => {}
-                Err(e) => self.link.end(DownReason::io(&e), None),
-            }
-        }
-        let is_cut_off = matches!(
-            shared.lock().outgoing.phase().reason(),
-            Some(DownReason::WriteStalled { .. } | DownReason::Replaced | DownReason::Local { .. })
-        );
-        if is_cut_off && !was_closing && stream.can_peek() {
-            self.count_what_arrived(&stream);
-        }
-        shut(&*stream, Shutdown::Both);
-    }
-
-    /// The link was ended from this side: what had arrived by then is counted as not handed on.
-    ///
-    /// A full one is not read empty, as it may have been shut: what stays in it is not confirmed to
-    /// the peer, which counts it.
-    fn count_what_arrived(&mut self, stream: &S) {
-        let _shut = stream.set_read_timeout(READ_TIMEOUT_MIN);
-        let mut left = COUNTED_BYTES_MAX;
-        while left > 0 {
-            match stream.read(self.incoming.spare()) {
-                Ok(count @ 1..) => {
-                    left = left.saturating_sub(count);
-                    self.take_in(count);
-                    self.drop_messages();
-                }
-                _ => break,
-            }
-        }
-        self.unreported.clear();
-    }
-
-    fn drop_messages(&mut self) {
-        let link = self.link.clone();
-        while let Some(input) = self.incoming.drop_messages() {
-            match input {
-                Input::Bye(bye) => {
-                    let mut state = link.shared().lock();
-                    state.outgoing.handle_bye(&bye, link.shared().clock.now());
-                }
-                Input::Broken(_) => break,
-                Input::Message(_) | Input::Heartbeat(_) | Input::Skipped => {}
-            }
-        }
-    }
-
     fn join(&mut self) {
         if let Some(sender) = self.sender.take() {
             self.link.shared().join(sender);
@@ -495,5 +445,3 @@ const READ_TIMEOUT_MIN: Duration = Duration::from_millis(1);
 const WRITE_END_MAX: Duration = Duration::from_millis(50);
 /// How often the phase is looked at while a close is under way.
 const CLOSING_POLL: Duration = Duration::from_millis(50);
-/// How much is read to count what had arrived.
-const COUNTED_BYTES_MAX: usize = 64 << 10;

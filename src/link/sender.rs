@@ -228,10 +228,13 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         if now.since(silent_at) > tolerance || self.shared.has_changes() {
             return;
         }
-        let readable = self.stream.is_readable().unwrap_or(true);
+        let readable = self.stream.is_readable();
         let unchanged = self.shared.silent_at.load(Ordering::SeqCst) == silent_at.as_nanos();
-        if !readable && unchanged {
-            self.shared.end(DownReason::Silent);
+        match readable {
+            Ok(false) if unchanged => self.shared.end(DownReason::Silent),
+            // The reader does not hear of it any more.
+            Err(e) => self.shared.end(DownReason::io(&e)),
+            Ok(_) => {}
         }
     }
 

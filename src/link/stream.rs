@@ -190,11 +190,11 @@ pub trait Stream: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Whether a read would return at once, with bytes, the end or an error. Does not wait.
+    /// Whether a read would return at once, with bytes or the end. Does not wait.
     ///
     /// # Errors
-    /// Of any kind, such as [`io::ErrorKind::Unsupported`], if that cannot be determined: the
-    /// verdict is then left to the reader's next timed read.
+    /// What a read would fail with, such as [`io::ErrorKind::ConnectionReset`]: a socket says that
+    /// only once, so the link ends with it. A stream that cannot tell returns `Ok(true)`.
     fn is_readable(&self) -> io::Result<bool> {
         Ok(true)
     }

@@ -70,7 +70,9 @@ impl Stream for TcpStream {
     fn is_readable(&self) -> io::Result<bool> {
         match at_once(self, || self.peek(&mut [0])).map_err(given_up) {
             Err(e) if is_timeout(e.kind()) => Ok(false),
-            _ => Ok(true),
+            // To look was to take it: the next call only finds the end.
+            Err(e) => Err(e),
+            Ok(_) => Ok(true),
         }
     }
 }
@@ -187,6 +189,23 @@ mod tests {
         let mut arrived = Vec::new();
         far.read_to_end(&mut arrived).unwrap();
         assert_eq!(arrived.len(), accepted);
+    }
+
+    #[test]
+    fn a_look_that_finds_a_reset_says_so() {
+        let (near, far) = pair();
+        Write::write(&mut &near, b"unread").unwrap();
+        far.peek(&mut [0]).unwrap();
+        // Closed with bytes unread.
+        drop(far);
+        near.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let found = loop {
+            match near.is_readable() {
+                Ok(false) => thread::yield_now(),
+                found => break found,
+            }
+        };
+        assert_eq!(found.map_err(|e| e.kind()), Err(io::ErrorKind::ConnectionReset));
     }
 
     #[test]

@@ -97,8 +97,10 @@ impl Dialler<'_> {
             return Some(Ok(vec![Endpoint::Unix(path.as_path().into())]));
         }
         let options = &self.shared.options;
-        if options.transport.resolves() {
-            return Some(Ok(vec![Endpoint::Named(address.to_string().into())]));
+        match options.transport.resolves() {
+            Ok(false) => {}
+            Ok(true) => return Some(Ok(vec![Endpoint::Named(address.to_string().into())])),
+            Err(error) => return Some(Err(error)),
         }
         let turns = &self.runtime.turns;
         let found = self.resolver.resolve(turns, address, deadline, options.stack_size)?;

@@ -1,8 +1,9 @@
 //! How a node's connections are made: plain sockets, or whatever the program puts in their place.
 //!
 //! A [`Transport`] runs on the thread of the peer that is dialled, or of the connection that was
-//! accepted, and may block there until the deadline. Its panics and errors are a dial that failed
-//! or a connection that was refused, and nothing else.
+//! accepted, and may block there until the deadline. Its panics and errors, and those of its
+//! streams, are a dial that failed, a connection that was refused or a link that ended, and nothing
+//! else.
 
 use std::fmt;
 use std::io;
@@ -11,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::guarded_stream::GuardedStream;
 use super::shared::guarded;
 use crate::config::Address;
 use crate::link::{self, Link, Socket, Stream};
@@ -144,7 +146,11 @@ pub struct Connected {
 impl Connected {
     /// A connection over `stream`, of whose other side nothing is proven.
     pub fn new(stream: impl Stream) -> Self {
-        Self { stream: Arc::new(stream), verified_name: None }
+        Self { stream: Arc::new(GuardedStream::new(stream)), verified_name: None }
+    }
+
+    fn plain(socket: Socket) -> Self {
+        Self { stream: Arc::new(socket), verified_name: None }
     }
 
     /// States that the other side has proven this name, such as by a certificate: a HELLO with
@@ -178,27 +184,30 @@ impl TransportOption {
         self.0.is_none()
     }
 
-    pub(super) fn resolves(&self) -> bool {
-        self.0.as_ref().is_some_and(|transport| transport.resolves())
+    pub(super) fn resolves(&self) -> io::Result<bool> {
+        match &self.0 {
+            None => Ok(false),
+            Some(transport) => call(|| Ok(transport.resolves())),
+        }
     }
 
     pub(super) fn connect(&self, dial: &Dial<'_>) -> io::Result<Connected> {
         match &self.0 {
-            None => Ok(Connected::new(dial.connect()?)),
+            None => Ok(Connected::plain(dial.connect()?)),
             Some(transport) => call(|| transport.connect(dial)),
         }
     }
 
     pub(super) fn accept(&self, socket: Socket, deadline: Instant) -> io::Result<Connected> {
         match &self.0 {
-            None => Ok(Connected::new(socket)),
+            None => Ok(Connected::plain(socket)),
             Some(transport) => call(|| transport.accept(socket, deadline)),
         }
     }
 }
 
 /// Calls code of the user's.
-fn call(transport: impl FnOnce() -> io::Result<Connected>) -> io::Result<Connected> {
+fn call<T>(transport: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let mut outcome = Err(io::Error::other("the transport panicked"));
     guarded(|| outcome = transport());
     outcome

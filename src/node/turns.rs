@@ -4,8 +4,9 @@
 //! Every rule is the ownership's or the plan's; here a thread waits until they say something else.
 //! Nothing waits in a simulator, which asks again.
 //!
-//! Invariant: while locked no user code runs and no I/O is done. The peer's values may be locked
-//! inside, nothing else of it.
+//! Invariant: while locked no user code runs and no I/O is done. Inside are locked, each for a look:
+//! the peer's values, its link, the outcome of a call that is waited for, and the turns of the
+//! successor. None of those who hold them takes this lock.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -156,10 +157,12 @@ impl<L: Held, S: Greeted> Turns<L, S> {
     }
 
     fn lease(self: &Arc<Self>, number: u64, abandoned: Option<S>, replaced: bool) -> Lease<L, S> {
+        // First of all, so that nothing that goes wrong keeps the peer taken.
+        let lease = Lease { turns: Arc::clone(self), number, stable: false, replaced };
         if let Some(stream) = abandoned {
             stream.interrupt();
         }
-        Lease { turns: Arc::clone(self), number, stable: false, replaced }
+        lease
     }
 
     /// Asks the rules, again and again until they have an answer; `Err` = not before this instant,

@@ -1,11 +1,13 @@
 //! Nodes over a transport of the program's: what it proves, what it refuses, how long it may take.
 
-use std::io::{self, Read, Write};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::io::{self, Read};
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Socket, Until};
+use peerbeat::link::{Socket, Stream, Until};
 use peerbeat::node::{
     Connected, Dial, DialFailedReason, Node, NodeEvent, NodeOptions, RefusedReason, Transport,
 };
@@ -127,7 +129,7 @@ impl Transport for Endless {
 #[test]
 fn a_transport_handshake_that_drips_is_too_slow_at_the_deadline() {
     let (node, book) = start_over(TEXT, NodeOptions::default().transport(Endless::default()));
-    let (began, mut stranger) = (Instant::now(), Mock::dial(addr(&node)));
+    let (began, stranger) = (Instant::now(), Mock::dial(addr(&node)));
     let refused = || book.count(|seen| seen.refused().is_some()) > 0;
     while !refused() && began.elapsed() < Duration::from_secs(30) {
         let _gone = stranger.stream.write(b"x");
@@ -217,4 +219,266 @@ fn a_transport_that_resolves_is_given_the_name() {
     assert_eq!(*asked.lock().unwrap(), ["far.invalid:7"]);
     let state = node.peer("far").unwrap().state();
     assert_eq!(state.addr.unwrap().to_string(), "far.invalid:7");
+}
+
+/// A socket that panics in one of its methods.
+struct Fragile {
+    socket: Socket,
+    panics_in: &'static str,
+}
+
+impl Fragile {
+    fn socket(&self, method: &str) -> &Socket {
+        assert!(self.panics_in != method, "on purpose");
+        &self.socket
+    }
+}
+
+impl Stream for Fragile {
+    fn can_peek(&self) -> bool {
+        self.socket("can_peek").can_peek()
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket("read").read(buffer)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket("write").write(bytes)
+    }
+
+    fn set_blocking(&self) -> io::Result<()> {
+        self.socket("set_blocking").set_blocking()
+    }
+
+    fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.socket("set_nodelay").set_nodelay(nodelay)
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.socket("set_read_timeout").set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.socket("set_write_timeout").set_write_timeout(timeout)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.socket("shutdown").shutdown(how)
+    }
+
+    fn is_readable(&self) -> io::Result<bool> {
+        self.socket("is_readable").is_readable()
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        // No mistake of the stream's is found while another one unwinds.
+        if !std::thread::panicking() {
+            self.socket("drop");
+        }
+    }
+}
+
+/// The first of its streams panics in this method.
+struct FirstPanics(&'static str, AtomicBool);
+
+impl FirstPanics {
+    fn options(panics_in: &'static str) -> NodeOptions {
+        NodeOptions::default().transport(Self(panics_in, AtomicBool::new(true)))
+    }
+
+    fn connected(&self, socket: Socket) -> Connected {
+        let panics_in = if self.1.swap(false, Ordering::SeqCst) { self.0 } else { "" };
+        Connected::new(Fragile { socket, panics_in })
+    }
+}
+
+impl Transport for FirstPanics {
+    fn connect(&self, dial: &Dial<'_>) -> io::Result<Connected> {
+        Ok(self.connected(dial.connect()?))
+    }
+
+    fn accept(&self, socket: Socket, _: Instant) -> io::Result<Connected> {
+        Ok(self.connected(socket))
+    }
+
+    fn resolves(&self) -> bool {
+        let panics = self.0 == "resolves" && self.1.swap(false, Ordering::SeqCst);
+        assert!(!panics, "on purpose");
+        false
+    }
+}
+
+/// A peer to dial, and to dial again at once.
+fn far_at(port: u16) -> String {
+    format!(
+        "add-peer\naddr 127.0.0.1\nport {port}\nremote-name far\n\
+         reconnect-time-min 0.01\nreconnect-time-max 0.01\nend-peer"
+    )
+}
+
+/// What a handshake calls.
+const GREETING: [&str; 5] =
+    ["read", "write", "set_blocking", "set_read_timeout", "set_write_timeout"];
+
+#[test]
+fn a_stream_that_panics_costs_one_dial_and_the_next_one_is_made() {
+    for method in GREETING.into_iter().chain(["set_nodelay"]) {
+        let (listener, port) = listener();
+        let (node, book) = start_over(&far_at(port), FirstPanics::options(method));
+        Mock::accept(&listener).expect_end();
+        let failed = |seen: &Seen| match seen.event() {
+            Some(NodeEvent::DialFailed { detail, .. }) => detail.contains("the stream panicked"),
+            _ => false,
+        };
+        book.wait_count(method, 1, failed);
+        let _mock = Mock::welcome(&listener, "far");
+        book.wait_up("far", 1);
+        drop(node);
+        book.assert_ordered();
+    }
+}
+
+#[test]
+fn a_stream_that_panics_costs_one_connection_that_was_accepted() {
+    for method in GREETING {
+        let (node, book) = start_over(TEXT, FirstPanics::options(method));
+        let mut first = Mock::dial(addr(&node));
+        first.say(&hello("other", "", 0));
+        first.expect_end();
+        let (_, detail) = book.wait_refused(1);
+        assert!(detail.contains("the stream panicked"), "{method}: {detail}");
+        let _other = Mock::greet(addr(&node), "other");
+        book.wait_up("other", 1);
+    }
+}
+
+#[test]
+fn a_stream_that_panics_in_a_link_ends_that_link() {
+    for method in ["can_peek", "is_readable", "drop"] {
+        let (listener, port) = listener();
+        let (_node, book) = start_over(&far_at(port), FirstPanics::options(method));
+        let first = Mock::welcome(&listener, "far");
+        book.wait_up("far", 1);
+        first.cut();
+        book.wait_down("far", 1);
+        let _second = Mock::welcome(&listener, "far");
+        book.wait_up("far", 2);
+    }
+}
+
+#[test]
+fn a_stream_that_panics_when_it_is_woken_does_not_keep_a_node_from_its_end() {
+    let (listener, port) = listener();
+    let (node, book) = start_over(&far_at(port), FirstPanics::options("shutdown"));
+    let mut mock = Mock::accept(&listener);
+    mock.expect_hello();
+    node.shutdown();
+    // What could not be woken ends with the connection.
+    mock.cut();
+    let (ended, end) = channel();
+    std::thread::spawn(move || {
+        node.join();
+        let _gone = ended.send(());
+    });
+    assert_eq!(end.recv_timeout(PATIENCE), Ok(()), "the node has not ended");
+    book.wait_count("stopped", 1, |seen| matches!(seen.event(), Some(NodeEvent::Stopped)));
+}
+
+#[test]
+fn a_transport_that_panics_when_asked_whether_it_resolves_costs_one_dial() {
+    let (listener, port) = listener();
+    let (_node, book) = start_over(&far_at(port), FirstPanics::options("resolves"));
+    let _mock = Mock::welcome(&listener, "far");
+    book.wait_up("far", 1);
+    let failed = |seen: &Seen| match seen.event() {
+        Some(NodeEvent::DialFailed { detail, .. }) => detail.contains("the transport panicked"),
+        _ => false,
+    };
+    assert_eq!(book.count(failed), 1, "{:?}", book.all());
+}
+
+/// A socket that is reset right behind the welcome, and says so once: to whoever looks, or reads.
+struct ResetOnce {
+    socket: Socket,
+    says_to_look: bool,
+    /// The welcome was read.
+    is_welcome: AtomicBool,
+    has_said: AtomicBool,
+}
+
+impl ResetOnce {
+    fn say(&self) -> io::Result<()> {
+        match self.has_said.swap(true, Ordering::SeqCst) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::ConnectionReset.into()),
+        }
+    }
+}
+
+impl Stream for ResetOnce {
+    fn can_peek(&self) -> bool {
+        true
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_welcome.load(Ordering::SeqCst) {
+            return self.say().map(|()| 0);
+        }
+        let count = self.socket.read(buffer)?;
+        self.is_welcome.store(true, Ordering::SeqCst);
+        Ok(count)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.write(bytes)
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.socket.set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.socket.set_write_timeout(timeout)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.socket.shutdown(how)
+    }
+
+    fn is_readable(&self) -> io::Result<bool> {
+        if self.says_to_look {
+            self.say()?;
+        }
+        Ok(true)
+    }
+}
+
+struct Resets {
+    says_to_look: bool,
+}
+
+impl Transport for Resets {
+    fn connect(&self, dial: &Dial<'_>) -> io::Result<Connected> {
+        let (socket, says_to_look) = (dial.connect()?, self.says_to_look);
+        let (is_welcome, has_said) = Default::default();
+        Ok(Connected::new(ResetOnce { socket, says_to_look, is_welcome, has_said }))
+    }
+}
+
+#[test]
+fn a_reset_that_comes_before_the_peer_is_up_is_no_end_of_stream() {
+    for says_to_look in [true, false] {
+        let (listener, port) = listener();
+        let options = NodeOptions::default().transport(Resets { says_to_look });
+        let (_node, book) = start_over(&far_at(port), options);
+        let mut mock = Mock::accept(&listener);
+        mock.expect_hello();
+        mock.say(&[hello("far", "", 0), data(b"with the welcome")].concat());
+        let down = book.wait_down("far", 1);
+        assert_eq!(down.reason.as_str(), "io", "{down}");
+        assert_eq!(book.count(|seen| matches!(seen.what, What::Message(_))), 1);
+    }
 }

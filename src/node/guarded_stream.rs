@@ -1,0 +1,111 @@
+//! A stream of the program's, whose panics are errors.
+//!
+//! Threads that keep a node going call it, the supervisor and the one that dials among them, and
+//! none of them may end of a mistake in it. The first panic is the last call, but for `shutdown`,
+//! which wakes whoever still waits in another.
+
+use std::io;
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::shared::guarded;
+use crate::link::Stream;
+
+/// Calls its stream as long as that has not panicked.
+pub(super) struct GuardedStream<S: Stream> {
+    /// Taken out when it is dropped.
+    stream: Option<S>,
+    has_panicked: AtomicBool,
+}
+
+impl<S: Stream> GuardedStream<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream: Some(stream), has_panicked: AtomicBool::new(false) }
+    }
+
+    /// What the call returns; `None` = it has panicked, or one before it.
+    fn ask<T>(&self, call: impl FnOnce(&S) -> T) -> Option<T> {
+        match self.has_panicked.load(Ordering::SeqCst) {
+            true => None,
+            false => self.call_anyway(call),
+        }
+    }
+
+    fn call_anyway<T>(&self, call: impl FnOnce(&S) -> T) -> Option<T> {
+        let mut outcome = None;
+        if !guarded(|| outcome = self.stream.as_ref().map(call)) {
+            self.has_panicked.store(true, Ordering::SeqCst);
+        }
+        outcome
+    }
+
+    fn call<T>(&self, call: impl FnOnce(&S) -> io::Result<T>) -> io::Result<T> {
+        self.ask(call).unwrap_or_else(|| Err(panicked()))
+    }
+}
+
+fn panicked() -> io::Error {
+    io::Error::other("the stream panicked")
+}
+
+impl<S: Stream> Stream for GuardedStream<S> {
+    fn can_peek(&self) -> bool {
+        self.ask(S::can_peek).unwrap_or(false)
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.call(|stream| stream.read(buffer))
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.call(|stream| stream.write(bytes))
+    }
+
+    fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.call(|stream| stream.write_at_once(bytes))
+    }
+
+    fn held(&self) -> usize {
+        self.ask(S::held).unwrap_or(0)
+    }
+
+    fn heard(&self) -> bool {
+        self.ask(S::heard).unwrap_or(false)
+    }
+
+    fn set_blocking(&self) -> io::Result<()> {
+        self.call(S::set_blocking)
+    }
+
+    fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.call(|stream| stream.set_nodelay(nodelay))
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.call(|stream| stream.set_read_timeout(timeout))
+    }
+
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.call(|stream| stream.set_write_timeout(timeout))
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.call_anyway(|stream| stream.shutdown(how)).unwrap_or_else(|| Err(panicked()))
+    }
+
+    fn wait_readable(&self) -> io::Result<()> {
+        self.call(S::wait_readable)
+    }
+
+    fn is_readable(&self) -> io::Result<bool> {
+        self.call(S::is_readable)
+    }
+}
+
+impl<S: Stream> Drop for GuardedStream<S> {
+    fn drop(&mut self) {
+        let stream = self.stream.take();
+        guarded(|| drop(stream));
+    }
+}
