@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used)] // also in the helpers of tests, which Clippy does not know as such
 
+#[path = "common/accept.rs"]
+mod accept;
 #[path = "command/cable.rs"]
 mod cable;
 #[path = "command/check.rs"]

@@ -11,6 +11,8 @@
 // A test that cannot go on says so by panicking.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/accept.rs"]
+mod accept;
 #[path = "links_laws/laws.rs"]
 mod laws;
 #[path = "links_laws/script.rs"]

@@ -76,6 +76,11 @@ fn no_test_of_the_core_waits_for_time_to_pass() {
     hold(rules::no_sleep(&sources(&["src", "tests"])));
 }
 
+#[test]
+fn no_test_waits_without_end_for_a_connection() {
+    hold(rules::no_endless_accept(&sources(&["tests"])));
+}
+
 // lesson 34
 #[test]
 fn only_the_command_knows_the_time_of_day() {

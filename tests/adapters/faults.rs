@@ -8,6 +8,7 @@ use peerbeat::link::{Down, DownReason, Faults, Link, LinkOptions, SendError};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
+use crate::accept::accept;
 use crate::mock::{PATIENCE, Seens, ms, recorder};
 
 struct Pair {
@@ -24,7 +25,7 @@ fn pair(slack_of_broken: u64, slack_of_whole: u64) -> Pair {
 fn pair_with(heartbeat_ms: u64, slack_of_broken: u64, slack_of_whole: u64) -> Pair {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let here = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let there = listener.accept().unwrap().0;
+    let there = accept(&listener);
     let faults = Faults::default();
     let start = |stream, slack, faults| {
         let heartbeat_time = Some(ms(heartbeat_ms));

@@ -7,6 +7,8 @@
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../common/accept.rs"]
+mod accept;
 mod broker;
 mod faults;
 mod fix;

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use peerbeat::link::{Down, Link, LinkEvent, LinkHandler, Stream};
 use peerbeat::protocol::Framing;
 
+use crate::accept::accept;
+
 /// How long a test waits for what must come. Nothing is asserted to come early.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -80,7 +82,7 @@ pub(crate) fn peer<T: Send + 'static>(
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let thread = thread::spawn(move || {
-        let stream = listener.accept().unwrap().0;
+        let stream = accept(&listener);
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         script(&mut Peer { stream, bytes: Vec::new(), at: Instant::now() })

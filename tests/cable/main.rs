@@ -5,12 +5,16 @@
 
 #![allow(clippy::unwrap_used)] // also in the helpers of tests, which Clippy does not know as such
 
+#[path = "../common/accept.rs"]
+mod accept;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use accept::accept;
 use peerbeat::cable::{Cable, CableEvent, Way};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,7 +42,7 @@ impl Rig {
 
     fn connect(&self) -> [TcpStream; 2] {
         let near = self.dial();
-        let (far, _) = self.listener.accept().unwrap();
+        let far = accept(&self.listener);
         far.set_nodelay(true).unwrap();
         far.set_read_timeout(Some(PATIENCE)).unwrap();
         [near, far]

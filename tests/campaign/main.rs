@@ -44,7 +44,7 @@ mod processes;
 mod slow;
 mod table;
 
-use common::skip;
+use common::{accept, skip};
 use network::Place;
 use table::{Row, Table};
 

@@ -4,6 +4,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use crate::accept::accept;
 use crate::child::Process;
 use crate::cuts::usual;
 use crate::mock::{Beating, heartbeat};
@@ -67,7 +68,7 @@ fn stop_ourselves(peers_stop_too: bool) -> (Vec<String>, usize) {
     let address = listener.local_addr().unwrap().to_string();
     let words = [&address, &COUNT.to_string(), "300", "700"].map(ToString::to_string);
     let process = Process::start("links", &words);
-    let ends: Vec<TcpStream> = (0..COUNT).map(|_| listener.accept().unwrap().0).collect();
+    let ends: Vec<TcpStream> = (0..COUNT).map(|_| accept(&listener)).collect();
     assert_eq!(process.line().1, "ready");
     let beat = |end: &TcpStream| Beating::start(end.try_clone().unwrap(), heartbeat(300), ms(100));
     let mut beating: Vec<Beating> = ends.iter().map(beat).collect();

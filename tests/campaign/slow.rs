@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use peerbeat::cable::Cable;
 use peerbeat::link::LinkOptions;
 
+use crate::accept::accept;
 use crate::cuts::usual;
 use crate::mock::{Beating, DATA, Mock, frame, heartbeat, tcp_pair};
 use crate::network::ip;
@@ -86,7 +87,7 @@ pub(crate) fn drip(row: &mut Row) {
 /// Two links on a cable.
 fn over(cable: &Cable, listener: &std::net::TcpListener, used: Use) -> Pair {
     let near = std::net::TcpStream::connect(cable.addr()).unwrap();
-    let far = listener.accept().unwrap().0;
+    let far = accept(listener);
     Pair::start((near, far), &patient(), used)
 }
 

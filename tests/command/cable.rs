@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 
+use crate::accept::accept;
 use crate::harness::{Folder, PATIENCE, exit_code};
 use crate::json::Value;
 
@@ -29,7 +30,7 @@ fn words_on_stdin_are_obeyed() {
     };
     let addr = next("listening").str("addr").to_owned();
     let near = TcpStream::connect(&addr).unwrap();
-    let (mut far, _) = listener.accept().unwrap();
+    let mut far = accept(&listener);
     assert_eq!(next("opened").number("connection"), 1.0);
     far.set_read_timeout(Some(PATIENCE)).unwrap();
     (&near).write_all(b"tick").unwrap();

@@ -5,10 +5,11 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use peerbeat::protocol::{Bye, ByeCode, Hello};
 
+use crate::accept::accept;
 use crate::harness::{Folder, PATIENCE, exit_code};
 
 const DIALLER: &str = "\
@@ -36,20 +37,6 @@ fn welcome(listener: &TcpListener, label: &str) -> TcpStream {
     Hello::default().name("hub").label(label).encode(&mut answer).unwrap();
     stream.write_all(&answer).unwrap();
     stream
-}
-
-/// Accepts within the time that anything may take here.
-fn accept(listener: &TcpListener) -> TcpStream {
-    listener.set_nonblocking(true).unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        if let Ok((stream, _)) = listener.accept() {
-            stream.set_nonblocking(false).unwrap();
-            return stream;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    panic!("no connection came");
 }
 
 fn listener() -> (TcpListener, u16) {

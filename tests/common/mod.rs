@@ -5,6 +5,7 @@
 // Each test binary uses a part of it, and helpers of tests may unwrap as tests do.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod accept;
 pub mod skip;
 
 use std::fmt::Write as _;
@@ -13,6 +14,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub(crate) use accept::accept;
 use peerbeat::config::{Config, ConfigOptions};
 use peerbeat::link::{Down, LinkEvent};
 use peerbeat::node::{Node, NodeEvent, NodeHandler, Peer, RefusedReason};
@@ -174,26 +176,6 @@ pub fn listener() -> (TcpListener, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     (listener, port)
-}
-
-/// The next connection, which has to come in the patience of a test.
-#[track_caller]
-pub fn accept(listener: &TcpListener) -> TcpStream {
-    let until = Instant::now() + PATIENCE;
-    listener.set_nonblocking(true).unwrap();
-    let accepted = loop {
-        match listener.accept() {
-            Err(e) if e.kind() == ErrorKind::WouldBlock && Instant::now() < until => {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            accepted => break accepted,
-        }
-    };
-    listener.set_nonblocking(false).unwrap();
-    let (stream, _) = accepted.unwrap_or_else(|e| panic!("no connection came: {e}"));
-    // On some systems it is as its listener was.
-    stream.set_nonblocking(false).unwrap();
-    stream
 }
 
 /// A queue of connections that are not accepted, and that is full: the next ones get no answer. One

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use peerbeat::link::{DownReason, Link, SendError};
 use peerbeat::protocol::Native;
 
+use crate::accept::accept;
 use crate::child::Process;
 use crate::mock::{Beating, LONG, heartbeat};
 use crate::rig::{Log, assert_soon, ms, notes, options};
@@ -17,7 +18,7 @@ fn links(count: usize, heartbeat_ms: u64, slack_ms: u64) -> (Process, Vec<TcpStr
     let address = listener.local_addr().unwrap().to_string();
     let numbers = [count as u64, heartbeat_ms, slack_ms].map(|number| number.to_string());
     let process = Process::start("links", &[&[address], &numbers[..]].concat());
-    let ends = (0..count).map(|_| listener.accept().unwrap().0).collect();
+    let ends = (0..count).map(|_| accept(&listener)).collect();
     assert_eq!(process.line().1, "ready");
     (process, ends)
 }

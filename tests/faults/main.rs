@@ -13,6 +13,8 @@
 // functions, and most of what is here are their helpers.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../common/accept.rs"]
+mod accept;
 mod child;
 #[expect(dead_code, reason = "the campaign uses all of it")]
 mod network;

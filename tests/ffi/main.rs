@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, unsafe_code)]
 
 mod abi;
+#[path = "../common/accept.rs"]
+mod accept;
 mod calls;
 #[path = "../capi/numbers.rs"]
 mod numbers;

@@ -13,6 +13,8 @@ use peerbeat::ffi::*;
 use peerbeat::link::{Inbox, Link, LinkOptions};
 use peerbeat::protocol::Native;
 
+use crate::accept::accept;
+
 const MESSAGES: u64 = 3_000_000;
 const PAYLOAD: [u8; 64] = [7; 64];
 
@@ -20,7 +22,7 @@ fn streams() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     near.set_nodelay(true).unwrap();
-    (near, listener.accept().unwrap().0)
+    (near, accept(&listener))
 }
 
 /// Millions of messages a second, one way, taken without a copy.

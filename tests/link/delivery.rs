@@ -12,6 +12,7 @@ use std::time::Duration;
 use peerbeat::link::{DownReason, Link, LinkEvent, LinkOptions, Stream};
 use peerbeat::protocol::{Decoded, Framing, Heartbeat, Native, ProtocolError};
 
+use crate::accept::accept;
 use crate::mock::{DATA, LONG, bye, frame, heartbeat};
 use crate::pipe::pipe;
 use crate::rig::{Log, Rig, Seen, ms, notes, options, wait_for};
@@ -23,7 +24,7 @@ fn pair(
 ) -> ([Link; 2], [Log; 2]) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let far = listener.accept().unwrap().0;
+    let far = accept(&listener);
     let (near_notes, near_log) = notes(|_, _| {});
     let (far_notes, far_log) = notes(act);
     let start = |stream, options, notes| {

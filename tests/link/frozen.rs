@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use peerbeat::link::Link;
 use peerbeat::protocol::Native;
 
+use crate::accept::accept;
 use crate::mock::{Got, HEARTBEAT, LONG, Mock};
 use crate::rig::{assert_soon, ms, notes, options};
 
@@ -37,7 +38,7 @@ impl Stopped {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mock = Mock::over(listener.accept().unwrap().0);
+        let mock = Mock::over(accept(&listener));
         Self { child, mock }
     }
 

@@ -10,6 +10,8 @@ use peerbeat::link::{Cause, Down, HeartbeatChange, Link, LinkEvent, LinkHandler,
 use peerbeat::liveness::{FixedIntervals, Settings};
 use peerbeat::protocol::Native;
 
+use crate::accept::accept;
+
 const SLACK: Duration = Duration::from_millis(300);
 
 fn millis(millis: u64) -> Duration {
@@ -57,7 +59,7 @@ fn start_with(stream: TcpStream, heartbeat_time: Option<u64>, slack: Duration) -
 fn streams() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (near, listener.accept().unwrap().0)
+    (near, accept(&listener))
 }
 
 fn next(events: &Events) -> (Instant, Seen) {

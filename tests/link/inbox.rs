@@ -10,6 +10,8 @@ use peerbeat::link::{DownReason, Inbox, Link, LinkOptions, RecvError};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
+use crate::accept::accept;
+
 const SOON: Duration = Duration::from_millis(200);
 const LONG: Option<Duration> = Some(Duration::from_secs(20));
 const NOW: Option<Duration> = Some(Duration::ZERO);
@@ -17,7 +19,7 @@ const NOW: Option<Duration> = Some(Duration::ZERO);
 fn streams() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (near, listener.accept().unwrap().0)
+    (near, accept(&listener))
 }
 
 fn start(stream: TcpStream, options: &LinkOptions, inbox: &Inbox) -> Link {

@@ -14,6 +14,7 @@ use peerbeat::link::{DownReason, Layer, Layered, Link, LinkOptions, Opened, Stre
 use peerbeat::liveness::Mode;
 use peerbeat::protocol::Native;
 
+use crate::accept::accept;
 use crate::mock::{DATA, LONG, frame, heartbeat};
 use crate::rig::{Log, Narrow, Seen, assert_soon, ms, notes, options};
 
@@ -112,7 +113,7 @@ impl Layer for Records {
 fn sockets() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let far = listener.accept().unwrap().0;
+    let far = accept(&listener);
     far.set_nodelay(true).unwrap();
     (near, far)
 }

@@ -8,6 +8,8 @@
 // functions, and most of what is here are their helpers.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../common/accept.rs"]
+mod accept;
 #[cfg(target_os = "linux")]
 mod alone;
 #[allow(dead_code, reason = "the tests of faults use the rest")]

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::accept::accept;
+
 /// How long we wait for what must come.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
@@ -202,7 +204,7 @@ fn is_timeout(kind: ErrorKind) -> bool {
 pub(crate) fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (theirs, _) = listener.accept().unwrap();
+    let theirs = accept(&listener);
     ours.set_nodelay(true).unwrap();
     theirs.set_nodelay(true).unwrap();
     (ours, theirs)

@@ -9,6 +9,8 @@ use peerbeat::link::{Advice, Faults, HeartbeatChange, Link, LinkOptions, Source,
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
+use crate::accept::accept;
+
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn ms(millis: u64) -> Duration {
@@ -18,7 +20,7 @@ fn ms(millis: u64) -> Duration {
 fn streams() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (near, listener.accept().unwrap().0)
+    (near, accept(&listener))
 }
 
 fn start_with(stream: TcpStream, time: Option<u64>, slack: u64, faults: Option<Faults>) -> Link {

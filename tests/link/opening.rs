@@ -14,6 +14,8 @@ use peerbeat::link::handshake::HandshakeError;
 use peerbeat::link::{self, Inbox, Link, LinkEvent, LinkOptions, OpenError, RecvError, Role};
 use peerbeat::protocol::{ByeCode, Native};
 
+use crate::accept::accept;
+
 /// No machine is so busy that a wait in a test takes this long.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -31,7 +33,7 @@ fn named(name: &str) -> LinkOptions {
 fn both() -> ((Link, Inbox), (Link, Inbox)) {
     let (listener, addr) = listen();
     let accepting = thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
+        let stream = accept(&listener);
         link::accept(stream, &named("hub")).unwrap()
     });
     let dialled = link::connect(addr, &named("feed")).unwrap();
@@ -84,9 +86,9 @@ fn a_handler_instead_of_an_inbox_gets_messages_and_events() {
 fn a_link_that_is_not_opened_says_why() {
     let (listener, addr) = listen();
     let refusing = thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
+        let stream = accept(&listener);
         link::handshake::refuse(&stream, ByeCode::UNKNOWN_PEER, "who?");
-        let (mut stream, _) = listener.accept().unwrap();
+        let mut stream = accept(&listener);
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         let _answer = stream.read(&mut [0; 1000]);
     });
@@ -114,7 +116,7 @@ fn a_link_that_is_not_opened_says_why() {
 fn accept_gives_up_after_the_handshake_timeout() {
     let (listener, addr) = listen();
     let _silent = TcpStream::connect(addr).unwrap();
-    let (stream, _) = listener.accept().unwrap();
+    let stream = accept(&listener);
     let options = LinkOptions::default().handshake_timeout(Duration::from_millis(50));
     let error = link::accept(stream, &options).unwrap_err();
     assert!(matches!(error, OpenError::Handshake(HandshakeError::TimedOut)), "{error}");
@@ -153,7 +155,7 @@ fn a_stream_that_does_not_block_is_made_to() {
     let (listener, addr) = listen();
     let pair = || {
         let ours = TcpStream::connect(addr).unwrap();
-        let (theirs, _) = listener.accept().unwrap();
+        let theirs = accept(&listener);
         ours.set_nonblocking(true).unwrap();
         theirs.set_nonblocking(true).unwrap();
         let clones = [ours.try_clone().unwrap(), theirs.try_clone().unwrap()];

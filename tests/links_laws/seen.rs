@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use peerbeat::cable::{Cable, CableEvent, Way};
 
+use crate::accept::accept;
+
 /// A frame that an end sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
@@ -68,7 +70,7 @@ impl Notebook {
         let cable = Cable::tapped("127.0.0.1:0", target, move |_, event| notes.note(event));
         let cable = cable.unwrap();
         let left = TcpStream::connect(cable.addr()).unwrap();
-        let (right, _) = listener.accept().unwrap();
+        let right = accept(&listener);
         for socket in [&left, &right] {
             socket.set_nodelay(true).unwrap();
         }

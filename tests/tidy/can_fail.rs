@@ -226,6 +226,15 @@ fn a_sleep_in_a_test_of_the_core_is_seen() {
 }
 
 #[test]
+fn an_accept_without_end_is_seen() {
+    let text = "fn a(l: &TcpListener) { let far = l.accept().unwrap().0; }";
+    breaks(rules::no_endless_accept, "tests/link/x.rs", text);
+    passes(rules::no_endless_accept, "tests/link/x.rs", "fn a() { accept(&l); x.accept(1) }");
+    passes(rules::no_endless_accept, "tests/common/accept.rs", text);
+    passes(rules::no_endless_accept, "tests/bench/x.rs", text);
+}
+
+#[test]
 fn a_reference_to_the_outside_is_seen() {
     breaks(rules::no_outside, "README.md", &["see ..", "shared/x"].join("/"));
     breaks(rules::no_outside, "src/x.rs", &["// as DESIGN", "md has it"].join("."));

@@ -134,6 +134,23 @@ pub(super) fn no_sleep(sources: &[Source]) -> Vec<String> {
     complaints
 }
 
+/// A listener's `accept` has no end: `accept` of tests/common has. What is measured, and the
+/// examples, wait as programs do.
+pub(super) fn no_endless_accept(sources: &[Source]) -> Vec<String> {
+    let may = ["tests/common/accept.rs", "tests/bench/", "tests/compare/", "tests/examples/"];
+    let mut complaints = Vec::new();
+    for source in sources.iter().filter(|source| !may.iter().any(|at| source.path.starts_with(at)))
+    {
+        for at in words(&source.code, "accept").filter(|at| source.code[..*at].ends_with('.')) {
+            if source.code[at..].starts_with("accept()") {
+                let what = "accept() has no end that names itself: use tests/common/accept.rs";
+                complaints.push(source.complain(source.line_of(at), what));
+            }
+        }
+    }
+    complaints
+}
+
 pub(super) fn time_of_day(sources: &[Source]) -> Vec<String> {
     let bans = |named: &Named| named.holds(&["SystemTime"]) || named.holds(&["UNIX_EPOCH"]);
     // The journal and the command only show it.

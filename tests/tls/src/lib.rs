@@ -1,5 +1,7 @@
 //! TLS under links and nodes: the program of the page on encrypting, and what the tests share.
 
+#[path = "../../common/accept.rs"]
+mod accept;
 mod certificates;
 mod tls;
 
@@ -7,6 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use accept::accept;
 pub use certificates::Authority;
 use peerbeat::link::{Layered, LinkOptions};
 use peerbeat::liveness::Settings;
@@ -52,7 +55,7 @@ pub fn ends<T>(
     let (addr, kept) = between(listener.local_addr().expect("an address"));
     std::thread::scope(|scope| {
         let server = scope.spawn(|| {
-            let socket = listener.accept().expect("a connection").0;
+            let socket = accept(&listener);
             socket.set_nodelay(true).expect("a socket");
             server_end(authority, socket)
         });

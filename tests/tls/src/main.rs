@@ -3,12 +3,16 @@
 //! `cargo run` prints throughput, round trip and processor time of a link over rustls, of a bare
 //! rustls stream between two threads, and of a plain link; then the lateness of verdicts.
 
+#[path = "../../common/accept.rs"]
+mod accept;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use accept::accept;
 use peerbeat::cable::Cable;
 use peerbeat::link::{Inbox, Link, Role, Stream, open};
 use peerbeat_tls::{Authority, LONG, ends, options};
@@ -60,7 +64,7 @@ fn sockets(between: impl FnOnce(SocketAddr) -> SocketAddr) -> (TcpStream, TcpStr
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let addr = between(listener.local_addr().expect("an address"));
     let near = TcpStream::connect(addr).expect("it listens");
-    let far = listener.accept().expect("a connection").0;
+    let far = accept(&listener);
     for socket in [&near, &far] {
         socket.set_nodelay(true).expect("a socket");
     }

@@ -1,11 +1,15 @@
 //! Links over TLS under every fault that the same links bear over plain TCP.
 
+#[path = "../../common/accept.rs"]
+mod accept;
+
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use accept::accept;
 use peerbeat::cable::{Cable, Way};
 use peerbeat::link::{Down, DownReason, Inbox, Link, Role, Stream, open};
 use peerbeat_tls::{Authority, LONG, Tls, TlsStream, client_end, ends, options, server_end};
@@ -219,7 +223,7 @@ fn against_bytes(authority: &Authority) -> (TlsLink, TcpStream) {
     let addr = listener.local_addr().expect("an address");
     thread::scope(|scope| {
         let far = scope.spawn(|| {
-            let mut socket = listener.accept().expect("a connection").0;
+            let mut socket = accept(&listener);
             let tls = ServerConnection::new(authority.server("server")).expect("a server");
             let mut tls = Connection::from(tls);
             tls.complete_io(&mut socket).expect("a handshake");
@@ -253,7 +257,7 @@ fn a_record_that_never_ends_is_life_while_it_drips_and_silent_when_it_stops() {
     let addr = listener.local_addr().expect("an address");
     let (near, mut far_2) = thread::scope(|scope| {
         let far = scope.spawn(|| {
-            let socket = listener.accept().expect("a connection").0;
+            let socket = accept(&listener);
             let end = server_end(&authority, socket.try_clone().expect("a handle"));
             (end, socket)
         });
