@@ -301,7 +301,8 @@ pub(crate) fn step(left: Duration) -> Duration {
 pub(super) const LAST_STRETCH: Duration = Duration::from_millis(64);
 /// The longest that a reader waits in one read.
 ///
-/// Shutting a socket wakes its reader on every Unix. On Windows that is not promised (wine
-/// does not do it), so there a reader looks often enough to end in time.
+/// Shutting a socket wakes its reader on every Unix. On Windows it need not (std's own test of it
+/// is for Unix alone, and wine does not do it), so there a reader looks often enough to end in
+/// time.
 pub(super) const READ_MAX: Duration =
     if cfg!(windows) { Duration::from_millis(250) } else { Duration::from_secs(30) };

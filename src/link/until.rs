@@ -7,7 +7,7 @@
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use super::stream::{Stream, is_timeout, step};
+use super::stream::{READ_MAX, Stream, is_timeout, step};
 
 /// A [`Stream`] as `std`'s [`Read`] and [`Write`], until a deadline: an error of kind
 /// [`TimedOut`](io::ErrorKind::TimedOut) from then on, however the other side drips.
@@ -26,10 +26,11 @@ impl<'a, S: Stream + ?Sized> Until<'a, S> {
         Self { stream, deadline, reads_late: false }
     }
 
-    /// A socket timeout on the way to the deadline: never zero, which would mean "no limit".
+    /// A socket timeout on the way to the deadline: never zero, which would mean "no limit", and
+    /// no longer than until a look finds that the stream was shut.
     fn left(&self) -> Duration {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        step(left).max(WAIT_MIN)
+        step(left).clamp(WAIT_MIN, READ_MAX)
     }
 
     fn is_over(&self) -> bool {
@@ -79,3 +80,48 @@ impl<S: Stream + ?Sized> Write for Until<'_, S> {
 
 /// The shortest wait on a stream.
 pub(super) const WAIT_MIN: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use std::net::Shutdown;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Has nothing to read but for the third time, and notes what it was to wait for.
+    struct Slow(Mutex<Vec<Duration>>);
+
+    impl Stream for Slow {
+        fn read(&self, _: &mut [u8]) -> io::Result<usize> {
+            match self.0.lock().unwrap().len() {
+                3 => Ok(0),
+                _ => Err(io::ErrorKind::WouldBlock.into()),
+            }
+        }
+
+        fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+            self.0.lock().unwrap().push(timeout);
+            Ok(())
+        }
+
+        fn set_write_timeout(&self, _: Duration) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn shutdown(&self, _: Shutdown) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_far_deadline_is_waited_for_in_steps_that_see_a_shutdown() {
+        let slow = Slow(Mutex::default());
+        let hour = Instant::now() + Duration::from_secs(3600);
+        assert_eq!(Until::new(&slow, hour).read(&mut [0]).unwrap(), 0);
+        assert_eq!(*slow.0.lock().unwrap(), [READ_MAX; 3]);
+    }
+}

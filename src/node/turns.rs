@@ -4,9 +4,9 @@
 //! Every rule is the ownership's or the plan's; here a thread waits until they say something else.
 //! Nothing waits in a simulator, which asks again.
 //!
-//! Invariant: while locked no user code runs and no I/O is done. Inside are locked, each for a look:
-//! the peer's values, its link, the outcome of a call that is waited for, and the turns of the
-//! successor. None of those who hold them takes this lock.
+//! Invariant: while locked no user code runs and no I/O is done. Inside are locked, each for a
+//! look: the peer's values, its link, the outcome of a call that is waited for, and the turns of
+//! the successor. Whoever holds one of them does not take this lock.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
