@@ -121,12 +121,12 @@ int main(int argc, char **argv) {
     peerbeat_config *sending = read_config(NULL, text);
     peerbeat_node *adapter = start(sending);
 
-    for (long number = 0; number < 1000 && atomic_load(&ticks_received) < 20; number++) {
+    for (long number = 0; number < 3000 && atomic_load(&ticks_received) < 20; number++) {
         send_tick(adapter, sending, number);
         usleep(10 * 1000);
     }
     peerbeat_node_free(receiver); /* the other side goes away ... */
-    for (int i = 0; i < 1000 && atomic_load(&losses) < 2; i++)
+    for (int i = 0; i < 3000 && atomic_load(&losses) < 2; i++)
         usleep(10 * 1000); /* ... and both sides have reported it, once each */
     int code = peerbeat_node_free(adapter);
     peerbeat_config_free(receiving);

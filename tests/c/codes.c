@@ -107,7 +107,7 @@ static void sending(void) {
     IS(peerbeat_link_shutdown(near), PEERBEAT_OK);
     IS(peerbeat_link_recv(near, buf, sizeof buf, &len, -1), PEERBEAT_E_DOWN);
     IS(peerbeat_link_send(near, big, 10), PEERBEAT_E_DOWN);
-    MUST(now_ms() - began < 1000);
+    MUST(now_ms() - began < 1900); /* the goodbye has 2 s */
     peerbeat_state state = {.struct_size = sizeof state};
     do
         IS(peerbeat_link_state(near, &state), PEERBEAT_OK);
@@ -192,7 +192,7 @@ static void closing(void) {
     IS(peerbeat_link_free(near), PEERBEAT_OK);
     pthread_join(thread, &code);
     IS((int)(long)code, PEERBEAT_E_DOWN);
-    MUST(now_ms() - began < 1000);
+    MUST(now_ms() - began < 10000);
     IS(peerbeat_link_free(far), PEERBEAT_OK);
 
     peerbeat_listener *listener;

@@ -45,7 +45,7 @@ int main(int argc, char **argv) {
         if (done == NULL || load_and_run(argv[1]) == NULL)
             return 1;
     }
-    for (int i = 0; i < 1000 && count("/proc/self/task") > 3; i++)
+    for (int i = 0; i < 30000 && count("/proc/self/task") > 3; i++)
         wait_a_little();
     printf("%d descriptors more\n", count("/proc/self/fd") - before);
     return count("/proc/self/task") == 3 && count("/proc/self/fd") == before ? 0 : 1;

@@ -91,8 +91,13 @@ fn what_else_listens_is_named() {
     ];
     let folder = Folder::new();
     for (port, expected) in table {
-        let ended = folder.peerbeat(&format!("probe 127.0.0.1:{port} --json --timeout 0.5"));
-        assert_eq!((ended.code, &*ended.stderr), (Some(1), ""), "{expected}: {ended:?}");
-        assert_eq!(result(&ended).str("result"), expected, "{ended:?}");
+        // On a busy machine what listens may not answer in half a second.
+        let is_found = |timeout| {
+            let words = format!("probe 127.0.0.1:{port} --json --timeout {timeout}");
+            let ended = folder.peerbeat(&words);
+            assert_eq!((ended.code, &*ended.stderr), (Some(1), ""), "{expected}: {ended:?}");
+            result(&ended).str("result") == expected
+        };
+        assert!(["0.5", "2", "8"].into_iter().any(is_found), "not {expected}");
     }
 }

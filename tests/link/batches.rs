@@ -138,7 +138,9 @@ fn a_batch_tells_of_a_link_that_has_ended() {
     assert_eq!(refused, Err(SendError::Down(DownReason::Replaced)));
     drop(batch);
     assert_eq!(mock.no_heartbeat().payload, b"kept");
-    assert_eq!(bad.wait_down(LONG).unwrap().unsent_frames, 1);
+    // A sender thread that started late may have taken it along before the end.
+    let lost = bad.wait_down(LONG).unwrap().unsent_frames;
+    assert_eq!(lost + bad.stats().bytes_sent / frame(DATA, b"lost").len() as u64, 1);
 }
 
 /// Sends until the stream is stuck and there is no room.
@@ -211,7 +213,8 @@ fn a_batch_that_fills_a_buffer_is_written_at_once() {
     for place in 0..3000 {
         batch.try_send(&link, &numbered(place, 40)).unwrap();
     }
-    assert!(link.stats().bytes_sent >= 65_536);
+    // By this thread, or by the sender's that took it along.
+    wait_for("a full buffer to be written", || link.stats().bytes_sent >= 65_536);
     drop(batch);
     drains.join().unwrap();
 }

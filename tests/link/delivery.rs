@@ -157,7 +157,7 @@ fn a_drain_of_a_link_whose_peer_says_nothing_ends_in_its_time() {
     let began = std::time::Instant::now();
     assert!(!rig.link.drain(ms(200)), "the mock keeps its end open");
     assert!(began.elapsed() >= ms(195));
-    assert!(began.elapsed() < ms(5000), "{:?}", began.elapsed());
+    assert!(began.elapsed() < ms(20_000), "{:?}", began.elapsed());
 }
 
 #[test]

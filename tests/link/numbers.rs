@@ -86,7 +86,7 @@ fn a_smaller_slack_spares_the_silence_under_way_and_judges_the_next() {
     let down = link.wait_down(PATIENCE).unwrap();
     assert_eq!((down.reason.as_str(), down.slack), ("silent", ms(200)));
     assert_eq!(down.limit, Some(ms(500)));
-    assert!(down.silence >= ms(500) && down.silence < ms(1500), "{down:?}");
+    assert!(down.silence >= ms(500) && down.silence < ms(1800), "{down:?}");
     assert!(heard >= ms(900));
     assert!(link.set_slack(ms(1)).is_err());
 }
@@ -119,9 +119,13 @@ fn a_stuck_write_is_not_judged_by_a_slack_that_was_lowered_meanwhile() {
 fn an_idle_link_measures_beats_lateness_and_round_trips() {
     let (near, far) = streams();
     let (link, peer) = (start(near, Some(40), 5000), start(far, Some(40), 5000));
-    let stats = wait(&link, |stats| stats.peer_lateness.count >= 10 && stats.round_trips.count > 3);
+    // Neither of the two sides has its turn when the other has.
+    let stats = wait(&link, |stats| {
+        stats.peer_lateness.count >= 10
+            && stats.own_lateness.count >= 5
+            && stats.round_trips.count > 3
+    });
     assert!(stats.heartbeats_sent >= 5 && stats.heartbeats_received >= 10, "{stats:?}");
-    assert!(stats.own_lateness.count >= 5, "{stats:?}");
     assert!(stats.largest_silence >= ms(40), "{stats:?}");
     assert!(stats.round_trip.is_some() && stats.round_trip_min <= stats.round_trip, "{stats:?}");
     assert!(stats.round_trips.max < PATIENCE && stats.up >= ms(400), "{stats:?}");

@@ -85,7 +85,7 @@ fn a_storm_of_signals_does_not_put_off_the_verdict() {
     let (at, down) = log.down();
     assert_eq!(down.reason, DownReason::Silent);
     assert!(at - last >= ms(800), "{:?}", at - last);
-    assert!(at - began < ms(4000), "{:?}", at - began);
+    assert!(at - began < ms(15_000), "{:?}", at - began);
 }
 
 #[test]

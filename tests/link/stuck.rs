@@ -29,7 +29,7 @@ fn pending(down: &Down) -> Duration {
 #[test]
 fn a_peer_that_stops_reading_is_dead_though_its_heartbeats_come() {
     // lesson 20
-    let (rig, _door) = Rig::narrow(&options(100, 300));
+    let (rig, _door) = Rig::narrow(&options(100, 1400));
     let beating = rig.mock.beat(100, ms(30));
     thread::sleep(ms(100));
     let began = Instant::now();
@@ -48,16 +48,16 @@ fn a_peer_that_stops_reading_is_dead_though_its_heartbeats_come() {
         })
         .collect();
     let (at, down) = rig.log.down();
-    assert!(pending(&down) >= ms(400), "{down:?}");
-    assert!(at - began >= ms(400));
-    assert_soon(began + ms(400), at, "the verdict");
-    assert!(down.silence < ms(400), "{down:?}");
+    assert!(pending(&down) >= ms(1500), "{down:?}");
+    assert!(at - began >= ms(1500));
+    assert_soon(began + ms(1500), at, "the verdict");
+    assert!(down.silence < ms(1500), "{down:?}");
     drop(beating);
     let mut taken = 0;
     for thread in threads {
         let (messages, error, woken) = thread.join().unwrap();
         assert_eq!(error, SendError::Down(down.reason.clone()));
-        assert!(woken.saturating_duration_since(at) < ms(1000), "woken late");
+        assert_soon(at, woken, "the end of a send");
         taken += messages;
     }
     let stats = rig.link.stats();

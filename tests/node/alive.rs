@@ -47,7 +47,7 @@ fn a_blackholed_dial_delays_no_other_peers_heartbeats() {
         let (_, sent) = beat(&mut friend);
         // Each on time by the node's own clock; a thread shared with the dial would be 30 s late.
         assert!(sent - last >= 100_000, "{} us after the one before", sent - last);
-        assert!(sent - last < 2_000_000, "{} us after the one before", sent - last);
+        assert!(sent - last < 10_000_000, "{} us after the one before", sent - last);
         last = sent;
     }
     let failed = |seen: &Seen| matches!(seen.event(), Some(NodeEvent::DialFailed { .. }));

@@ -77,7 +77,7 @@ fn run(mut rng: Rng, until: Instant) {
         let began = Instant::now();
         node.shutdown();
         assert!(node.join());
-        assert!(began.elapsed() < Duration::from_secs(10), "the stop took {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(25), "the stop took {:?}", began.elapsed());
     }
     world.assert_kept();
 }
