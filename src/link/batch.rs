@@ -122,8 +122,19 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// [`send`](Self::send) would return it for one of the messages, and how many were accepted
     /// before that one.
     pub fn send_all<P: AsRef<[u8]>>(&self, payloads: &[P]) -> Result<(), SendAllError> {
-        // Their own code runs here, not under the link's lock.
-        let payloads: Vec<&[u8]> = payloads.iter().map(AsRef::as_ref).collect();
+        // Their own code runs here, not under the link's lock. A few need no memory: what takes it
+        // costs as much as a message.
+        let (mut few, many): ([&[u8]; FEW], Vec<&[u8]>);
+        let payloads = if payloads.len() <= FEW {
+            few = [&[]; FEW];
+            for (place, payload) in few.iter_mut().zip(payloads) {
+                *place = payload.as_ref();
+            }
+            &few[..payloads.len()]
+        } else {
+            many = payloads.iter().map(AsRef::as_ref).collect();
+            &many
+        };
         let mut sent = 0;
         while let Some(next) = payloads.get(sent) {
             let (count, refused) = self.shared().offer_all(&payloads[sent..]);
@@ -145,3 +156,6 @@ impl<S: Stream, F: Framing> Link<S, F> {
         Ok(())
     }
 }
+
+/// So many messages of one call are listed on the stack.
+const FEW: usize = 32;
