@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Down, Link, LinkEvent, QueueBudget};
+use peerbeat::link::{Down, Link, LinkEvent, QueueBudget, SendError};
 
 use super::common::table::{digits, percentile};
 use super::common::{Args, Table, heading, ours, pair, proc, progress};
@@ -157,7 +157,9 @@ pub(crate) fn fill(args: &Args) {
 
 fn filled(count: usize, bytes: usize) -> [String; 5] {
     let budget = QueueBudget::new(bytes);
-    let options = ours::every_second().queue_budget(budget.clone());
+    // None of them is to end meanwhile.
+    let options = ours::options(Duration::from_secs(60), Duration::from_secs(600));
+    let options = options.queue_budget(budget);
     let (mut peers, mut links) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let (near, far) = pair();
@@ -172,7 +174,8 @@ fn filled(count: usize, bytes: usize) -> [String; 5] {
         for link in &links {
             match link.try_send(&payload) {
                 Ok(()) => in_a_row = 0,
-                Err(_full) => {
+                Err(error) => {
+                    assert_eq!(error, SendError::Full, "no link ends");
                     refused += 1;
                     in_a_row += 1;
                 }

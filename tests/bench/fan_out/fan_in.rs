@@ -1,4 +1,5 @@
-//! The other way round: many peers send to one hub, which is this process; they are a second one.
+//! The other way round: many peers send to one hub, which is this process; they are a second one,
+//! and the same raw sockets with a buffer each whatever the hub is.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -34,9 +35,6 @@ fn gather(design: Design, work: &Work) -> Run {
     let address = listener.local_addr().expect("a bound listener has an address").to_string();
     let mut command = proc::again(&["--role", "send", "--address", &address]);
     command.args(["--links", &work.links.to_string(), "--ticks", &work.ticks.to_string()]);
-    if design == Design::RawBatched {
-        command.arg("--raw");
-    }
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = child.expect("this program starts again");
     let (done, finished) = mpsc::channel();
@@ -73,20 +71,12 @@ fn gather(design: Design, work: &Work) -> Run {
 pub(crate) fn send(args: &Args) {
     let (links, ticks) = (args.number("links", 1), args.number("ticks", 1) as u64);
     let address = args.value("address").expect("--address HOST:PORT");
-    let is_raw = args.has("raw");
     let dial = |_| {
         let stream = TcpStream::connect(address).expect("the hub listens");
         stream.set_nodelay(true).expect("a connected socket takes options");
-        stream
+        (stream, Vec::with_capacity(raw::BUFFER))
     };
-    let streams: Vec<TcpStream> = (0..links).map(dial).collect();
-    let mut senders: Vec<Sender> = streams
-        .into_iter()
-        .map(|stream| match is_raw {
-            true => Sender::Raw(stream, Vec::with_capacity(raw::BUFFER)),
-            false => Sender::Link(ours::start(stream, &ours::every_second(), |_: &_, _: &[u8]| {})),
-        })
-        .collect();
+    let mut senders: Vec<Sender> = (0..links).map(dial).collect();
     thread::sleep(Duration::from_millis(300));
     println!("ready");
     std::io::stdin().read_line(&mut String::new()).expect("the hub says when");
@@ -98,10 +88,8 @@ pub(crate) fn send(args: &Args) {
     thread::sleep(Duration::from_secs(60));
 }
 
-enum Sender {
-    Raw(TcpStream, Vec<u8>),
-    Link(peerbeat::link::Link),
-}
+/// A socket and what is to be written to it.
+type Sender = (TcpStream, Vec<u8>);
 
 fn send_part(senders: &mut [Sender], ticks: u64) {
     let mut payload = vec![7; SIZE];
@@ -109,23 +97,16 @@ fn send_part(senders: &mut [Sender], ticks: u64) {
     for sequence in 0..ticks {
         number(&mut payload, sequence);
         payload[8..16].copy_from_slice(&nanos().to_le_bytes());
-        for sender in senders.iter_mut() {
-            match sender {
-                Sender::Link(link) => link.send(&payload).expect("the hub reads on"),
-                Sender::Raw(stream, buffer) => {
-                    if buffer.len() + raw::HEAD + SIZE > raw::BUFFER {
-                        stream.write_all(buffer).expect("the hub reads on");
-                        buffer.clear();
-                    }
-                    raw::frame(&payload, buffer);
-                }
+        for (stream, buffer) in senders.iter_mut() {
+            if buffer.len() + raw::HEAD + SIZE > raw::BUFFER {
+                stream.write_all(buffer).expect("the hub reads on");
+                buffer.clear();
             }
+            raw::frame(&payload, buffer);
         }
     }
-    for sender in senders {
-        if let Sender::Raw(stream, buffer) = sender {
-            stream.write_all(buffer).expect("the hub reads on");
-        }
+    for (stream, buffer) in senders {
+        stream.write_all(buffer).expect("the hub reads on");
     }
 }
 
