@@ -15,6 +15,9 @@ pub(crate) struct Fill {
     high: usize,
     /// No more is low.
     low: usize,
+    /// The least that changes nothing, and how much more does not either: one comparison a message.
+    calm_from: usize,
+    calm_span: usize,
     is_high: bool,
     was_high: bool,
     crossed: u64,
@@ -33,7 +36,16 @@ pub(super) struct Crossing {
 impl Fill {
     pub(super) fn new(limit: usize) -> Self {
         let (high, low) = (limit / 5 * 4, limit / 2);
-        Self { limit, high, low, is_high: false, was_high: false, crossed: 0 }
+        let (calm_from, calm_span) = (0, high);
+        let (is_high, was_high, crossed) = (false, false, 0);
+        Self { limit, high, low, calm_from, calm_span, is_high, was_high, crossed }
+    }
+
+    fn set_calm(&mut self) {
+        (self.calm_from, self.calm_span) = match self.is_high {
+            false => (0, self.high),
+            true => (self.low + 1, usize::MAX - self.low - 1),
+        };
     }
 
     /// How many bytes may wait.
@@ -49,12 +61,13 @@ impl Fill {
             crossed: self.crossed,
             ..Self::new(limit)
         };
+        self.set_calm();
     }
 
     /// So many bytes wait now.
     #[inline]
     pub(super) fn handle_pending(&mut self, bytes: usize) {
-        if if self.is_high { bytes <= self.low } else { bytes > self.high } {
+        if bytes.wrapping_sub(self.calm_from) > self.calm_span {
             self.cross();
         }
     }
@@ -63,6 +76,7 @@ impl Fill {
     fn cross(&mut self) {
         self.is_high = !self.is_high;
         self.crossed += 1;
+        self.set_calm();
     }
 
     /// Whether there is something to report.
@@ -97,6 +111,22 @@ mod tests {
         assert_eq!((look(501), look(801), look(501)), (None, None, None));
         assert_eq!((look(500), look(800), look(0)), (Some((false, 1)), None, None));
         assert_eq!(look(801), Some((true, 1)));
+    }
+
+    #[test]
+    fn another_limit_moves_the_edges_and_not_the_state() {
+        let mut fill = Fill::new(1000);
+        fill.handle_pending(900);
+        fill.set_limit(100_000);
+        fill.handle_pending(50_001);
+        assert_eq!(fill.take(50_001).map(|crossing| crossing.is_high), Some(true));
+        fill.handle_pending(50_000);
+        assert_eq!(fill.take(50_000).map(|crossing| crossing.is_high), Some(false));
+        fill.set_limit(10);
+        fill.handle_pending(8);
+        assert_eq!(fill.take(8), None);
+        fill.handle_pending(9);
+        assert_eq!(fill.take(9).map(|crossing| crossing.is_high), Some(true));
     }
 
     #[test]
