@@ -36,5 +36,6 @@ pub(crate) use rate::Rate;
 pub use send_error::SendError;
 pub use stats::Stats;
 pub(crate) use unreported::Unreported;
+pub(crate) use whole::{CLOSE_MAX, CLOSE_TIMEOUT, QUEUE_BYTES};
 pub use whole::{Connection, Output};
 pub(crate) use write_buffer::WriteBuffer;

@@ -113,8 +113,8 @@ impl<F: Framing> Connection<F> {
             writes: None,
             events: Unreported::default(),
             waits_until: Time::NEVER,
-            close_timeout: Duration::from_secs(2),
-            close_max: Duration::from_secs(30),
+            close_timeout: CLOSE_TIMEOUT,
+            close_max: CLOSE_MAX,
             is_shut: false,
         }
     }
@@ -395,7 +395,11 @@ impl<F: Framing> fmt::Debug for Connection<F> {
     }
 }
 
-/// What may wait to be sent, unless the host says otherwise.
-const QUEUE_BYTES: usize = 8 << 20;
+/// What may wait to be sent, unless the host says otherwise; the default of links and of `sim` too.
+pub(crate) const QUEUE_BYTES: usize = 8 << 20;
+/// How long a close may go on without the kernel taking a byte, likewise.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a close may take in all, likewise.
+pub(crate) const CLOSE_MAX: Duration = Duration::from_secs(30);
 /// How long a goodbye may take if nothing is written before it.
 const GOODBYE_MAX: Duration = Duration::from_millis(70);

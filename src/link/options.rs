@@ -6,11 +6,26 @@ use std::time::Duration;
 
 use super::faults::Faults;
 use super::handshake::Greeting;
-use crate::connection::QueueBudget;
+use crate::connection::{CLOSE_MAX, CLOSE_TIMEOUT, QUEUE_BYTES, QueueBudget};
 use crate::liveness::{Mode, Settings};
 use crate::protocol::{FRAME_MAX, Hello};
 
 /// The settings of one link. All have defaults.
+///
+/// ```
+/// use peerbeat::link::LinkOptions;
+/// use peerbeat::liveness::Settings;
+/// use std::time::Duration;
+///
+/// let liveness = Settings::default()
+///     .heartbeat_time(Duration::from_secs(1))
+///     .slack(Duration::from_millis(500));
+/// let options = LinkOptions::default()
+///     .local_name("gui")
+///     .liveness(liveness)
+///     .send_timeout(Duration::from_secs(2));
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LinkOptions {
@@ -120,11 +135,11 @@ impl Default for LinkOptions {
     fn default() -> Self {
         Self {
             liveness: Settings::default(),
-            queue_bytes: 8 << 20,
+            queue_bytes: QUEUE_BYTES,
             queue_budget: None,
             send_timeout: Duration::from_secs(10),
-            close_timeout: Duration::from_secs(2),
-            close_max: Duration::from_secs(30),
+            close_timeout: CLOSE_TIMEOUT,
+            close_max: CLOSE_MAX,
             stack_size: 256 << 10,
             name: String::new(),
             peer_heartbeat_time_ms: None,

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::{Conditions, Host};
+use crate::connection::{CLOSE_MAX, CLOSE_TIMEOUT, QUEUE_BYTES};
 use crate::liveness::Settings;
 use crate::protocol::FRAME_MAX;
 
@@ -160,6 +161,16 @@ pub enum Op {
 }
 
 /// The settings of one host. All have defaults.
+///
+/// ```
+/// use peerbeat::liveness::Settings;
+/// use peerbeat::sim::SimOptions;
+/// use std::time::Duration;
+///
+/// let liveness = Settings::default().heartbeat_time(Duration::from_secs(1));
+/// let options = SimOptions::default().liveness(liveness).queue_bytes(1 << 20);
+/// # let _ = options;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SimOptions {
@@ -211,14 +222,14 @@ impl Default for SimOptions {
         Self {
             liveness: Settings::default(),
             handshake: Duration::from_secs(10),
-            queue_bytes: 8 << 20,
+            queue_bytes: QUEUE_BYTES,
             frame_max: FRAME_MAX,
             socket_bytes: 256 << 10,
             granularity: Duration::ZERO,
             message_time: Duration::ZERO,
             says_value: true,
-            close_timeout: Duration::from_secs(2),
-            close_max: Duration::from_secs(30),
+            close_timeout: CLOSE_TIMEOUT,
+            close_max: CLOSE_MAX,
             redial: None,
         }
     }
