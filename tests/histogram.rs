@@ -29,7 +29,7 @@ fn check(values: &[Duration], shown: Duration, per_mille: usize) -> Result<(), T
 
 #[test]
 fn an_empty_one_shows_zeros() {
-    assert_eq!(Histogram::default().spread(), Percentiles::default());
+    assert_eq!(Histogram::default().percentiles(), Percentiles::default());
     assert_eq!(Histogram::default().quantile(1000), Duration::ZERO);
 }
 
@@ -39,9 +39,9 @@ fn one_value_is_all_of_its_quantiles() {
         let value = Duration::from_nanos(nanos);
         let mut histogram = Histogram::default();
         histogram.record(value);
-        let spread = histogram.spread();
-        let all = [spread.p50, spread.p99, spread.p999, spread.max];
-        assert_eq!((all, spread.count), ([value; 4], 1), "{value:?}");
+        let percentiles = histogram.percentiles();
+        let all = [percentiles.p50, percentiles.p99, percentiles.p999, percentiles.max];
+        assert_eq!((all, percentiles.count), ([value; 4], 1), "{value:?}");
     }
 }
 
@@ -52,7 +52,7 @@ fn what_is_beyond_the_range_counts_and_its_greatest_is_kept() {
         histogram.record(value);
     }
     assert_eq!((histogram.quantile(250), histogram.quantile(1000)), (micros(2), Duration::MAX));
-    assert_eq!(histogram.spread().max, Duration::MAX);
+    assert_eq!(histogram.percentiles().max, Duration::MAX);
 }
 
 #[test]
@@ -79,11 +79,11 @@ proptest! {
         for per_mille in [0, 1, 250, 500, 990, 999, 1000] {
             check(&values, histogram.quantile(per_mille as u64), per_mille)?;
         }
-        let spread = histogram.spread();
-        prop_assert_eq!(spread.count, values.len() as u64);
-        prop_assert_eq!(Some(spread.max), values.iter().max().copied());
-        check(&values, spread.p50, 500)?;
-        check(&values, spread.p999, 999)?;
+        let percentiles = histogram.percentiles();
+        prop_assert_eq!(percentiles.count, values.len() as u64);
+        prop_assert_eq!(Some(percentiles.max), values.iter().max().copied());
+        check(&values, percentiles.p50, 500)?;
+        check(&values, percentiles.p999, 999)?;
     }
 
     #[test]

@@ -19,10 +19,10 @@ use std::time::Duration;
 ///
 /// let mut histogram = Histogram::default();
 /// (1..=1000).for_each(|ms| histogram.record(Duration::from_millis(ms)));
-/// let spread = histogram.spread();
-/// assert_eq!((spread.count, spread.max), (1000, Duration::from_secs(1)));
-/// assert!((Duration::from_millis(500)..=Duration::from_millis(532)).contains(&spread.p50));
-/// assert!(spread.p999 >= Duration::from_millis(999));
+/// let percentiles = histogram.percentiles();
+/// assert_eq!((percentiles.count, percentiles.max), (1000, Duration::from_secs(1)));
+/// assert!((Duration::from_millis(500)..=Duration::from_millis(532)).contains(&percentiles.p50));
+/// assert!(percentiles.p999 >= Duration::from_millis(999));
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Histogram {
@@ -104,7 +104,7 @@ impl Histogram {
     }
 
     /// What it comes to.
-    pub fn spread(&self) -> Percentiles {
+    pub fn percentiles(&self) -> Percentiles {
         Percentiles {
             count: self.count,
             p50: self.quantile(500),
@@ -117,7 +117,7 @@ impl Histogram {
 
 impl fmt::Debug for Histogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.spread().fmt(f)
+        self.percentiles().fmt(f)
     }
 }
 

@@ -12,6 +12,15 @@ use super::histogram::{Histogram, Percentiles};
 use crate::liveness::Time;
 
 /// What went over a link so far, and how punctually.
+///
+/// ```no_run
+/// # fn show(link: &peerbeat::link::Link) {
+/// let stats = link.stats();
+/// println!("{} messages, {} bytes wait", stats.messages_accepted, stats.queued_bytes);
+/// println!("round trip: {:?}, p99 {:?}", stats.round_trip, stats.round_trips.p99);
+/// println!("the peer's heartbeats were late by up to {:?}", stats.peer_lateness.max);
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -112,10 +121,10 @@ impl Measures {
     pub(super) fn stats(&self, counted: Stats) -> Stats {
         Stats {
             round_trip_min: self.round_trip_min,
-            round_trips: self.round_trips.spread(),
-            own_lateness: self.own_lateness.spread(),
+            round_trips: self.round_trips.percentiles(),
+            own_lateness: self.own_lateness.percentiles(),
             own_late: self.own_late,
-            peer_lateness: self.peer_lateness.spread(),
+            peer_lateness: self.peer_lateness.percentiles(),
             largest_silence: self.largest_silence,
             stalls: self.stalls,
             longest_stall: self.longest_stall,

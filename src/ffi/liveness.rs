@@ -145,7 +145,7 @@ pub unsafe extern "C" fn peerbeat_liveness_next(
             Action::Stalled { .. } => (NEXT_STALLED, now_ns),
             Action::WriteStalled { .. } => (NEXT_WRITE_STALLED, now_ns),
         };
-        if let (0, Some(value)) = (in_force, rules.pulse().in_force()) {
+        if let (0, Some(value)) = (in_force, rules.heartbeat_timer().in_force()) {
             in_force = u32::try_from(value.as_millis()).unwrap_or(u32::MAX);
         }
         // SAFETY: not null, and the caller's promise.

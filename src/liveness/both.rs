@@ -35,8 +35,8 @@ use super::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct Liveness {
-    pulse: HeartbeatTimer,
-    watch: SilenceTimer,
+    heartbeat_timer: HeartbeatTimer,
+    silence_timer: SilenceTimer,
     /// The instant that the host was last asked to wait for.
     waits_until: Time,
     /// The heartbeat that the host was asked for and has not reported yet.
@@ -91,14 +91,15 @@ pub enum Action {
 impl Liveness {
     /// Starts with the connection's establishment at `now`.
     pub fn new(settings: &Settings, now: Time) -> Self {
-        let (pulse, watch) = (HeartbeatTimer::new(settings, now), SilenceTimer::new(settings, now));
-        Self { pulse, watch, waits_until: Time::NEVER, asked: None }
+        let heartbeat_timer = HeartbeatTimer::new(settings, now);
+        let silence_timer = SilenceTimer::new(settings, now);
+        Self { heartbeat_timer, silence_timer, waits_until: Time::NEVER, asked: None }
     }
 
     /// Records that the kernel accepted some of our bytes at `now`;
     /// [`handle_pending`](Self::handle_pending) follows if it did not take all.
     pub fn handle_sent(&mut self, now: Time) {
-        self.pulse.handle_sent(now);
+        self.heartbeat_timer.handle_sent(now);
         // One that only fills an idle line may have been dropped for these bytes: it will be asked
         // for again when the line is idle. One that carries news is still on its way.
         self.asked = self.asked.filter(|beat| beat.even_busy);
@@ -108,13 +109,13 @@ impl Liveness {
     /// the limit, the peer has stopped reading, and [`poll`](Self::poll) says so: try to write
     /// before asking. A host that does not report it gets no such verdict.
     pub fn handle_pending(&mut self, now: Time) {
-        self.pulse.handle_pending(now);
+        self.heartbeat_timer.handle_pending(now);
     }
 
     /// Records that the kernel accepted a whole heartbeat from us, carrying `value_ms`, at `now`.
     pub fn handle_heartbeat_sent(&mut self, value_ms: u32, now: Time) {
         self.asked = None;
-        self.pulse.handle_beat_sent(Duration::from_millis(value_ms.into()), now);
+        self.heartbeat_timer.handle_heartbeat_sent(Duration::from_millis(value_ms.into()), now);
     }
 
     /// Lowers our own heartbeat-time while connected, at `now`; returns whether it changed: a
@@ -123,68 +124,68 @@ impl Liveness {
     /// a value that is not greater; until then the old one holds, or 10 s if there was none.
     pub fn lower(&mut self, value: Duration, now: Time) -> bool {
         self.waits_until = Time::NEVER;
-        self.watch.lower(value, now);
-        self.pulse.lower(value, now)
+        self.silence_timer.lower(value, now);
+        self.heartbeat_timer.lower(value, now)
     }
 
     /// Sets the slack while connected, at `now`: a greater one holds at once, a smaller one from
     /// the next byte that arrives, or that the kernel takes. It is ours alone and never sent.
     pub fn set_slack(&mut self, slack: Duration, now: Time) {
         self.waits_until = Time::NEVER;
-        self.watch.set_slack(slack, now);
-        self.pulse.set_slack(slack, now);
+        self.silence_timer.set_slack(slack, now);
+        self.heartbeat_timer.set_slack(slack, now);
     }
 
     /// Records that bytes from the peer arrived at `now`; returns how long the silence was if it
     /// had been reported as late.
     pub fn handle_received(&mut self, now: Time) -> Option<Duration> {
         self.waits_until = Time::NEVER;
-        self.watch.handle_received(now)
+        self.silence_timer.handle_received(now)
     }
 
     /// Records the value of a heartbeat that arrived at `now`, after
     /// [`handle_received`](Self::handle_received) for its bytes.
     pub fn handle_heartbeat(&mut self, received_ms: u32, now: Time) -> HeartbeatOutcome {
-        self.pulse.adopt(received_ms, now);
-        self.watch.handle_heartbeat(received_ms, now)
+        self.heartbeat_timer.adopt(received_ms, now);
+        self.silence_timer.handle_heartbeat(received_ms, now)
     }
 
     /// Asks what is due at `now`. Call again after every answer but [`Action::Wait`].
     pub fn poll(&mut self, now: Time) -> Action {
         let waited_until = std::mem::replace(&mut self.waits_until, Time::NEVER);
-        let late = self.watch.handle_waited(waited_until, now);
-        let late_too = self.pulse.handle_write_waited(waited_until, now);
+        let late = self.silence_timer.handle_waited(waited_until, now);
+        let late_too = self.heartbeat_timer.handle_write_waited(waited_until, now);
         if let Some(late) = late.or(late_too) {
             return Action::Stalled { late };
         }
         // The verdicts first: a heartbeat that the kernel does not take hides nothing (lesson 20).
-        let next = match self.watch.poll(now) {
+        let next = match self.silence_timer.poll(now) {
             Verdict::Late { silence } => return Action::Late { silence },
             Verdict::Silent { silence, limit } => return Action::Silent { silence, limit },
             Verdict::Wait { next } => next,
         };
-        if let Some(pending) = self.pulse.stalled(now) {
+        if let Some(pending) = self.heartbeat_timer.stalled(now) {
             return Action::WriteStalled { pending };
         }
-        self.waits_until = next.min(self.pulse.stalled_at());
+        self.waits_until = next.min(self.heartbeat_timer.stalled_at());
         if self.asked.is_none() {
-            if let Some(beat) = self.pulse.poll(now) {
+            if let Some(beat) = self.heartbeat_timer.poll(now) {
                 self.waits_until = Time::NEVER;
                 self.asked = Some(beat);
                 return Action::SendHeartbeat { value_ms: beat.value_ms() };
             }
-            self.waits_until = self.waits_until.min(self.pulse.due());
+            self.waits_until = self.waits_until.min(self.heartbeat_timer.due());
         }
         Action::Wait { until: self.waits_until }
     }
 
     /// The sending half.
-    pub fn pulse(&self) -> &HeartbeatTimer {
-        &self.pulse
+    pub fn heartbeat_timer(&self) -> &HeartbeatTimer {
+        &self.heartbeat_timer
     }
 
     /// The receiving half.
-    pub fn watch(&self) -> &SilenceTimer {
-        &self.watch
+    pub fn silence_timer(&self) -> &SilenceTimer {
+        &self.silence_timer
     }
 }

@@ -12,6 +12,22 @@ use super::promise::Promise;
 use super::{Mode, Settings, Time, whole_millis};
 
 /// Decides when we must send, and when the peer has stopped reading what we send.
+///
+/// ```
+/// use peerbeat::liveness::{HeartbeatTimer, Settings, Time};
+/// use std::time::Duration;
+///
+/// let settings = Settings::default().heartbeat_time(Duration::from_secs(1));
+/// let mut timer = HeartbeatTimer::new(&settings, Time::ZERO);
+/// let first = timer.poll(Time::ZERO).expect("the value is announced at once");
+/// timer.handle_heartbeat_sent(Duration::from_millis(first.value_ms().into()), Time::ZERO);
+///
+/// let sent = Time::ZERO + Duration::from_millis(400);
+/// timer.handle_sent(sent); // the kernel took bytes of data
+/// assert_eq!(timer.due(), sent + Duration::from_secs(1));
+/// let due = timer.poll(timer.due()).expect("nothing else was sent");
+/// assert_eq!(due.value_ms(), 1000);
+/// ```
 #[derive(Clone, Debug)]
 #[doc(alias = "keepalive")]
 #[doc(alias = "ping")]
@@ -131,7 +147,7 @@ impl HeartbeatTimer {
     }
 
     /// Records that the kernel accepted the last byte of a heartbeat carrying `value` at `now`.
-    pub fn handle_beat_sent(&mut self, value: Duration, now: Time) {
+    pub fn handle_heartbeat_sent(&mut self, value: Duration, now: Time) {
         self.handle_sent(now);
         self.last_beat = self.last_beat.max(now);
         if self.announced.is_some_and(|before| before != value) {
@@ -182,7 +198,7 @@ impl HeartbeatTimer {
     }
 
     /// The heartbeat that is due at `now`, if one is. It stays due until
-    /// [`handle_beat_sent`](Self::handle_beat_sent) or, for one that fills an idle line,
+    /// [`handle_heartbeat_sent`](Self::handle_heartbeat_sent) or, for one that fills an idle line,
     /// [`handle_sent`](Self::handle_sent).
     pub fn poll(&self, now: Time) -> Option<DueHeartbeat> {
         let value = self.in_force()?;

@@ -37,6 +37,17 @@ pub enum Mode {
 }
 
 /// What one side of a link is given before it starts.
+///
+/// ```
+/// use peerbeat::liveness::Settings;
+/// use std::time::Duration;
+///
+/// // Down 1.5 s after the last byte, if the peer does not ask for less.
+/// let settings = Settings::default()
+///     .heartbeat_time(Duration::from_secs(1))
+///     .slack(Duration::from_millis(500));
+/// # let _ = settings;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
@@ -76,7 +87,7 @@ pub struct Settings {
 /// let due = Time::ZERO + Duration::from_secs(1);
 /// assert_eq!(liveness.poll(Time::ZERO), Action::Wait { until: due }); // nothing is announced
 /// assert!(matches!(liveness.poll(due), Action::SendHeartbeat { .. }));
-/// assert_eq!(liveness.watch().silent_at(), Time::NEVER);
+/// assert_eq!(liveness.silence_timer().silent_at(), Time::NEVER);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FixedIntervals {

@@ -14,6 +14,19 @@ use super::promise::Promise;
 use super::{Settings, Time};
 
 /// Decides when the peer is late, and when it is gone.
+///
+/// ```
+/// use peerbeat::liveness::{Settings, SilenceTimer, Time, Verdict};
+/// use std::time::Duration;
+///
+/// let settings = Settings::default().heartbeat_time(Duration::from_secs(1));
+/// let mut timer = SilenceTimer::new(&settings, Time::ZERO);
+/// let heard = Time::ZERO + Duration::from_millis(400);
+/// timer.handle_received(heard);
+/// assert_eq!(timer.silent_at(), heard + Duration::from_secs(3)); // 1 s and 2 s of slack
+/// assert!(matches!(timer.poll(heard + Duration::from_secs(2)), Verdict::Late { .. }));
+/// assert!(matches!(timer.poll(timer.silent_at()), Verdict::Silent { .. }));
+/// ```
 #[derive(Clone, Debug)]
 #[doc(alias = "timeout")]
 #[doc(alias = "idle")]
@@ -93,7 +106,7 @@ impl SilenceTimer {
             held: Duration::ZERO,
             late: false,
             clamp_reported: false,
-            flood: Flood { since: now, count: 0, allowed: FLOOD, reported: false },
+            flood: Flood { since: now, count: 0, allowed: HEARTBEATS_MAX, reported: false },
         }
     }
 
@@ -268,12 +281,12 @@ impl Flood {
             // After a pause, what the peer sent in good order meanwhile may come all at once: we
             // were stopped, or our handler slept. It may also come in several reads, so half of
             // what a long pause allowed and did not use is kept.
-            let left = match self.allowed > 2 * FLOOD {
+            let left = match self.allowed > 2 * HEARTBEATS_MAX {
                 true => self.allowed.saturating_sub(self.count).min(self.allowed / 2),
                 false => 0,
             };
             let windows = u32::try_from(windows).unwrap_or(u32::MAX);
-            self.allowed = FLOOD.saturating_mul(windows).saturating_add(left);
+            self.allowed = HEARTBEATS_MAX.saturating_mul(windows).saturating_add(left);
             (self.since, self.count) = (now, 0);
         }
         self.count = self.count.saturating_add(1);
@@ -284,4 +297,4 @@ impl Flood {
 }
 
 /// More heartbeats a floor interval than a peer that keeps the rules ever sends.
-const FLOOD: u32 = 10;
+const HEARTBEATS_MAX: u32 = 10;

@@ -9,6 +9,17 @@ use std::time::{Duration, Instant};
 /// Nanoseconds since an origin that the owner of the clock chose; good for 584 years.
 ///
 /// It must come from a monotonic clock: wall clocks are stepped, and links die of it.
+///
+/// ```
+/// use peerbeat::liveness::Time;
+/// use std::time::{Duration, Instant};
+///
+/// let origin = Instant::now(); // chosen once
+/// let now = Time::between(origin, Instant::now());
+/// let later = now + Duration::from_millis(250);
+/// assert_eq!(later.since(now), Duration::from_millis(250));
+/// assert_eq!(now.since(later), Duration::ZERO); // never negative
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 

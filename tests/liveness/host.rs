@@ -30,8 +30,8 @@ fn a_host_gets_the_nearest_of_beat_and_verdict() {
     assert_eq!(host.poll(at(2000)), wait(at(6000)));
     assert_eq!(host.poll(at(6000)), Action::Late { silence: ms(6000) });
     assert_eq!(host.poll(at(6000)), wait(at(7000)));
-    assert_eq!(host.pulse().due(), at(7000));
-    assert_eq!(host.watch().silent_at(), at(7000));
+    assert_eq!(host.heartbeat_timer().due(), at(7000));
+    assert_eq!(host.silence_timer().silent_at(), at(7000));
 }
 
 // lessons 14, 29
@@ -145,7 +145,7 @@ fn a_host_that_was_stopped_and_finds_bytes_blames_no_peer() {
     assert_eq!(host.handle_received(back), None);
     send_heartbeat(&mut host, back);
     assert_eq!(host.poll(back), wait(back + ms(1000)));
-    assert_eq!(host.watch().silent_at(), back + ms(1500));
+    assert_eq!(host.silence_timer().silent_at(), back + ms(1500));
 }
 
 #[test]
@@ -178,13 +178,13 @@ fn an_adopted_value_reaches_both_halves() {
         heard.adopted.map(|adopted| (adopted.from, adopted.to)),
         Some((Some(ms(5000)), ms(300)))
     );
-    assert_eq!(host.pulse().in_force(), Some(ms(300)));
-    assert_eq!(host.watch().in_force(), Some(ms(300)));
-    assert_eq!(host.watch().received(), Some(ms(300)));
-    assert_eq!(host.watch().limit(), Some(ms(2300)));
-    assert_eq!(host.watch().last_received(), at(10));
+    assert_eq!(host.heartbeat_timer().in_force(), Some(ms(300)));
+    assert_eq!(host.silence_timer().in_force(), Some(ms(300)));
+    assert_eq!(host.silence_timer().received(), Some(ms(300)));
+    assert_eq!(host.silence_timer().limit(), Some(ms(2300)));
+    assert_eq!(host.silence_timer().last_received(), at(10));
     send_heartbeat(&mut host, at(10));
-    assert_eq!(host.pulse().last_sent(), at(10));
+    assert_eq!(host.heartbeat_timer().last_sent(), at(10));
     assert_eq!(host.poll(at(10)), wait(at(310)));
 }
 
@@ -241,13 +241,19 @@ fn a_smaller_value_of_our_own_is_announced_at_once_and_binds_the_peer_once_it_an
     let mut host = announced(5000, 2000);
     assert!(!host.lower(ms(5000), at(100)) && !host.lower(ms(0), at(100)));
     assert!(host.lower(ms(1000), at(100)));
-    assert_eq!(host.pulse().in_force(), Some(ms(1000)));
+    assert_eq!(host.heartbeat_timer().in_force(), Some(ms(1000)));
     assert_eq!(host.poll(at(500)), Action::SendHeartbeat { value_ms: 1000 });
     host.handle_heartbeat_sent(1000, at(600));
-    assert_eq!((host.pulse().promise(), host.watch().limit()), (Some(ms(5000)), Some(ms(7000))));
+    assert_eq!(
+        (host.heartbeat_timer().promise(), host.silence_timer().limit()),
+        (Some(ms(5000)), Some(ms(7000)))
+    );
     host.handle_received(at(700));
     host.handle_heartbeat(1000, at(700));
-    assert_eq!((host.pulse().promise(), host.watch().limit()), (Some(ms(1000)), Some(ms(3000))));
+    assert_eq!(
+        (host.heartbeat_timer().promise(), host.silence_timer().limit()),
+        (Some(ms(1000)), Some(ms(3000)))
+    );
     host.handle_sent(at(3699));
     assert!(matches!(host.poll(at(3699)), Action::Late { .. }));
     assert_eq!(host.poll(at(3700)), Action::Silent { silence: ms(3000), limit: ms(3000) });
@@ -301,28 +307,28 @@ fn a_pending_write_is_never_judged_by_less_than_it_began_with() {
     }
     host.set_slack(ms(10), at(6000));
     host.handle_received(at(7000));
-    assert_eq!(host.pulse().stalled_at(), at(7100));
+    assert_eq!(host.heartbeat_timer().stalled_at(), at(7100));
     // A greater one holds at once, counted from the last byte.
     host.set_slack(ms(4000), at(7000));
-    assert_eq!(host.pulse().stalled_at(), at(100) + ms(3901 + 4000));
+    assert_eq!(host.heartbeat_timer().stalled_at(), at(100) + ms(3901 + 4000));
     host.handle_sent(at(7500));
     host.handle_pending(at(7500));
-    assert_eq!(host.pulse().stalled_at(), at(7500) + ms(3901 + 4000));
+    assert_eq!(host.heartbeat_timer().stalled_at(), at(7500) + ms(3901 + 4000));
 }
 
 // lesson 33
 #[test]
 fn a_pending_write_has_one_grace_however_often_we_are_stopped() {
-    let mut pulse = HeartbeatTimer::new(&settings(5000, 2000), Time::ZERO);
-    pulse.handle_pending(at(0));
-    assert_eq!(pulse.handle_write_waited(at(6000), at(8000)), Some(ms(2000)));
-    assert_eq!(pulse.stalled_at(), at(10_000));
-    assert_eq!(pulse.handle_write_waited(at(8500), at(9900)), Some(ms(1400)), "still reported");
-    assert_eq!((pulse.stalled_at(), pulse.stalled(at(10_000) - NS)), (at(10_000), None));
-    assert_eq!(pulse.stalled(at(10_000)), Some(ms(10_000)));
+    let mut timer = HeartbeatTimer::new(&settings(5000, 2000), Time::ZERO);
+    timer.handle_pending(at(0));
+    assert_eq!(timer.handle_write_waited(at(6000), at(8000)), Some(ms(2000)));
+    assert_eq!(timer.stalled_at(), at(10_000));
+    assert_eq!(timer.handle_write_waited(at(8500), at(9900)), Some(ms(1400)), "still reported");
+    assert_eq!((timer.stalled_at(), timer.stalled(at(10_000) - NS)), (at(10_000), None));
+    assert_eq!(timer.stalled(at(10_000)), Some(ms(10_000)));
     // The next pending write has one of its own.
-    pulse.handle_sent(at(9999));
-    pulse.handle_pending(at(9999));
-    assert!(pulse.handle_write_waited(at(15_000), at(20_000)).is_some());
-    assert_eq!(pulse.stalled_at(), at(22_000));
+    timer.handle_sent(at(9999));
+    timer.handle_pending(at(9999));
+    assert!(timer.handle_write_waited(at(15_000), at(20_000)).is_some());
+    assert_eq!(timer.stalled_at(), at(22_000));
 }

@@ -192,14 +192,14 @@ fn check_verdicts(end: &End, now: Time) -> Result<(), TestCaseError> {
             return Err(TestCaseError::fail("down without a verdict"));
         };
         prop_assert_eq!((at, silence), (down, down.since(last)));
-        let value = end.liveness.watch().promise().expect("a limit");
+        let value = end.liveness.silence_timer().promise().expect("a limit");
         prop_assert_eq!(limit, value + slack);
         prop_assert!(down >= last + limit, "dead {:?} early", (last + limit).since(down));
     }
     // Values of its own choice hold later, and a first one counts from when it was set.
     let (mut last, mut value) = (last, value_at(&steps(end), now));
     if let Some((set, _)) = end.lowered.last() {
-        (last, value) = (last.max(*set), end.liveness.watch().promise());
+        (last, value) = (last.max(*set), end.liveness.silence_timer().promise());
     }
     let Some(value) = value else { return Ok(()) };
     let woke = end.stops.iter().map(|(_, until)| *until).filter(|u| *u <= end.down.unwrap_or(now));

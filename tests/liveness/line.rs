@@ -180,7 +180,7 @@ impl End {
     }
 
     pub(super) fn in_force(&self) -> [Option<Duration>; 2] {
-        [self.liveness.pulse().in_force(), self.liveness.watch().in_force()]
+        [self.liveness.heartbeat_timer().in_force(), self.liveness.silence_timer().in_force()]
     }
 
     fn next(&self) -> Time {

@@ -34,7 +34,10 @@ fn all_pairs_of_unset_off_and_value_end_at_the_smaller_value_on_both_sides() {
         let expected = expected.map(ms);
         for end in &line.ends {
             assert_eq!(end.in_force(), [expected; 2], "{left:?} and {right:?}");
-            assert_eq!(end.liveness.watch().limit(), expected.map(|value| value + ms(2000)));
+            assert_eq!(
+                end.liveness.silence_timer().limit(),
+                expected.map(|value| value + ms(2000))
+            );
             assert_eq!((end.down, end.actions.len()), (None, 0), "{left:?} and {right:?}");
             assert_eq!(end.sent.is_empty(), expected.is_none(), "{left:?} and {right:?}");
         }
@@ -180,12 +183,12 @@ fn given_values_hold_for_their_direction_alone() {
         for expect in values {
             let host = Liveness::new(&given(send, expect), Time::ZERO);
             let in_force = |value: Option<u64>| value.filter(|value| *value > 0).map(ms);
-            assert_eq!(host.pulse().in_force(), in_force(send));
-            assert_eq!(host.watch().in_force(), in_force(expect));
+            assert_eq!(host.heartbeat_timer().in_force(), in_force(send));
+            assert_eq!(host.silence_timer().in_force(), in_force(expect));
             let due = in_force(send).map_or(Time::NEVER, |value| Time::ZERO + value);
-            assert_eq!(host.pulse().due(), due, "nothing is announced");
+            assert_eq!(host.heartbeat_timer().due(), due, "nothing is announced");
             let limit = in_force(expect).map(|value| value + ms(2000));
-            assert_eq!(host.watch().limit(), limit);
+            assert_eq!(host.silence_timer().limit(), limit);
         }
     }
 }
@@ -199,7 +202,7 @@ fn if_nothing_is_negotiated_nothing_is_adopted_announced_or_expected_again() {
         assert_eq!(host.handle_heartbeat(value, at(0)).adopted, None);
         assert_eq!(host.handle_heartbeat(value, at(0)).clamped, None);
     }
-    assert_eq!(host.watch().received(), None);
+    assert_eq!(host.silence_timer().received(), None);
     assert_eq!(host.poll(at(0)), Action::Wait { until: at(5000) });
     // Our own smaller value makes us send sooner; the peer does not hear of it.
     assert!(host.lower(ms(1000), at(0)));
@@ -207,7 +210,7 @@ fn if_nothing_is_negotiated_nothing_is_adopted_announced_or_expected_again() {
     assert_eq!(host.poll(at(1000)), Action::SendHeartbeat { value_ms: 1000 });
     host.handle_heartbeat_sent(1000, at(1000));
     assert_eq!(host.poll(at(1000)), Action::Wait { until: at(2000) });
-    assert_eq!(host.watch().silent_at(), at(6000));
+    assert_eq!(host.silence_timer().silent_at(), at(6000));
 }
 
 #[test]
@@ -231,7 +234,7 @@ fn what_two_ends_agree_on_is_what_a_link_of_them_ends_at() {
         for b in sides().chain([foreign]) {
             let mut line = Line::new([a, b]).with_delay(ms(20));
             line.run(ms(20_000));
-            let held = line.ends.each_ref().map(|end| end.liveness.pulse().in_force());
+            let held = line.ends.each_ref().map(|end| end.liveness.heartbeat_timer().in_force());
             assert_eq!(<[_; 2]>::from(agree(&a, &b)), held, "{a:?} and {b:?}");
         }
     }

@@ -57,7 +57,7 @@ fn every_ratio_of_heartbeat_time_to_slack_and_of_the_two_ends_holds() {
             let value = left.min(right);
             for end in &line.ends {
                 assert_eq!(end.in_force(), [Some(ms(value)); 2]);
-                assert_eq!(end.liveness.watch().limit(), Some(ms(value + slack)));
+                assert_eq!(end.liveness.silence_timer().limit(), Some(ms(value + slack)));
                 assert!(end.down.is_none() && end.actions.is_empty(), "1:{ratio}");
             }
             // Neither halved nor doubled: the last gaps are the value itself.

@@ -258,7 +258,7 @@ impl<F: Framing> Outgoing<F> {
         self.heartbeat.clear();
         self.framing.encode_heartbeat(&heartbeat, &mut self.heartbeat);
         if self.heartbeat.is_empty() {
-            self.timer.handle_beat_sent(due.value, now);
+            self.timer.handle_heartbeat_sent(due.value, now);
         } else {
             let sent_us = timing.sent_us;
             self.buffer.insert_heartbeat(&*self.framing, &self.heartbeat, due.value, sent_us);
@@ -279,7 +279,7 @@ impl<F: Framing> Outgoing<F> {
             self.stats.bytes_sent += count as u64;
             if let Some(heartbeat) = buffer.handle_written(count) {
                 self.measure_heartbeat(now);
-                self.timer.handle_beat_sent(heartbeat.value, now);
+                self.timer.handle_heartbeat_sent(heartbeat.value, now);
                 self.stats.heartbeats_sent += 1;
                 let bytes = self.stats.bytes_sent - heartbeat.behind as u64;
                 self.echoes.handle_sent(heartbeat.sent_us, bytes);

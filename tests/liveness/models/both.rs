@@ -54,10 +54,10 @@ pub(crate) fn run_both(settings: Settings, steps: Vec<Do>) {
             step => host.apply(&mut liveness, &step, now),
         }
         next = host.check_polls(&mut liveness, now);
-        assert_eq!(liveness.pulse().in_force(), host.sender.in_force());
-        assert_eq!(liveness.pulse().due(), host.sender.due());
-        assert_eq!(liveness.watch().in_force(), host.receiver.values.in_force());
-        assert_eq!(liveness.watch().silent_at(), host.receiver.silent_at());
+        assert_eq!(liveness.heartbeat_timer().in_force(), host.sender.in_force());
+        assert_eq!(liveness.heartbeat_timer().due(), host.sender.due());
+        assert_eq!(liveness.silence_timer().in_force(), host.receiver.values.in_force());
+        assert_eq!(liveness.silence_timer().silent_at(), host.receiver.silent_at());
         if now >= host.receiver.silent_at() || now >= host.sender.stalled_at() {
             break;
         }

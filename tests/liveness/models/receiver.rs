@@ -13,7 +13,7 @@ use peerbeat::liveness::{Settings, SilenceTimer, Time, Verdict};
 #[derive(Clone, Debug)]
 pub(crate) enum Hear {
     Pass(Duration),
-    /// To so many nanoseconds before or after the next instant that the watch names.
+    /// To so many nanoseconds before or after the next instant that the timer names.
     PassToNext(i8),
     Bytes,
     Heartbeat(u32),
@@ -108,12 +108,12 @@ impl Receiver {
     }
 }
 
-/// Checks one answer of the watch against the definitions, and that the instant it names for the
+/// Checks one answer of the timer against the definitions, and that the instant it names for the
 /// next change is neither early nor late.
-fn check_poll(watch: &mut SilenceTimer, model: &mut Receiver, now: Time) -> Time {
-    let verdict = watch.poll(now);
-    assert_eq!(watch.in_force(), model.values.in_force());
-    assert_eq!(watch.silent_at(), model.silent_at());
+fn check_poll(timer: &mut SilenceTimer, model: &mut Receiver, now: Time) -> Time {
+    let verdict = timer.poll(now);
+    assert_eq!(timer.in_force(), model.values.in_force());
+    assert_eq!(timer.silent_at(), model.silent_at());
     let silence = now.since(model.last_byte());
     match verdict {
         Verdict::Silent { silence: reported, limit } => {
@@ -128,16 +128,16 @@ fn check_poll(watch: &mut SilenceTimer, model: &mut Receiver, now: Time) -> Time
             assert!(!model.is_late_said(), "said twice");
             assert_eq!(reported, silence);
             model.lates.push(now);
-            check_poll(watch, model, now)
+            check_poll(timer, model, now)
         }
         Verdict::Wait { next } => {
             assert!(now < model.silent_at(), "a death was missed");
             assert!(now < model.late_at() || model.is_late_said(), "lateness was missed");
             assert!(next > now, "asked to wait for the past");
-            let just_before = watch.clone().poll(next - NS);
+            let just_before = timer.clone().poll(next - NS);
             if next < Time::NEVER {
                 assert_eq!(just_before, verdict, "something happens before {:?}", next);
-                let mut then = watch.clone();
+                let mut then = timer.clone();
                 assert!(then.poll(next) != verdict, "nothing happens at {:?}", next);
             }
             next
@@ -145,9 +145,9 @@ fn check_poll(watch: &mut SilenceTimer, model: &mut Receiver, now: Time) -> Time
     }
 }
 
-fn check_heartbeat(watch: &mut SilenceTimer, model: &mut Receiver, value: u32, now: Time) {
+fn check_heartbeat(timer: &mut SilenceTimer, model: &mut Receiver, value: u32, now: Time) {
     let held = model.values.in_force();
-    let heard = watch.handle_heartbeat(value, now);
+    let heard = timer.handle_heartbeat(value, now);
     let raised = raise(&model.settings, value);
     let adopts = raised.filter(|raised| held.is_none_or(|held| *raised < held));
     assert_eq!(
@@ -172,10 +172,10 @@ fn check_heartbeat(watch: &mut SilenceTimer, model: &mut Receiver, value: u32, n
 
 /// Runs the code and the model side by side.
 pub(crate) fn run_watch(settings: Settings, steps: Vec<Hear>) {
-    let mut watch = SilenceTimer::new(&settings, Time::ZERO);
+    let mut timer = SilenceTimer::new(&settings, Time::ZERO);
     let mut model = Receiver::new(settings);
     let mut now = Time::ZERO;
-    let mut next = check_poll(&mut watch, &mut model, now);
+    let mut next = check_poll(&mut timer, &mut model, now);
     for step in steps {
         match step {
             Hear::Pass(time) => now = now + time,
@@ -187,12 +187,12 @@ pub(crate) fn run_watch(settings: Settings, steps: Vec<Hear>) {
             }
             Hear::Bytes => {
                 let said = model.is_late_said().then(|| now.since(model.last_byte()));
-                assert_eq!(watch.handle_received(now), said);
+                assert_eq!(timer.handle_received(now), said);
                 model.hear(now);
             }
-            Hear::Heartbeat(value) => check_heartbeat(&mut watch, &mut model, value, now),
+            Hear::Heartbeat(value) => check_heartbeat(&mut timer, &mut model, value, now),
             Hear::Held(time) => {
-                watch.handle_held(time);
+                timer.handle_held(time);
                 model.silence.from = model.silence.from + time;
                 model.silence.grace = model.silence.grace.map(|grace| grace + time);
                 now = now + time;
@@ -200,19 +200,19 @@ pub(crate) fn run_watch(settings: Settings, steps: Vec<Hear>) {
             Hear::Waited(late) => {
                 let until = now - late;
                 let expected = model.silence.wait_ended(until, now, model.slack);
-                assert_eq!(watch.handle_waited(until, now), expected);
+                assert_eq!(timer.handle_waited(until, now), expected);
             }
             Hear::Slack(slack) => {
-                watch.set_slack(slack, now);
+                timer.set_slack(slack, now);
                 model.set_slack(slack, now);
             }
             Hear::Lower(value) => {
-                watch.lower(value, now);
+                timer.lower(value, now);
                 model.lower(value, now);
             }
         }
-        next = check_poll(&mut watch, &mut model, now);
-        if matches!(watch.poll(now), Verdict::Silent { .. }) {
+        next = check_poll(&mut timer, &mut model, now);
+        if matches!(timer.poll(now), Verdict::Silent { .. }) {
             break;
         }
     }

@@ -122,7 +122,7 @@ impl Sender {
 
 /// Runs the code and the model side by side.
 pub(crate) fn run_pulse(settings: Settings, steps: Vec<Send>) {
-    let mut pulse = HeartbeatTimer::new(&settings, Time::ZERO);
+    let mut timer = HeartbeatTimer::new(&settings, Time::ZERO);
     let mut model = Sender::new(settings);
     let mut now = Time::ZERO;
     for step in steps {
@@ -136,58 +136,58 @@ pub(crate) fn run_pulse(settings: Settings, steps: Vec<Send>) {
                 }
             }
             Send::Bytes => {
-                pulse.handle_sent(now);
+                timer.handle_sent(now);
                 model.send_bytes(now);
             }
             Send::Beat => {
-                if let Some(beat) = pulse.poll(now) {
-                    pulse.handle_beat_sent(beat.value, now);
+                if let Some(beat) = timer.poll(now) {
+                    timer.handle_heartbeat_sent(beat.value, now);
                     model.send_beat(beat.value, now);
                 }
             }
             Send::Stale(value) => {
                 let value = ms(value.max(1).into());
-                pulse.handle_beat_sent(value, now);
+                timer.handle_heartbeat_sent(value, now);
                 model.send_beat(value, now);
             }
             Send::Adopt(value) => {
                 let before = model.in_force();
                 let raised = raise(&settings, value);
                 model.say(raised.map(|raised| Said::Announced(ms(value.into()), raised)), now);
-                assert_eq!(pulse.adopt(value, now), model.in_force() != before);
+                assert_eq!(timer.adopt(value, now), model.in_force() != before);
             }
             Send::Lower(value) => {
                 let before = model.in_force();
                 model.say(travels(value).map(Said::Set), now);
-                assert_eq!(pulse.lower(value, now), model.in_force() != before);
+                assert_eq!(timer.lower(value, now), model.in_force() != before);
             }
             Send::Slack(slack) => {
                 model.slack = slack;
                 model.say(None, now);
-                pulse.set_slack(slack, now);
+                timer.set_slack(slack, now);
             }
             Send::Pending => {
                 model.wait(now);
-                pulse.handle_pending(now);
+                timer.handle_pending(now);
             }
             Send::Waited(late) => {
                 let until = now - late;
                 // Of no meaning if nothing waits: a host asks only in a write.
                 if model.pending.is_some() {
                     let expected = model.wait_ended(until, now);
-                    assert_eq!(pulse.handle_write_waited(until, now), expected);
+                    assert_eq!(timer.handle_write_waited(until, now), expected);
                 }
             }
         }
-        assert_eq!(pulse.promise(), model.values.promise());
-        assert_eq!(pulse.stalled_at(), model.stalled_at());
+        assert_eq!(timer.promise(), model.values.promise());
+        assert_eq!(timer.stalled_at(), model.stalled_at());
         let since = model.pending.as_ref().map(|(since, _)| now.since(*since));
-        assert_eq!(pulse.stalled(now), since.filter(|_| now >= model.stalled_at()));
-        assert_eq!(pulse.in_force(), model.in_force());
-        assert_eq!(pulse.last_sent(), model.last_byte());
-        assert_eq!(pulse.due(), model.due());
+        assert_eq!(timer.stalled(now), since.filter(|_| now >= model.stalled_at()));
+        assert_eq!(timer.in_force(), model.in_force());
+        assert_eq!(timer.last_sent(), model.last_byte());
+        assert_eq!(timer.due(), model.due());
         for moment in [now, model.due() - NS, model.due()] {
-            assert_eq!(pulse.poll(moment), model.beat_at(moment));
+            assert_eq!(timer.poll(moment), model.beat_at(moment));
         }
     }
 }
