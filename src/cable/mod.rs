@@ -185,6 +185,30 @@ pub enum CableEvent<'a> {
 type Tap = Box<dyn Fn(u64, CableEvent<'_>) + Send + Sync>;
 
 /// A listening cable. Dropped, it closes what it carries and ends its threads.
+///
+/// ```
+/// use peerbeat::cable::Cable;
+/// use peerbeat::link::{self, LinkOptions};
+/// use peerbeat::liveness::Settings;
+/// use std::net::TcpListener;
+/// use std::time::Duration;
+///
+/// let hub = TcpListener::bind("127.0.0.1:0")?;
+/// let cable = Cable::between(hub.local_addr()?)?;
+/// let short = Settings::default().heartbeat_time(Duration::from_millis(200));
+/// let options = LinkOptions::default().liveness(short.slack(Duration::from_millis(100)));
+/// # let theirs = options.clone();
+/// # let accepting = std::thread::spawn(move || {
+/// #     link::accept(hub.accept().unwrap().0, &theirs).unwrap()
+/// # });
+/// let (link, _inbox) = link::connect(cable.addr(), &options)?;
+/// # let _there = accepting.join().unwrap();
+///
+/// cable.pull(); // no byte, no end of stream, no reset
+/// let down = link.wait_down(Duration::from_secs(10)).expect("300 ms later");
+/// assert_eq!(down.reason.as_str(), "silent");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "the cable goes when it is dropped"]
 pub struct Cable {
     shared: Arc<Shared>,

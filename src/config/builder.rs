@@ -48,6 +48,20 @@ pub struct ConfigBuilder {
 /// One peer of a configuration that is made in code: what an `add-peer` group says.
 ///
 /// With an address it is dialled; without one it dials us. [`ConfigBuilder`] has an example.
+///
+/// ```
+/// use peerbeat::config::{Config, PeerBuilder};
+/// use std::time::Duration;
+///
+/// let prices = PeerBuilder::new("prices")
+///     .addr("primary", 25000)
+///     .addr("backup", 25000)
+///     .heartbeat_time(Duration::from_secs(1))
+///     .slack(Duration::from_millis(500));
+/// let config = Config::builder().name("gui").peer(prices).build()?;
+/// assert_eq!(config.peers()[0].addresses().len(), 2);
+/// # Ok::<(), peerbeat::config::Errors>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "a peer does nothing until it is in a configuration"]
 pub struct PeerBuilder {
@@ -58,17 +72,21 @@ pub struct PeerBuilder {
 macro_rules! timing_setters {
     ($heartbeat_time:literal, $slack:literal) => {
         #[doc = concat!("`", $heartbeat_time, "`; `None` asks for nothing, but answers.")]
+        ///
+        /// From 10 ms to a day. Default 5 s; of a peer that of the configuration.
         #[doc(alias = "interval")]
         pub fn heartbeat_time(self, time: impl Into<Option<Duration>>) -> Self {
             self.set($heartbeat_time, seconds(time.into().unwrap_or_default()))
         }
 
         #[doc = concat!("`", $slack, "`: what the heartbeat-time may be late by.")]
+        ///
+        /// From 10 ms to a day. Default 2 s; of a peer that of the configuration.
         pub fn slack(self, slack: Duration) -> Self {
             self.set($slack, seconds(slack))
         }
 
-        /// `heartbeat-mode`: whether heartbeats are sent while data flows.
+        /// `heartbeat-mode`: whether heartbeats are sent while data flows. Default [`Mode::Idle`].
         pub fn mode(self, mode: Mode) -> Self {
             let value = match mode {
                 Mode::Idle => "idle",
@@ -77,23 +95,27 @@ macro_rules! timing_setters {
             self.set("heartbeat-mode", value.to_owned())
         }
 
-        /// `heartbeat-time-min`: the smallest heartbeat-time taken from a peer.
+        /// `heartbeat-time-min`: the smallest heartbeat-time taken from a peer, from 10 ms to a
+        /// day. Default 0.1 s.
         pub fn heartbeat_time_min(self, time: Duration) -> Self {
             self.set("heartbeat-time-min", seconds(time))
         }
 
-        /// `send-queue-bytes`: how many bytes may wait to be sent to a peer.
+        /// `send-queue-bytes`: how many bytes may wait to be sent to a peer, from 1 KiB to 1 GiB.
+        /// Default 8 MiB.
         pub fn send_queue_bytes(self, bytes: usize) -> Self {
             self.set("send-queue-bytes", bytes.to_string())
         }
 
-        /// `reconnect-time-min`: the ceiling of the first wait between two dials.
+        /// `reconnect-time-min`: the ceiling of the first wait between two dials, from 10 ms to a
+        /// day. Default 0.5 s.
         #[doc(alias = "backoff")]
         pub fn reconnect_time_min(self, time: Duration) -> Self {
             self.set("reconnect-time-min", seconds(time))
         }
 
-        /// `reconnect-time-max`: the ceiling that the waits between dials double up to.
+        /// `reconnect-time-max`: the ceiling that the waits between dials double up to, at least
+        /// that of the first. Default 30 s.
         #[doc(alias = "backoff")]
         pub fn reconnect_time_max(self, time: Duration) -> Self {
             self.set("reconnect-time-max", seconds(time))
@@ -109,27 +131,29 @@ macro_rules! timing_setters {
 impl ConfigBuilder {
     timing_setters!("datasrc-heartbeat-time", "datasrc-heartbeat-slack-time");
 
-    /// `application-name`.
+    /// `application-name`: `%a` in files. Default `peerbeat`.
     pub fn application_name(self, name: &str) -> Self {
         self.set("application-name", literal(name))
     }
 
-    /// `application-root`.
+    /// `application-root`: `%r` in files. Default: the current folder.
     pub fn application_root(self, root: impl AsRef<Path>) -> Self {
         self.set("application-root", literal(&root.as_ref().to_string_lossy()))
     }
 
-    /// `datasrc-name`: our name. Default: application name and host name.
+    /// `datasrc-name`: our name, 1 to 255 bytes without control characters. Default: the
+    /// application's name, `-` and that of the host.
     pub fn name(self, name: &str) -> Self {
         self.set("datasrc-name", literal(name))
     }
 
-    /// `datasrc-local-label`: our label.
+    /// `datasrc-local-label`: our label, up to 255 bytes without control characters. Default
+    /// empty.
     pub fn label(self, label: &str) -> Self {
         self.set("datasrc-local-label", literal(label))
     }
 
-    /// `datasrc-id`: our id; 0 is none.
+    /// `datasrc-id`: our id. Default 0, which is none.
     pub fn id(self, id: u32) -> Self {
         self.set("datasrc-id", id.to_string())
     }
@@ -140,7 +164,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// `datasrc-port`: where to listen. Without it we do not.
+    /// `datasrc-port`: where to listen. Default: nowhere.
     pub fn port(self, port: Port) -> Self {
         let value = match port {
             Port::Fixed(port) => port.to_string(),
@@ -150,22 +174,26 @@ impl ConfigBuilder {
     }
 
     /// `datasrc-reject-new-peers`: whether a second connection by a connected peer is refused.
+    /// Default no: it replaces the first.
     pub fn reject_new_peers(self, rejects: bool) -> Self {
         self.set("datasrc-reject-new-peers", rejects.to_string())
     }
 
-    /// Whether small frames are sent at once: the opposite of `datasrc-tcp-nodelay-off`.
+    /// Whether small frames are sent at once: the opposite of `datasrc-tcp-nodelay-off`. Default
+    /// yes.
     pub fn tcp_nodelay(self, nodelay: bool) -> Self {
         self.set("datasrc-tcp-nodelay-off", (!nodelay).to_string())
     }
 
-    /// `peer-accept-wait-time`: how long an accepted connection may take to say HELLO.
+    /// `peer-accept-wait-time`: how long an accepted connection may take to say HELLO, from
+    /// 10 ms to a day. Default 10 s.
     #[doc(alias = "timeout")]
     pub fn accept_wait(self, wait: Duration) -> Self {
         self.set("peer-accept-wait-time", seconds(wait))
     }
 
-    /// `node-queue-bytes`: how many bytes may wait in all links together.
+    /// `node-queue-bytes`: how many bytes may wait in all links together, from 1 KiB to 1 TiB.
+    /// Default 64 MiB.
     pub fn node_queue_bytes(self, bytes: usize) -> Self {
         self.set("node-queue-bytes", bytes.to_string())
     }
@@ -207,12 +235,12 @@ impl PeerBuilder {
 
     timing_setters!("heartbeat-time", "heartbeat-slack-time");
 
-    /// `remote-name`: the name the peer gives itself.
+    /// `remote-name`: the name the peer gives itself, 1 to 255 bytes without control characters.
     pub fn remote_name(self, name: &str) -> Self {
         self.set("remote-name", literal(name))
     }
 
-    /// `remote-label`: the label the peer gives itself.
+    /// `remote-label`: the label the peer gives itself, up to 255 bytes without control characters.
     pub fn remote_label(self, label: &str) -> Self {
         self.set("remote-label", literal(label))
     }
@@ -222,7 +250,7 @@ impl PeerBuilder {
         self.set("label", literal(label))
     }
 
-    /// `remote-id`: the id the peer gives itself; 0 is none.
+    /// `remote-id`: the id the peer gives itself. Default 0, which is none.
     pub fn remote_id(self, id: u32) -> Self {
         self.set("remote-id", id.to_string())
     }
@@ -255,7 +283,8 @@ impl PeerBuilder {
         self
     }
 
-    /// `connect-timeout`: how long connecting and shaking hands may take.
+    /// `connect-timeout`: how long connecting and shaking hands may take, from 10 ms to a
+    /// day. Default 10 s.
     #[doc(alias = "timeout")]
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.set("connect-timeout", seconds(timeout))

@@ -17,6 +17,18 @@ use crate::protocol::Escaped;
 /// Never empty.
 ///
 /// Displays one error a line.
+///
+/// ```
+/// use peerbeat::config::{Config, ConfigOptions, ErrorKind};
+///
+/// let text = "datasrc-port 70000\ndatasrc-id never";
+/// let errors = Config::parse(text, &ConfigOptions::default()).unwrap_err();
+/// assert_eq!(errors.len(), 2);
+/// for error in &errors {
+///     println!("{}: {}", error.location(), error.kind());
+///     assert!(matches!(error.kind(), ErrorKind::BadValue { .. }));
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errors {
     errors: Vec<ConfigError>,

@@ -83,6 +83,17 @@ pub use warning::{Warning, WarningKind};
 use crate::liveness::Mode;
 
 /// A checked configuration: who we are, where we listen, and our peers.
+///
+/// ```no_run
+/// use peerbeat::config::{Config, ConfigOptions};
+///
+/// let config = Config::load("hub.conf", &ConfigOptions::default())?;
+/// for warning in config.warnings() {
+///     eprintln!("{warning}");
+/// }
+/// println!("{} has {} peers", config.name(), config.peers().len());
+/// # Ok::<(), peerbeat::config::Errors>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a configuration does nothing until a node runs it"]
 pub struct Config {

@@ -9,6 +9,15 @@ use std::sync::{Arc, OnceLock};
 use super::files::{DiskFiles, Files};
 
 /// What a configuration is read with.
+///
+/// ```
+/// use peerbeat::config::{Config, ConfigOptions};
+///
+/// let options = ConfigOptions::default().app_name("pricing".to_owned());
+/// let config = Config::parse("datasrc-name %a-1", &options)?;
+/// assert_eq!(config.name(), "pricing-1");
+/// # Ok::<(), peerbeat::config::Errors>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConfigOptions {

@@ -17,6 +17,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 ///
 /// It is shared fairly: a link may hold eight times what is still free, and one message whatever is
 /// free. What is refused is [`SendError::Full`](super::SendError::Full).
+///
+/// ```
+/// use peerbeat::connection::QueueBudget;
+/// use peerbeat::link::LinkOptions;
+///
+/// let budget = QueueBudget::new(64 << 20);
+/// let options = LinkOptions::default().queue_budget(budget.clone());
+/// // Links that are opened with these options share the 64 MiB.
+/// # drop(options);
+/// println!("{} of {} bytes wait", budget.used(), budget.bytes());
+/// ```
 #[derive(Clone)]
 pub struct QueueBudget(Arc<Inner>);
 

@@ -12,6 +12,26 @@ use crate::protocol::{ByeCode, Escaped, ProtocolError};
 use crate::text::{Count, Measured, Seconds};
 
 /// The end of a link: why, and the numbers that show it. Displays as one line of text.
+///
+/// ```
+/// use peerbeat::link::{Down, DownReason};
+///
+/// /// What an adapter logs, and what it does next.
+/// fn is_gone(down: &Down) -> bool {
+///     eprintln!("{down}"); // "silent: no byte arrived within the limit; silent for 7.0s, ..."
+///     if down.unsent_frames > 0 || down.unconfirmed_bytes != Some(0) {
+///         eprintln!("the peer may have missed some of what was sent");
+///     }
+///     match &down.reason {
+///         DownReason::Closed { code, text } => {
+///             eprintln!("it said goodbye: {code} {}", text.escape_debug());
+///             false
+///         }
+///         reason => !reason.is_orderly(),
+///     }
+/// }
+/// # let _ = is_gone;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Down {

@@ -9,6 +9,16 @@ use super::down::Down;
 use crate::text::{Count, Measured, More, Seconds};
 
 /// Something that happened to a link. Displays as one line of text.
+///
+/// ```
+/// use peerbeat::link::{Level, LinkEvent};
+/// use std::time::Duration;
+///
+/// let event = LinkEvent::Stalled { late: Duration::from_millis(800) };
+/// assert_eq!(event.as_str(), "stalled"); // a stable word, for machines
+/// assert_eq!(event.level(), Level::Warn); // how loudly a log should say it
+/// println!("{event}"); // a line for people
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LinkEvent {

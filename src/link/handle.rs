@@ -27,6 +27,29 @@ use crate::protocol::{Bye, ByeCode, Framing, Native};
 /// A link lives until it ends: by the peer, by its limits, or by [`close`](Self::close). Dropping
 /// handles does not end it. Once it has ended, its socket is closed and its threads are ending,
 /// anyone who still holds a handle.
+///
+/// ```
+/// use peerbeat::link::{Link, LinkEvent};
+/// use std::net::{TcpListener, TcpStream};
+/// use std::sync::mpsc;
+/// use std::time::Duration;
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let ours = TcpStream::connect(listener.local_addr()?)?;
+/// let (theirs, _) = listener.accept()?;
+///
+/// let (tell, received) = mpsc::channel();
+/// let on_message = move |_: &Link, payload: &[u8]| tell.send(payload.to_vec()).unwrap();
+/// let on_event = |_: &Link, event: &LinkEvent| println!("{}: {event}", event.level());
+/// let far = Link::start(theirs, (on_message, on_event))?;
+/// let link = Link::start(ours, |_: &Link, _: &[u8]| {})?;
+///
+/// link.send(b"tick")?;
+/// assert_eq!(received.recv()?, b"tick");
+/// assert!(link.drain(Duration::from_secs(5)), "the other side has read all");
+/// assert_eq!(far.wait_down(Duration::from_secs(5)).unwrap().reason.as_str(), "closed");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Link<S: Stream = TcpStream, F: Framing = Native> {
     shared: Arc<Shared<S, F>>,
 }
@@ -35,6 +58,29 @@ pub struct Link<S: Stream = TcpStream, F: Framing = Native> {
 /// of the link may be called from inside, close included.
 ///
 /// While a call lasts nothing is read; our heartbeats go on, and the peer's silence does not count.
+///
+/// ```
+/// use peerbeat::link::{Link, LinkEvent, LinkHandler};
+///
+/// /// Counts, and says what it has counted when the link ends.
+/// #[derive(Default)]
+/// struct Counter {
+///     bytes: usize,
+/// }
+///
+/// impl LinkHandler for Counter {
+///     fn on_message(&mut self, _link: &Link, payload: &[u8]) {
+///         self.bytes += payload.len();
+///     }
+///
+///     fn on_event(&mut self, _link: &Link, event: &LinkEvent) {
+///         if let LinkEvent::Down(down) = event {
+///             println!("{} bytes, then {down}", self.bytes);
+///         }
+///     }
+/// }
+/// # let _ = Counter::default();
+/// ```
 pub trait LinkHandler<S: Stream = TcpStream, F: Framing = Native> {
     /// A message arrived; the bytes are valid during the call.
     fn on_message(&mut self, link: &Link<S, F>, payload: &[u8]);

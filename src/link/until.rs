@@ -13,6 +13,24 @@ use super::stream::{READ_MAX, Stream, is_timeout, step};
 /// [`TimedOut`](io::ErrorKind::TimedOut) from then on, however the other side drips.
 ///
 /// What is read or written here is gone from the stream; its timeouts are changed.
+///
+/// ```
+/// use peerbeat::link::Until;
+/// use std::io::{Read, Write};
+/// use std::net::{TcpListener, TcpStream};
+/// use std::time::{Duration, Instant};
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let ours = TcpStream::connect(listener.local_addr()?)?;
+/// let (theirs, _) = listener.accept()?;
+///
+/// let mut until = Until::new(&ours, Instant::now() + Duration::from_millis(50));
+/// until.write_all(b"CONNECT\n\n\0")?;
+/// let error = until.read(&mut [0; 64]).unwrap_err(); // the other side says nothing
+/// assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+/// # drop(theirs);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Until<'a, S: ?Sized> {
     stream: &'a S,

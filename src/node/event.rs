@@ -16,6 +16,22 @@ use crate::text::{Measured, More};
 ///
 /// Events of one peer arrive in order, with its messages between them; a peer starts down without
 /// an event, only what was [`Up`](Self::Up) goes [`Down`](Self::Down), and each exactly once.
+///
+/// ```
+/// use peerbeat::link::LinkEvent;
+/// use peerbeat::node::{NodeEvent, Peer};
+///
+/// fn on_event(peer: Option<&Peer>, event: &NodeEvent) {
+///     match event {
+///         NodeEvent::Up { addr, direction, .. } => println!("{direction} {addr}"),
+///         NodeEvent::Down(down) if !down.reason.is_orderly() => eprintln!("lost: {down}"),
+///         NodeEvent::Link(LinkEvent::QueueHigh { .. }) => println!("send less"),
+///         // There may be more in later versions; each has words and a level.
+///         other => println!("{}: {}: {other}", other.level(), peer.map_or("-", Peer::name)),
+///     }
+/// }
+/// # let _ = on_event;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeEvent {

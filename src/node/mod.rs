@@ -96,6 +96,7 @@ mod held;
 mod limits;
 mod listen;
 mod numbers;
+mod options;
 mod ownership;
 mod peer_link;
 mod places;
@@ -119,8 +120,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Config, PeerConfig};
-use crate::link::{Faults, LinkOptions, SendError};
-use crate::protocol::FRAME_MAX;
+use crate::link::SendError;
 use clock::Clock;
 pub use endpoint::Endpoint;
 pub use error::{ReloadError, StartError};
@@ -129,12 +129,12 @@ use held::Held;
 #[cfg(feature = "capi")]
 pub(crate) use listen::listening_sockets;
 pub use numbers::{DownCounts, NodeStats, PeerStats, Totals};
+pub use options::NodeOptions;
 use peer_link::PeerLink;
 pub use publish::Published;
 pub use reload::{PeerOutcome, Reload};
 use runtime::PeerRuntime;
 use shared::{Phase, Shared};
-use transport::TransportOption;
 pub use transport::{Connected, Dial, Transport};
 pub use waiting::PeerState;
 
@@ -148,6 +148,28 @@ pub use waiting::PeerState;
 /// While a call lasts, that link is not read: its peer is not blamed for the silence, but feels the
 /// back-pressure. A panic ends the link with [`DownReason::Local`](crate::link::DownReason::Local);
 /// the node goes on. The handler is dropped right after [`NodeEvent::Stopped`].
+///
+/// ```
+/// use peerbeat::node::{NodeEvent, NodeHandler, Peer};
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// /// Called from many threads at once, so what changes is atomic or locked.
+/// #[derive(Default)]
+/// struct Feed {
+///     ticks: AtomicU64,
+/// }
+///
+/// impl NodeHandler for Feed {
+///     fn on_message(&self, _peer: &Peer, _payload: &[u8]) {
+///         self.ticks.fetch_add(1, Ordering::Relaxed);
+///     }
+///
+///     fn on_event(&self, peer: Option<&Peer>, event: &NodeEvent) {
+///         eprintln!("{}: {}: {event}", event.level(), peer.map_or("-", Peer::name));
+///     }
+/// }
+/// # let _ = Feed::default();
+/// ```
 pub trait NodeHandler: Send + Sync + 'static {
     /// A message of the peer's arrived; the bytes are valid during the call.
     fn on_message(&self, peer: &Peer, payload: &[u8]);
@@ -177,79 +199,33 @@ where
     }
 }
 
-/// What a node is given besides its configuration. All of it has defaults.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct NodeOptions {
-    /// Handshakes of accepted connections that may be under way at once. When all places are
-    /// taken, the oldest that has not sent a byte makes room for a newcomer, of the source address
-    /// that holds most of them. Default 64.
-    pub handshakes_max: usize,
-    /// Whether a probe, which only asks who is there, is answered with name, label, id and
-    /// heartbeat-time of the node; else it is refused like a stranger. Default yes.
-    pub answer_probes: bool,
-    /// The greatest frame, type byte included, in bytes. Default 16 MiB.
-    pub frame_max: usize,
-    /// How long [`Peer::send`] waits for room. Default 10 s.
-    pub send_timeout: Duration,
-    /// How long an orderly close goes on while the kernel takes no byte and the peer does not end
-    /// its stream. Default 2 s.
-    pub close_timeout: Duration,
-    /// The longest that an orderly close takes in all, however steadily the peer reads. Default
-    /// 30 s.
-    pub close_max: Duration,
-    /// The stack of each thread, in bytes; the handler runs on them. Default 256 KiB.
-    pub stack_size: usize,
-    /// Switches with which a test breaks all of the node's links on purpose. Default none.
-    pub faults: Option<Faults>,
-    transport: TransportOption,
-}
-
-impl NodeOptions {
-    /// Has the node's connections made by `transport`. Default plain TCP and Unix sockets.
-    #[must_use]
-    pub fn transport(mut self, transport: impl Transport) -> Self {
-        self.transport = TransportOption::new(transport);
-        self
-    }
-}
-
-impl NodeOptions {
-    setters! {
-        handshakes_max: [usize],
-        answer_probes: [bool],
-        frame_max: [usize],
-        send_timeout: [Duration],
-        close_timeout: [Duration],
-        close_max: [Duration],
-        stack_size: [usize],
-        faults: into [Option<Faults>],
-    }
-}
-
-impl Default for NodeOptions {
-    fn default() -> Self {
-        let link = LinkOptions::default();
-        Self {
-            handshakes_max: 64,
-            answer_probes: true,
-            frame_max: FRAME_MAX,
-            send_timeout: link.send_timeout,
-            close_timeout: link.close_timeout,
-            close_max: link.close_max,
-            stack_size: link.stack_size,
-            faults: link.faults,
-            transport: TransportOption::default(),
-        }
-    }
-}
-
 /// A handle on a running node; clones are handles on the same one.
 ///
 /// When the last handle that came from [`Node::start`] is dropped, the node is shut down and waited
 /// for; on one of its own threads, in a handler, it is only shut down. Handles from [`Peer::node`]
 /// do not keep it running. A forked child may drop its copies, and nothing happens to the parent's
 /// node.
+///
+/// ```
+/// use peerbeat::config::{Config, PeerBuilder, Port};
+/// use peerbeat::node::{Node, Peer};
+/// use std::time::Duration;
+///
+/// let loopback = || Config::builder().interface("127.0.0.1");
+/// let hub = loopback().name("hub").port(Port::Auto).peer(PeerBuilder::new("feed")).build()?;
+/// let on_message = |peer: &Peer, payload: &[u8]| {
+///     println!("{} bytes from {}", payload.len(), peer.name());
+/// };
+/// let hub = Node::start(hub, on_message)?;
+///
+/// let port = hub.local_addrs()[0].port();
+/// let feed = loopback().name("feed").peer(PeerBuilder::new("hub").addr("127.0.0.1", port));
+/// let feed = Node::start(feed.build()?, |_: &Peer, _: &[u8]| {})?;
+/// assert!(feed.wait_up(Some(Duration::from_secs(10))));
+/// feed.peer("hub").expect("it is configured").send(b"EURUSD 1.0871")?;
+/// assert!(feed.drain(Duration::from_secs(10)), "the hub has read all");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 #[must_use = "the node stops when its last handle is dropped"]
 pub struct Node {
@@ -261,6 +237,23 @@ pub struct Node {
 /// A handle on one configured peer of a node; it does not keep the node running. It stays valid
 /// when a [reload](Node::reload) changes the peer; of one that was taken out it says for good that
 /// it is not connected, even if another reload brings one of that name.
+///
+/// ```no_run
+/// # use peerbeat::node::Node;
+/// # use std::time::Duration;
+/// # fn ask(node: &Node) -> Result<(), Box<dyn std::error::Error>> {
+/// let prices = node.peer("prices").expect("it is configured");
+/// if prices.wait_up(Some(Duration::from_secs(10))) {
+///     prices.send(b"subscribe")?;
+/// }
+/// let state = prices.state();
+/// match (&state.link, &state.last_down) {
+///     (Some(link), _) => println!("silent for {:?}", link.silence),
+///     (None, Some(down)) => println!("not connected: {down}"),
+///     (None, None) => println!("never connected; dials {:?}", state.dialling),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Peer {
     shared: Arc<Shared>,

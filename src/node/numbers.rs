@@ -69,6 +69,16 @@ pub struct PeerStats {
 }
 
 /// The numbers of a node: the sums over its peers of now.
+///
+/// ```no_run
+/// # fn show(node: &peerbeat::node::Node) {
+/// let stats = node.stats();
+/// println!("{} of {} peers are connected", stats.peers_up, stats.peers);
+/// for (reason, count) in stats.downs.by_reason() {
+///     println!("down for {reason}: {count} times");
+/// }
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NodeStats {

@@ -43,6 +43,20 @@ impl Frame<'_> {
 }
 
 /// The payload of HELLO: who is speaking. Identification, not authentication.
+///
+/// ```
+/// use peerbeat::protocol::{Decoder, Frame, Hello, Native};
+///
+/// let mut bytes = Vec::new();
+/// Hello::default().name("feed").heartbeat_time_ms(1000).encode(&mut bytes)?;
+///
+/// let mut decoder = Decoder::new(Native::default());
+/// decoder.spare()[..bytes.len()].copy_from_slice(&bytes);
+/// decoder.handle_filled(bytes.len());
+/// let Some(Frame::Hello(hello)) = decoder.poll_frame()? else { panic!("it is whole") };
+/// assert_eq!((hello.name, hello.heartbeat_time_ms), ("feed", Some(1000)));
+/// # Ok::<(), peerbeat::protocol::ProtocolError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hello<'a> {

@@ -10,6 +10,25 @@ use crate::connection::SendError;
 use crate::liveness::Time;
 
 /// A host's side of the net, in the hands of its program.
+///
+/// ```
+/// use peerbeat::sim::{Net, SimEvent, SimOptions, secs};
+///
+/// let mut net = Net::new(1);
+/// let [client, server] = [(); 2].map(|()| net.add(SimOptions::default()));
+/// net.on(server, move |context, event| {
+///     if let SimEvent::Message(message) = event {
+///         context.send(client, message).expect("there is room");
+///     }
+/// });
+/// net.connect(client, server);
+/// net.run_until(secs(1.0));
+/// net.send(client, server, b"echo")?;
+/// net.run_until(secs(2.0));
+/// let echo = SimEvent::Message(b"echo".to_vec());
+/// assert!(net.seen_by(client).any(|record| record.event == echo));
+/// # Ok::<(), peerbeat::link::SendError>(())
+/// ```
 pub struct Context<'a, 'h> {
     net: &'a mut Net<'h>,
     host: Host,

@@ -13,6 +13,14 @@ use super::Rng;
 use crate::liveness::Time;
 
 /// What one direction between two hosts does to the bytes on it.
+///
+/// ```
+/// use peerbeat::sim::Conditions;
+/// use std::time::Duration;
+///
+/// let slow = Conditions::default().delay(Duration::from_millis(80)).bandwidth(125_000);
+/// # let _ = slow;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Conditions {

@@ -1,7 +1,8 @@
 //! What the documentation of a public item must hold, read off the source as the list is.
 //!
 //! A section `# Errors` names, as links that rustdoc checks, variants of the error that the
-//! function returns; a function that returns a `Result` has the section.
+//! function returns; a function that returns a `Result` has the section. A type that a program
+//! begins with has an example of its own, which `cargo test --doc` runs.
 
 /// A function as it is declared, and its documentation.
 struct Function {
@@ -144,4 +145,40 @@ fn an_errors_section_without_variants_is_seen() {
     let method = "pub trait A {\n    /// # Errors\n    /// Some.\n    fn f(\n        \
         &self,\n    ) -> Result<(), Errors>;\n}\nfn g() -> Result<(), Errors> {\n}\n";
     assert_eq!(complaints("a.rs", method).len(), 1);
+}
+
+/// The types that a program begins with.
+const MAIN: &str = "Cable Config ConfigBuilder ConfigOptions Errors PeerBuilder \
+    Connection Down Histogram LinkEvent QueueBudget Stats Journal JournalHandler \
+    Batch Explanation Faults Inbox Layer Layered Link LinkHandler LinkOptions Stream Until \
+    FixedIntervals HeartbeatTimer Liveness Settings SilenceTimer Time \
+    Node NodeEvent NodeHandler NodeOptions NodeStats Peer Transport \
+    Decoder Framing Hello Conditions Context Invariants Net NodeInvariants Nodes Pair Script \
+    SimOptions";
+
+/// The public types of a file whose documentation has an example.
+fn with_examples(text: &str) -> Vec<&str> {
+    let (mut found, mut has_example) = (Vec::new(), false);
+    for line in text.lines() {
+        if let Some(doc) = line.strip_prefix("///") {
+            has_example |= doc.trim_start().starts_with("```");
+        } else if !line.starts_with(['#', '/']) {
+            let kinds = ["pub struct ", "pub enum ", "pub trait "];
+            let named = kinds.iter().find_map(|kind| line.strip_prefix(kind));
+            let name = named.and_then(|rest| rest.split(|c: char| !c.is_alphanumeric()).next());
+            found.extend(name.filter(|_| has_example));
+            has_example = false;
+        }
+    }
+    found
+}
+
+#[test]
+fn main_types_have_an_example() {
+    let files = super::files();
+    let found: Vec<_> = files.iter().flat_map(|(_, text)| with_examples(text)).collect();
+    let without: Vec<_> = MAIN.split_whitespace().filter(|name| !found.contains(name)).collect();
+    assert!(without.is_empty(), "without an example: {without:?}");
+    let text = "/// ```\n/// ```\n#[must_use]\npub struct A<'a> {\n}\n/// B.\npub enum B {}\n";
+    assert_eq!(with_examples(text), ["A"]);
 }

@@ -19,6 +19,18 @@ use crate::sim::{Conditions, Context, Host, LinkId, Op, Record, SimEvent, SimOpt
 pub(in crate::sim) type Handler<'h> = Box<dyn FnMut(&mut Context<'_, 'h>, &SimEvent) + 'h>;
 
 /// A virtual network of hosts with one program each.
+///
+/// ```
+/// use peerbeat::sim::{Net, Op, SimEvent, SimOptions, secs};
+///
+/// let mut net = Net::new(1);
+/// let [here, there] = [(); 2].map(|()| net.add(SimOptions::default()));
+/// net.connect(here, there);
+/// net.at(secs(3.0), Op::Stop { host: there }); // as by SIGSTOP
+/// net.run_until(secs(20.0));
+/// let down = net.seen_by(here).find(|it| matches!(it.event, SimEvent::Down { .. }));
+/// assert!(down.is_some_and(|it| it.at <= secs(10.0))); // 5 s and 2 s of slack
+/// ```
 pub struct Net<'h> {
     core: Core,
     programs: Vec<Option<Handler<'h>>>,

@@ -52,6 +52,19 @@ impl fmt::Display for NodeViolation {
 impl Error for NodeViolation {}
 
 /// The checker of the invariants of nodes, from their beginning.
+///
+/// ```
+/// use peerbeat::config::Config;
+/// use peerbeat::node::Peer;
+/// use peerbeat::sim::{NodeInvariants, Nodes, secs};
+///
+/// let mut nodes = Nodes::new(1);
+/// let config = Config::builder().name("alone").build()?;
+/// nodes.start("alone", config, |_: &Peer, _: &[u8]| {})?;
+/// nodes.run_until(secs(60.0));
+/// NodeInvariants::new().judge_all(&nodes.records())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct NodeInvariants {
     peers: BTreeMap<(usize, u64, String), Account>,

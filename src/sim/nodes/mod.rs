@@ -36,6 +36,26 @@ use crate::node::driven::{self, Clock, Phase, literal};
 use crate::node::{Endpoint, Node, NodeHandler, NodeOptions, StartError};
 
 /// A virtual network of nodes.
+///
+/// ```
+/// use peerbeat::config::{Config, PeerBuilder, Port};
+/// use peerbeat::node::Peer;
+/// use peerbeat::sim::{Nodes, Op, secs};
+///
+/// let hub = Config::builder().name("hub").port(Port::Fixed(25000));
+/// let hub = hub.peer(PeerBuilder::new("feed")).build()?;
+/// let feed = Config::builder().name("feed").peer(PeerBuilder::new("hub").addr("hub-1", 25000));
+///
+/// let mut nodes = Nodes::new(1);
+/// let hub = nodes.start("hub-1", hub, |_: &Peer, _: &[u8]| {})?;
+/// let feed = nodes.start("feed-1", feed.build()?, |_: &Peer, _: &[u8]| {})?;
+/// nodes.at(secs(10.0), Op::PowerOff { host: hub });
+/// nodes.run_until(secs(10.0));
+/// assert!(nodes.is_up(feed, "hub"));
+/// nodes.run_until(secs(17.1)); // 5 s and 2 s of slack
+/// assert!(!nodes.is_up(feed, "hub"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Nodes {
     core: SharedCore,
     directory: Directory,
