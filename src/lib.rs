@@ -103,6 +103,7 @@ pub mod link;
 pub mod liveness;
 pub mod node;
 pub mod protocol;
+mod recover;
 pub mod sim;
 pub mod text;
 

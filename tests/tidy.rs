@@ -105,6 +105,11 @@ fn nothing_writes_with_writev() {
 }
 
 #[test]
+fn a_poisoned_lock_is_recovered_in_one_place() {
+    hold(rules::one_recovery(&sources(&["src"])));
+}
+
+#[test]
 fn files_functions_and_lines_are_short() {
     let sources = sources(&["src", "tests", "fuzz"]);
     hold(rules::file_length(&sources));

@@ -169,7 +169,7 @@ impl Connection {
                 Fate::Over => return,
             }
             match (&near).read(&mut buffer) {
-                _ if has_ended => thread::sleep(LOOK),
+                _ if has_ended => thread::sleep(END_POLL),
                 Ok(0) => has_ended = true,
                 Ok(count) => shared.see(number, CableEvent::Vanished { way: Way::Out, count }),
                 Err(error) if is_timeout(error.kind()) => {}
@@ -317,7 +317,7 @@ impl Carrier<'_> {
             let due = due.filter(|_| !state.line.frozen);
             let due = due.map(|due| if state.line.rate > 0 { due.max(rest_until) } else { due });
             match due {
-                None => state = wire.wait(state, LOOK_LONG),
+                None => state = wire.wait(state, WOKEN_POLL),
                 Some(due) if due > now => state = wire.wait(state, due - now),
                 Some(_) if state.queue.is_empty() => {
                     let _gone = to.shutdown(Shutdown::Write);
@@ -345,7 +345,7 @@ impl Carrier<'_> {
         state.is_damaged |= count > 0 || state.ended.is_some();
         wire.changed.notify_all();
         if count == 0 {
-            return wire.wait(state, LOOK_LONG);
+            return wire.wait(state, WOKEN_POLL);
         }
         drop(state);
         self.shared.see(self.number, CableEvent::Vanished { way: self.way, count });
@@ -370,7 +370,7 @@ impl Carrier<'_> {
             Ok(count) => count,
             Err(error) if is_timeout(error.kind()) => {
                 // Lets a caller that wants to change the line take the lock.
-                drop(self.wire().wait(state, BREATH));
+                drop(self.wire().wait(state, LOCK_FREE_FOR));
                 return Some(0);
             }
             Err(_) => return None,
@@ -392,7 +392,7 @@ impl Carrier<'_> {
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(LOOK))?;
+    stream.set_read_timeout(Some(END_POLL))?;
     stream.set_write_timeout(Some(WRITE_MAX))
 }
 
@@ -442,12 +442,12 @@ fn is_timeout(kind: ErrorKind) -> bool {
 /// What a delayed way holds at most, in bytes.
 const QUEUE_MAX: usize = 8 << 20;
 /// How often a thread that reads looks whether its connection has ended, at the least.
-const LOOK: Duration = Duration::from_millis(50);
+const END_POLL: Duration = Duration::from_millis(50);
 /// The same for a thread that is woken by every change.
-const LOOK_LONG: Duration = Duration::from_secs(3600);
+const WOKEN_POLL: Duration = Duration::from_secs(3600);
 /// How long a write may hold the lock.
 const WRITE_MAX: Duration = Duration::from_millis(20);
-const BREATH: Duration = Duration::from_micros(200);
+const LOCK_FREE_FOR: Duration = Duration::from_micros(200);
 /// A narrow line hands on so many pieces a second.
 const RATE_STEPS: u64 = 50;
 const CONNECT_MAX: Duration = Duration::from_secs(10);

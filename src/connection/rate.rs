@@ -5,7 +5,8 @@
 //! counted, and the latest of it is reported once its time has come, so that no state sticks.
 //! Nothing here reads a clock.
 //!
-//! Invariant: at most [`BURST`] reports lie within [`WINDOW`], but for one every [`PACE`].
+//! Invariant: at most [`BURST_MAX`] reports lie within [`BURST_WINDOW`], but for one every
+//! [`REPORT_EVERY`].
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::liveness::Time;
 /// Decides which of many reports of one kind are made.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rate {
-    /// When the last reports were made, [`BURST`] of them at most.
+    /// When the last reports were made, [`BURST_MAX`] of them at most.
     reported: VecDeque<Time>,
     /// How many were held back since the last one.
     held_back: u64,
@@ -44,7 +45,7 @@ impl Rate {
 
     /// Reports what is held back at any time, and how many it represents.
     pub(crate) fn report(&mut self, now: Time) -> u64 {
-        if self.reported.len() >= BURST {
+        if self.reported.len() >= BURST_MAX {
             self.reported.pop_front();
         }
         self.reported.push_back(now);
@@ -53,26 +54,26 @@ impl Rate {
 
     /// Whether nothing of it has to be remembered at `now`.
     pub(crate) fn is_idle(&self, now: Time) -> bool {
-        let quiet = self.reported.back().is_none_or(|last| now.since(*last) >= WINDOW);
+        let quiet = self.reported.back().is_none_or(|last| now.since(*last) >= BURST_WINDOW);
         quiet && self.held_back == 0
     }
 
     /// The next instant at which one may be reported; `None` = any.
     fn next_at(&self) -> Option<Time> {
-        if self.reported.len() < BURST {
+        if self.reported.len() < BURST_MAX {
             return None;
         }
         let (first, last) = (*self.reported.front()?, *self.reported.back()?);
-        Some((first + WINDOW).min(last + PACE))
+        Some((first + BURST_WINDOW).min(last + REPORT_EVERY))
     }
 }
 
 /// How many are reported as they happen.
-const BURST: usize = 10;
+const BURST_MAX: usize = 10;
 /// Within what time.
-const WINDOW: Duration = Duration::from_secs(10);
+const BURST_WINDOW: Duration = Duration::from_secs(10);
 /// How often one is reported beyond that.
-const PACE: Duration = Duration::from_secs(1);
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use super::callback;
 use super::fault::{E_FORKED, E_OWN_THREAD, Fault};
 use super::fork;
 use super::pointer::is_null;
+use crate::recover::Recover;
 
 /// A handle of the host's: a `T` with its home.
 #[derive(Debug)]
@@ -97,7 +98,7 @@ impl<T> Drop for Call<'_, T> {
 
 /// Locks; what a thread that panicked has left is whole between its steps.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock().recover()
 }
 
 /// A handle of the host's.

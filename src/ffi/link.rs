@@ -6,7 +6,7 @@
 use std::ffi::{CString, c_char, c_int};
 use std::io;
 use std::ptr::null;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use super::pointer::{bytes, list, output, put_text, write_sized};
 use super::secure::AnyStream;
 use super::structs::{NONE, PeerbeatBytes, PeerbeatState, PeerbeatStats};
 use crate::link::{HeartbeatChange, Inbox, Link, Message};
+use crate::recover::Recover;
 
 /// `peerbeat_link`.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl LinkParts {
     }
 
     pub(super) fn borrowed(&self) -> MutexGuard<'_, Option<Message>> {
-        self.borrowed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.borrowed.lock().recover()
     }
 
     fn shutdown(&self) {
@@ -73,7 +74,7 @@ impl LinkParts {
 
     /// The reader's thread, to be joined.
     fn reader(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reader.lock().recover()
     }
 }
 

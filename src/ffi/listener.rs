@@ -183,14 +183,14 @@ fn accept(
             }
             listening.handshakes.begin(stream, options.clone())?;
         }
-        let left = until.map_or(STEP, |until| until.saturating_duration_since(Instant::now()));
+        let left = until.map_or(NEWS_POLL, |until| until.saturating_duration_since(Instant::now()));
         if came {
             continue;
         }
         if left.is_zero() {
             return Err(Fault::new(E_TIMEOUT, "no connection came in time"));
         }
-        wait_readable(listening, left.min(STEP));
+        wait_readable(listening, left.min(NEWS_POLL));
     }
 }
 
@@ -248,4 +248,4 @@ fn wait_readable(_listening: &Listening, time: Duration) {
 }
 
 /// How long the wait goes on before it looks again, in case another thread took the news.
-const STEP: Duration = Duration::from_millis(50);
+const NEWS_POLL: Duration = Duration::from_millis(50);

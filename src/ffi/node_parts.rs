@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use super::queue::EventQueue;
 use super::secure::Alive;
 use super::structs::PeerbeatEvent;
 use crate::node::{Node, NodeEvent, NodeHandler, Peer};
+use crate::recover::Recover;
 
 /// `peerbeat_node`.
 #[derive(Debug)]
@@ -131,12 +132,13 @@ impl NodeParts {
     pub(super) fn wait_ended(&self, deadline: Option<Instant>) -> bool {
         let mut has_ended = lock(&self.has_ended);
         while !*has_ended {
-            let left = deadline.map_or(LOOK, |at| at.saturating_duration_since(Instant::now()));
+            let left =
+                deadline.map_or(WAKE_POLL, |at| at.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return false;
             }
-            let woken = self.moved.wait_timeout(has_ended, left.min(LOOK));
-            has_ended = woken.unwrap_or_else(PoisonError::into_inner).0;
+            let woken = self.moved.wait_timeout(has_ended, left.min(WAKE_POLL));
+            has_ended = woken.recover().0;
         }
         true
     }
@@ -156,12 +158,13 @@ impl NodeParts {
             if *has_ended || self.stopping.load(Ordering::SeqCst) {
                 return Err(Fault::new(E_DOWN, "the node stops or has stopped"));
             }
-            let left = until.map_or(LOOK, |until| until.saturating_duration_since(Instant::now()));
+            let left =
+                until.map_or(WAKE_POLL, |until| until.saturating_duration_since(Instant::now()));
             if left.is_zero() || is_in_callback(null()) {
                 return Err(Fault::new(E_TIMEOUT, "not connected in time"));
             }
-            let woken = self.moved.wait_timeout(has_ended, left.min(LOOK));
-            has_ended = woken.unwrap_or_else(PoisonError::into_inner).0;
+            let woken = self.moved.wait_timeout(has_ended, left.min(WAKE_POLL));
+            has_ended = woken.recover().0;
         }
     }
 }
@@ -261,4 +264,4 @@ impl Callbacks {
 }
 
 /// How long a wait lasts before it looks again: a wake that was missed costs no more.
-const LOOK: Duration = Duration::from_millis(100);
+const WAKE_POLL: Duration = Duration::from_millis(100);

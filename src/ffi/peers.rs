@@ -9,13 +9,14 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::fault::{E_NOT_CONNECTED, E_NOT_FOUND, Fault};
 use super::handle::lock;
 use super::pointer::{c_text, text};
 use crate::connection::{Down, LinkEvent};
 use crate::node::{NodeEvent, Peer};
+use crate::recover::Recover;
 
 /// Every peer that the node has had.
 #[derive(Debug, Default)]
@@ -208,10 +209,10 @@ impl Peers {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Table> {
-        self.table.read().unwrap_or_else(PoisonError::into_inner)
+        self.table.read().recover()
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Table> {
-        self.table.write().unwrap_or_else(PoisonError::into_inner)
+        self.table.write().recover()
     }
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::event::CEvent;
@@ -16,6 +16,7 @@ use super::fault::{E_DOWN, E_TIMEOUT, Fault};
 use super::handle::lock;
 use super::notify::Notifier;
 use crate::node::NodeEvent;
+use crate::recover::Recover;
 
 /// What waits to be asked for.
 #[derive(Debug, Default)]
@@ -53,7 +54,7 @@ impl EventQueue {
                 || state.bytes > 0 && state.bytes + event.data_len() > BYTES_MAX
         };
         while takes_all && is_full(&state) && !state.is_abandoned {
-            state = self.wait(state, LOOK);
+            state = self.wait(state, WAKE_POLL);
         }
         if state.is_abandoned && event.data_len() > 0 {
             return;
@@ -95,11 +96,12 @@ impl EventQueue {
             if state.is_over {
                 return Err(Fault::new(E_DOWN, "the node has stopped"));
             }
-            let left = until.map_or(LOOK, |until| until.saturating_duration_since(Instant::now()));
+            let left =
+                until.map_or(WAKE_POLL, |until| until.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return Err(Fault::new(E_TIMEOUT, "nothing happened in time"));
             }
-            state = self.wait(state, left.min(LOOK));
+            state = self.wait(state, left.min(WAKE_POLL));
         }
     }
 
@@ -134,7 +136,7 @@ impl EventQueue {
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
-        self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+        self.changed.wait_timeout(state, time).recover().0
     }
 }
 
@@ -143,4 +145,4 @@ const EVENTS_MAX: usize = 1024;
 /// How many bytes of messages may wait, unless it is one.
 const BYTES_MAX: usize = 1 << 20;
 /// How long a wait lasts before it looks again: a wake that was missed costs no more.
-const LOOK: Duration = Duration::from_millis(100);
+const WAKE_POLL: Duration = Duration::from_millis(100);

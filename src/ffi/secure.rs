@@ -7,7 +7,7 @@
 use std::ffi::{CStr, c_int};
 use std::io;
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
 use super::fault::{E_HANDSHAKE, E_IO, Fault};
@@ -17,6 +17,7 @@ use super::pointer::c_text;
 use crate::config::Address;
 use crate::link::{Layer, Layered, Opened, Socket, Stream};
 use crate::node::{Connected, Dial, Transport};
+use crate::recover::Recover;
 
 /// What a link runs on: a socket, or a layer over one.
 pub(super) type AnyStream = Arc<dyn Stream>;
@@ -102,9 +103,9 @@ impl Alive {
                 Some(left) if left.is_zero() => return false,
                 Some(left) => {
                     let woken = self.fewer.wait_timeout(state, left);
-                    woken.unwrap_or_else(PoisonError::into_inner).0
+                    woken.recover().0
                 }
-                None => self.fewer.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self.fewer.wait(state).recover(),
             };
         }
         true

@@ -5,14 +5,28 @@
 //! running.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Journal;
 use crate::node::{Node, NodeEvent, NodeHandler, Peer};
+use crate::recover::Recover;
 
 /// Writes every event to a [`Journal`], then calls the handler that it was made with.
+///
+/// ```
+/// use peerbeat::journal::Journal;
+/// use peerbeat::node::Peer;
+/// use std::time::Duration;
+///
+/// let journal = Journal::to(std::io::sink(), "hub");
+/// let handler = journal
+///     .around(|peer: &Peer, payload: &[u8]| println!("{}: {payload:?}", peer.name()))
+///     .show_data(true)
+///     .stats_every(Some(Duration::from_secs(60)));
+/// # let _ = handler;
+/// ```
 pub struct JournalHandler<H> {
     journal: Journal,
     handler: H,
@@ -57,7 +71,7 @@ impl<H: NodeHandler> JournalHandler<H> {
 
     fn start_stats(&self, node: Node) {
         let Some(every) = self.stats_every else { return };
-        let mut phase = self.timer.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut phase = self.timer.state.lock().recover();
         if *phase != Phase::NotStarted {
             return;
         }
@@ -103,18 +117,18 @@ impl<H> fmt::Debug for JournalHandler<H> {
 
 impl Timer {
     fn end(&self) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Phase::Over;
+        *self.state.lock().recover() = Phase::Over;
         self.changed.notify_all();
     }
 
     fn run(&self, every: Duration, node: &Node, journal: &Journal) {
         let mut next = Instant::now() + every;
-        let mut phase = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut phase = self.state.lock().recover();
         while *phase != Phase::Over {
             let now = Instant::now();
             if now < next {
                 let waited = self.changed.wait_timeout(phase, next - now);
-                phase = waited.unwrap_or_else(PoisonError::into_inner).0;
+                phase = waited.recover().0;
                 continue;
             }
             drop(phase);
@@ -123,7 +137,7 @@ impl Timer {
             }
             // No burst makes up for what was missed.
             next = (next + every).max(Instant::now());
-            phase = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            phase = self.state.lock().recover();
         }
     }
 }

@@ -82,15 +82,30 @@ mod time;
 
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use crate::node::{NodeEvent, NodeHandler, Peer};
 use crate::protocol::Escaped;
+use crate::recover::Recover;
 pub use handler::JournalHandler;
 pub use metrics::prometheus;
 
 /// Writes what happens, one JSON object a line. Clones write to the same place.
+///
+/// ```
+/// use peerbeat::config::{Config, ConfigOptions};
+/// use peerbeat::journal::Journal;
+/// use peerbeat::node::{Node, Peer};
+///
+/// let config = "datasrc-name hub\ndatasrc-interface 127.0.0.1\ndatasrc-port auto";
+/// let config = Config::parse(config, &ConfigOptions::default())?;
+/// let journal = Journal::to(std::io::stdout(), config.name());
+/// let node = Node::start(config, journal.around(|_: &Peer, _: &[u8]| {}))?;
+/// // {"v":1,"at":"2026-11-28T21:00:00.000000Z","node":"hub","event":"listening","level":"info",...
+/// # drop(node);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Journal {
     shared: Arc<Shared>,
@@ -168,7 +183,7 @@ impl Journal {
     }
 
     fn lock(&self) -> MutexGuard<'_, Sink> {
-        self.shared.sink.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.sink.lock().recover()
     }
 }
 

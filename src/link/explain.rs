@@ -12,6 +12,16 @@ use crate::liveness::Settings;
 use crate::protocol::Framing;
 
 /// The values in force, why, what was measured, and what to make of it. Displays as lines of text.
+///
+/// ```no_run
+/// # fn advise(link: &peerbeat::link::Link) {
+/// let explained = link.explain();
+/// println!("{explained}"); // all of it, in lines for people
+/// if let Some(slack) = explained.smallest_slack {
+///     println!("a slack of {slack:?} would have done so far");
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -183,7 +193,7 @@ fn advise(explained: &Explanation, stats: &Stats) -> Vec<Advice> {
     if peer_lateness.p999 > *slack / 2 {
         advice.push(Advice::PeerLate { p999: peer_lateness.p999 });
     }
-    if peer_lateness.count < ENOUGH {
+    if peer_lateness.count < SILENCES_MIN {
         advice.push(Advice::TooFew { count: peer_lateness.count });
     } else if let Some(smallest) = explained.smallest_slack {
         // Under a tenth of the heartbeat-time a slack is called too small when a file is read.
@@ -258,7 +268,7 @@ impl fmt::Display for Advice {
             Self::TooFew { count } => write!(
                 f,
                 "only {count} silences of half a heartbeat-time or longer were measured, too few to \
-                 say how much slack is needed; ask again after {ENOUGH}"
+                 say how much slack is needed; ask again after {SILENCES_MIN}"
             ),
             Self::Fits => f.write_str("heartbeat-time and slack fit what was measured"),
         }
@@ -305,6 +315,6 @@ impl fmt::Display for Explanation {
 }
 
 /// Silences from which on a small slack is advised.
-const ENOUGH: u64 = 100;
+const SILENCES_MIN: u64 = 100;
 /// The least margin over what was needed: a scheduler's hiccup.
 const MARGIN_LEAST: Duration = Duration::from_millis(50);

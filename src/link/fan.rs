@@ -18,12 +18,13 @@ use std::collections::VecDeque;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use super::pace::{self, EAGER, LINGER};
 use super::threads;
+use crate::recover::Recover;
 
 /// A link, to the thread that goes round.
 pub(super) trait Member: Send + Sync {
@@ -70,7 +71,7 @@ impl Fan {
 
     /// Makes a link a member of the calling thread's fan.
     pub(super) fn join() -> Arc<Self> {
-        let mut fans = FANS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fans = FANS.lock().recover();
         let id = match OWN.get() {
             0 => LAST.fetch_add(1, Ordering::Relaxed) + 1,
             id => id,
@@ -93,7 +94,7 @@ impl Fan {
     /// busy is so on all of its links.
     pub(super) fn join_open() -> Option<Arc<Self>> {
         let id = Some(OWN.get()).filter(|id| *id > 0)?;
-        let fans = FANS.lock().unwrap_or_else(PoisonError::into_inner);
+        let fans = FANS.lock().recover();
         let own = fans.iter().find(|(of, _)| *of == id)?.1.upgrade()?;
         (own.is_open() && own.admit()).then_some(own)
     }
@@ -188,7 +189,7 @@ impl Fan {
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+        self.line.lock().recover()
     }
 
     fn run(&self) {
@@ -199,7 +200,7 @@ impl Fan {
                     return;
                 }
                 line.is_asleep = true;
-                line = self.work.wait(line).unwrap_or_else(PoisonError::into_inner);
+                line = self.work.wait(line).recover();
                 line.is_asleep = false;
             }
             drop(line);

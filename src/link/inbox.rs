@@ -17,11 +17,12 @@ use std::error::Error;
 use std::fmt;
 use std::mem;
 use std::ops::{Deref, Range};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::{Down, Link, LinkEvent, LinkHandler, Stream, threads};
 use crate::protocol::Framing;
+use crate::recover::Recover;
 
 /// Messages that arrived on a link and wait to be taken; clones are handles on the same one.
 ///
@@ -363,7 +364,7 @@ impl Inner {
             back = match until.map(|until| until.saturating_duration_since(Instant::now())) {
                 Some(Duration::ZERO) => break,
                 Some(left) => wait_timeout(&self.arrived, back, left),
-                None => self.arrived.wait(back).unwrap_or_else(PoisonError::into_inner),
+                None => self.arrived.wait(back).recover(),
             };
         }
         back.sleepers -= 1;
@@ -382,14 +383,14 @@ impl Inner {
     /// Takes a message in, and holds its thread while there is no room and the link `is_up`.
     fn add(&self, payload: &[u8], is_up: impl Fn() -> bool) {
         let mut back = self.lock_back();
-        let room = self.bytes_max.saturating_sub(HEADER + payload.len());
+        let room = self.bytes_max.saturating_sub(HEADER_BYTES + payload.len());
         if back.batch.messages > 0 && back.batch.left() > room {
             let since = Instant::now();
             back.held_since = Some(since);
             // A message in hand has arrived: once the link has ended it goes in all the same.
             while back.batch.messages > 0 && back.batch.left() > room && !back.is_closed && is_up()
             {
-                back = wait_timeout(&self.room, back, LOOK);
+                back = wait_timeout(&self.room, back, HELD_POLL);
             }
             back.held_since = None;
             back.held += since.elapsed();
@@ -406,12 +407,12 @@ impl Inner {
 
     /// Nothing under this lock calls out, so the state that a panic left is whole.
     fn lock_front(&self) -> MutexGuard<'_, Front> {
-        self.front.lock().unwrap_or_else(PoisonError::into_inner)
+        self.front.lock().recover()
     }
 
     /// As `lock_front`.
     fn lock_back(&self) -> MutexGuard<'_, Back> {
-        self.back.lock().unwrap_or_else(PoisonError::into_inner)
+        self.back.lock().recover()
     }
 }
 
@@ -420,7 +421,7 @@ fn wait_timeout<'a, T>(
     guard: MutexGuard<'a, T>,
     timeout: Duration,
 ) -> MutexGuard<'a, T> {
-    condvar.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner).0
+    condvar.wait_timeout(guard, timeout).recover().0
 }
 
 /// Messages one behind the other, each after its length.
@@ -441,8 +442,8 @@ impl Batch {
 
     /// Where the first message is; there must be one.
     fn peek(&self) -> Range<usize> {
-        let start = self.at + HEADER;
-        let mut length = [0; HEADER];
+        let start = self.at + HEADER_BYTES;
+        let mut length = [0; HEADER_BYTES];
         length.copy_from_slice(&self.bytes[self.at..start]);
         start..start + usize::from_ne_bytes(length)
     }
@@ -462,15 +463,15 @@ impl Batch {
         self.bytes.clear();
         self.at = 0;
         self.messages = 0;
-        if last <= SMALL {
-            self.bytes.shrink_to(SMALL);
+        if last <= BUFFER_KEPT_BYTES {
+            self.bytes.shrink_to(BUFFER_KEPT_BYTES);
         }
     }
 }
 
 /// A length before every message.
-const HEADER: usize = size_of::<usize>();
+const HEADER_BYTES: usize = size_of::<usize>();
 /// Buffers above this size are given back when little arrives.
-const SMALL: usize = 64 << 10;
+const BUFFER_KEPT_BYTES: usize = 64 << 10;
 /// How often a reader that is held looks whether its link has ended.
-const LOOK: Duration = Duration::from_millis(20);
+const HELD_POLL: Duration = Duration::from_millis(20);

@@ -14,7 +14,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Condvar, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::layer::Layer;
@@ -22,6 +22,7 @@ use super::layer_buffers::{Input, Output};
 use super::layer_guard::LayerGuard;
 use super::stream::{Stream, is_timeout};
 use super::until::Until;
+use crate::recover::Recover;
 
 /// A [`Stream`] made of a stream below, mostly a socket, and a [`Layer`], mostly TLS.
 ///
@@ -32,6 +33,29 @@ use super::until::Until;
 /// short unnoticed.
 ///
 /// See [`Layer`] for an example, and [the page on encrypting](crate::encrypting).
+///
+/// See [`Layer`] for a layer, and for a link over it. As the transport of a node:
+///
+/// ```
+/// use peerbeat::link::{Layer, Layered, Socket};
+/// use peerbeat::node::{Connected, Dial, Transport};
+/// use std::io;
+/// use std::time::Instant;
+///
+/// /// `F` makes the layer for one connection, such as a session of TLS for a host name.
+/// struct Encrypted<F>(F);
+///
+/// impl<L: Layer, F: Fn() -> L + Send + Sync + 'static> Transport for Encrypted<F> {
+///     fn connect(&self, dial: &Dial<'_>) -> io::Result<Connected> {
+///         let socket = dial.connect()?;
+///         Ok(Connected::new(Layered::open(socket, (self.0)(), dial.deadline)?))
+///     }
+///
+///     fn accept(&self, socket: Socket, deadline: Instant) -> io::Result<Connected> {
+///         Ok(Connected::new(Layered::open(socket, (self.0)(), deadline)?))
+///     }
+/// }
+/// ```
 pub struct Layered<S, L> {
     below: S,
     layer: Mutex<LayerGuard<L>>,
@@ -199,7 +223,7 @@ impl<S: Stream, L: Layer> Layered<S, L> {
             // It needs something of the other side first.
             let wait = Duration::from_nanos(self.write_timeout.load(Ordering::SeqCst));
             let waited = self.opened.wait_timeout(layer, wait);
-            layer = waited.unwrap_or_else(PoisonError::into_inner).0;
+            layer = waited.recover().0;
             count = layer.seal(piece)?;
         }
         self.has_pending.store(false, Ordering::SeqCst);
@@ -370,7 +394,7 @@ impl<S: fmt::Debug, L> fmt::Debug for Layered<S, L> {
 
 /// A panic while it was locked was the layer's, whose state is not used again, or the program's.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock().recover()
 }
 
 fn cut_off() -> io::Error {

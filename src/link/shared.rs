@@ -11,7 +11,7 @@
 use std::io;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use super::clock::Clock;
@@ -24,6 +24,7 @@ use super::stream::Stream;
 use crate::connection::{Close, Down, DownReason, Outgoing, Phase, WriteBuffer};
 use crate::liveness::Time;
 use crate::protocol::{Bye, Framing};
+use crate::recover::Recover;
 
 /// All that the threads of a link share.
 pub(super) struct Shared<S, F> {
@@ -140,7 +141,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     /// Takes the lock. A panic of another holder does not spread: only a framing is called under
     /// the lock, at points at which the state is whole.
     pub(super) fn lock(&self) -> Guard<'_, S, F> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().recover()
     }
 
     /// Waits until something changed or until the clock shows `until`.
@@ -185,10 +186,10 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         until: Time,
     ) -> Guard<'a, S, F> {
         if until == Time::NEVER {
-            return condvar.wait(state).unwrap_or_else(PoisonError::into_inner);
+            return condvar.wait(state).recover();
         }
         let left = until.since(self.clock.now());
-        condvar.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+        condvar.wait_timeout(state, left).recover().0
     }
 
     /// Wakes the sender thread if it waits.

@@ -113,9 +113,11 @@ fn of_read(error: io::Error) -> io::Error {
 mod without_timeout {
     use std::io::{self, ErrorKind, Write};
     use std::net::TcpStream;
-    use std::sync::{Mutex, MutexGuard, PoisonError};
+    use std::sync::{Mutex, MutexGuard};
     use std::thread;
     use std::time::Duration;
+
+    use crate::recover::Recover;
 
     /// Writes what the socket takes within some 15 ms; `WouldBlock` if that is nothing.
     pub(super) fn write(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
@@ -138,7 +140,7 @@ mod without_timeout {
         let number = std::os::windows::io::AsRawSocket::as_raw_socket(stream) as usize / 4;
         #[cfg(not(windows))]
         let number = std::ptr::from_ref(stream) as usize / 16;
-        LOCKS[number % LOCKS.len()].lock().unwrap_or_else(PoisonError::into_inner)
+        LOCKS[number % LOCKS.len()].lock().recover()
     }
 
     /// The waits between looks.

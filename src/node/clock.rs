@@ -67,12 +67,12 @@ impl Clock {
 
     /// The system's reading at `then`, at most some years from now.
     pub(super) fn instant(&self, then: Time) -> Instant {
-        Instant::now() + self.until(then).min(FAR)
+        Instant::now() + self.until(then).min(CLOCK_MAX)
     }
 }
 
 /// What every clock of a system can show.
-const FAR: Duration = Duration::from_secs(3600 * 24 * 365);
+const CLOCK_MAX: Duration = Duration::from_secs(3600 * 24 * 365);
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -24,11 +24,11 @@ impl Contest {
         let before = self.last.replace(addr.clone());
         let before = before.filter(|_| replaced)?;
         self.replaced.push_back(now);
-        if self.replaced.len() > OFTEN {
+        if self.replaced.len() > REPLACEMENTS_MAX {
             self.replaced.pop_front();
         }
-        let recent = |at: &Time| now.since(*at) < WINDOW;
-        if self.replaced.len() < OFTEN
+        let recent = |at: &Time| now.since(*at) < REPLACEMENTS_WINDOW;
+        if self.replaced.len() < REPLACEMENTS_MAX
             || !self.replaced.iter().all(recent)
             || self.reported.as_ref().is_some_and(recent)
         {
@@ -43,8 +43,8 @@ impl Contest {
 }
 
 /// How many replacements within a minute are no chance.
-const OFTEN: usize = 3;
-const WINDOW: Duration = Duration::from_secs(60);
+const REPLACEMENTS_MAX: usize = 3;
+const REPLACEMENTS_WINDOW: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

@@ -351,7 +351,7 @@ mod unix {
         threads::spawn("pb-look", STACK, move || {
             let _nobody_waits = tell.send(UnixStream::connect(own));
         })?;
-        match wakes.recv_timeout(LOOK_MAX) {
+        match wakes.recv_timeout(PROBE_MAX) {
             Ok(Err(e)) if e.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
             Ok(Err(e)) => Err(e),
             Ok(Ok(_)) | Err(_) => {
@@ -367,7 +367,7 @@ mod unix {
 
     const STACK: usize = 64 << 10;
     /// How long the look at a socket file may take.
-    const LOOK_MAX: Duration = Duration::from_secs(1);
+    const PROBE_MAX: Duration = Duration::from_secs(1);
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@
 //! what holds the lease is ended and has until the claim's deadline to report its end.
 //!
 //! When both sides dial each other, the link dialled by the smaller name stays. The side with the
-//! smaller name decides alone: while its own HELLO is out, and for [`SETTLE`] after, it refuses the
-//! other's dials; else it takes them and sends no HELLO. The other side takes whatever comes. Two
-//! equal names both decide like the smaller: each refuses the other only while its own HELLO is
-//! out, so what a collision costs is a dial, not a link, and the jitter of the waits parts them.
+//! smaller name decides alone: while its own HELLO is out, and for [`DIALLED_KEPT_FOR`] after, it
+//! refuses the other's dials; else it takes them and sends no HELLO. The other side takes whatever
+//! comes. Two equal names both decide like the smaller: each refuses the other only while its own
+//! HELLO is out, so what a collision costs is a dial, not a link, and the jitter of the waits parts
+//! them.
 //!
 //! Invariant: while a lease is held no HELLO of our own is out. No clock, no lock, no wait is here.
 
@@ -309,7 +310,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
                 return refused("it is connected, and datasrc-reject-new-peers is set");
             }
             let dialled = holder.direction == Direction::Dialled;
-            if dialled && rules.ours_first && now.since(*since) < SETTLE {
+            if dialled && rules.ours_first && now.since(*since) < DIALLED_KEPT_FOR {
                 return refused("the link that we dialled has just come up");
             }
             let link = link.clone();
@@ -349,7 +350,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
 
 /// How long after it came up a link that we dialled is kept against the dials that its peer had
 /// under way. A connection that comes later means that the peer has lost the link.
-const SETTLE: Duration = Duration::from_secs(2);
+const DIALLED_KEPT_FOR: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 #[path = "ownership_tests.rs"]

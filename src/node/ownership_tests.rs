@@ -82,8 +82,8 @@ fn a_young_link_of_ours_is_kept_for_exactly_the_time_to_settle() {
     let since = Time::from_nanos(7);
     let (mut rules, link) = dialled(since);
     assert!(is_refused(&poll(&mut rules, OURS, since)));
-    assert!(is_refused(&poll(&mut rules, OURS, since + SETTLE - NANO)));
-    assert_eq!(poll(&mut rules, OURS, since + SETTLE), Step::Replace(link.clone()));
+    assert!(is_refused(&poll(&mut rules, OURS, since + DIALLED_KEPT_FOR - NANO)));
+    assert_eq!(poll(&mut rules, OURS, since + DIALLED_KEPT_FOR), Step::Replace(link.clone()));
     // The greater name gives way at once.
     assert_eq!(poll(&mut rules, THEIRS, since), Step::Replace(link));
 }
@@ -100,7 +100,7 @@ fn an_accepted_link_is_replaced_by_a_returning_peer_whatever_the_names() {
 #[test]
 fn with_reject_new_peers_a_living_link_stays_and_a_dead_one_is_waited_for() {
     let (mut rules, link) = dialled(Time::ZERO);
-    assert!(is_refused(&poll(&mut rules, REJECT, Time::ZERO + SETTLE * 100)));
+    assert!(is_refused(&poll(&mut rules, REJECT, Time::ZERO + DIALLED_KEPT_FOR * 100)));
     link.replace();
     assert_eq!(poll(&mut rules, REJECT, Time::ZERO), Step::Wait);
 }

@@ -126,7 +126,7 @@ impl<S: Clone> Places<S> {
             let source = source(&place.addr);
             let held = self.by_source.get(&source).copied().unwrap_or_default();
             let share = held + usize::from(source == newcomer);
-            let is_fresh = now.saturating_duration_since(place.since) < FRESH;
+            let is_fresh = now.saturating_duration_since(place.since) < HEARD_WITHIN;
             // Of equal ones the first, which is the oldest.
             match is_fresh && place.stage > Stage::Leaving {
                 true => (usize::MAX - share, Stage::Deciding),
@@ -162,7 +162,7 @@ pub(super) fn source(addr: &Endpoint) -> Option<IpAddr> {
 }
 
 /// How long a connection has to be heard before it counts as one that is silent, or drips.
-const FRESH: Duration = Duration::from_millis(100);
+const HEARD_WITHIN: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
@@ -188,7 +188,7 @@ mod tests {
     /// Who makes room for a newcomer from this host.
     fn displaced(places: &mut Places<u16>, host: u8) -> Option<u16> {
         // When none of those that were there is fresh any more.
-        displaced_at(places, host, Instant::now() + FRESH)
+        displaced_at(places, host, Instant::now() + HEARD_WITHIN)
     }
 
     fn displaced_at(places: &mut Places<u16>, host: u8, now: Instant) -> Option<u16> {
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn who_has_just_come_stays_longer_than_those_that_had_the_time_to_speak() {
         let mut places = full(&[1, 1]);
-        let soon = Instant::now() + FRESH;
+        let soon = Instant::now() + HEARD_WITHIN;
         places.set_stage(1, Stage::Partial);
         places.set_stage(2, Stage::Partial);
         assert_eq!(displaced_at(&mut places, 1, soon), Some(1));
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(displaced_at(&mut places, 1, soon), Some(999), "of those the oldest");
         let mut leaving = full(&[1, 1]);
         leaving.set_stage(2, Stage::Leaving);
-        assert_eq!(displaced_at(&mut leaving, 1, soon - FRESH), Some(2));
+        assert_eq!(displaced_at(&mut leaving, 1, soon - HEARD_WITHIN), Some(2));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! the program that asks can measure a round trip; then goodbye. No peer, link or event comes of
 //! it.
 //!
-//! Invariant: it lasts at most [`WAIT`] and the moment in which a goodbye can be read.
+//! Invariant: it lasts at most [`HEARTBEAT_WAIT_MAX`] and the moment in which a goodbye can be
+//! read.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ pub(super) fn answer(stream: &AnyStream, config: &Config, greeting: &Greeting) {
         heartbeat_time_ms: Some(heartbeat_time_ms),
         ..Hello::default()
     };
-    let deadline = began + WAIT;
+    let deadline = began + HEARTBEAT_WAIT_MAX;
     if handshake::welcome(stream, &hello, deadline).is_err() {
         return;
     }
@@ -47,7 +48,7 @@ pub(super) fn answer(stream: &AnyStream, config: &Config, greeting: &Greeting) {
     });
     let mut bytes = Vec::new();
     Heartbeat { heartbeat_time_ms, timing }.encode(&mut bytes);
-    if handshake::write_whole(stream, &bytes, Instant::now() + WAIT).is_ok() {
+    if handshake::write_whole(stream, &bytes, Instant::now() + HEARTBEAT_WAIT_MAX).is_ok() {
         handshake::refuse(stream, ByeCode::CLOSE, "");
     }
 }
@@ -62,4 +63,4 @@ fn micros(duration: Duration) -> u64 {
 }
 
 /// How long the asker's heartbeat is waited for.
-const WAIT: Duration = Duration::from_secs(1);
+const HEARTBEAT_WAIT_MAX: Duration = Duration::from_secs(1);

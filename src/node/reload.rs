@@ -9,7 +9,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::Node;
 use super::clock::Clock;
@@ -19,6 +19,7 @@ use super::runtime::PeerRuntime;
 use super::shared::{Dialling, Peers, Shared, join_all};
 use super::supervisor::spawn_dialler;
 use crate::config::{Config, PeerConfig, Port};
+use crate::recover::Recover;
 
 /// What a reload came to. Displays as a line a peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,7 +67,7 @@ impl Node {
     /// or has stopped. Nothing is changed then.
     pub fn reload(&self, config: Config) -> Result<Reload, ReloadError> {
         let shared = &self.shared;
-        let _one_at_a_time = shared.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = shared.reloading.lock().recover();
         if shared.is_forked() || shared.is_stopping() {
             return Err(ReloadError::NotRunning);
         }

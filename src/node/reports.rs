@@ -9,7 +9,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::clock::Clock;
@@ -19,6 +19,7 @@ use super::runtime::PeerRuntime;
 use super::{NodeEvent, RefusedReason};
 use crate::connection::Rate;
 use crate::liveness::Time;
+use crate::recover::Recover;
 
 /// A connection that was turned away.
 #[derive(Clone)]
@@ -97,9 +98,9 @@ impl Reports {
             state = match state.due() {
                 Some(due) => {
                     let waited = self.changed.wait_timeout(state, due.since(now));
-                    waited.unwrap_or_else(PoisonError::into_inner).0
+                    waited.recover().0
                 }
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self.changed.wait(state).recover(),
             };
         }
     }
@@ -116,7 +117,7 @@ impl Reports {
 
     /// None of our code panics while it is locked, so what a poisoned lock guards is whole.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().recover()
     }
 }
 

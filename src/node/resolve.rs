@@ -8,12 +8,13 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::turns::Turns;
 use crate::config::Address;
 use crate::link::{Socket, threads};
 use crate::liveness::Time;
+use crate::recover::Recover;
 
 /// The addresses that a name resolves to.
 type Outcome = io::Result<Vec<SocketAddr>>;
@@ -160,7 +161,7 @@ fn lookup(address: &Address) -> Outcome {
 
 /// None of our code panics while it is locked, so what a poisoned lock guards is whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock().recover()
 }
 
 #[cfg(test)]

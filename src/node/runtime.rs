@@ -8,7 +8,7 @@
 //! which takes the link's own lock and no other.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::clock::Clock;
@@ -21,6 +21,7 @@ use super::{Direction, NodeEvent};
 use crate::config::PeerConfig;
 use crate::link::{Down, HeartbeatChange};
 use crate::liveness::{Settings, Time};
+use crate::recover::Recover;
 
 /// One peer of a node.
 pub(crate) struct PeerRuntime {
@@ -240,7 +241,7 @@ impl PeerRuntime {
     /// Records where the link that comes up is from and whether it replaced a living one; returns
     /// what to warn of.
     pub(super) fn contested(&self, replaced: bool, addr: Endpoint) -> Option<String> {
-        let mut contest = self.contest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut contest = self.contest.lock().recover();
         contest.add(replaced, addr, self.clock.now())
     }
 
@@ -269,11 +270,11 @@ impl PeerRuntime {
 
     /// None of our code panics while it is locked, so what a poisoned lock guards is whole.
     fn values(&self) -> MutexGuard<'_, Values> {
-        self.values.lock().unwrap_or_else(PoisonError::into_inner)
+        self.values.lock().recover()
     }
 
     /// As `values`.
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().recover()
     }
 }

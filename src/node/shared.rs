@@ -13,7 +13,7 @@ use std::mem;
 use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::connection::QueueBudget;
 use crate::link::forked::Process;
 use crate::link::threads;
+use crate::recover::Recover;
 
 /// What the threads of a node share.
 pub(crate) struct Shared {
@@ -237,7 +238,7 @@ impl Shared {
     pub(super) fn wait_for(&self, phase: Phase) -> Phase {
         let mut state = self.lock();
         while state.phase < phase {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state).recover();
         }
         state.phase
     }
@@ -252,19 +253,19 @@ impl Shared {
                 return false;
             }
             let waited = self.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state = waited.recover().0;
         }
         true
     }
 
     /// The handler, until the node has ended.
     pub(crate) fn handler(&self) -> Option<Arc<dyn NodeHandler>> {
-        self.handler.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.handler.lock().recover().clone()
     }
 
     /// Takes the handler out for good.
     pub(crate) fn take_handler(&self) -> Option<Arc<dyn NodeHandler>> {
-        self.handler.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.handler.lock().recover().take()
     }
 
     /// Counts and reports an event of a peer, or of none. `false` = the handler panicked.
@@ -373,7 +374,7 @@ impl Shared {
 
     /// None of our code panics while it is locked, so what a poisoned lock guards is whole.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().recover()
     }
 }
 

@@ -102,7 +102,9 @@ impl Threads {
         for waker in &self.wakers {
             waker.shut();
         }
-        while let Err(RecvTimeoutError::Timeout) = self.accepting_over.recv_timeout(KNOCK_AFTER) {
+        while let Err(RecvTimeoutError::Timeout) =
+            self.accepting_over.recv_timeout(SHUTDOWN_WAKE_MAX)
+        {
             self.wakers.iter().for_each(Waker::knock);
         }
         join_all(self.accepting.drain(..));
@@ -171,6 +173,6 @@ pub(crate) fn end(shared: &Arc<Shared>) {
 }
 
 /// How long the shutdown of a listening socket may take to wake its thread.
-const KNOCK_AFTER: Duration = Duration::from_millis(100);
+const SHUTDOWN_WAKE_MAX: Duration = Duration::from_millis(100);
 /// How long a stop waits for a connection that may just be coming about.
 const BLOCKED_GRACE: Duration = Duration::from_millis(20);

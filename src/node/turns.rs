@@ -8,7 +8,7 @@
 //! look: the peer's values, its link, the outcome of a call that is waited for, and the turns of
 //! the successor. Whoever holds one of them does not take this lock.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use super::clock::Clock;
 use super::conn::Conn;
@@ -18,6 +18,7 @@ use super::peer_link::PeerLink;
 use super::plan::{DialPlan, DialStep};
 use crate::config::PeerConfig;
 use crate::liveness::Time;
+use crate::recover::Recover;
 
 /// The ownership of one peer, with its lock and its condition variable.
 #[derive(Debug)]
@@ -319,7 +320,7 @@ impl<L: Held, S: Greeted> Turns<L, S> {
 
     /// None of our code panics while it is locked, so what a poisoned lock guards is whole.
     fn lock(&self) -> MutexGuard<'_, Locked<L, S>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().recover()
     }
 
     fn wait_until<'a>(
@@ -328,10 +329,10 @@ impl<L: Held, S: Greeted> Turns<L, S> {
         deadline: Time,
     ) -> MutexGuard<'a, Locked<L, S>> {
         if deadline == Time::NEVER {
-            return self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            return self.changed.wait(state).recover();
         }
         let left = self.clock.until(deadline);
-        self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+        self.changed.wait_timeout(state, left).recover().0
     }
 }
 

@@ -16,10 +16,10 @@ fn turns() -> Arc<TestTurns> {
     Arc::new(TestTurns::new(&Clock::start()))
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
 fn patience(turns: &TestTurns) -> Time {
-    turns.clock.now() + PATIENCE
+    turns.clock.now() + WAIT_MAX
 }
 
 /// The lease of a dialled link that has come up.

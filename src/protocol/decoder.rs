@@ -11,13 +11,29 @@
 use super::{Decoded, Frame, Framing, ProtocolError};
 
 /// An incremental decoder for one direction of one connection.
+///
+/// ```
+/// use peerbeat::protocol::{Decoder, Frame, Framing, Native};
+///
+/// let mut bytes = Vec::new();
+/// Native::default().encode_data(b"tick", &mut bytes)?;
+///
+/// let mut decoder = Decoder::new(Native::default());
+/// for byte in bytes {
+///     assert_eq!(decoder.poll_frame()?, None); // not whole yet
+///     decoder.spare()[0] = byte;
+///     decoder.handle_filled(1);
+/// }
+/// assert_eq!(decoder.poll_frame()?, Some(Frame::Data(b"tick")));
+/// # Ok::<(), peerbeat::protocol::ProtocolError>(())
+/// ```
 #[derive(Debug)]
 pub struct Decoder<F> {
     framing: F,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// Times that space was asked for since the buffer last held [`USUAL`] bytes or more.
+    /// Times that space was asked for since the buffer last held [`BUSY_BYTES`] bytes or more.
     small_rounds: u32,
 }
 
@@ -98,22 +114,22 @@ impl<F: Framing> Decoder<F> {
 
     fn make_room(&mut self) {
         let held = self.end - self.start;
-        if held >= USUAL {
+        if held >= BUSY_BYTES {
             self.small_rounds = 0;
-        } else if self.buffer.len() > USUAL {
+        } else if self.buffer.len() > BUSY_BYTES {
             self.small_rounds += 1;
             if self.small_rounds > SMALL_ROUNDS_MAX {
-                self.resize(USUAL);
+                self.resize(BUSY_BYTES);
             }
         }
         let full = self.end == self.buffer.len();
         if held == 0 {
             (self.start, self.end) = (0, 0);
         }
-        if full && self.buffer.len() < USUAL {
+        if full && self.buffer.len() < BUSY_BYTES {
             // Even if all of it was whole frames: a read that fills the small buffer is a busy
             // link, and 1 KiB a read would cost it many times the system calls.
-            self.resize(if self.buffer.is_empty() { SMALL } else { USUAL });
+            self.resize(if self.buffer.is_empty() { IDLE_BYTES } else { BUSY_BYTES });
         } else if full && self.start == 0 && held > 0 {
             self.resize(self.buffer.len() * 2);
         } else if self.buffer.len() - self.end < self.buffer.len() / 2 && self.start > 0 {
@@ -140,9 +156,9 @@ fn taken(length: usize) -> ProtocolError {
 }
 
 /// What a link that only exchanges heartbeats needs.
-const SMALL: usize = 1 << 10;
+const IDLE_BYTES: usize = 1 << 10;
 /// What a busy link reads at a time. Larger buffers were slower: they leave the cache.
-const USUAL: usize = 64 << 10;
+const BUSY_BYTES: usize = 64 << 10;
 /// How often a grown buffer is offered small traffic before it shrinks: a stream of large frames
 /// keeps it, one large snapshot before a day of ticks does not.
 const SMALL_ROUNDS_MAX: u32 = 64;

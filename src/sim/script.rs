@@ -10,6 +10,19 @@ use super::{Conditions, Host, Invariants, Op, Pair, Rng, SimEvent, SimOptions, V
 use crate::liveness::{Mode, Settings, Time};
 
 /// Two hosts and what happens to them.
+///
+/// ```
+/// use peerbeat::sim::Script;
+/// use std::time::Duration;
+///
+/// for seed in 0..5 {
+///     let script = Script::random(seed, Duration::from_secs(60));
+///     if let Err(violation) = script.run() {
+///         let smallest = script.reduce(|script| script.run().is_err());
+///         panic!("{violation}\n{smallest:#?}");
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
     /// What decides all that is left to chance in the run.
@@ -48,7 +61,7 @@ impl Script {
     pub fn random(seed: u64, length: Duration) -> Self {
         let mut rng = Rng::new(seed);
         // Hours of a heartbeat every few milliseconds show no more than minutes of it.
-        let least = Duration::from_millis(if length > LONG { 500 } else { 1 });
+        let least = Duration::from_millis(if length > LONG_RUN_MIN { 500 } else { 1 });
         let (left, right) = (random_options(&mut rng, least), random_options(&mut rng, least));
         let left = SimOptions { redial: Some(rng.duration(Duration::from_secs(3))), ..left };
         let conditions = random_conditions(&mut rng);
@@ -246,7 +259,7 @@ fn random_ops(rng: &mut Rng, kind: u64, at: Time, lasts: Duration, ops: &mut Vec
 }
 
 /// Scripts above this length are long.
-const LONG: Duration = Duration::from_secs(3600);
+const LONG_RUN_MIN: Duration = Duration::from_secs(3600);
 /// How many kinds of faults there are, and the one that is no fault but traffic.
 const KINDS: u64 = 14;
 const SENDS: u64 = KINDS - 1;

@@ -126,6 +126,13 @@ fn a_vectored_write_is_seen() {
 }
 
 #[test]
+fn a_second_recovery_of_locks_is_seen() {
+    let taken = "fn f() { lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner) }";
+    breaks(rules::one_recovery, "src/node/turns.rs", taken);
+    passes(rules::one_recovery, "src/cable/wire.rs", taken);
+}
+
+#[test]
 fn a_c_function_with_code_outside_the_guard_is_seen() {
     for body in [
         "",

@@ -8,6 +8,7 @@ use super::source::{Source, block_length, words};
 const MODULES: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("setters", &[]),
+    ("recover", &[]),
     ("protocol", &[]),
     ("liveness", &["protocol"]),
     ("config", &["protocol", "liveness"]),
@@ -34,8 +35,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What every module may import: how foreign text and durations are shown.
-const EVERYWHERE: &str = "text";
+/// What every module may import: how foreign text and durations are shown, and how a lock is taken.
+const EVERYWHERE: [&str; 2] = ["text", "recover"];
 
 /// The modules whose time is a value.
 const CLOCKLESS: [&str; 6] = ["text", "protocol", "liveness", "connection", "config", "sim"];
@@ -74,7 +75,8 @@ pub(super) fn imports(sources: &[Source]) -> Vec<String> {
         for named in paths::all(source) {
             let Some(other) = imported_module(source, &named) else { continue };
             let is_module = MODULES.iter().any(|(name, _)| *name == other);
-            let is_allowed = other == module || other == EVERYWHERE || allowed.contains(&other);
+            let is_allowed =
+                other == module || EVERYWHERE.contains(&other) || allowed.contains(&other);
             if is_module && !is_allowed {
                 let what = format!("{module} imports {other}: {}", named.text());
                 complaints.push(source.complain(named.line, &what));
@@ -162,6 +164,14 @@ pub(super) fn no_writev(sources: &[Source]) -> Vec<String> {
     let bans = |word: &str| word == "write_vectored" || word == "IoSlice";
     let bans = |named: &Named| named.parts.iter().any(|part| bans(part));
     complain_of(sources.iter(), bans, "writev raises SIGPIPE in a C host")
+}
+
+/// `cable` and the command import nothing of that kind, and say it themselves.
+pub(super) fn one_recovery(sources: &[Source]) -> Vec<String> {
+    let bans = |named: &Named| named.parts.iter().any(|part| part == "PoisonError");
+    let others = ["recover", "cable", "bin"];
+    let outside = |source: &&Source| !others.contains(&source.module());
+    complain_of(sources.iter().filter(outside), bans, "a lock is taken with `recover`")
 }
 
 pub(super) fn no_unsafe(sources: &[Source]) -> Vec<String> {

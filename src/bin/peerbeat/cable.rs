@@ -123,7 +123,7 @@ impl Desk {
                 continue;
             }
             let next = due.first().map(|(at, _)| *at).into_iter().chain(self.until).min();
-            let wait = next.map_or(LOOK, |next| (next - now).min(LOOK));
+            let wait = next.map_or(SIGNAL_POLL, |next| (next - now).min(SIGNAL_POLL));
             match self.words.recv_timeout(wait) {
                 _ if !has_stdin => thread::sleep(wait),
                 Ok(words) => {
@@ -309,7 +309,7 @@ fn read_words() -> Receiver<String> {
                     }
                 }
                 // In the background the terminal cannot be read.
-                Err(_) => thread::sleep(RETRY),
+                Err(_) => thread::sleep(STDIN_RETRY),
             }
         }
     };
@@ -319,6 +319,6 @@ fn read_words() -> Receiver<String> {
 }
 
 /// How often signals are looked at.
-const LOOK: Duration = Duration::from_millis(100);
+const SIGNAL_POLL: Duration = Duration::from_millis(100);
 const LINE_MAX: u64 = 4096;
-const RETRY: Duration = Duration::from_secs(1);
+const STDIN_RETRY: Duration = Duration::from_secs(1);

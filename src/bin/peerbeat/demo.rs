@@ -83,8 +83,8 @@ fn refuse(picture: &Path, problem: &dyn Display) -> ExitCode {
 /// library has none.
 fn watch_over() -> io::Result<()> {
     let watch = || {
-        thread::sleep(STORY);
-        complain(&format_args!("BROKEN PROMISE: the demo did not end within {}", Seconds(STORY)));
+        thread::sleep(RUN_MAX);
+        complain(&format_args!("BROKEN PROMISE: the demo did not end within {}", Seconds(RUN_MAX)));
         std::process::exit(FAILED.into());
     };
     thread::Builder::new().name("watch".to_owned()).spawn(watch).map(drop)
@@ -183,7 +183,7 @@ impl Play {
         for number in 0..MESSAGES {
             let now = Instant::now();
             // If this machine held up the demo itself, a heartbeat in between is right.
-            held_up += u64::from(now - last >= HEARTBEAT_TIME - TIGHT);
+            held_up += u64::from(now - last >= HEARTBEAT_TIME - CABLE_EARLY_MAX);
             last = now;
             self.send(number)?;
             stage.pass(DATA_EVERY);
@@ -233,14 +233,14 @@ impl Play {
     fn be_idle(&self, stage: &mut Stage, promises: &mut Promises, quiet_from: Instant) {
         stage.head("3  Go idle: heartbeats take the place of data");
         stage.tell_now("feed", "has nothing more to send");
-        let left = (quiet_from + IDLE).saturating_duration_since(Instant::now());
+        let left = (quiet_from + IDLE_FOR).saturating_duration_since(Instant::now());
         stage.pass(left);
         let passed = self.watch.passed_since(self.started);
         for side in [Side::Feed, Side::Hub] {
             let gaps = gaps_after(&passed, side, quiet_from);
             let (shortest, longest) = (gaps.iter().min(), gaps.iter().max());
             let held = gaps.len() >= 2
-                && shortest.is_some_and(|gap| *gap >= HEARTBEAT_TIME - TIGHT)
+                && shortest.is_some_and(|gap| *gap >= HEARTBEAT_TIME - CABLE_EARLY_MAX)
                 && longest.is_some_and(|gap| *gap <= HEARTBEAT_TIME + promise::TOLERANCE);
             let shown: Vec<String> = gaps.iter().map(|gap| Measured(*gap).to_string()).collect();
             let line = match shown.is_empty() {
@@ -283,14 +283,18 @@ impl Play {
                 stage.tell_now("demo", &line);
             }
             let name = side.name();
-            promises.not_before(&format!("the {name} gets a first warning of silence"), LATE, late);
+            promises.not_before(
+                &format!("the {name} gets a first warning of silence"),
+                LATE_AFTER,
+                late,
+            );
             promises.verdict(&format!("the {name} knows that the other is gone"), LIMIT, down);
             let reason = reason.unwrap_or("none");
             let held = reason == DownReason::Silent.as_str();
             promises.add(&format!("the reason that the {name} reports"), "silent", reason, held);
         }
         // The feed dials on, into the void.
-        stage.pass(STILL_OUT);
+        stage.pass(PULLED_AFTER_DOWN);
         let vanished = Count(self.cable.status().vanished, "byte");
         stage.tell_now("cable", &format!("{vanished} vanished so far, and nothing was closed"));
         match each(stage.since(mark), is_down).len() {
@@ -305,10 +309,10 @@ impl Play {
         let plugged = Instant::now();
         self.cable.plug();
         stage.tell(plugged, "cable", "PLUGGED IN");
-        let both = stage.wait(mark, AGAIN * 2, |seen| each(seen, is_up).len() == 2);
+        let both = stage.wait(mark, REDIAL_MAX * 2, |seen| each(seen, is_up).len() == 2);
         let up = each(stage.since(mark), is_up).into_iter().max();
         let measured = up.filter(|_| both).map(|at| at - plugged);
-        promises.within("feed and hub are connected again", AGAIN, measured);
+        promises.within("feed and hub are connected again", REDIAL_MAX, measured);
         measured.ok_or("feed and hub did not connect again")?;
         self.learn(stage, promises, mark, "the hub learns it again on the new link")?;
         self.send(MESSAGES)?;
@@ -325,9 +329,9 @@ impl Play {
         let asked = Instant::now();
         self.feed.shutdown();
         stage.tell(asked, "feed", "stops and says goodbye");
-        stage.wait(mark, STOP * 2, |seen| at_of(seen, Side::Hub, is_down).is_some());
+        stage.wait(mark, STOP_MAX * 2, |seen| at_of(seen, Side::Hub, is_down).is_some());
         let down = at_of(stage.since(mark), Side::Hub, is_down).map(|at| at - asked);
-        promises.within("the hub knows that the feed has stopped", STOP, down);
+        promises.within("the hub knows that the feed has stopped", STOP_MAX, down);
         let reason = stage.since(mark).iter().find_map(|seen| reason(seen, Side::Hub));
         let reason = reason.unwrap_or("none");
         promises.add("the reason that the hub reports", "closed", reason, reason == "closed");
@@ -344,11 +348,11 @@ impl Play {
         }
         let mut last = None;
         for _ in 0..2 {
-            last = all.recv_timeout(STOP * 2).ok();
+            last = all.recv_timeout(STOP_MAX * 2).ok();
         }
         stage.pass(Duration::ZERO);
         stage.tell_now("demo", "both programs have ended");
-        promises.within("all threads of both have ended", STOP, last.map(|at| at - asked));
+        promises.within("all threads of both have ended", STOP_MAX, last.map(|at| at - asked));
         Ok(())
     }
 
@@ -397,24 +401,24 @@ add-peer
 end-peer";
 
 /// Far longer than the story takes with every wait at its deadline.
-const STORY: Duration = Duration::from_secs(40);
+const RUN_MAX: Duration = Duration::from_secs(40);
 /// As [`FEED`] says.
 const HEARTBEAT_TIME: Duration = Duration::from_secs(1);
 /// Heartbeat-time and half the slack.
-const LATE: Duration = Duration::from_millis(1250);
+const LATE_AFTER: Duration = Duration::from_millis(1250);
 /// Heartbeat-time and slack.
 const LIMIT: Duration = Duration::from_millis(1500);
 const CONNECT: Duration = Duration::from_secs(2);
 /// A dial that was under way fails after connect-timeout, and the next one follows within
 /// reconnect-time-max.
-const AGAIN: Duration = Duration::from_secs(1);
+const REDIAL_MAX: Duration = Duration::from_secs(1);
 /// How long the cable stays out after both ends know.
-const STILL_OUT: Duration = Duration::from_secs(1);
-const STOP: Duration = Duration::from_millis(500);
+const PULLED_AFTER_DOWN: Duration = Duration::from_secs(1);
+const STOP_MAX: Duration = Duration::from_millis(500);
 const MESSAGES: u64 = 12;
 const DATA_EVERY: Duration = Duration::from_millis(200);
 /// Long enough for three heartbeats of each end.
-const IDLE: Duration = Duration::from_millis(3300);
+const IDLE_FOR: Duration = Duration::from_millis(3300);
 /// How much sooner the cable may see a frame than it was sent, compared with the frame before it:
 /// the cable is a thread of a busy machine too.
-const TIGHT: Duration = Duration::from_millis(250);
+const CABLE_EARLY_MAX: Duration = Duration::from_millis(250);

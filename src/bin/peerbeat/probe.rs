@@ -30,7 +30,7 @@ pub(crate) fn probe(options: &ProbeOptions) -> ExitCode {
     let mut next = Instant::now();
     for number in 0..options.count {
         while number > 0 && Instant::now() < next && !signals::is_asked() {
-            thread::sleep(LOOK.min(next.saturating_duration_since(Instant::now())));
+            thread::sleep(SIGNAL_POLL.min(next.saturating_duration_since(Instant::now())));
         }
         if signals::is_asked() || !output.has_reader() {
             break;
@@ -112,4 +112,4 @@ fn text(answer: &Answer, is_whole: bool) -> String {
 
 /// Between two probes.
 const EVERY: Duration = Duration::from_secs(1);
-const LOOK: Duration = Duration::from_millis(100);
+const SIGNAL_POLL: Duration = Duration::from_millis(100);

@@ -144,7 +144,7 @@ impl Run {
             if metrics.take(now) {
                 self.metrics.write(node);
             }
-            let soon = now + LOOK;
+            let soon = now + SIGNAL_POLL;
             let until = [end, sends.next, stats.next, metrics.next].into_iter().flatten().min();
             self.output.wait_failed(until.map_or(soon, |until| until.min(soon)));
         }
@@ -304,6 +304,6 @@ impl Ticks {
 /// How often the file with the metrics is written.
 const METRICS_EVERY: Duration = Duration::from_secs(15);
 /// How often signals and stdin are looked at.
-const LOOK: Duration = Duration::from_millis(100);
+const SIGNAL_POLL: Duration = Duration::from_millis(100);
 /// How often a journal has the numbers of all peers.
 const STATS_EVERY: Duration = Duration::from_secs(5);

@@ -155,7 +155,7 @@ impl Account {
     pub(super) fn handle_stop(&mut self, since: Time, until: Time) {
         self.resumed = until;
         self.stops.push_back((since, until));
-        if self.stops.len() > STOPS {
+        if self.stops.len() > STOPS_KEPT {
             self.stops.pop_front();
         }
     }
@@ -496,4 +496,4 @@ pub(super) fn broken(invariant: Invariant, detail: impl Into<String>) -> Judged 
 }
 
 /// How many stops are remembered: more than a silence ever holds.
-pub(super) const STOPS: usize = 16;
+pub(super) const STOPS_KEPT: usize = 16;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::Invariant;
-use super::account::{Account, Judged, STOPS, broken};
+use super::account::{Account, Judged, STOPS_KEPT, broken};
 use crate::connection::{Down, DownReason};
 use crate::liveness::Time;
 
@@ -105,7 +105,7 @@ impl Account {
         let mut long =
             self.stops.iter().filter(|stop| stop.0 >= began && stop.1.since(stop.0) > tolerance);
         let Some((from, until)) = long.next() else { return Ok(()) };
-        let counts = (!self.was_held || !silent) && self.stops.len() < STOPS;
+        let counts = (!self.was_held || !silent) && self.stops.len() < STOPS_KEPT;
         let over_it = *from <= dead_at && *until > dead_at + tolerance + self.granularity;
         if counts && over_it && at < *until + self.settings.slack {
             return broken(

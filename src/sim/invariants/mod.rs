@@ -95,6 +95,19 @@ impl fmt::Display for Violation {
 impl Error for Violation {}
 
 /// The checker of the invariants for one run, from its beginning.
+///
+/// ```
+/// use peerbeat::sim::{Invariants, Op, Pair, SimOptions, secs};
+///
+/// let mut pair = Pair::new(7, SimOptions::default(), SimOptions::default());
+/// pair.connect(Pair::LEFT, Pair::RIGHT);
+/// pair.at(secs(3.0), Op::Cut { a: Pair::LEFT, b: Pair::RIGHT });
+/// let mut invariants = Invariants::new();
+/// while pair.step().is_some_and(|now| now < secs(60.0)) {
+///     invariants.check(&pair)?;
+/// }
+/// # Ok::<(), Box<peerbeat::sim::Violation>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Invariants {
     /// The number of the next record.
@@ -169,7 +182,7 @@ impl Invariants {
         match record.link {
             // Each is judged when something happens to it, and all of them at the end: what was
             // due in between is due still.
-            Some(link) if self.accounts.len() > FEW => self.pass_link(at, link)?,
+            Some(link) if self.accounts.len() > ENDS_JUDGED_TOGETHER => self.pass_link(at, link)?,
             _ => self.pass(at)?,
         }
         let Some(link) = record.link else {
@@ -271,6 +284,6 @@ fn violation(
 }
 
 /// So many ends are all judged at every instant.
-const FEW: usize = 8;
+const ENDS_JUDGED_TOGETHER: usize = 8;
 /// How many records a violation shows.
 const SHOWN: usize = 60;

@@ -274,7 +274,7 @@ impl Core {
 
     /// Forgets what happened but for the last few records, so that a long run takes no memory.
     pub(in crate::sim) fn forget(&mut self) {
-        let count = (self.handed_on - self.forgotten).saturating_sub(KEPT);
+        let count = (self.handed_on - self.forgotten).saturating_sub(RECORDS_KEPT);
         self.history.drain(..count);
         self.forgotten += count;
     }
@@ -492,4 +492,4 @@ impl Connection {
 /// What holds a HELLO of any name.
 const SOCKET_BYTES_MIN: usize = 1024;
 /// How many records are never forgotten: what a violation shows.
-const KEPT: usize = 100;
+const RECORDS_KEPT: usize = 100;

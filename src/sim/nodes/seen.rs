@@ -3,11 +3,12 @@
 //! It is recorded before the handler is called, so what a handler does comes behind it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::liveness::Time;
 use crate::node::driven::VirtualClock;
 use crate::node::{NodeEvent, NodeHandler, Peer};
+use crate::recover::Recover;
 
 /// Something that the handler of a node was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +62,7 @@ pub(super) struct Log(Arc<Mutex<Vec<NodeRecord>>>);
 impl Log {
     /// None of our code panics while it is locked, so what a poisoned lock guards is whole.
     pub(super) fn lock(&self) -> MutexGuard<'_, Vec<NodeRecord>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().recover()
     }
 }
 

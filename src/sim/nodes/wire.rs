@@ -3,7 +3,7 @@
 //! Every call locks the net for its own length; nothing of a node's is called meanwhile.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::connection::{DownReason, HeartbeatChange, SendError, Stats};
@@ -11,6 +11,7 @@ use crate::link::{Explanation, LinkOptions, LinkState};
 use crate::liveness::Time;
 use crate::node::driven::{VirtualClock, VirtualConn, VirtualLink};
 use crate::protocol::{Bye, ByeCode};
+use crate::recover::Recover;
 use crate::sim::end::{End, RawInput, World};
 use crate::sim::net::Core;
 use crate::sim::{Host, LinkId, Rng};
@@ -20,7 +21,7 @@ pub(super) type SharedCore = Arc<Mutex<Core>>;
 
 /// None of our code panics while it is locked, so what a poisoned lock guards is whole.
 pub(super) fn lock(core: &SharedCore) -> MutexGuard<'_, Core> {
-    core.lock().unwrap_or_else(PoisonError::into_inner)
+    core.lock().recover()
 }
 
 /// One end of one connection; clones are handles on the same one.
@@ -177,7 +178,7 @@ impl VirtualClock for NodeClock {
     }
 
     fn random(&self) -> u64 {
-        self.chance.lock().unwrap_or_else(PoisonError::into_inner).number()
+        self.chance.lock().recover().number()
     }
 
     fn wake(&self) {

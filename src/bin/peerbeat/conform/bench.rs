@@ -54,7 +54,7 @@ impl<'a> Bench<'a> {
         };
         loop {
             let mut conn = self.accept(listener).and_then(Conn::new).map_err(no_connection)?;
-            conn.expect_hello(self.soon().max(PATIENCE))?;
+            conn.expect_hello(self.soon().max(WELCOME_MAX))?;
             match conn.next(Instant::now())? {
                 Seen::Nothing => return Ok(conn),
                 // It was dialled during the check before, and has been given up meanwhile.
@@ -92,7 +92,7 @@ impl<'a> Bench<'a> {
         let mut conn = self.open()?;
         conn.send(&hello(&self.options.name, Some(value), false))?;
         if !self.is_listening() {
-            conn.expect_hello(self.soon().max(PATIENCE))?;
+            conn.expect_hello(self.soon().max(WELCOME_MAX))?;
         }
         Ok(conn)
     }
@@ -109,7 +109,7 @@ impl<'a> Bench<'a> {
             _ => value,
         };
         let expected = format!("HEARTBEAT {smaller} ms, or more if its floor is above {value} ms");
-        let beat = conn.expect_beat(&expected, self.soon().max(PATIENCE), |beat| {
+        let beat = conn.expect_beat(&expected, self.soon().max(WELCOME_MAX), |beat| {
             beat.heartbeat_time_ms >= smaller
         })?;
         Ok((conn, beat.heartbeat_time_ms))
@@ -123,7 +123,7 @@ fn no_connection(error: io::Error) -> Failure {
 fn connect(addr: &str) -> io::Result<TcpStream> {
     let mut last = io::Error::new(ErrorKind::NotFound, format!("{addr} has no address"));
     for addr in addr.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&addr, PATIENCE) {
+        match TcpStream::connect_timeout(&addr, WELCOME_MAX) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
@@ -132,5 +132,5 @@ fn connect(addr: &str) -> io::Result<TcpStream> {
 }
 
 /// How long a welcome may take in checks that are about something else.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WELCOME_MAX: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(5);

@@ -15,7 +15,7 @@ pub(crate) fn nothing_before_hello(bench: &Bench<'_>) -> Result<(), Failure> {
     let bytes = hello(&bench.options.name, Some(5000), false);
     let (last, most) = bytes.split_last().unwrap_or((&0, &[]));
     conn.send(most)?;
-    let seen = conn.next(Instant::now() + QUIET)?;
+    let seen = conn.next(Instant::now() + NOTHING_WITHIN)?;
     conn.require(seen == Seen::Nothing, "nothing before our HELLO is whole", &seen)?;
     conn.send(&[*last])?;
     if bench.is_listening() {
@@ -47,7 +47,7 @@ pub(crate) fn hello_of_other_lengths(bench: &Bench<'_>) -> Result<(), Failure> {
             conn.expect_hello(bench.soon())?;
         }
         let expected = format!("a link after a HELLO with {} bytes more", tail.len());
-        conn.expect_life(&expected, QUIET)?;
+        conn.expect_life(&expected, NOTHING_WITHIN)?;
     }
     Ok(())
 }
@@ -118,7 +118,7 @@ pub(crate) fn slow_hello(bench: &Bench<'_>) -> Result<(), Failure> {
             Seen::Nothing if Instant::now() >= until => break,
             Seen::Nothing => {}
             // A reset may have destroyed the BYE.
-            Seen::Bye(5, _) | Seen::End(true) if after + EARLY >= limit => return Ok(()),
+            Seen::Bye(5, _) | Seen::End(true) if after + EARLY_MAX >= limit => return Ok(()),
             seen => return Err(conn.failure(&expected, &format!("{seen} after {after:.3?}"))),
         }
     }
@@ -161,7 +161,7 @@ fn answer(bench: &Bench<'_>, conn: &mut Conn, asked: bool) -> Result<(), Failure
 }
 
 /// Long enough to see what should not come.
-const QUIET: Duration = Duration::from_millis(300);
+const NOTHING_WITHIN: Duration = Duration::from_millis(300);
 /// The side under test began to count a little before or after us.
-const EARLY: Duration = Duration::from_millis(100);
+const EARLY_MAX: Duration = Duration::from_millis(100);
 const ECHO: u64 = 0x5052_4f42_4531;

@@ -228,7 +228,9 @@ impl Row {
         let from = at.saturating_sub(silence);
         match self.silences.last_mut() {
             // The same silence, seen once more.
-            Some((begun, until)) if from.abs_diff(*begun) < SAME => *until = (*until).max(at),
+            Some((begun, until)) if from.abs_diff(*begun) < SAME_BYTE_MAX => {
+                *until = (*until).max(at)
+            }
             _ => self.silences.push((from, at)),
         }
     }
@@ -241,4 +243,4 @@ fn is_goodbye(record: &Record) -> bool {
 
 const ROWS_MAX: usize = 100_000;
 /// Two records speak of the same last byte if they put it no further apart.
-const SAME: Duration = Duration::from_millis(5);
+const SAME_BYTE_MAX: Duration = Duration::from_millis(5);

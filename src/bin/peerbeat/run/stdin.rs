@@ -58,7 +58,7 @@ fn next_line() -> Option<String> {
             Ok(0) => return None,
             Ok(_) => return Some(String::from_utf8_lossy(&line).trim().to_owned()),
             // In the background, the terminal belongs to another process.
-            Err(_) => thread::sleep(RETRY),
+            Err(_) => thread::sleep(STDIN_RETRY),
         }
     }
 }
@@ -103,4 +103,4 @@ fn obey(node: &Node, line: &str) -> Result<(), String> {
 const WORDS: [&str; 2] = ["dial", "close"];
 /// No word here is longer.
 const LINE_MAX: u64 = 4096;
-const RETRY: Duration = Duration::from_secs(1);
+const STDIN_RETRY: Duration = Duration::from_secs(1);

@@ -1,0 +1,25 @@
+//! A lock whose holder panicked is taken all the same: the one place that says so.
+//!
+//! Every lock of the library guards state that is whole whenever user code runs, because none is
+//! held while calling out. What a panic of ours leaves under one is at worst stale, and a link or
+//! node that cannot be closed any more would be worse.
+
+use std::sync::{LockResult, PoisonError};
+
+/// What a lock or a wait returns, taken whether or not another holder has panicked.
+pub(crate) trait Recover {
+    /// The guard.
+    type Guard;
+
+    /// The guard, poisoned or not.
+    fn recover(self) -> Self::Guard;
+}
+
+impl<G> Recover for LockResult<G> {
+    type Guard = G;
+
+    #[inline]
+    fn recover(self) -> G {
+        self.unwrap_or_else(PoisonError::into_inner)
+    }
+}
