@@ -25,7 +25,7 @@ pub enum HeartbeatChange {
 
 /// What the receiving half has to take over.
 #[derive(Debug, Default)]
-pub(crate) struct Changes {
+pub(crate) struct PendingChanges {
     /// A heartbeat-time that was set, what was in force before it, and when.
     pub(super) lowered: Option<Lowered>,
     /// The greatest slack that was set, the last one, and when the first was set.
@@ -46,7 +46,7 @@ pub(super) struct Lowered {
     pub(super) at: Time,
 }
 
-impl Changes {
+impl PendingChanges {
     pub(super) fn is_empty(&self) -> bool {
         let Self { lowered, slack, stalled, not_reading, crossing } = self;
         let is_quiet = stalled.is_none() && not_reading.is_none() && crossing.is_none();

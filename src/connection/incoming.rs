@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::change::Changes;
+use super::change::PendingChanges;
 use super::event::{Cause, LinkEvent};
 use super::outgoing::SilenceReport;
 use super::stats::Silence;
@@ -221,7 +221,7 @@ impl<F: Framing> Incoming<F> {
     }
 
     /// Takes over what was set since the last time, and returns what is to be reported.
-    pub(crate) fn apply(&mut self, changes: Changes) -> [Option<LinkEvent>; 4] {
+    pub(crate) fn apply(&mut self, changes: PendingChanges) -> [Option<LinkEvent>; 4] {
         if let Some((greatest, last, at)) = changes.slack {
             self.timer.set_slack(greatest, at);
             self.timer.set_slack(last, at);

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::budget::{Part, QueueBudget};
-use super::change::Changes;
+use super::change::PendingChanges;
 use super::down::DownReason;
 use super::echo::Echoes;
 use super::fill::Fill;
@@ -54,7 +54,7 @@ pub(crate) struct Outgoing<F> {
     received: Option<Duration>,
     /// The heartbeat-time that the program set last, if it was smaller.
     set: Option<Duration>,
-    changes: Changes,
+    changes: PendingChanges,
     phase: Phase,
     unsent: Unsent,
     /// The peer's end of stream was seen.
@@ -94,7 +94,7 @@ impl<F: Framing> Outgoing<F> {
             echoes: Echoes::default(),
             received: None,
             set: None,
-            changes: Changes::default(),
+            changes: PendingChanges::default(),
             phase: Phase::Up,
             unsent: Unsent::default(),
             saw_end: false,

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::Outgoing;
-use crate::connection::change::{Changes, HeartbeatChange};
+use crate::connection::change::{HeartbeatChange, PendingChanges};
 use crate::connection::down::DownReason;
 use crate::liveness::Time;
 use crate::protocol::Framing;
@@ -57,7 +57,7 @@ impl<F: Framing> Outgoing<F> {
     }
 
     /// What the receiving half must take over.
-    pub(crate) fn take_changes(&mut self) -> Changes {
+    pub(crate) fn take_changes(&mut self) -> PendingChanges {
         self.changes.crossing = self.fill.take(self.pending());
         std::mem::take(&mut self.changes)
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use peerbeat::link::LinkEvent;
 use peerbeat::node::NodeEvent;
 
-use super::stage::{Seen, Side, What};
+use super::stage::{Report, Seen, Side};
 use super::watch::Passed;
 
 /// When `side` first reported such an event.
@@ -60,9 +60,9 @@ pub(super) fn learnt(seen: &[Seen]) -> Option<Duration> {
 pub(super) fn messages(seen: &[Seen]) -> Vec<&[u8]> {
     let to_hub = seen.iter().filter(|seen| seen.side == Side::Hub);
     to_hub
-        .filter_map(|seen| match &seen.what {
-            What::Message(payload) => Some(payload.as_slice()),
-            What::Event(_) => None,
+        .filter_map(|seen| match &seen.report {
+            Report::Message(payload) => Some(payload.as_slice()),
+            Report::Event(_) => None,
         })
         .collect()
 }

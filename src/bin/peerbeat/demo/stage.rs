@@ -40,12 +40,12 @@ impl Side {
 pub(super) struct Seen {
     pub(super) at: Instant,
     pub(super) side: Side,
-    pub(super) what: What,
+    pub(super) report: Report,
 }
 
 /// What it reported.
 #[derive(Clone, Debug)]
-pub(super) enum What {
+pub(super) enum Report {
     Event(NodeEvent),
     Message(Vec<u8>),
 }
@@ -53,8 +53,8 @@ pub(super) enum What {
 impl Seen {
     /// The event, if it is one of `side`.
     pub(super) fn event_of(&self, side: Side) -> Option<&NodeEvent> {
-        match &self.what {
-            What::Event(event) if self.side == side => Some(event),
+        match &self.report {
+            Report::Event(event) if self.side == side => Some(event),
             _ => None,
         }
     }
@@ -67,20 +67,20 @@ pub(super) struct EventSender {
 }
 
 impl EventSender {
-    fn pass(&self, what: What) {
+    fn pass(&self, report: Report) {
         let at = Instant::now();
         // The receiver is gone once the demo is over.
-        let _ = self.seen.send(Seen { at, side: self.side, what });
+        let _ = self.seen.send(Seen { at, side: self.side, report });
     }
 }
 
 impl NodeHandler for EventSender {
     fn on_message(&self, _peer: &Peer, payload: &[u8]) {
-        self.pass(What::Message(payload.to_vec()));
+        self.pass(Report::Message(payload.to_vec()));
     }
 
     fn on_event(&self, _peer: Option<&Peer>, event: &NodeEvent) {
-        self.pass(What::Event(event.clone()));
+        self.pass(Report::Event(event.clone()));
     }
 }
 
@@ -171,8 +171,8 @@ impl Stage {
             }
             match self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(seen) => {
-                    let line = match &seen.what {
-                        What::Event(event) => line_of(event),
+                    let line = match &seen.report {
+                        Report::Event(event) => line_of(event),
                         _ => None,
                     };
                     if let Some(line) = line {
