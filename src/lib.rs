@@ -69,10 +69,13 @@
 //! | peerbeat | [`node::NodeHandler::on_message`] and the events of a link | the one that reads that link | yes: that peer then feels back-pressure, its silence does not count, heartbeats go on |
 //! | peerbeat | [`node::NodeHandler::on_event`] without a link: a failed dial, a stranger | the dialling, accepting or supervising one | yes, but it holds up those dials, accepts or the end |
 //! | peerbeat | [`link::LinkHandler`] | the one that runs the [`Reader`](link::Reader), one call at a time | yes, as above |
-//! | you | `send`, `send_timeout` | any; from a link's own handler they never wait | up to the timeout, for room in the queue |
-//! | you | `try_send`, `close`, `shutdown`, `stats`, setters | any, handlers included | no |
-//! | you | `recv`, `wait_down`, `join`, dropping the last [`Node`](node::Node) | any; in a handler they do not wait | up to the timeout; `join` until all threads are gone |
-//! | you | [`link::connect`], [`link::accept`] | any | up to the timeouts in the options, and in the resolver |
+//! | peerbeat | [`node::Transport`] | the peer's dialling thread, or that of the accepted connection | yes, until the deadline it is given |
+//! | peerbeat | [`protocol::Framing`], [`link::Layer`] | the one that reads or sends, with the link or the layer locked | no: they only transform bytes |
+//! | you | `send`, `send_timeout`, `send_all`, `wait_room` | any; in a handler of that link they never wait | up to the timeout, for room in the queue |
+//! | you | `try_send`, `publish`, `send_to_all`, [`link::Batch`], `close`, `shutdown`, `pause`, `resume`, `dial_now`, `reload`, `state`, `stats`, `explain`, setters | any, handlers included | no |
+//! | you | `recv`, `borrow`, `wait_up`, `wait_down`, `drain`, `join`, dropping the last [`Node`](node::Node) | any; in a handler they do not wait, but for an inbox | up to the timeout; `join` until all threads are gone |
+//! | you | [`link::connect`], [`link::accept`], [`link::open`] | any | up to the timeouts in the options, and in the resolver |
+//! | you | all of [`connection`], [`liveness`], [`protocol`] and [`sim`] | the one that owns the value | no |
 //!
 //! A panic in a handler ends that link as `local` and nothing else.
 //!
