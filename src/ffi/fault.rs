@@ -10,7 +10,7 @@ use std::fmt::{self, Display};
 use std::io;
 
 use crate::link::handshake::HandshakeError;
-use crate::link::{RecvError, SendError};
+use crate::link::{RecvError, SendError, is_out_of_descriptors};
 use crate::node::{ReloadError, StartError};
 
 macro_rules! codes {
@@ -178,13 +178,9 @@ impl From<ReloadError> for Fault {
 
 /// The limit behind an error, and how to raise it; std has kinds for neither.
 fn limit(error: &io::Error) -> Option<&'static str> {
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
-    match (error.kind(), error.raw_os_error()) {
-        (_, Some(ENFILE | EMFILE)) if cfg!(unix) => {
-            Some("the limit of open files (ulimit -n) is reached")
-        }
-        (io::ErrorKind::OutOfMemory, _) => Some("the limit of memory (ulimit -v) is reached"),
+    match error.kind() {
+        _ if is_out_of_descriptors(error) => Some("the limit of open files (ulimit -n) is reached"),
+        io::ErrorKind::OutOfMemory => Some("the limit of memory (ulimit -v) is reached"),
         _ => None,
     }
 }

@@ -14,6 +14,8 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
+use super::limits::number;
+
 /// Makes a thread with a name that `ps` shows.
 ///
 /// # Errors
@@ -82,13 +84,6 @@ fn describe(error: &io::Error, threads: u64, limits: &[(Option<u64>, &str)]) -> 
 /// The threads of this process; 0 if the system does not say.
 fn running() -> u64 {
     number("/proc/self/status", "Threads:").unwrap_or(0)
-}
-
-/// The first number of the line that begins with `item`.
-fn number(path: &str, item: &str) -> Option<u64> {
-    let text = fs::read_to_string(path).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(item))?;
-    line.split_whitespace().next()?.parse().ok()
 }
 
 /// Maps of memory that a thread takes: its stack, the stack of its signals, a guard for each.

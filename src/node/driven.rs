@@ -14,7 +14,6 @@ pub(crate) use super::dial::{Answer, check_answer, end_greeting};
 use super::endpoint::Endpoint;
 use super::error::StartError;
 pub(crate) use super::held::HelloStart;
-use super::limits::SystemLimits;
 pub(crate) use super::peer_link::{PeerLink, VirtualLink};
 pub(crate) use super::places::Stage;
 pub(crate) use super::plan::{DialFailure, DialPlan, DialStep};
@@ -27,6 +26,7 @@ pub(crate) use super::supervisor::{announce, begin_stop, end};
 pub(crate) use super::turns::Lease;
 use super::{Node, NodeHandler, NodeOptions};
 use crate::config::Config;
+use crate::link::SystemLimits;
 
 /// Makes a node that listens on these addresses and does nothing by itself.
 ///

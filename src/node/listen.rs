@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use super::endpoint::Endpoint;
 use super::error::StartError;
-use super::limits::{SystemLimits, is_out_of_descriptors};
 use crate::config::{Config, Port};
 use crate::link::Socket;
+use crate::link::{SystemLimits, is_out_of_descriptors};
 
 /// A socket that listens, and the means to wake the thread that waits on it.
 #[derive(Debug)]

@@ -93,7 +93,6 @@ mod error;
 mod event;
 mod guarded_stream;
 mod held;
-mod limits;
 mod listen;
 mod numbers;
 mod options;
@@ -120,7 +119,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Config, PeerConfig};
-use crate::link::SendError;
+use crate::link::{SendError, SystemLimits};
 use clock::Clock;
 pub use endpoint::Endpoint;
 pub use error::{ReloadError, StartError};
@@ -285,7 +284,7 @@ impl Node {
         if let Some((peer, addr)) = dial::not_dialled(&config) {
             return Err(StartError::Address { peer, addr });
         }
-        let limits = limits::SystemLimits::read();
+        let limits = SystemLimits::read();
         let listeners = listen::listen(&config, &limits)?;
         let endpoints = listeners.iter().map(|listener| listener.addr.clone()).collect();
         let shared =

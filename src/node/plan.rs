@@ -16,10 +16,10 @@ use super::backoff::Backoff;
 use super::endpoint::Endpoint;
 use super::event::{DialFailedReason, NodeEvent};
 use super::held::{DialTurn, Greeted, Held, Look};
-use super::limits::{SystemLimits, is_out_of_descriptors};
 use super::ownership::Ownership;
 use crate::config::{Address, PeerConfig};
 use crate::link::handshake::HandshakeError;
+use crate::link::{SystemLimits, is_out_of_descriptors};
 use crate::liveness::Time;
 
 /// The dialling side of one peer.

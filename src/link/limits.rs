@@ -1,7 +1,7 @@
-//! The limit of open files, for messages that name it.
+//! The limits of the system, for messages that name the one that is in the way.
 //!
-//! It is read once, at the start: when descriptors have run out, the file that tells how many there
-//! may be cannot be opened either.
+//! That of open files is read once, at the start: when descriptors have run out, the file that
+//! tells how many there may be cannot be opened either. Those of threads are named in `threads`.
 
 use std::fs;
 use std::io;
@@ -9,48 +9,47 @@ use std::io;
 /// What the system allows this process, as far as it can be read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SystemLimits {
-    open_files: Option<String>,
+    open_files: Option<u64>,
 }
 
 impl SystemLimits {
     /// Reads the limits; what cannot be read is left out of the messages.
-    pub(super) fn read() -> Self {
-        let text = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-        Self { open_files: soft_limit(&text, "Max open files") }
+    pub(crate) fn read() -> Self {
+        Self { open_files: number("/proc/self/limits", "Max open files") }
     }
 
     /// Names the limit of descriptors if `error` comes from it, else just shows `error`.
-    pub(super) fn describe(&self, error: &io::Error) -> String {
+    pub(crate) fn describe(&self, error: &io::Error) -> String {
         if !is_out_of_descriptors(error) {
             return error.to_string();
         }
         if cfg!(windows) {
             return format!("no socket left: {error}; close some, or raise the memory for sockets");
         }
+        let limit = self.open_files.map(|limit| format!(" (limit {limit})")).unwrap_or_default();
         format!(
-            "no file descriptor left{}: {error}; raise the limit of open files (ulimit -n)",
-            parenthesis(self.open_files.as_deref())
+            "no file descriptor left{limit}: {error}; raise the limit of open files (ulimit -n)"
         )
     }
 }
 
 /// Whether the process or the system has no descriptor left; std has no kind for it.
-pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code))
+}
+
+/// The first number of the line of a file that begins with `item`.
+pub(super) fn number(path: &str, item: &str) -> Option<u64> {
+    first_number(&fs::read_to_string(path).ok()?, item)
+}
+
+fn first_number(text: &str, item: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(item))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// EMFILE and ENFILE; on Windows WSAEMFILE and WSAENOBUFS.
 const OUT_OF_DESCRIPTORS: [i32; 2] = if cfg!(windows) { [10_024, 10_055] } else { [24, 23] };
-
-fn parenthesis(limit: Option<&str>) -> String {
-    limit.map(|limit| format!(" (limit {limit})")).unwrap_or_default()
-}
-
-/// The first number of the line that begins with `item`.
-fn soft_limit(text: &str, item: &str) -> Option<String> {
-    let line = text.lines().find_map(|line| line.strip_prefix(item))?;
-    line.split_whitespace().next().map(str::to_owned)
-}
 
 #[cfg(test)]
 mod tests {
@@ -60,7 +59,7 @@ mod tests {
     fn messages_name_the_limit() {
         let text = "Limit   Soft Limit  Hard Limit  Units\n\
                     Max open files            1024                 20000                files\n";
-        let limits = SystemLimits { open_files: soft_limit(text, "Max open files") };
+        let limits = SystemLimits { open_files: first_number(text, "Max open files") };
         let full = limits.describe(&io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS[0]));
         let expected = match cfg!(windows) {
             true => "no socket left: ",
