@@ -63,7 +63,7 @@ fn connect_and_accept_give_greeted_links_with_inboxes() {
 fn a_handler_instead_of_an_inbox_gets_messages_and_events() {
     let (listener, addr) = listen();
     let accepting = thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
+        let stream = accept(&listener);
         let (seen, sees) = mpsc::channel();
         let events = seen.clone();
         let handler = (
