@@ -33,6 +33,8 @@ pub(crate) fn run(args: &Args) {
             kept.push(ours::start(stream, &ours::every_second(), handler));
         }
     }
+    // If a receiver panics there is nothing to wait for.
+    drop(done);
     println!("ready");
     let mut ends: Vec<f64> =
         (0..links).map(|_| finished.recv().expect("every link ends")).collect();

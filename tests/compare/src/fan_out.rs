@@ -113,6 +113,8 @@ pub(crate) fn subscribe(args: &Args) {
         });
     }
     (0..links).for_each(|_| all_heard.recv().expect("every subscriber is greeted"));
+    // If a receiver panics there is nothing to wait for.
+    drop(done);
     println!("ready");
     let mut ends: Vec<f64> =
         (0..links).map(|_| finished.recv().expect("every link ends")).collect();

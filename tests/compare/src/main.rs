@@ -1,8 +1,9 @@
 //! peerbeat beside libzmq, tokio, tungstenite and nng: the same work, in turns, in one run.
 //!
 //! `cargo run --release` measures all of it in some minutes and writes `RESULTS.md` and
-//! `results.svg`. `-- --quick` takes seconds and writes nothing: against rot, not for figures.
-//! `--rounds N`, `--only one-way|round-trip|fan-out|verdict|idle`, `--out FOLDER`.
+//! `results.svg`; with `--only PART` it renews the sections of that part. `-- --quick` takes
+//! seconds and writes nothing: against rot, not for figures.
+//! `--rounds N`, `--only one-way|from-c|round-trip|fan-out|verdict|idle`, `--out FOLDER`.
 
 #[path = "../../bench/common/mod.rs"]
 mod common;
@@ -26,7 +27,7 @@ use common::table::percentile;
 use common::trips::{self, Trips};
 use common::{Args, Contender, Cost, alternate, ours, proc};
 use report::{OURS, Section};
-use rivals::{nng, tokio, tungstenite, zmq};
+use rivals::{from_c, nng, tokio, tungstenite, zmq};
 
 fn main() {
     let args = Args::parse();
@@ -39,8 +40,9 @@ fn main() {
         _ => {}
     }
     let noise = proc::Noise::start();
-    let parts: [(&str, Part); 5] = [
+    let parts: [(&str, Part); 6] = [
         ("one-way", one_way),
+        ("from-c", one_way_from_c),
         ("round-trip", round_trip),
         ("fan-out", fan_out::measure),
         ("verdict", lateness),
@@ -58,7 +60,8 @@ fn main() {
     noise.report();
     let folder = args.value("out").or((!args.quick()).then_some(env!("CARGO_MANIFEST_DIR")));
     if let Some(folder) = folder {
-        report::write(folder, &sections, args.rounds()).expect("the results can be written");
+        let write = if args.value("only").is_some() { report::renew } else { report::write };
+        write(folder, &sections, args.rounds()).expect("the results can be written");
     }
 }
 
@@ -135,6 +138,22 @@ fn one_way(args: &Args) -> Vec<Section> {
         }
     }
     sections
+}
+
+/// Row 12: the sender is C.
+fn one_way_from_c(args: &Args) -> Vec<Section> {
+    let count = args.scaled(args.number("messages", 2_000_000) as u64);
+    let mut contenders: Vec<Contender<'_, Cost>> = vec![
+        (OURS, Box::new(move || from_c::peerbeat(count))),
+        ("peerbeat, from Rust", Box::new(move || ours::one_way(1, 64, count))),
+        ("libzmq", Box::new(move || from_c::zmq(count / 2))),
+        ("nng", Box::new(move || from_c::nng(count / 50))),
+    ];
+    let results = alternate(args.rounds(), &mut contenders);
+    let target = "0.8 x from Rust";
+    let title = "64 bytes one way from C, 1 thread";
+    let about = ("12", title, "million messages a second", true, target);
+    vec![section(about, &contenders, &results, Cost::rate)]
 }
 
 fn trip_contenders(args: &Args) -> Vec<Contender<'static, Trips>> {

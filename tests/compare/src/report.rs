@@ -69,6 +69,26 @@ pub(crate) fn write(folder: &str, sections: &[Section], rounds: usize) -> io::Re
     fs::write(format!("{folder}/results.svg"), svg::chart(sections))
 }
 
+/// Puts sections that were measured by themselves into the `RESULTS.md` of `folder`: each in the
+/// place of the one with its title, or at the end. The bars stay those of the last whole run.
+pub(crate) fn renew(folder: &str, sections: &[Section], _: usize) -> io::Result<()> {
+    let path = format!("{folder}/RESULTS.md");
+    let text = fs::read_to_string(&path)?;
+    let mut parts: Vec<String> = text.split(HEADING).map(str::to_owned).collect();
+    for section in sections {
+        let rounds = section.figures.first().map_or(0, |(_, figures)| figures.len());
+        let note = format!("Measured by itself, in {rounds} rounds. Target:");
+        let text = section.to_string().replacen("Target:", &note, 1);
+        let text = text.trim_start_matches(HEADING).to_owned();
+        let title = text.lines().next().unwrap_or_default();
+        match parts.iter_mut().find(|part| part.lines().next() == Some(title)) {
+            Some(part) => *part = text,
+            None => parts.push(text),
+        }
+    }
+    fs::write(path, parts.join(HEADING))
+}
+
 /// The machine and the versions in one sentence.
 fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -83,6 +103,8 @@ fn machine() -> String {
         kernel.trim(),
     )
 }
+
+const HEADING: &str = "\n### ";
 
 /// What we are called in a section.
 pub(crate) const OURS: &str = "peerbeat";

@@ -4,6 +4,7 @@
 //! is given its best shape for the work that a program could really use; its file describes that.
 //! Heartbeats are on if the library has them.
 
+pub(crate) mod from_c;
 pub(crate) mod nng;
 pub(crate) mod tokio;
 pub(crate) mod tungstenite;
