@@ -7,6 +7,8 @@
 
 #[path = "common/accept.rs"]
 mod accept;
+#[path = "common/basics.rs"]
+mod basics;
 #[path = "command/cable.rs"]
 mod cable;
 #[path = "command/check.rs"]

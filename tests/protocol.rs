@@ -9,6 +9,8 @@ use peerbeat::protocol::{Decoder, Frame, Framing, Native, ProtocolError};
 
 #[path = "protocol/errors.rs"]
 mod errors;
+#[path = "common/frames.rs"]
+mod frames;
 #[path = "protocol/memory.rs"]
 mod memory;
 #[path = "protocol/properties.rs"]
@@ -19,6 +21,8 @@ mod splits;
 mod vector_file;
 #[path = "protocol/vectors.rs"]
 mod vectors;
+
+use frames::frame;
 
 /// What came out of a decoder: frames in order, and the error that ended them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,15 +82,6 @@ fn decode_with(framing: Native, pieces: &[&[u8]]) -> Transcript {
 
 fn decode(bytes: &[u8]) -> Transcript {
     decode_with(Native::default(), &[bytes])
-}
-
-/// A frame from its type and payload, written by hand.
-fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len() + 1).expect("a test frame is short");
-    let mut bytes = length.to_be_bytes().to_vec();
-    bytes.push(kind);
-    bytes.extend_from_slice(payload);
-    bytes
 }
 
 /// A HELLO's payload with this name and label, whatever they hold.

@@ -3,6 +3,8 @@
 //! The campaign runs for a few seconds, the same seeds each time. Longer, and elsewhere:
 //! `SIM_SECONDS=60 SIM_SEED=1000000 cargo test --release --test sim random -- --nocapture`.
 
+#[path = "common/basics.rs"]
+mod basics;
 #[path = "sim/estates.rs"]
 mod estates;
 #[path = "sim/faults.rs"]

@@ -4,7 +4,6 @@
 //! Erlang wants: started by Erlang itself it would stay behind as a daemon.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -30,7 +29,7 @@ impl Broker {
         if !Path::new(SERVER).exists() {
             return None;
         }
-        let [port, amqp, dist, epmd_port] = free_ports();
+        let [port, amqp, dist, epmd_port] = crate::basics::free_ports();
         let dir = std::env::temp_dir().join(format!("peerbeat-rabbitmq-{port}"));
         fs::create_dir_all(&dir).unwrap();
         let epmd = Command::new("epmd")
@@ -104,10 +103,4 @@ fn serve(dir: &Path, [stomp, amqp, dist, epmd]: [u16; 4]) -> Child {
         .stderr(output)
         .spawn()
         .unwrap()
-}
-
-/// Four ports that are unused now.
-fn free_ports() -> [u16; 4] {
-    let held: [TcpListener; 4] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.map(|listener| listener.local_addr().unwrap().port())
 }

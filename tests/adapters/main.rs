@@ -9,6 +9,8 @@
 
 #[path = "../common/accept.rs"]
 mod accept;
+#[path = "../common/basics.rs"]
+mod basics;
 mod broker;
 mod faults;
 mod fix;

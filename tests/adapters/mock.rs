@@ -4,19 +4,13 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use peerbeat::link::{Down, Link, LinkEvent, LinkHandler, Stream};
 use peerbeat::protocol::Framing;
 
 use crate::accept::accept;
-
-/// How long a test waits for what must come. Nothing is asserted to come early.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
-pub(crate) const fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
+pub(crate) use crate::basics::{PATIENCE, ms};
 
 /// The other end, as bytes.
 pub(crate) struct Peer {

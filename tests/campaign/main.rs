@@ -44,7 +44,8 @@ mod processes;
 mod slow;
 mod table;
 
-use common::{accept, skip};
+// The helpers of the link find them here.
+use common::{accept, basics, frames, skip};
 use network::Place;
 use table::{Row, Table};
 

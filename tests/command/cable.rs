@@ -1,18 +1,13 @@
 //! `cable`: words and scripts that break a line between two programs.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::Stdio;
 
 use crate::accept::accept;
+use crate::basics::listener;
 use crate::harness::{Folder, PATIENCE, exit_code};
 use crate::json::Value;
-
-fn listener() -> (TcpListener, u16) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    (listener, port)
-}
 
 #[test]
 fn words_on_stdin_are_obeyed() {

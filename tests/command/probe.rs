@@ -23,8 +23,7 @@ fn result(ended: &Ended) -> Value {
 
 /// A listener that does this with each connection.
 fn listener(serve: impl Fn(TcpStream) + Send + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let (listener, port) = crate::basics::listener();
     thread::spawn(move || listener.incoming().flatten().for_each(serve));
     port
 }

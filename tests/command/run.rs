@@ -3,13 +3,14 @@
 //! Its peers are raw sockets that do what no node does.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 use std::time::Duration;
 
 use peerbeat::protocol::{Bye, ByeCode, Hello};
 
 use crate::accept::accept;
+use crate::basics::listener;
 use crate::harness::{Folder, PATIENCE, exit_code};
 
 const DIALLER: &str = "\
@@ -37,12 +38,6 @@ fn welcome(listener: &TcpListener, label: &str) -> TcpStream {
     Hello::default().name("hub").label(label).encode(&mut answer).unwrap();
     stream.write_all(&answer).unwrap();
     stream
-}
-
-fn listener() -> (TcpListener, u16) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    (listener, port)
 }
 
 #[test]

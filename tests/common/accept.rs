@@ -1,7 +1,7 @@
 //! The next connection to a listener, waited for with an end.
 //!
 //! The system's own `accept` waits for a connection that a test has broken as long as for one that
-//! is late: for ever. The house rules keep it out of the tests.
+//! is late: forever. The house rules keep it out of the tests.
 #![allow(clippy::unwrap_used)]
 
 use std::io::ErrorKind;

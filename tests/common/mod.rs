@@ -3,9 +3,13 @@
 //! The bytes are written here literally and not by the library, so that a mistake in both
 //! directions of its codec cannot hide.
 // Each test binary uses a part of it, and helpers of tests may unwrap as tests do.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+#![allow(dead_code, unused_imports, unreachable_pub, clippy::unwrap_used)]
 
 pub mod accept;
+#[path = "basics.rs"]
+pub mod basics;
+#[path = "frames.rs"]
+pub mod frames;
 pub mod skip;
 
 use std::fmt::Write as _;
@@ -15,53 +19,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use accept::accept;
-use peerbeat::config::{Config, ConfigOptions};
 use peerbeat::link::{Down, LinkEvent};
 use peerbeat::node::{Node, NodeEvent, NodeHandler, Peer, RefusedReason};
 
-/// How long a test waits for what must come. Nothing is asserted to come early.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-
-pub const HELLO: u8 = 1;
-pub const HEARTBEAT: u8 = 2;
-pub const DATA: u8 = 3;
-pub const BYE: u8 = 4;
-
-/// Any frame.
-pub fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = (payload.len() as u32 + 1).to_be_bytes().to_vec();
-    bytes.push(kind);
-    bytes.extend_from_slice(payload);
-    bytes
-}
-
-/// HELLO of version 1.
-pub fn hello(name: &str, label: &str, id: u32) -> Vec<u8> {
-    let mut payload = b"PBHB\x01\x00".to_vec();
-    payload.extend_from_slice(&id.to_be_bytes());
-    for text in [name, label] {
-        payload.push(text.len() as u8);
-        payload.extend_from_slice(text.as_bytes());
-    }
-    frame(HELLO, &payload)
-}
-
-/// The short form of HEARTBEAT.
-pub fn heartbeat(value_ms: u32) -> Vec<u8> {
-    frame(HEARTBEAT, &value_ms.to_be_bytes())
-}
-
-/// DATA.
-pub fn data(payload: &[u8]) -> Vec<u8> {
-    frame(DATA, payload)
-}
-
-/// BYE.
-pub fn bye(code: u8, text: &str) -> Vec<u8> {
-    let mut payload = vec![code];
-    payload.extend_from_slice(text.as_bytes());
-    frame(BYE, &payload)
-}
+pub use basics::{PATIENCE, config, free_ports, listener, ms, wait_for};
+pub use frames::{BYE, DATA, HEARTBEAT, HELLO, bye, data, frame, heartbeat, hello};
 
 /// The other end of a connection, in the test's own hands.
 #[derive(Debug)]
@@ -171,13 +133,6 @@ impl Mock {
     }
 }
 
-/// Listens on the loopback, for a node to dial.
-pub fn listener() -> (TcpListener, u16) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    (listener, port)
-}
-
 /// A queue of connections that are not accepted, and that is full: the next ones get no answer. One
 /// at a time in a process, because it takes more descriptors than all else here.
 #[derive(Debug)]
@@ -199,11 +154,6 @@ pub fn blackhole() -> (Blackhole, u16) {
         assert!(waiting.len() < 10_000, "the queue has no end");
     }
     (Blackhole { _waiting: waiting, _listener: listener, _only: only }, port)
-}
-
-/// A configuration from its text.
-pub fn config(text: &str) -> Config {
-    Config::parse(text, &ConfigOptions::default()).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 /// One call of a handler.

@@ -19,6 +19,10 @@ mod child;
 #[expect(dead_code, reason = "the campaign uses all of it")]
 mod network;
 
+#[path = "../common/basics.rs"]
+mod basics;
+#[path = "../common/frames.rs"]
+mod frames;
 #[path = "../common/skip.rs"]
 mod skip;
 

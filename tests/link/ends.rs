@@ -25,7 +25,7 @@ fn bytes_that_break_the_protocol_end_the_link_and_are_answered_with_bye_4() {
         ("empty HEARTBEAT", frame(2, b"")),
         ("short HEARTBEAT", frame(2, &[0, 0, 1])),
         ("empty BYE", frame(BYE, b"")),
-        ("BYE that is not UTF-8", bye(0, &[0xc3, 0x28])),
+        ("BYE that is not UTF-8", bye(0, [0xc3, 0x28])),
         ("HTTP", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
         ("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
         ("text", b"hello there, I am no peer of yours".to_vec()),

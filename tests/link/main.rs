@@ -12,6 +12,10 @@
 mod accept;
 #[cfg(target_os = "linux")]
 mod alone;
+#[path = "../common/basics.rs"]
+mod basics;
+#[path = "../common/frames.rs"]
+mod frames;
 #[allow(dead_code, reason = "the tests of faults use the rest")]
 mod mock;
 mod pipe;

@@ -1,20 +1,16 @@
 //! The peer, by hand: a bare socket, frames written and parsed literally.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::accept::accept;
-
-/// How long we wait for what must come.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
-
-pub(crate) const HEARTBEAT: u8 = 2;
-pub(crate) const DATA: u8 = 3;
-pub(crate) const BYE: u8 = 4;
+pub(crate) use crate::basics::PATIENCE as LONG;
+#[allow(unused_imports, reason = "the tests of faults use a part")]
+pub(crate) use crate::frames::{BYE, DATA, HEARTBEAT, bye, frame, heartbeat, timed_heartbeat};
 
 /// A frame as it stood on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,33 +49,6 @@ pub(crate) struct Mock {
     pub(crate) stream: TcpStream,
     held: Vec<u8>,
     start: usize,
-}
-
-/// A frame, by hand.
-pub(crate) fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = u32::try_from(payload.len() + 1).unwrap().to_be_bytes().to_vec();
-    bytes.push(kind);
-    bytes.extend_from_slice(payload);
-    bytes
-}
-
-/// A HEARTBEAT in its short form.
-pub(crate) fn heartbeat(value_ms: u32) -> Vec<u8> {
-    frame(HEARTBEAT, &value_ms.to_be_bytes())
-}
-
-/// A HEARTBEAT with its three timing fields.
-pub(crate) fn timed_heartbeat(value_ms: u32, timing: [u64; 3]) -> Vec<u8> {
-    let mut payload = value_ms.to_be_bytes().to_vec();
-    for field in timing {
-        payload.extend_from_slice(&field.to_be_bytes());
-    }
-    frame(HEARTBEAT, &payload)
-}
-
-/// A BYE.
-pub(crate) fn bye(code: u8, text: &[u8]) -> Vec<u8> {
-    frame(BYE, &[&[code], text].concat())
 }
 
 impl Mock {
@@ -202,8 +171,8 @@ fn is_timeout(kind: ErrorKind) -> bool {
 
 /// Two connected sockets on the loopback.
 pub(crate) fn tcp_pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (listener, port) = crate::basics::listener();
+    let ours = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let theirs = accept(&listener);
     ours.set_nodelay(true).unwrap();
     theirs.set_nodelay(true).unwrap();

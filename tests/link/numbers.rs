@@ -1,27 +1,16 @@
 //! The slack of a living link, its numbers and what it makes of them, over real sockets.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use peerbeat::link::{Advice, Faults, HeartbeatChange, Link, LinkOptions, Source, Stats};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
-use crate::accept::accept;
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-fn streams() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (near, accept(&listener))
-}
+use crate::basics::{PATIENCE, ms};
+use crate::mock::tcp_pair;
 
 fn start_with(stream: TcpStream, time: Option<u64>, slack: u64, faults: Option<Faults>) -> Link {
     let liveness = Settings::default()
@@ -55,7 +44,7 @@ fn wait(link: &Link, is: impl Fn(&Stats) -> bool) -> Stats {
 fn a_greater_slack_saves_a_silent_peer_at_once() {
     // A machine that is busy may sleep through it, but not each time.
     let start = || {
-        let (near, far) = streams();
+        let (near, far) = tcp_pair();
         let began = Instant::now();
         let link = start(near, Some(300), 300);
         sleep(ms(450));
@@ -73,7 +62,7 @@ fn a_greater_slack_saves_a_silent_peer_at_once() {
 // lesson 8
 #[test]
 fn a_smaller_slack_spares_the_silence_under_way_and_judges_the_next() {
-    let (near, mut far) = streams();
+    let (near, mut far) = tcp_pair();
     let link = start(near, Some(300), 1500);
     let began = Instant::now();
     sleep(ms(600));
@@ -94,7 +83,7 @@ fn a_smaller_slack_spares_the_silence_under_way_and_judges_the_next() {
 // lesson 8
 #[test]
 fn a_stuck_write_is_not_judged_by_a_slack_that_was_lowered_meanwhile() {
-    let (near, mut far) = streams();
+    let (near, mut far) = tcp_pair();
     let faults = Faults::default();
     let link = start_with(near, Some(400), 1600, Some(faults.clone()));
     let beats = std::thread::spawn(move || {
@@ -117,7 +106,7 @@ fn a_stuck_write_is_not_judged_by_a_slack_that_was_lowered_meanwhile() {
 
 #[test]
 fn an_idle_link_measures_beats_lateness_and_round_trips() {
-    let (near, far) = streams();
+    let (near, far) = tcp_pair();
     let (link, peer) = (start(near, Some(40), 5000), start(far, Some(40), 5000));
     // Neither of the two sides has its turn when the other has.
     let stats = wait(&link, |stats| {
@@ -138,7 +127,7 @@ fn an_idle_link_measures_beats_lateness_and_round_trips() {
 
 #[test]
 fn data_makes_heartbeats_needless_and_they_are_counted() {
-    let (near, far) = streams();
+    let (near, far) = tcp_pair();
     let before = Instant::now();
     let (link, peer) = (start(near, Some(100), 5000), start(far, Some(100), 5000));
     let began = Instant::now();
@@ -157,7 +146,7 @@ fn data_makes_heartbeats_needless_and_they_are_counted() {
 // lessons 54, 56
 #[test]
 fn a_late_sender_can_prove_its_own_lateness_and_the_receiver_that_the_peer_was_late() {
-    let (near, far) = streams();
+    let (near, far) = tcp_pair();
     let faults = Faults::default();
     let late = start_with(near, Some(100), 900, Some(faults.clone()));
     let other = start(far, None, 60_000);
@@ -188,7 +177,7 @@ fn a_late_sender_can_prove_its_own_lateness_and_the_receiver_that_the_peer_was_l
 
 #[test]
 fn a_value_in_force_is_explained_by_who_asked_for_it() {
-    let (near, far) = streams();
+    let (near, far) = tcp_pair();
     let (link, peer) = (start(near, Some(5000), 2000), start(far, Some(3000), 2000));
     wait(&link, |stats| stats.heartbeats_received >= 1);
     wait(&peer, |stats| stats.heartbeats_received >= 1);
@@ -209,7 +198,7 @@ fn a_value_in_force_is_explained_by_who_asked_for_it() {
 
 #[test]
 fn a_link_without_heartbeats_is_explained_with_advice() {
-    let (near, mut far) = streams();
+    let (near, mut far) = tcp_pair();
     let link = start(near, None, 2000);
     let explained = link.explain();
     assert_eq!((explained.source, explained.limit), (Source::Nobody, None));
@@ -221,7 +210,7 @@ fn a_link_without_heartbeats_is_explained_with_advice() {
 
 #[test]
 fn a_slack_far_above_what_was_needed_is_called_needless() {
-    let (near, far) = streams();
+    let (near, far) = tcp_pair();
     let (link, _peer) = (start(near, Some(10), 60_000), start(far, Some(10), 60_000));
     wait(&link, |stats| stats.peer_lateness.count >= 100);
     let explained = link.explain();

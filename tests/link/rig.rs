@@ -2,13 +2,13 @@
 
 use std::net::TcpStream;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use peerbeat::link::{Down, Link, LinkEvent, LinkHandler, LinkOptions, SendError, Stream};
 use peerbeat::liveness::Settings;
 use peerbeat::protocol::Native;
 
+pub(crate) use crate::basics::{ms, wait_for};
 use crate::mock::{LONG, Mock};
 use narrow::Door;
 pub(crate) use narrow::Narrow;
@@ -197,19 +197,6 @@ pub(crate) fn options(heartbeat_time_ms: u64, slack_ms: u64) -> LinkOptions {
                 .heartbeat_time_min(ms(20)),
         )
         .close_timeout(ms(50))
-}
-
-pub(crate) const fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-/// Waits for what must become true.
-pub(crate) fn wait_for(what: &str, mut is_true: impl FnMut() -> bool) {
-    let until = Instant::now() + LONG;
-    while !is_true() {
-        assert!(Instant::now() < until, "{what}: it did not happen");
-        thread::sleep(ms(1));
-    }
 }
 
 /// What a busy machine takes for what takes no time; all that could be waited for in its place by

@@ -1,10 +1,10 @@
 //! What the links of a node promise, whichever side dialled and whatever the other peers do.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use peerbeat::node::{Node, NodeEvent};
+use peerbeat::node::NodeEvent;
 
+use crate::both_roles;
 use crate::common::*;
 
 fn secs(seconds: f64) -> Duration {
@@ -55,32 +55,17 @@ fn a_blackholed_dial_delays_no_other_peers_heartbeats() {
     drop((node, blackhole));
 }
 
-/// A node that dials `server` and is dialled by `friend`, and the place where `server` listens.
-fn both_roles() -> (Node, Recorder, TcpListener) {
-    let (listener, port) = listener();
-    let (node, book) = start(&format!(
-        "datasrc-port auto
-        datasrc-interface 127.0.0.1
-        datasrc-heartbeat-time 30
-        datasrc-heartbeat-slack-time 0.5
-        reconnect-time-min 0.01
-        reconnect-time-max 0.01
-        add-peer
-            remote-name server
-            addr 127.0.0.1
-            port {port}
-        end-peer
-        add-peer
-            remote-name friend
-        end-peer"
-    ));
-    (node, book, listener)
-}
+/// What has no limit but the slack, and dials again at once.
+const TIMING: &str = "
+    datasrc-heartbeat-time 30
+    datasrc-heartbeat-slack-time 0.5
+    reconnect-time-min 0.01
+    reconnect-time-max 0.01";
 
 // lessons 30, 44, 52: nothing ends the connection, and what was adopted dies with it
 #[test]
 fn a_peer_that_falls_silent_is_down_whichever_side_dialled_and_its_next_link_starts_afresh() {
-    let (node, book, listener) = both_roles();
+    let (node, book, listener) = both_roles(TIMING);
     let limit = secs(0.2 + 0.5);
     let mut silent = Vec::new();
     for round in 1..=3 {

@@ -1,7 +1,5 @@
 //! Two nodes that dial each other settle on one link and stay with it.
 
-use std::net::TcpListener;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use peerbeat::node::{Direction, Node, NodeEvent};
@@ -23,27 +21,13 @@ fn text(ours: &str, our_port: u16, theirs: &str, their_port: u16) -> String {
     )
 }
 
-/// Two ports that were free a moment ago.
-fn ports() -> (u16, u16) {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Not of those that the system gives to connections: one of them could be taken by the time
-    // that the node listens.
-    let next = || {
-        let place = std::process::id() * 64 + NEXT.fetch_add(1, Ordering::Relaxed);
-        12_000 + (place % 20_000) as u16
-    };
-    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    let mut ports = std::iter::repeat_with(next).filter(free);
-    (ports.next().unwrap(), ports.next().unwrap())
-}
-
 struct Pair {
     nodes: [Node; 2],
     books: [Recorder; 2],
 }
 
 fn pair(first: &str, second: &str, round: u32) -> Pair {
-    let (one, two) = ports();
+    let [one, two] = free_ports();
     let (left, left_book) = start(&text(first, one, second, two));
     // Sometimes together, sometimes one after the other.
     std::thread::sleep(Duration::from_micros(u64::from(round) * 150));
@@ -101,7 +85,7 @@ fn equal_names_settle_too() {
 
 /// Both lose the link at once and dial again within 10 ms, so their dials cross in every way.
 fn assert_settle_again(first: &str, second: &str) {
-    let (one, two) = ports();
+    let [one, two] = free_ports();
     let quick = |text: String| text.replace("time-min 0.02", "time-min 0.01");
     let quick = |text| quick(text).replace("time-max 0.3", "time-max 0.01");
     let (left, left_book) = start(&quick(text(first, one, second, two)));
@@ -146,7 +130,7 @@ fn equal_names_settle_after_losses_too() {
 
 #[test]
 fn a_node_that_dials_itself_refuses_itself() {
-    let (port, _) = ports();
+    let [port] = free_ports();
     let (node, book) = start(&text("self", port, "self", port));
     book.wait_refused(3);
     drop(node);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use peerbeat::link::{Cause, LinkEvent};
 use peerbeat::node::{Node, NodeEvent, NodeHandler, Peer};
 
+use crate::both_roles;
 use crate::common::*;
 
 /// HELLO with a heartbeat-time behind the label.
@@ -25,26 +26,6 @@ fn said(mock: &mut Mock) -> u32 {
     u32::from_be_bytes(*value)
 }
 
-/// A node that dials `server` and is dialled by `friend`, both with 30 s + 60 s.
-fn both_roles() -> (Node, Recorder, std::net::TcpListener) {
-    let (listener, port) = listener();
-    let (node, book) = start(&format!(
-        "datasrc-port auto
-        datasrc-interface 127.0.0.1
-        datasrc-heartbeat-time 30
-        datasrc-heartbeat-slack-time 60
-        add-peer
-            remote-name server
-            addr 127.0.0.1
-            port {port}
-        end-peer
-        add-peer
-            remote-name friend
-        end-peer"
-    ));
-    (node, book, listener)
-}
-
 /// The events of a peer's link, without its messages.
 fn events(book: &Recorder, peer: &str) -> Vec<NodeEvent> {
     let seen = book.all().into_iter().filter(|seen| seen.peer == peer);
@@ -53,7 +34,8 @@ fn events(book: &Recorder, peer: &str) -> Vec<NodeEvent> {
 
 #[test]
 fn the_heartbeat_time_of_a_hello_is_in_force_from_the_start_whichever_side_dialled() {
-    let (node, book, listener) = both_roles();
+    let (node, book, listener) =
+        both_roles("datasrc-heartbeat-time 30\n datasrc-heartbeat-slack-time 60");
     let mut server = Mock::accept(&listener);
     assert_eq!(said(&mut server), 30_000);
     server.say(&hello_of("server", 2_500));
@@ -80,7 +62,8 @@ fn the_heartbeat_time_of_a_hello_is_in_force_from_the_start_whichever_side_diall
 
 #[test]
 fn a_hello_that_asks_for_nothing_or_for_more_changes_nothing() {
-    let (node, book, _listener) = both_roles();
+    let (node, book, _listener) =
+        both_roles("datasrc-heartbeat-time 30\n datasrc-heartbeat-slack-time 60");
     for (round, value) in [0, 30_000, 30_001, u32::MAX].into_iter().enumerate() {
         let mut friend = Mock::dial(addr(&node));
         friend.say(&hello_of("friend", value));
@@ -99,7 +82,8 @@ fn a_hello_that_asks_for_nothing_or_for_more_changes_nothing() {
 
 #[test]
 fn a_hello_under_the_floor_gets_the_floor_and_is_reported() {
-    let (node, book, _listener) = both_roles();
+    let (node, book, _listener) =
+        both_roles("datasrc-heartbeat-time 30\n datasrc-heartbeat-slack-time 60");
     let mut friend = Mock::dial(addr(&node));
     friend.say(&hello_of("friend", 1));
     assert_eq!(said(&mut friend), 30_000);

@@ -27,3 +27,30 @@ mod transport;
 #[cfg(unix)]
 mod unix;
 mod waiting;
+
+use std::net::TcpListener;
+
+use peerbeat::node::Node;
+
+use common::{Recorder, listener, start};
+
+/// A node with these items that dials `server` and is dialled by `friend`, and the place where
+/// `server` listens.
+fn both_roles(items: &str) -> (Node, Recorder, TcpListener) {
+    let (listener, port) = listener();
+    let (node, book) = start(&format!(
+        "datasrc-name us
+        datasrc-port auto
+        datasrc-interface 127.0.0.1
+        {items}
+        add-peer
+            remote-name server
+            addr 127.0.0.1
+            port {port}
+        end-peer
+        add-peer
+            remote-name friend
+        end-peer"
+    ));
+    (node, book, listener)
+}

@@ -1,17 +1,11 @@
 //! Another configuration for a running node: what changed is applied, what did not is not touched,
 //! what is gone is closed, what is new starts. Lesson 8.
 
-use std::time::Duration;
-
 use peerbeat::config::{Config, ConfigOptions, PeerBuilder, Port};
 use peerbeat::link::{DownReason, HeartbeatChange, LinkEvent, SendError};
 use peerbeat::node::{Node, NodeEvent, NodeHandler, Peer, PeerOutcome, ReloadError};
 
 use crate::common::*;
-
-fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 /// A hub with these peers: name and items.
 fn hub(peers: &[(&str, &str)]) -> String {

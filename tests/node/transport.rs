@@ -104,14 +104,6 @@ fn a_dialled_peer_that_proves_another_name_is_a_dial_that_failed() {
     }
 }
 
-fn wait_until(what: &str, is_true: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(60), "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// A handshake that never ends: it waits for a whole kilobyte, however slowly it comes.
 #[derive(Default)]
 struct Endless {
@@ -150,11 +142,11 @@ fn one_that_is_in_its_transport_handshake_makes_room_as_a_silent_one_does() {
     let text = TEXT.replace("peer-accept-wait-time 0.5", "peer-accept-wait-time 600");
     let (node, book) = start_over(&text, options);
     let first = Mock::dial(addr(&node));
-    wait_until("the first is served", || began.load(Ordering::SeqCst) == 1);
+    wait_for("the first is served", || began.load(Ordering::SeqCst) == 1);
     let second = Mock::dial(addr(&node));
     let (reason, _) = book.wait_refused(1);
     assert_eq!(reason, RefusedReason::TooMany);
-    wait_until("the second is served", || began.load(Ordering::SeqCst) == 2);
+    wait_for("the second is served", || began.load(Ordering::SeqCst) == 2);
     // A stop does not wait for it either.
     node.shutdown();
     node.join();

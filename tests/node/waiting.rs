@@ -4,35 +4,19 @@ use std::time::{Duration, Instant};
 
 use peerbeat::node::{Direction, NodeEvent, RefusedReason};
 
+use crate::both_roles;
 use crate::common::*;
 
 /// No machine is so busy that a wait in a test takes this long.
 const LONG: Option<Duration> = Some(Duration::from_secs(60));
 const SHORT: Option<Duration> = Some(Duration::from_millis(20));
 
-/// A node that dials a listener of the test's, and waits for a minute and more between dials.
-fn patient(port: u16) -> String {
-    format!(
-        "datasrc-name us
-        datasrc-interface 127.0.0.1
-        datasrc-port auto
-        reconnect-time-min 3600
-        reconnect-time-max 3600
-        add-peer
-            remote-name server
-            addr 127.0.0.1
-            port {port}
-        end-peer
-        add-peer
-            remote-name friend
-        end-peer"
-    )
-}
+/// An hour and more between dials.
+const PATIENT: &str = "reconnect-time-min 3600\n reconnect-time-max 3600";
 
 #[test]
 fn a_peer_is_waited_for_until_it_is_up_and_no_longer_than_asked() {
-    let (listener, port) = listener();
-    let (node, book) = start(&patient(port));
+    let (node, book, listener) = both_roles(PATIENT);
     let (server, friend) = (node.peer("server").unwrap(), node.peer("friend").unwrap());
     let began = Instant::now();
     assert!(!friend.wait_up(SHORT));
@@ -66,8 +50,7 @@ fn a_peer_is_waited_for_until_it_is_up_and_no_longer_than_asked() {
 
 #[test]
 fn a_paused_peer_is_not_connected_by_either_side_until_it_is_resumed() {
-    let (listener, port) = listener();
-    let (node, book) = start(&patient(port));
+    let (node, book, listener) = both_roles(PATIENT);
     let (server, friend) = (node.peer("server").unwrap(), node.peer("friend").unwrap());
     let mut mock = Mock::welcome(&listener, "server");
     book.wait_up("server", 1);
@@ -95,8 +78,7 @@ fn a_paused_peer_is_not_connected_by_either_side_until_it_is_resumed() {
 
 #[test]
 fn a_dial_now_does_not_wait_for_the_backoff() {
-    let (listener, port) = listener();
-    let (node, book) = start(&patient(port));
+    let (node, book, listener) = both_roles(PATIENT);
     let server = node.peer("server").unwrap();
     for round in 1..=3 {
         Mock::accept(&listener).cut();

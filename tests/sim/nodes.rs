@@ -5,14 +5,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use peerbeat::config::{Config, ConfigOptions};
 use peerbeat::link::SendError;
 use peerbeat::node::{DialFailedReason, NodeEvent, NodeHandler, Peer};
 use peerbeat::sim::{Conditions, Host, NodeRecord, Nodes, Op, Seen, hold, secs};
 
-pub(crate) fn config(text: &str) -> Config {
-    Config::parse(text, &ConfigOptions::default()).unwrap_or_else(|errors| panic!("{errors}"))
-}
+pub(crate) use crate::basics::config;
 
 /// An adapter: it subscribes at whichever server it reaches.
 pub(crate) struct Adapter;
