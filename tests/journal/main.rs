@@ -80,7 +80,9 @@ fn connected(file: &File) -> (Node, Node) {
     let handler = handler.show_data(true).stats_every(Some(Duration::from_millis(20)));
     let hub = Node::start(parse(HUB), handler).unwrap();
     let port = hub.local_addrs()[0].port();
-    let feed = format!("datasrc-name feed\nadd-peer\nremote-name hub\nport {port}\nend-peer");
+    let feed = format!(
+        "datasrc-name feed\nadd-peer\nremote-name hub\naddr 127.0.0.1\nport {port}\nend-peer"
+    );
     let feed = Node::start(parse(&feed), |_: &Peer, _: &[u8]| {}).unwrap();
     file.wait_for("\"event\":\"up\"");
     (hub, feed)

@@ -85,8 +85,9 @@ fn a_batch_that_ends_in_order_is_read_whole_by_a_slow_handler_that_answers() {
 // lessons 59, 75
 #[test]
 fn a_close_waits_until_a_slow_peer_has_read_all() {
-    let near = options(20, 60_000).close_timeout(LONG).close_max(LONG);
-    let (links, logs) = pair([&near, &options(20, 60_000)], |_, seen| {
+    // Two thousand short sleeps are long ones on a busy machine.
+    let near = options(20, 600_000).close_timeout(LONG * 10).close_max(LONG * 10);
+    let (links, logs) = pair([&near, &options(20, 600_000)], |_, seen| {
         if matches!(seen, Seen::Message(_)) {
             thread::sleep(Duration::from_micros(200));
         }

@@ -50,11 +50,11 @@ fn heartbeats_on_an_idle_line_are_never_closer_than_was_promised() {
 
 #[test]
 fn a_heartbeat_counts_from_the_last_byte_and_not_from_a_tick() {
-    // lesson 9: a check every 600 ms finds such a message young, and is late by as much
-    let mut rig = Rig::new(&options(600, 60_000));
+    // lesson 9: a check every 2 s finds such a message young, and is late by as much
+    let mut rig = Rig::new(&options(2000, 60_000));
     let mut gaps = Vec::new();
     assert_eq!(rig.mock.frame().kind, HEARTBEAT);
-    for _ in 0..5 {
+    for _ in 0..3 {
         thread::sleep(ms(20));
         rig.link.send(b"tick").unwrap();
         let [last, next] = [rig.mock.frame(), rig.mock.frame()];
@@ -62,7 +62,7 @@ fn a_heartbeat_counts_from_the_last_byte_and_not_from_a_tick() {
         gaps.push(next.at - last.at);
     }
     gaps.sort();
-    assert!(gaps[2] < ms(1000), "{gaps:?}");
+    assert!(gaps[1] < ms(3500), "{gaps:?}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::alone::alone;
 use crate::mock::{heartbeat, tcp_pair};
 use crate::rig::{ms, notes, options};
 
-/// How many links, if the process may hold that many descriptors; both ends are ours.
+/// How many links, if the process may hold that many descriptors and threads; both ends are ours.
 const LINKS: usize = 1000;
 /// The heartbeat-time of each, and for how many of them it is watched.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -30,9 +30,10 @@ fn a_thousand_idle_links_wake_up_six_times_an_interval_and_do_nothing_else() {
     if !alone("idle::a_thousand_idle_links_wake_up_six_times_an_interval_and_do_nothing_else") {
         return;
     }
-    let mut idle = options(INTERVAL.as_millis() as u64, 20_000);
+    let mut idle = options(INTERVAL.as_millis() as u64, 120_000);
     idle.name = "idle".to_owned();
-    let count = LINKS.min((descriptors_max() - 100) / 2);
+    // Half of the threads that are left are for the tests beside this one.
+    let count = LINKS.min((descriptors_max() - 100) / 2).min(threads_left() / 4);
     let (links, peers): (Vec<Link>, Vec<TcpStream>) = (0..count)
         .map(|_| {
             let (near, far) = tcp_pair();
@@ -64,6 +65,23 @@ fn descriptors_max() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     line.split_whitespace().nth(3).unwrap().parse().unwrap_or(usize::MAX)
+}
+
+/// The threads that the control group has left.
+fn threads_left() -> usize {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let left = |line: &str| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        let root = match controllers.split(',').any(|name| name == "pids") {
+            true => "/sys/fs/cgroup/pids",
+            false => "/sys/fs/cgroup",
+        };
+        let number = |name: &str| -> Option<usize> {
+            std::fs::read_to_string(format!("{root}{path}/{name}")).ok()?.trim().parse().ok()
+        };
+        Some(number("pids.max")?.saturating_sub(number("pids.current")?))
+    };
+    groups.lines().filter_map(left).min().unwrap_or(usize::MAX)
 }
 
 /// Voluntary context switches of the threads of all links here.

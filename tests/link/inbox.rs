@@ -211,19 +211,21 @@ fn messages_that_come_together_wake_as_many_threads() {
 
 #[test]
 fn room_wakes_the_reader_at_once() {
-    let inbox = Inbox::new(1000);
-    let (_link, peer) = pair(&LinkOptions::default(), &inbox);
-    thread::scope(|scope| {
-        scope.spawn(|| (0..10_000).for_each(|_| peer.send(&[7; 100]).unwrap()));
-        let began = Instant::now();
-        for _ in 0..10_000 {
-            assert_eq!(inbox.recv(LONG).unwrap(), [7; 100]);
-        }
-        // With a look every 20 ms alone it would be 22 s.
-        let took = began.elapsed();
-        // Wine takes milliseconds for each message itself.
-        assert!(took < Duration::from_secs(15) || cfg!(windows), "{took:?}");
-    });
+    // With a look every 20 ms alone it would be 22 s, each time. A machine that is busy may need as
+    // long itself, but not each time; wine takes milliseconds for each message.
+    let took = || {
+        let inbox = Inbox::new(1000);
+        let (_link, peer) = pair(&LinkOptions::default(), &inbox);
+        thread::scope(|scope| {
+            scope.spawn(|| (0..10_000).for_each(|_| peer.send(&[7; 100]).unwrap()));
+            let began = Instant::now();
+            for _ in 0..10_000 {
+                assert_eq!(inbox.recv(LONG).unwrap(), [7; 100]);
+            }
+            began.elapsed()
+        })
+    };
+    assert!((0..4).any(|_| took() < Duration::from_secs(18) || cfg!(windows)));
 }
 
 #[test]

@@ -96,17 +96,17 @@ fn a_64_mib_frame_to_a_slow_reader_that_reads_stays_up() {
     // lesson 15
     let framing = Native::with_frame_max(80 << 20);
     let message = pattern(64 << 20);
-    let mut rig = Rig::with(&options(100, 300), framing, |_, _| {});
+    let mut rig = Rig::with(&options(100, 1900), framing, |_, _| {});
     let beating = rig.mock.beat(100, ms(30));
     rig.link.send(&message).unwrap();
-    // 64 MiB in pieces of 512 KiB, 10 ms apart: more than three limits.
+    // 64 MiB in pieces of 512 KiB, 50 ms apart: more than three limits.
     let mut received = Vec::with_capacity(65 << 20);
     let mut piece = vec![0; 512 << 10];
     while received.len() < (64 << 20) {
         let count = std::io::Read::read(&mut rig.mock.stream, &mut piece).unwrap();
         assert!(count > 0, "{:?}", rig.link.down());
         received.extend_from_slice(&piece[..count]);
-        thread::sleep(ms(10));
+        thread::sleep(ms(50));
     }
     assert!(rig.link.is_up(), "{:?}", rig.link.down());
     drop(beating);
@@ -123,10 +123,10 @@ fn a_64_mib_frame_from_a_slow_writer_stays_up() {
     let framing = Native::with_frame_max(80 << 20);
     let message = pattern(64 << 20);
     let bytes = frame(3, &message);
-    let rig = Rig::with(&options(100, 300), framing, |_, _| {});
+    let rig = Rig::with(&options(100, 1900), framing, |_, _| {});
     for piece in bytes.chunks(512 << 10) {
         rig.mock.say(piece);
-        thread::sleep(ms(8));
+        thread::sleep(ms(50));
     }
     // It took more than a limit, so if it arrives whole the link stayed up.
     assert!(rig.log.message() == message, "the frame has changed on its way");
@@ -136,7 +136,7 @@ fn a_64_mib_frame_from_a_slow_writer_stays_up() {
 fn a_peer_that_reads_in_fits_is_not_stalled() {
     // lesson 21
     // Each pause is over half the limit, and each fit lets the kernel accept a little.
-    let mut rig = Rig::new(&options(200, 1800));
+    let mut rig = Rig::new(&options(200, 3800));
     let beating = rig.mock.beat(200, ms(50));
     let link = rig.link.clone();
     let sends = thread::spawn(move || {
@@ -144,7 +144,7 @@ fn a_peer_that_reads_in_fits_is_not_stalled() {
         (0..200).map(|_| link.send(&message)).collect::<Result<Vec<_>, _>>().map(|all| all.len())
     });
     for _ in 0..3 {
-        thread::sleep(ms(1100));
+        thread::sleep(ms(2200));
         let mut piece = vec![0; 3 << 20];
         std::io::Read::read_exact(&mut rig.mock.stream, &mut piece).unwrap();
         assert!(rig.link.is_up(), "{:?}", rig.link.down());

@@ -59,7 +59,7 @@ fn send_all<S: Stream>(link: &Link<S>, sizes: &[Vec<usize>], pauses: &[u64]) {
                         thread::sleep(Duration::from_micros(pause));
                     }
                     let bytes = message(name as u8, place as u16, *size);
-                    link.send_timeout(&bytes, LONG).unwrap();
+                    link.send_timeout(&bytes, LONG * 10).unwrap();
                 }
             });
         }
@@ -77,10 +77,10 @@ fn sizes(threads: usize, each: usize) -> Vec<Vec<usize>> {
 fn frames_of_8_threads_stay_whole_and_in_order_between_heartbeats() {
     // lessons 22, 39: the sender is woken all the time, by messages and in a stream by itself
     // every 0.1 ms, and no heartbeat goes out early for it
-    let mut options = options(20, 60_000);
+    let mut options = options(20, 600_000);
     options.liveness.mode = Mode::Always;
     options.queue_bytes = 200_000;
-    options.close_timeout = LONG;
+    options.close_timeout = LONG * 10;
     let mut rig = Rig::new(&options);
     let sizes = sizes(8, 150);
     let link = rig.link.clone();
@@ -102,10 +102,10 @@ fn frames_of_8_threads_stay_whole_and_in_order_between_heartbeats() {
 fn through_a_pipe(capacity: usize, piece: usize, spoil: impl Fn(&Pipe)) -> Vec<u8> {
     let (ours, theirs) = pipe(capacity);
     spoil(&ours);
-    let mut options = options(20, 60_000);
+    let mut options = options(20, 600_000);
     options.liveness.mode = Mode::Always;
     options.queue_bytes = 3000;
-    options.close_timeout = LONG;
+    options.close_timeout = LONG * 10;
     let (notes, _log) = notes(|_, _| {});
     let link = Link::start_with(ours, Native::default(), &options, notes).unwrap();
     let reads = thread::spawn(move || {
@@ -252,7 +252,7 @@ proptest! {
         options.liveness.heartbeat_time_min = ms(1);
         options.liveness.mode = if always { Mode::Always } else { Mode::Idle };
         options.queue_bytes = queue_bytes;
-        options.close_timeout = LONG;
+        options.close_timeout = LONG * 10;
         run_once(&sizes, &pauses, &options, reads_late)?;
     }
 }

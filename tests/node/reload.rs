@@ -198,14 +198,15 @@ fn other_addresses_count_from_the_next_dial_and_a_peer_without_any_is_not_dialle
             end-peer"
         )
     };
+    let at = |port: u16| format!("addr 127.0.0.1\nport {port}");
     // It dials no peer at first, so a reload has to make the thread.
     let (node, book) = start(&dialler(""));
     let peer = node.peer("x").unwrap();
-    let report = node.reload(config(&dialler(&format!("port {first_port}")))).unwrap();
+    let report = node.reload(config(&dialler(&at(first_port)))).unwrap();
     assert_eq!(outcome(&report.peers, "x"), changed(&[], &["addr"]));
     let mock = Mock::welcome(&first, "x");
     book.wait_up("x", 1);
-    node.reload(config(&dialler(&format!("port {second_port}")))).unwrap();
+    node.reload(config(&dialler(&at(second_port)))).unwrap();
     assert!(peer.is_up(), "the link stays");
     mock.cut();
     let mock = Mock::welcome(&second, "x");
@@ -218,7 +219,7 @@ fn other_addresses_count_from_the_next_dial_and_a_peer_without_any_is_not_dialle
     std::thread::sleep(ms(200));
     assert_eq!(book.count(dials), before);
     // And again, with the thread that waits.
-    node.reload(config(&dialler(&format!("port {first_port}")))).unwrap();
+    node.reload(config(&dialler(&at(first_port)))).unwrap();
     let _mock = Mock::welcome(&first, "x");
     book.wait_up("x", 3);
     // A peer that is taken out while it is dialled ends its thread with the node.
