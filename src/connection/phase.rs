@@ -88,6 +88,18 @@ pub(crate) struct Close {
     pub(crate) max: Duration,
 }
 
+impl Close {
+    /// In order: what was accepted is written first.
+    pub(crate) fn in_order(hands_on: bool, timeout: Duration, max: Duration) -> Self {
+        Self { flush: true, hands_on, timeout, max }
+    }
+
+    /// A goodbye and no more: what was accepted and not written is dropped.
+    pub(crate) fn goodbye() -> Self {
+        Self { flush: false, hands_on: false, timeout: GOODBYE_MAX, max: GOODBYE_MAX }
+    }
+}
+
 /// A close that is under way.
 #[derive(Debug)]
 pub(crate) struct Closing {
@@ -144,3 +156,7 @@ impl Closing {
         self.peer_ended && self.writing == Writing::Out && !self.peer_closes
     }
 }
+
+/// How long a goodbye may take if nothing is written before it, until the peer has ended its
+/// stream.
+const GOODBYE_MAX: Duration = Duration::from_millis(70);

@@ -230,7 +230,7 @@ impl<F: Framing> Connection<F> {
         let (timeout, max) = (self.close_timeout, self.close_max);
         let reason = DownReason::Local { detail: String::new() };
         let bye = Bye { code: ByeCode::CLOSE, text: "" };
-        self.outgoing.close(reason, Some(&bye), Close { flush: true, hands_on, timeout, max }, now);
+        self.outgoing.close(reason, Some(&bye), Close::in_order(hands_on, timeout, max), now);
     }
 
     /// Asks what to do at `now`. Call again after every answer but [`Output::Wait`] and
@@ -328,9 +328,7 @@ impl<F: Framing> Connection<F> {
     fn refuse(&mut self, error: ProtocolError, now: Time) {
         let text = error.to_string();
         let bye = Bye { code: ByeCode::PROTOCOL, text: &text };
-        let (timeout, max) = (GOODBYE_MAX, GOODBYE_MAX);
-        let close = Close { flush: false, hands_on: false, timeout, max };
-        self.outgoing.close(DownReason::Protocol(error), Some(&bye), close, now);
+        self.outgoing.close(DownReason::Protocol(error), Some(&bye), Close::goodbye(), now);
     }
 
     /// The account, once the connection has ended.
@@ -401,5 +399,3 @@ pub(crate) const QUEUE_BYTES: usize = 8 << 20;
 pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a close may take in all, likewise.
 pub(crate) const CLOSE_MAX: Duration = Duration::from_secs(30);
-/// How long a goodbye may take if nothing is written before it.
-const GOODBYE_MAX: Duration = Duration::from_millis(70);

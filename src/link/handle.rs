@@ -4,21 +4,15 @@
 //! bounded time. The rules of the lock are in `shared`.
 
 use std::fmt;
-use std::io;
 use std::net::TcpStream;
-use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use super::direct::Offer;
 use super::handshake::Greeting;
-use super::options::LinkOptions;
-use super::pace::WRITE_TIMEOUT_MIN;
-use super::reader::Reader;
 use super::shared::Shared;
 use super::stream::Stream;
-use super::{sender, threads};
+use super::threads;
 use crate::connection::{Close, Down, DownReason, LinkEvent, SendError};
 use crate::protocol::{Bye, ByeCode, Framing, Native};
 
@@ -54,8 +48,8 @@ pub struct Link<S: Stream = TcpStream, F: Framing = Native> {
     shared: Arc<Shared<S, F>>,
 }
 
-/// What a link calls, always from the thread that runs its [`Reader`], never with a lock held. All
-/// of the link may be called from inside, close included.
+/// What a link calls, always from the thread that runs its [`Reader`](super::Reader), never with a
+/// lock held. All of the link may be called from inside, close included.
 ///
 /// While a call lasts nothing is read; our heartbeats go on, and the peer's silence does not count.
 ///
@@ -113,75 +107,13 @@ where
     }
 }
 
-impl<S: Stream> Link<S> {
-    /// Starts a link of the native protocol on an established stream, with the default options: a
-    /// short form of [`start_with`](Self::start_with). No HELLO is exchanged.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] or [`io::ErrorKind::OutOfMemory`] if a thread cannot be made,
-    /// with the limit that is reached in the text; [`io::ErrorKind::InvalidInput`] if the stream
-    /// still holds bytes of an earlier write; what the stream itself gives if it refuses to block
-    /// or to take a timeout. The stream is then dropped.
-    pub fn start(stream: S, handler: impl LinkHandler<S> + Send + 'static) -> io::Result<Self> {
-        Self::start_with(stream, Native::default(), &LinkOptions::default(), handler)
-    }
-}
-
 impl<S: Stream, F: Framing> Link<S, F> {
-    /// Makes a link of an established stream and returns it with its reading side, which must be
-    /// [run](Reader::run). The sender thread starts at once; the peer's silence counts from the
-    /// reader's start. The stream is made blocking.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] or [`io::ErrorKind::OutOfMemory`] if the sender thread cannot
-    /// be made, with the limit that is reached in the text; [`io::ErrorKind::InvalidInput`] if the
-    /// stream still holds bytes of an earlier write; what the stream itself gives if it refuses to
-    /// block or to take a timeout. The stream is then dropped.
-    pub fn establish(
-        stream: S,
-        framing: F,
-        options: &LinkOptions,
-    ) -> io::Result<(Self, Reader<S, F>)> {
-        stream.set_blocking()?;
-        stream.set_write_timeout(WRITE_TIMEOUT_MIN)?;
-        if stream.held() > 0 {
-            let text = "the stream has not written all that it was given before";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        }
-        let mut own = options.clone();
-        let received = std::mem::take(&mut own.received);
-        let shared = Arc::new(Shared::new(stream, Arc::new(framing), own));
-        let sending = Arc::clone(&shared);
-        let sender = spawn(options, 's', move || sender::run(&*sending))?;
-        let link = Self { shared };
-        Ok((link.clone(), Reader::new(link, sender, &received)))
+    pub(super) fn new(shared: Arc<Shared<S, F>>) -> Self {
+        Self { shared }
     }
 
-    /// Makes a link as [`establish`](Self::establish) does and runs its reader on a thread of its
-    /// own, which ends with the link.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] or [`io::ErrorKind::OutOfMemory`] if a thread cannot be made,
-    /// with the limit that is reached in the text; [`io::ErrorKind::InvalidInput`] if the stream
-    /// still holds bytes of an earlier write; what the stream itself gives if it refuses to block
-    /// or to take a timeout. The stream is then dropped.
-    pub fn start_with<H: LinkHandler<S, F> + Send + 'static>(
-        stream: S,
-        framing: F,
-        options: &LinkOptions,
-        mut handler: H,
-    ) -> io::Result<Self> {
-        let (link, reader) = Self::establish(stream, framing, options)?;
-        let reader = Box::new(reader);
-        spawn(options, 'r', move || {
-            if let (_, Err(panic)) = reader.run_to_end(&mut handler) {
-                resume_unwind(panic);
-            }
-        })?;
-        Ok(link)
-    }
-
-    /// Sends a message, waiting for room up to [`LinkOptions::send_timeout`].
+    /// Sends a message, waiting for room up to
+    /// [`LinkOptions::send_timeout`](super::LinkOptions::send_timeout).
     ///
     /// When it returns `Ok` the message has been accepted: written to the kernel, or queued. If the
     /// link ends before it is written it is counted in [`Down::unsent_frames`]. Messages of one
@@ -271,12 +203,14 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// Closes in order: what was accepted is written, then BYE 0, and our direction is shut; what
     /// arrives meanwhile is dropped and counted. Returns at once. The link ends with reason `local`
     /// once the peer has ended its stream as well, which is when it has read all: at the latest
-    /// when the kernel has taken no byte for [`LinkOptions::close_timeout`], or after
-    /// [`LinkOptions::close_max`]. [`Down::unconfirmed_bytes`] says whether something may be lost.
+    /// when the kernel has taken no byte for
+    /// [`LinkOptions::close_timeout`](super::LinkOptions::close_timeout), or after
+    /// [`LinkOptions::close_max`](super::LinkOptions::close_max). [`Down::unconfirmed_bytes`] says
+    /// whether something may be lost.
     pub fn close(&self) {
         let options = &self.shared.options;
         let (timeout, max) = (options.close_timeout, options.close_max);
-        self.close_in_order(Close { flush: true, hands_on: false, timeout, max });
+        self.close_in_order(Close::in_order(false, timeout, max));
     }
 
     /// Closes as [`close`](Self::close) does, hands on what arrives meanwhile, and waits up to
@@ -291,7 +225,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
 
     /// Begins what [`drain`](Self::drain) does, and returns at once.
     pub(crate) fn begin_drain(&self, timeout: Duration) {
-        self.close_in_order(Close { flush: true, hands_on: true, timeout, max: timeout });
+        self.close_in_order(Close::in_order(true, timeout, timeout));
     }
 
     /// Waits for the end of a drain that is over after `timeout`, as [`drain`](Self::drain) does.
@@ -312,8 +246,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         if bye.is_none() {
             return self.shared.end(reason);
         }
-        let close = Close { flush: false, hands_on: false, timeout: GOODBYE_MAX, max: GOODBYE_MAX };
-        self.shared.close(reason, bye, close);
+        self.shared.close(reason, bye, Close::goodbye());
     }
 
     /// Whether the link lives.
@@ -354,15 +287,6 @@ impl<S: Stream, F: Framing> Link<S, F> {
     }
 }
 
-/// Makes one of a link's threads.
-fn spawn(
-    options: &LinkOptions,
-    letter: char,
-    body: impl FnOnce() + Send + 'static,
-) -> io::Result<thread::JoinHandle<()>> {
-    threads::spawn(&format!("pb-{letter}:{}", options.name), options.stack_size, body)
-}
-
 impl<S: Stream, F: Framing> Clone for Link<S, F> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared) }
@@ -375,8 +299,5 @@ impl<S: Stream, F: Framing> fmt::Debug for Link<S, F> {
     }
 }
 
-/// How long a goodbye may take if nothing is written before it, until the peer has ended its
-/// stream.
-const GOODBYE_MAX: Duration = Duration::from_millis(70);
 /// The longest time that an end takes until it is reported.
 const END_MAX: Duration = Duration::from_millis(100);

@@ -9,7 +9,7 @@ use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::shared::guarded;
+use super::guarded::guarded;
 use crate::link::Stream;
 
 /// Calls its stream as long as that has not panicked.

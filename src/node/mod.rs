@@ -91,6 +91,7 @@ pub(crate) mod driven;
 mod endpoint;
 mod error;
 mod event;
+mod guarded;
 mod guarded_stream;
 mod held;
 mod listen;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use super::backoff;
 use super::endpoint::Endpoint;
+use super::guarded::guarded;
 use super::peer_link::PeerLink;
 use super::runtime::PeerRuntime;
-use super::shared::{Shared, guarded};
+use super::shared::Shared;
 use super::transport::{AnyStream, NodeLink};
 use super::turns::Lease;
 use super::{Direction, NodeEvent, NodeHandler, Peer};

@@ -11,7 +11,6 @@ use std::cell::Cell;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -20,6 +19,7 @@ use std::time::{Duration, Instant};
 use super::clock::Clock;
 use super::conn::Conn;
 use super::endpoint::Endpoint;
+use super::guarded::guarded;
 use super::places::{Entered, Place, Places, Stage};
 use super::reports::{Refusal, Reports};
 use super::runtime::PeerRuntime;
@@ -399,16 +399,6 @@ impl Drop for Handshake {
     fn drop(&mut self) {
         self.shared.leave_handshake(self.number);
     }
-}
-
-/// Calls code of the user's; `false` = it panicked. The panic hook has reported the panic.
-pub(super) fn guarded(call: impl FnOnce()) -> bool {
-    let Err(payload) = panic::catch_unwind(AssertUnwindSafe(call)) else { return true };
-    // What was thrown may panic again when it is dropped.
-    if let Err(second) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(second);
-    }
-    false
 }
 
 /// Joins our threads. They guard the user's code, so a panic in one is a mistake of our own

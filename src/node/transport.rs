@@ -12,8 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::guarded::guarded;
 use super::guarded_stream::GuardedStream;
-use super::shared::guarded;
 use crate::config::Address;
 use crate::link::{self, Link, Socket, Stream};
 

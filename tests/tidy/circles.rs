@@ -8,9 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::paths;
 use super::source::Source;
 
-/// Modules whose files still do.
-const TIED: [&str; 2] = ["link", "node"];
-
 pub(super) fn circles(sources: &[Source]) -> Vec<String> {
     let files: BTreeSet<_> = sources.iter().map(|source| module(&source.path)).collect();
     let mut imports: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
@@ -24,7 +21,7 @@ pub(super) fn circles(sources: &[Source]) -> Vec<String> {
         }
     }
     let mut complaints = Vec::new();
-    for source in sources.iter().filter(|source| !TIED.contains(&source.module())) {
+    for source in sources {
         let own = module(&source.path);
         for (other, line) in imports.get(&own).into_iter().flatten() {
             if reaches(&imports, other, &own) {

@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use super::sending::GOODBYE_MAX;
 use super::{End, Phase, Wait, World};
 use crate::connection::{Close, DownReason, SendError, Stats};
 use crate::link::{Explanation, LinkState};
@@ -33,9 +32,13 @@ impl End {
 
     /// Closes in order within `time`, and hands on what arrives meanwhile.
     pub(in crate::sim) fn drain(&mut self, world: &mut World<'_>, time: Duration) {
-        let close = Close { flush: true, hands_on: true, timeout: time, max: time };
         let reason = DownReason::Local { detail: String::new() };
-        self.begin_close(world, reason, &Bye { code: ByeCode::CLOSE, text: "" }, close);
+        self.begin_close(
+            world,
+            reason,
+            &Bye { code: ByeCode::CLOSE, text: "" },
+            Close::in_order(true, time, time),
+        );
     }
 
     /// Ends for a reason; what was accepted and not written is counted.
@@ -46,9 +49,7 @@ impl End {
         bye: Option<&Bye<'_>>,
     ) {
         if let Some(bye) = bye {
-            let (timeout, max) = (GOODBYE_MAX, GOODBYE_MAX);
-            let close = Close { flush: false, hands_on: false, timeout, max };
-            return self.begin_close(world, reason, bye, close);
+            return self.begin_close(world, reason, bye, Close::goodbye());
         }
         if self.phase == Phase::Up {
             self.end(world, reason);

@@ -300,11 +300,3 @@ impl End {
         world.log.push(Record { at, host, link, event });
     }
 }
-
-/// How long to wait of what is left, in steps as the link waits.
-fn step(left: Duration, longest: Duration) -> Duration {
-    if left <= LAST_STRETCH { left } else { (left / 8 * 7).min(longest) }
-}
-
-/// Shorter waits are made in one go.
-const LAST_STRETCH: Duration = Duration::from_millis(64);

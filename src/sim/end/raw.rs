@@ -103,9 +103,8 @@ impl End {
         world: &mut World<'_>,
         options: &LinkOptions,
     ) -> SimOptions {
-        if self.phase != Phase::Raw {
-            return self.options;
-        }
+        // A node makes a link of a connection that it holds, in the turn in which it read it.
+        debug_assert_eq!(self.phase, Phase::Raw, "a link is made once, of a raw connection");
         self.options.liveness = options.liveness;
         self.options.queue_bytes = options.queue_bytes;
         self.options.close_timeout = options.close_timeout;

@@ -6,8 +6,9 @@
 use std::io;
 use std::time::Duration;
 
-use super::{End, Phase, Wait, World, step};
+use super::{End, Phase, Wait, World};
 use crate::connection::{self, DownReason, Incoming, Input, LinkEvent, Outgoing};
+use crate::link::step;
 use crate::liveness::Verdict;
 use crate::protocol::{Bye, ByeCode, Frame, ProtocolError};
 use crate::sim::record::{HandshakeFailure, SimEvent};
@@ -224,7 +225,7 @@ impl End {
             }
             Verdict::Silent { .. } => self.end(world, DownReason::Silent),
             Verdict::Wait { next } => {
-                let until = world.now + step(next.since(world.now), LONGEST_READ);
+                let until = world.now + step(next.since(world.now)).min(LONGEST_READ);
                 self.reader = self.wait(until, world.rng);
             }
         }

@@ -6,8 +6,9 @@
 use std::io;
 use std::time::Duration;
 
-use super::{End, Phase, Wait, World, step};
+use super::{End, Phase, Wait, World};
 use crate::connection::{self, Close, DownReason, HeartbeatChange, LinkEvent, SendError};
+use crate::link::step;
 use crate::liveness::{Mode, Time};
 use crate::protocol::{Bye, ByeCode, Hello, ProtocolError};
 use crate::sim::record::{HandshakeFailure, SimEvent};
@@ -20,12 +21,7 @@ impl End {
         world: &mut World<'_>,
         payload: &[u8],
     ) -> Result<(), SendError> {
-        if self.phase != Phase::Up {
-            return Err(SendError::NotConnected);
-        }
-        if !self.outgoing.has_room(payload.len()) {
-            return Err(SendError::Full);
-        }
+        self.room(payload.len())?;
         let before = self.outgoing.pending();
         self.outgoing.queue(payload)?;
         self.tell(world, SimEvent::Sent(payload.to_vec()));
@@ -39,7 +35,7 @@ impl End {
     pub(in crate::sim) fn close(&mut self, world: &mut World<'_>, hands_on: bool) {
         let options = &self.options;
         let (timeout, max) = (options.close_timeout, options.close_max);
-        let close = Close { flush: true, hands_on, timeout, max };
+        let close = Close::in_order(hands_on, timeout, max);
         let reason = DownReason::Local { detail: String::new() };
         self.begin_close(world, reason, &Bye { code: ByeCode::CLOSE, text: "" }, close);
     }
@@ -92,9 +88,7 @@ impl End {
     pub(super) fn refuse(&mut self, world: &mut World<'_>, error: ProtocolError) {
         let text = error.to_string();
         let bye = Bye { code: ByeCode::PROTOCOL, text: &text };
-        let (timeout, max) = (GOODBYE_MAX, GOODBYE_MAX);
-        let close = Close { flush: false, hands_on: false, timeout, max };
-        self.begin_close(world, DownReason::Protocol(error), &bye, close);
+        self.begin_close(world, DownReason::Protocol(error), &bye, Close::goodbye());
     }
 
     pub(super) fn send_turn(&mut self, world: &mut World<'_>) -> bool {
@@ -186,7 +180,7 @@ impl End {
         }
         let limit = self.outgoing.timer().limit().unwrap_or_default();
         let longest = (limit / 8).clamp(SHORTEST_WRITE, LONGEST_WRITE);
-        self.sender = self.wait(now + step(until.since(now), longest), world.rng);
+        self.sender = self.wait(now + step(until.since(now)).min(longest), world.rng);
     }
 
     pub(super) fn greet(&mut self, world: &mut World<'_>) {
@@ -223,5 +217,3 @@ fn is_reset(world: &World<'_>) -> bool {
 
 const SHORTEST_WRITE: Duration = Duration::from_millis(10);
 const LONGEST_WRITE: Duration = Duration::from_millis(250);
-/// How long a goodbye may take if nothing is written before it.
-pub(super) const GOODBYE_MAX: Duration = Duration::from_millis(70);
