@@ -18,10 +18,10 @@ use super::stream::Stream;
 use super::threads;
 use crate::protocol::Native;
 
-/// Connects to the first address that answers, shakes hands and starts a link.
+/// Connects to the first address behind which a peer shakes hands, and starts a link.
 ///
-/// Blocks up to [`LinkOptions::connect_timeout`] for each address and then up to
-/// [`LinkOptions::handshake_timeout`], and in the system's resolver if the address is a name.
+/// Blocks up to [`LinkOptions::connect_timeout`] and [`LinkOptions::handshake_timeout`] for each
+/// address, and in the system's resolver if the address is a name.
 ///
 /// ```
 /// use peerbeat::link::{self, LinkOptions, RecvError};
@@ -50,15 +50,17 @@ use crate::protocol::Native;
 /// ```
 ///
 /// # Errors
-/// [`OpenError::Resolve`] if the name has no address; [`OpenError::Connect`] if none of the
-/// addresses answers; [`OpenError::Handshake`] if the other side refuses us or speaks another
-/// protocol; [`OpenError::Start`] if a thread cannot be made.
+/// [`OpenError::Resolve`] if the name has no address; if none of the addresses gives a link, what
+/// the last one came to: [`OpenError::Connect`] if it does not answer, [`OpenError::Handshake`] if
+/// the other side refuses us or speaks another protocol; [`OpenError::Start`] if a thread cannot be
+/// made.
 #[doc(alias = "dial")]
 pub fn connect(
     addr: impl ToSocketAddrs,
     options: &LinkOptions,
 ) -> Result<(Link, Inbox), OpenError> {
-    open(dial_any(addr, options.connect_timeout)?, Role::Dial, options)
+    let (stream, options) = dial_any(addr, options)?;
+    start(stream, &options).map_err(OpenError::Start)
 }
 
 /// Connects as [`connect`] does, with a handler instead of an inbox: it gets every event as well.
@@ -90,7 +92,8 @@ pub fn connect_with(
     options: &LinkOptions,
     handler: impl LinkHandler + Send + 'static,
 ) -> Result<Link, OpenError> {
-    open_with(dial_any(addr, options.connect_timeout)?, Role::Dial, options, handler)
+    let (stream, options) = dial_any(addr, options)?;
+    start_with(stream, &options, handler)
 }
 
 /// Waits for the HELLO on a connection that was accepted, answers it and starts a link.
@@ -134,8 +137,7 @@ pub fn open_with<S: Stream>(
     handler: impl LinkHandler<S> + Send + 'static,
 ) -> Result<Link<S>, OpenError> {
     let options = greet(&stream, role, options).map_err(OpenError::Handshake)?;
-    let framing = Native::with_frame_max(options.frame_max);
-    Link::start_with(stream, framing, &options, handler).map_err(OpenError::Start)
+    start_with(stream, &options, handler)
 }
 
 /// Which side of the handshake we are.
@@ -206,6 +208,15 @@ fn greet<S: Stream>(
     Ok(options.clone().greeted(greeting))
 }
 
+fn start_with<S: Stream>(
+    stream: S,
+    options: &LinkOptions,
+    handler: impl LinkHandler<S> + Send + 'static,
+) -> Result<Link<S>, OpenError> {
+    let framing = Native::with_frame_max(options.frame_max);
+    Link::start_with(stream, framing, options, handler).map_err(OpenError::Start)
+}
+
 fn start<S: Stream>(stream: S, options: &LinkOptions) -> io::Result<(Link<S>, Inbox)> {
     let framing = Native::with_frame_max(options.frame_max);
     let (link, reader) = Link::establish(stream, framing, options)?;
@@ -221,16 +232,27 @@ fn start<S: Stream>(stream: S, options: &LinkOptions) -> io::Result<(Link<S>, In
     Ok((link, inbox))
 }
 
-/// Connects to the first of the addresses that answers, each within `timeout`.
+/// Connects to the first of the addresses behind which a peer shakes hands; returns the stream,
+/// and what its link is made with.
 ///
 /// # Errors
-/// [`OpenError::Resolve`] and [`OpenError::Connect`].
-fn dial_any(addrs: impl ToSocketAddrs, timeout: Duration) -> Result<TcpStream, OpenError> {
+/// [`OpenError::Resolve`], and of the last address [`OpenError::Connect`] or
+/// [`OpenError::Handshake`].
+fn dial_any(
+    addrs: impl ToSocketAddrs,
+    options: &LinkOptions,
+) -> Result<(TcpStream, LinkOptions), OpenError> {
     let mut last = None;
     for addr in addrs.to_socket_addrs().map_err(OpenError::Resolve)? {
-        match dial(addr, timeout) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = Some(OpenError::Connect { addr, error }),
+        let dialled = dial(addr, options.connect_timeout);
+        let dialled = dialled.map_err(|error| OpenError::Connect { addr, error });
+        let greeted = dialled.and_then(|stream| {
+            let options = greet(&stream, Role::Dial, options).map_err(OpenError::Handshake)?;
+            Ok((stream, options))
+        });
+        match greeted {
+            Ok(greeted) => return Ok(greeted),
+            Err(error) => last = Some(error),
         }
     }
     let no_address = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");

@@ -155,6 +155,20 @@ fn the_layer_for_openssl_is_short() {
     assert_eq!(text.lines().find(|line| line.chars().count() > 100), None);
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn the_second_address_of_a_name_is_tried_when_the_handshake_with_the_first_fails() {
+    let Some(cc) = cc() else { return };
+    let source = Path::new(ROOT).join("tests/c/second_address.c");
+    let program = build(&cc, &source, &["-std=gnu11", "-Wpedantic"]);
+    let output = Command::new(program).output().unwrap();
+    if output.status.code() == Some(77) {
+        say_skipped("a name with two addresses", "the system does not let this user mount");
+        return;
+    }
+    assert!(output.status.success(), "{output:?}");
+}
+
 // lessons 50, 51
 #[test]
 fn sigpipe_never_kills_the_host() {

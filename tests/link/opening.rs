@@ -148,6 +148,26 @@ fn no_link_is_connected_with_itself() {
     panic!("no dial reached its own port: this test shows nothing here");
 }
 
+#[test]
+fn the_next_address_is_tried_when_a_handshake_fails() {
+    let ((other, one), (hub, two)) = (listen(), listen());
+    thread::scope(|scope| {
+        scope.spawn(|| drop(accept(&other)));
+        let accepting = scope.spawn(|| link::accept(accept(&hub), &named("hub")));
+        let (feed, _inbox) = link::connect(&[one, two][..], &named("feed")).unwrap();
+        assert_eq!(feed.greeting().unwrap().name, "hub");
+        let _hub = accepting.join().unwrap().unwrap();
+    });
+    // Of several that fail, the last one is reported.
+    let ((gone, one), (other, two)) = (listen(), listen());
+    drop(gone);
+    thread::scope(|scope| {
+        scope.spawn(|| drop(accept(&other)));
+        let error = link::connect(&[one, two][..], &named("feed")).unwrap_err();
+        assert!(matches!(error, OpenError::Handshake(_)), "{error}");
+    });
+}
+
 // lesson 70
 #[test]
 #[cfg(target_os = "linux")]
