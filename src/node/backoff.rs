@@ -67,7 +67,8 @@ fn scale(whole: Duration, random: u64) -> Duration {
     Duration::from_nanos(part as u64)
 }
 
-const STABLE_WITHOUT_LIMIT: Duration = Duration::from_secs(10);
+/// How long a link without a limit of silence lives until it is stable.
+pub(crate) const STABLE_WITHOUT_LIMIT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

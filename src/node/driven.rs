@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 pub(crate) use super::accept::enter;
 pub(crate) use super::admission::Admission;
+pub(crate) use super::backoff::STABLE_WITHOUT_LIMIT;
 pub(crate) use super::clock::{Clock, VirtualClock};
 pub(crate) use super::conn::{Conn, VirtualConn};
 use super::dial;

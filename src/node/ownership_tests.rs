@@ -240,6 +240,17 @@ fn a_dial_never_begins_before_it_is_due_unless_the_program_asks() {
     assert_eq!(rules.poll_dial(Some(due), Time::ZERO), DialTurn::Wait { until: due });
 }
 
+#[test]
+fn a_dial_that_was_asked_for_while_one_was_under_way_is_not_made_after_it() {
+    let mut rules = Rules::new();
+    assert_eq!(rules.poll_dial(None, Time::ZERO), DialTurn::Dial);
+    // Its name is being resolved.
+    assert!(rules.dial_now());
+    assert_eq!(rules.look(), Look::GoOn);
+    let due = Time::from_nanos(1000);
+    assert_eq!(rules.poll_dial(Some(due), Time::ZERO), DialTurn::Wait { until: due });
+}
+
 // lesson 48
 #[test]
 fn a_stop_lets_nothing_begin() {

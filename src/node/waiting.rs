@@ -106,15 +106,15 @@ impl Node {
     /// [`shutdown`](Self::shutdown) does. Waits up to `timeout` in all, and returns whether every
     /// peer that was connected has ended its side, and so has read all that was accepted.
     ///
-    /// In a handler it does not wait, because nothing of that peer is read meanwhile: links that
-    /// have not ended by then are closed by the stop. In a forked child it does nothing.
+    /// In a handler it does not wait, because nothing of that peer is read meanwhile; the links
+    /// have the time all the same. In a forked child it does nothing.
     pub fn drain(&self, timeout: Duration) -> bool {
         if self.shared.is_forked() {
             return false;
         }
-        let timeout = if self.shared.is_own_thread() { Duration::ZERO } else { timeout };
         let until = deadline(&self.shared, Some(timeout));
         let left = || self.shared.clock.until(until);
+        let waits = !self.shared.is_own_thread();
         let links: Vec<_> =
             self.shared.peers().iter().filter_map(|peer| peer.turns.pause()).collect();
         for link in &links {
@@ -122,7 +122,7 @@ impl Node {
         }
         let mut all = true;
         for link in &links {
-            all &= link.wait_drained(left());
+            all &= link.wait_drained(if waits { left() } else { Duration::ZERO });
         }
         self.shutdown();
         all

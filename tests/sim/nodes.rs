@@ -335,6 +335,56 @@ fn calls_of_a_peer_behave_as_in_its_handler() {
 }
 
 #[test]
+fn a_reload_with_an_error_is_refused_as_a_node_does_and_changes_nothing() {
+    let (mut nodes, [adapter, first, _], _) = trio(1);
+    nodes.run_until(secs(2.0));
+    let node = nodes.node(first).expect("it runs");
+    let elsewhere = SERVER.replace("25000", "25001");
+    let error = node.reload(config(&elsewhere)).expect_err("it listens there");
+    assert!(error.to_string().contains("datasrc-port"), "{error}");
+    nodes.run_until(secs(9.0));
+    assert!(nodes.is_up(adapter, "servers") && events(&nodes, 2, "down").is_empty());
+}
+
+#[test]
+fn a_drain_of_a_node_in_a_handler_loses_nothing() {
+    struct Drains;
+    impl NodeHandler for Drains {
+        fn on_message(&self, peer: &Peer, _payload: &[u8]) {
+            for _ in 0..30 {
+                peer.send(&[7; 50_000]).expect("there is room");
+            }
+            assert!(!peer.node().drain(Duration::from_secs(20)), "it does not wait here");
+        }
+    }
+    let mut nodes = Nodes::new(1);
+    nodes.set_conditions(Conditions::default().bandwidth(Some(500_000)));
+    nodes.start("first", config(SERVER), Drains).expect("it starts");
+    nodes.start("adapter", config(ADAPTER), Adapter).expect("it starts");
+    nodes.run_until(secs(20.0));
+    let records = nodes.records();
+    let got = records.iter().filter(|it| it.node == 1 && matches!(it.seen, Seen::Message(_)));
+    assert_eq!(got.count(), 30);
+    assert_eq!(records.iter().filter(|it| it.node == 0 && it.seen.is("stopped")).count(), 1);
+}
+
+#[test]
+fn what_is_published_reaches_every_peer_that_is_connected() {
+    let (mut nodes, [adapter, first, _], _) = trio(1);
+    nodes.run_until(secs(2.0));
+    let node = nodes.node(first).expect("it runs");
+    let published = node.publish(b"tick").expect("it fits");
+    assert_eq!((published.sent, published.not_connected.len()), (1, 0));
+    nodes.run_until(secs(2.1));
+    let tick = Seen::Message(b"tick".to_vec());
+    assert!(nodes.records().iter().any(|record| record.node == 2 && record.seen == tick));
+    nodes.apply(Op::Cut { a: adapter, b: first });
+    while node.publish(&[0; 1 << 20]).expect("it fits").reached_all_connected() {}
+    let full = node.publish(&[0; 1 << 20]).expect("it fits").full;
+    assert_eq!(full.iter().map(Peer::name).collect::<Vec<_>>(), ["adapter"]);
+}
+
+#[test]
 fn a_unix_socket_and_an_address_of_one_machine_are_dialled_too() {
     for (listens, dials) in [
         ("datasrc-interface unix:/run/servers", "addr unix:/run/servers\n"),
