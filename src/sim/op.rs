@@ -11,6 +11,14 @@ use crate::liveness::Settings;
 use crate::protocol::FRAME_MAX;
 
 /// One thing that happens at one instant: a fault, its end, or traffic.
+///
+/// What a *program* does, from [`Op::Connect`] to [`Op::Send`], is for a [`Net`](super::Net), whose
+/// programs do what scripts say. In [`Nodes`](super::Nodes) the programs are the handlers, and
+/// these do to the newest link between two nodes what [`Peer`](crate::node::Peer) does, except for
+/// [`Op::Connect`]: who is dialled, and when, is the node's own to say, so there it does nothing.
+///
+/// In [`Nodes`](super::Nodes), [`Op::SlowReader`] holds the reader that long after each message,
+/// besides what the handler [holds](super::hold).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Op {
@@ -125,6 +133,13 @@ pub enum Op {
         /// Who closes.
         from: Host,
         /// To whom.
+        to: Host,
+    },
+    /// A program ends its link with a goodbye and no more: what waits is dropped and counted.
+    End {
+        /// Who ends it.
+        from: Host,
+        /// The link to whom.
         to: Host,
     },
     /// A program sets the heartbeat-time of its living link.

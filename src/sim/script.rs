@@ -68,6 +68,9 @@ impl Script {
         // Few kinds a script: what only the third stop brings to light needs three stops.
         let mut kinds: Vec<u64> = (0..=rng.below(4)).map(|_| rng.below(KINDS)).collect();
         kinds.push(SENDS);
+        if rng.one_in(3) {
+            kinds.push(BACKLOG);
+        }
         let mut ops = Vec::new();
         for _ in 0..rng.below(24) {
             let at = Time::ZERO + rng.duration(length);
@@ -227,7 +230,7 @@ fn random_ops(rng: &mut Rng, kind: u64, at: Time, lasts: Duration, ops: &mut Vec
             let slack = rng.pick(&[100, 500, 2000, 10_000].map(Duration::from_millis));
             ops.push((at, Op::SetSlack { from, to, slack }));
         }
-        12 => {
+        BACKLOG => {
             // A queue that takes a while, and what must not wait for it, or cuts it off.
             let (size, times) = (rng.pick(&[300, 500, 3000]), 20 + rng.below(60) as u32);
             let busy = Duration::from_millis(rng.pick(&[0, 50, 300]));
@@ -235,7 +238,7 @@ fn random_ops(rng: &mut Rng, kind: u64, at: Time, lasts: Duration, ops: &mut Vec
             ops.push((at, Op::Send { from, to, size, times, every: Duration::ZERO }));
             ops.push((until, Op::SlowReader { host: to, each: Duration::ZERO }));
             let soon = at + rng.duration(Duration::from_millis(300));
-            match rng.below(3) {
+            match rng.below(5) {
                 0 => {
                     // Something arrives soon, because news are announced at once.
                     let value = rng.duration(Duration::from_secs(1)).max(Duration::from_millis(20));
@@ -246,6 +249,7 @@ fn random_ops(rng: &mut Rng, kind: u64, at: Time, lasts: Duration, ops: &mut Vec
                     let value = rng.duration(Duration::from_secs(1)).max(Duration::from_millis(20));
                     ops.push((soon, Op::SetHeartbeatTime { from, to, value }));
                 }
+                2 | 3 => ops.push((soon, Op::End { from, to })),
                 _ => {}
             }
         }
@@ -260,6 +264,8 @@ fn random_ops(rng: &mut Rng, kind: u64, at: Time, lasts: Duration, ops: &mut Vec
 
 /// Scripts above this length are long.
 const LONG_RUN_MIN: Duration = Duration::from_secs(3600);
-/// How many kinds of faults there are, and the one that is no fault but traffic.
+/// How many kinds of faults there are; the one that is no fault but traffic, and the one of which
+/// there is a queue.
 const KINDS: u64 = 14;
 const SENDS: u64 = KINDS - 1;
+const BACKLOG: u64 = KINDS - 2;

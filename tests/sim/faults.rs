@@ -58,6 +58,22 @@ fn a_cut_one_way_is_silence_for_one_and_an_end_for_the_other() {
 }
 
 #[test]
+fn a_peer_that_gives_up_while_our_goodbye_is_under_way_looks_like_one_that_has_read_it() {
+    let mut pair = pair();
+    pair.at(secs(3.0), Op::CutOneWay { from: LEFT, to: RIGHT });
+    // RIGHT is silent for its limit at 5.0015 s. What LEFT says then meets the end on its way.
+    pair.at(secs(5.0017), Op::Send { from: LEFT, to: RIGHT, size: 9, times: 1, every: MS });
+    pair.at(secs(5.0017), Op::Close { from: LEFT, to: RIGHT });
+    let pair = run(pair, 60.0);
+    assert_eq!(downs(&pair, RIGHT), [(5.0015, "silent")]);
+    let end = pair.seen_by(LEFT).find_map(|seen| match &seen.event {
+        SimEvent::Down { down, .. } => Some((seen.at, down.unconfirmed_bytes)),
+        _ => None,
+    });
+    assert_eq!(end, Some((secs(5.002), Some(0))));
+}
+
+#[test]
 fn a_cut_shorter_than_the_limit_is_survived() {
     let mut pair = pair();
     pair.at(secs(4.1), Op::Cut { a: LEFT, b: RIGHT });

@@ -223,3 +223,53 @@ impl<F: Framing> Outgoing<F> {
         down
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::liveness::Settings;
+    use crate::protocol::{ByeCode, Native};
+
+    /// A message was accepted, and then a close began.
+    fn closing() -> Outgoing<Native> {
+        let settings = Settings::default();
+        let mut outgoing = Outgoing::new(Arc::default(), &settings, 1 << 20, Time::ZERO);
+        outgoing.queue(b"last words").expect("it is up");
+        let close = Close::in_order(false, Duration::from_secs(2), Duration::from_secs(30));
+        let reason = DownReason::Local { detail: String::new() };
+        let bye = Bye { code: ByeCode::CLOSE, text: "" };
+        assert!(outgoing.close(reason, Some(&bye), close, Time::ZERO));
+        outgoing
+    }
+
+    fn write(outgoing: &mut Outgoing<Native>) {
+        let buffer = outgoing.poll_transmit(Time::ZERO, true, false).expect("the goodbye");
+        let count = buffer.rest().len();
+        outgoing.handle_written(buffer, count, Time::ZERO);
+    }
+
+    fn unconfirmed(mut outgoing: Outgoing<Native>) -> Option<u64> {
+        let report = SilenceReport {
+            silence: Duration::ZERO,
+            limit: None,
+            heartbeat_time: None,
+            slack: Duration::ZERO,
+            undelivered_frames: 0,
+        };
+        outgoing.report(report, Time::ZERO).unconfirmed_bytes
+    }
+
+    #[test]
+    fn only_an_end_of_stream_behind_our_goodbye_answers_it() {
+        let mut answered = closing();
+        write(&mut answered);
+        answered.handle_end_of_stream(Time::ZERO);
+        assert_eq!(unconfirmed(answered), Some(0));
+        let mut crossed = closing();
+        crossed.handle_end_of_stream(Time::ZERO);
+        write(&mut crossed);
+        assert_eq!(unconfirmed(crossed), Some(15 + 6), "a message and the goodbye");
+    }
+}

@@ -82,21 +82,21 @@ pub(super) struct Account {
     pub(super) stuck: Running,
     last_wrote: Time,
     last_beat: Time,
-    /// The bytes of our longest frame, and how much was written when the heartbeat was
-    /// decided on that is not out.
+    /// The bytes of our longest frame, and what was written before a heartbeat that is not out.
     frame_max: u64,
     beat_waits: Option<u64>,
     /// The value that the last heartbeat carried; how many carried a new one, and the last's time.
     announced: Option<Duration>,
     news: (u32, Time),
     resumed: Time,
-    pub(super) stops: VecDeque<(Time, Time)>,
+    /// Since when, until when, and the slack that was granted after it.
+    pub(super) stops: VecDeque<(Time, Time, Duration)>,
     /// What was accepted and not received by the peer.
     pub(super) sent: VecDeque<Vec<u8>>,
     /// Bytes written since the end began.
     pub(super) wrote_ending: u64,
-    /// The peer's end of stream was read.
-    pub(super) saw_end: bool,
+    /// The peer's end of stream was read: whether our goodbye was out.
+    pub(super) saw_end: Option<bool>,
     /// A write failed: nothing is sent any more.
     is_broken: bool,
     pub(super) down: Option<Down>,
@@ -146,7 +146,7 @@ impl Account {
             stops: VecDeque::new(),
             sent: VecDeque::new(),
             wrote_ending: 0,
-            saw_end: false,
+            saw_end: None,
             is_broken: false,
             down: None,
         }
@@ -154,7 +154,7 @@ impl Account {
 
     pub(super) fn handle_stop(&mut self, since: Time, until: Time) {
         self.resumed = until;
-        self.stops.push_back((since, until));
+        self.stops.push_back((since, until, self.settings.slack));
         if self.stops.len() > STOPS_KEPT {
             self.stops.pop_front();
         }
@@ -181,7 +181,7 @@ impl Account {
                     self.silence = Running { since: at, limit: self.limit() };
                 }
             }
-            SimEvent::EndRead => self.saw_end = true,
+            SimEvent::EndRead => self.handle_end_read(),
             SimEvent::WriteFailed => self.is_broken = true,
             SimEvent::Held => self.held_since = Some(at),
             SimEvent::Released => {
@@ -299,7 +299,8 @@ impl Account {
     /// Judges that it is `now`, that the process runs, and that all due until now was done.
     pub(super) fn judge_time(&self, now: Time) -> Judged {
         let late = self.granularity;
-        let slack = self.settings.slack;
+        let granted = self.stops.back().map_or(Duration::ZERO, |stop| stop.2);
+        let slack = self.settings.slack.max(granted);
         let stopped_since = |since: Time| self.stops.iter().any(|stop| stop.1 > since);
         let granted = |since| match stopped_since(since) {
             true => self.resumed + slack,

@@ -27,13 +27,20 @@ impl Account {
         let between = self.sent.iter().skip(undelivered as usize);
         let between = between.take((lost - unsent - undelivered) as usize);
         let bytes: u64 = between.map(|message| message.len() as u64 + 5).sum();
-        // A changed echo may have confirmed what was not read.
-        let reported = ours.unconfirmed_bytes.filter(|_| !self.corrupted);
+        // A changed echo may have confirmed what was not read. And a peer that gives up by itself
+        // while our goodbye is on its way looks like one that answers it.
+        let is_answer = matches!(theirs.reason, DownReason::Closed { .. });
+        let looks_read = self.saw_end == Some(true) && !is_answer;
+        let reported = ours.unconfirmed_bytes.filter(|_| !self.corrupted && !looks_read);
         if reported.is_some_and(|unconfirmed| bytes > unconfirmed) {
-            let detail = format!("{bytes} bytes lost under way, reported {ours:?}");
+            let detail = format!("{bytes} bytes lost under way, {reported:?} unconfirmed");
             return broken(Invariant::NothingLost, detail);
         }
         Ok(())
+    }
+
+    pub(super) fn handle_end_read(&mut self) {
+        self.saw_end = Some(self.pending == 0 && self.wrote_ending > 0);
     }
 
     /// The queue was reported as high or low.
@@ -54,23 +61,29 @@ impl Account {
     pub(super) fn judge_account(&self, at: Time, down: &Down) -> Judged {
         let ended_at = if self.reason.is_some() { self.ended_at } else { at };
         let silence = ended_at.since(self.last_read);
-        let truth = (self.silence.limit, self.in_force, silence);
-        if (down.limit, down.heartbeat_time, down.silence) != truth {
-            let detail = format!("its account is not of this link: {down:?}, not {truth:?}");
+        let (limit, value) = (self.silence.limit, self.in_force);
+        if (down.limit, down.heartbeat_time, down.silence) != (limit, value, silence) {
+            let detail = format!(
+                "its account is not of this link: limit {:?}, heartbeat-time {:?}, silence {:?}; \
+                 in force were {limit:?} and {value:?}, and the silence was {silence:?}",
+                down.limit, down.heartbeat_time, down.silence
+            );
             return broken(Invariant::NothingLeaks, detail);
         }
-        if down.unsent_bytes > self.pending + self.wrote_ending
-            || down.unsent_frames > self.sent.len() as u64
-        {
-            let (bytes, messages) = (self.pending, self.sent.len());
-            let detail = format!("{bytes} bytes wait, {messages} messages are missing: {down:?}");
+        let (bytes, messages) = (self.pending + self.wrote_ending, self.sent.len() as u64);
+        if down.unsent_bytes > bytes || down.unsent_frames > messages {
+            let detail = format!(
+                "{} messages of {} bytes reported as unsent; {messages} messages and {bytes} bytes \
+                 are missing",
+                down.unsent_frames, down.unsent_bytes
+            );
             return broken(Invariant::NothingLost, detail);
         }
         let is_close = matches!(&down.reason, DownReason::Local { .. });
         // What is still handed on is watched as well: a peer that is silent for the limit is gone.
         let until = self.closes_at().min(self.silence.reached_at());
-        if is_close && !self.saw_end && at < until {
-            let detail = format!("given up before {:?}", self.closes_at());
+        if is_close && self.saw_end.is_none() && at < until {
+            let detail = format!("given up at {at:?}, not before {until:?}");
             return broken(Invariant::OrderlyClose, detail);
         }
         Ok(())
@@ -98,16 +111,17 @@ impl Account {
         }
         let dead_at = running.reached_at();
         if at < dead_at {
-            return broken(Invariant::NoFalseDeath, format!("dead before {dead_at:?}"));
+            return broken(Invariant::NoFalseDeath, format!("dead at {at:?}, before {dead_at:?}"));
         }
         let tolerance = self.settings.slack.div_f64(2.0).max(Duration::from_millis(250));
         let began = if silent { self.last_read } else { self.moved };
         let mut long =
             self.stops.iter().filter(|stop| stop.0 >= began && stop.1.since(stop.0) > tolerance);
-        let Some((from, until)) = long.next() else { return Ok(()) };
+        let Some((from, until, slack)) = long.next() else { return Ok(()) };
         let counts = (!self.was_held || !silent) && self.stops.len() < STOPS_KEPT;
         let over_it = *from <= dead_at && *until > dead_at + tolerance + self.granularity;
-        if counts && over_it && at < *until + self.settings.slack {
+        // A slack that is set later does not change what was granted.
+        if counts && over_it && at < *until + self.settings.slack.min(*slack) {
             return broken(
                 Invariant::NoFalseDeath,
                 format!("dead after our own stop until {until:?}"),

@@ -55,8 +55,9 @@ pub enum Invariant {
     /// A close is given up no earlier than its time limits say, unless the peer has ended its
     /// stream.
     OrderlyClose,
-    /// Nothing of one connection is seen on another: values start as configured, what is received
-    /// was sent there, in order, and the account of the end is of this connection.
+    /// Nothing of one connection is seen on another: values start from what this side is configured
+    /// with and what the peer's HELLO says, what is received was sent there, in order, and the
+    /// account of the end is of this connection.
     NothingLeaks,
 }
 
@@ -74,7 +75,7 @@ pub struct Violation {
     pub link: LinkId,
     /// What was found, and what was allowed.
     pub detail: String,
-    /// The last records before it, the breaking one included.
+    /// The last records of that connection, and of hosts, before it; the breaking one is the last.
     pub history: Vec<Record>,
 }
 
@@ -167,7 +168,9 @@ impl Invariants {
             let unjudged = history(self.next).len();
             let known = history(0);
             let known = &known[..known.len() - unjudged];
-            violation.history = known[known.len().saturating_sub(SHOWN)..].to_vec();
+            let is_about = |seen: &&Record| seen.link.is_none_or(|link| link == violation.link);
+            let about: Vec<_> = known.iter().rev().filter(is_about).take(SHOWN).cloned().collect();
+            violation.history = about.into_iter().rev().collect();
             violation
         })
     }

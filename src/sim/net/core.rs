@@ -22,7 +22,7 @@ pub(in crate::sim) struct Core {
     conditions: Conditions,
     pub(super) paths: Vec<Path>,
     script: VecDeque<(Time, Op)>,
-    history: Vec<Record>,
+    pub(super) history: Vec<Record>,
     /// How much of the history was forgotten, and how much was handed to the programs.
     forgotten: usize,
     handed_on: usize,
@@ -277,6 +277,7 @@ impl Core {
         let count = (self.handed_on - self.forgotten).saturating_sub(RECORDS_KEPT);
         self.history.drain(..count);
         self.forgotten += count;
+        self.forget_made();
     }
 
     pub(in crate::sim) fn set_timer(&mut self, host: Host, at: Time, tag: u64) {
@@ -436,7 +437,7 @@ impl Core {
     }
 
     /// The newest living link of `from` to `to`.
-    fn find(&self, from: Host, to: Host) -> Option<(usize, usize)> {
+    pub(super) fn find(&self, from: Host, to: Host) -> Option<(usize, usize)> {
         self.links.iter().enumerate().rev().find_map(|(index, link)| {
             let is_it = |end: &End| (end.host, end.peer, end.is_up()) == (from, to, true);
             link.ends.iter().position(is_it).map(|which| (index, which))

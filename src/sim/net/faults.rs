@@ -4,6 +4,8 @@
 //! for the code under test to show.
 
 use super::core::{Alarm, Core, Process};
+use crate::connection::DownReason;
+use crate::protocol::{Bye, ByeCode};
 use crate::sim::wire::Piece;
 use crate::sim::{Host, Op, SimEvent};
 
@@ -46,6 +48,7 @@ impl Core {
             Op::Connect { from, to } => drop(self.connect(from, to)),
             Op::Close { from, to } => self.close(from, to),
             Op::Drain { from, to } => self.drain(from, to),
+            Op::End { from, to } => self.end(from, to),
             Op::SetHeartbeatTime { from, to, value } => {
                 drop(self.set_heartbeat_time(from, to, value));
             }
@@ -57,6 +60,16 @@ impl Core {
                     self.at(self.now + every, Op::Send { from, to, size, times, every });
                 }
             }
+        }
+    }
+
+    /// The program of `from` ends its link to `to` with a goodbye and no more.
+    fn end(&mut self, from: Host, to: Host) {
+        let found = self.find(from, to).filter(|_| self.runs(from));
+        if let Some((link, which)) = found {
+            let reason = DownReason::Local { detail: "ended by its program".to_owned() };
+            let bye = Bye { code: ByeCode::CLOSE, text: "" };
+            self.with_end(link, which, |end, world| end.end_for(world, reason, Some(&bye)));
         }
     }
 

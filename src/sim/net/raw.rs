@@ -67,6 +67,21 @@ impl Core {
         self.made.get(&(link, host))
     }
 
+    #[cfg(test)]
+    pub(in crate::sim) fn made_links(&self) -> usize {
+        self.made.len()
+    }
+
+    /// Forgets what links were made with that have gone and of which no record is left.
+    pub(super) fn forget_made(&mut self) {
+        let oldest = self.history.iter().filter_map(|record| record.link).min();
+        let (links, made) = (&self.links, &mut self.made);
+        made.retain(|(id, _), _| {
+            let is_there = || links.binary_search_by_key(id, Connection::id).is_ok();
+            oldest.is_some_and(|oldest| oldest <= *id) || is_there()
+        });
+    }
+
     /// Takes out of a host what a dead process of it had.
     pub(in crate::sim) fn forget_accepted(&mut self, host: Host) {
         self.accepted.retain(|(whose, _)| *whose != host);

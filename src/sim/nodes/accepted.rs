@@ -3,13 +3,12 @@
 //!
 //! Who has a place, whose a HELLO is and why it is refused the node decides.
 
-use std::io;
 use std::sync::Arc;
 
 use super::Ground;
 use super::session::Linked;
 use super::wire::Wire;
-use crate::link::handshake::{Greeting, HandshakeError, LINGER, Side, hello_in};
+use crate::link::handshake::{Greeting, HandshakeError, LINGER, Side};
 use crate::liveness::{Settings, Time};
 use crate::node::driven::{
     About, Admission, Handshake, Lease, PeerRuntime, Refusal, Session, Shared, Stage, VirtualConn,
@@ -145,7 +144,10 @@ impl Accepted {
     }
 
     fn receive(&mut self, shared: &Arc<Shared>, mut heard: Vec<u8>, now: Time) -> Turned {
-        let Some(received) = self.hear(&mut heard, now) else {
+        let Some(received) = self.wire.hear(&mut heard, Side::Accepts, self.deadline, now) else {
+            if !heard.is_empty() {
+                self.handshake.set_stage(Stage::Partial);
+            }
             return Turned::Waits(At::Receiving(heard), self.deadline);
         };
         if !self.handshake.set_stage(Stage::Deciding) {
@@ -171,28 +173,6 @@ impl Accepted {
         match Admission::begin(shared, &greeting, None, self.deadline) {
             Ok(admission) => Turned::On(At::Claiming(admission, greeting)),
             Err(refusal) => self.refuse(shared, refusal, now),
-        }
-    }
-
-    /// Its HELLO, or why there is none; the socket before the clock.
-    fn hear(&mut self, heard: &mut Vec<u8>, now: Time) -> Option<Result<Greeting, HandshakeError>> {
-        loop {
-            match self.wire.read() {
-                Some(RawInput::Made) => {}
-                Some(RawInput::Bytes(bytes)) => {
-                    heard.extend_from_slice(&bytes);
-                    if let Some(found) = hello_in(heard, Side::Accepts).transpose() {
-                        return Some(found);
-                    }
-                    self.handshake.set_stage(Stage::Partial);
-                }
-                Some(RawInput::End) => return Some(Err(HandshakeError::Eof)),
-                Some(RawInput::Reset) => {
-                    return Some(Err(io::Error::from(io::ErrorKind::ConnectionReset).into()));
-                }
-                None if now >= self.deadline => return Some(Err(HandshakeError::TimedOut)),
-                None => return None,
-            }
         }
     }
 

@@ -11,7 +11,7 @@ use super::Ground;
 use super::session::Linked;
 use super::wire::Wire;
 use crate::config::{Address, PeerConfig};
-use crate::link::handshake::{Greeting, HandshakeError, Side, hello_in};
+use crate::link::handshake::Side;
 use crate::liveness::{Settings, Time};
 use crate::node::driven::{
     About, Answer, Conn, DialFailure, DialPlan, DialStep, HelloStart, PeerRuntime, Session, Shared,
@@ -232,7 +232,9 @@ impl Dialler {
         ground: &Ground<'_>,
         mut greets: Box<Greets>,
     ) -> Result<Linked, Result<At, At>> {
-        let Some(answer) = greets.answer(ground.now) else {
+        let Greets { wire, left, heard, deadline, .. } = &mut *greets;
+        wire.write(left);
+        let Some(answer) = wire.hear(heard, Side::Dials, *deadline, ground.now) else {
             self.next = greets.deadline;
             return Err(Err(At::Greeting(greets)));
         };
@@ -263,29 +265,5 @@ impl Dialler {
         }
         wire.close();
         Err(Ok(At::Planning))
-    }
-}
-
-impl Greets {
-    /// What has come of our HELLO; the socket before the clock.
-    fn answer(&mut self, now: Time) -> Option<Result<Greeting, HandshakeError>> {
-        self.wire.write(&mut self.left);
-        loop {
-            match self.wire.read() {
-                Some(RawInput::Made) => {}
-                Some(RawInput::Bytes(bytes)) => {
-                    self.heard.extend_from_slice(&bytes);
-                    if let Some(heard) = hello_in(&self.heard, Side::Dials).transpose() {
-                        return Some(heard);
-                    }
-                }
-                Some(RawInput::End) => return Some(Err(HandshakeError::Eof)),
-                Some(RawInput::Reset) => {
-                    return Some(Err(io::Error::from(io::ErrorKind::ConnectionReset).into()));
-                }
-                None if now >= self.deadline => return Some(Err(HandshakeError::TimedOut)),
-                None => return None,
-            }
-        }
     }
 }

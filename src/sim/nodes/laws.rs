@@ -13,6 +13,7 @@ use super::seen::{NodeRecord, Seen};
 use crate::config::Config;
 use crate::liveness::Time;
 use crate::node::NodeEvent;
+use crate::node::driven::STABLE_WITHOUT_LIMIT;
 
 /// An invariant of every node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -202,7 +203,9 @@ impl Account {
             }
             NodeEvent::Dialling { .. } => {
                 let not_before = std::mem::take(&mut self.not_before);
-                if at < not_before && !std::mem::take(&mut self.is_hurried) {
+                // It counts for this dial, early or not.
+                let is_hurried = std::mem::take(&mut self.is_hurried);
+                if at < not_before && !is_hurried {
                     let detail = format!("not before {not_before:?}");
                     return Err((NodeInvariant::WaitsAreKept, detail));
                 }
@@ -227,6 +230,3 @@ impl Account {
         Err((NodeInvariant::WaitsWithinBounds, detail))
     }
 }
-
-/// A link without a limit is stable after so long.
-const STABLE_WITHOUT_LIMIT: Duration = Duration::from_secs(10);

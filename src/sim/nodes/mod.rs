@@ -161,14 +161,18 @@ impl Nodes {
     }
 
     /// Writes `op` into the script: it happens at `time`, after what was written for that instant
-    /// before; at once if that is past.
+    /// before; at once if that is past. [`Op::Connect`] does nothing here.
     pub fn at(&mut self, time: Time, op: Op) {
-        lock(&self.core).at(time, op);
+        if !matches!(op, Op::Connect { .. }) {
+            lock(&self.core).at(time, op);
+        }
     }
 
-    /// Does `op` now.
+    /// Does `op` now; [`Op::Connect`] does nothing here.
     pub fn apply(&mut self, op: Op) {
-        lock(&self.core).apply(op);
+        if !matches!(op, Op::Connect { .. }) {
+            lock(&self.core).apply(op);
+        }
     }
 
     /// Goes on to the next instant at which something happens and does all that happens there;
@@ -382,3 +386,41 @@ impl Ground<'_> {
 
 /// Where the ports begin that connections come from.
 const EPHEMERAL: u16 = 32_768;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ConfigOptions;
+    use crate::node::Peer;
+
+    fn node(nodes: &mut Nodes, name: &str, text: &str) -> Host {
+        let text = format!("datasrc-name {name}\n{text}\nend-peer\n");
+        let config = Config::parse(&text, &ConfigOptions::default()).expect("it is right");
+        nodes.start(name, config, |_: &Peer, _: &[u8]| {}).expect("it starts")
+    }
+
+    #[test]
+    fn what_links_were_made_with_is_forgotten_with_them() {
+        let mut nodes = Nodes::new(1);
+        let a = node(&mut nodes, "a", "datasrc-port 25000\nadd-peer\nremote-name b");
+        let dials = "addr a\nport 25000\nreconnect-time-min 0.01\nreconnect-time-max 0.01";
+        let b = node(&mut nodes, "b", &format!("add-peer\nremote-name a\n{dials}"));
+        for _ in 0..200 {
+            nodes.apply(Op::Reset { a, b });
+            nodes.run_for(Duration::from_millis(100));
+            nodes.forget();
+        }
+        let made = lock(&nodes.core).made_links();
+        assert!((1..50).contains(&made), "{made}");
+    }
+
+    #[test]
+    fn only_a_node_says_who_is_dialled() {
+        let mut nodes = Nodes::new(1);
+        let a = node(&mut nodes, "a", "datasrc-port 25000\nadd-peer\nremote-name b");
+        let b = node(&mut nodes, "b", "add-peer\nremote-name a");
+        nodes.apply(Op::Connect { from: b, to: a });
+        nodes.at(Time::from_nanos(5), Op::Connect { from: a, to: b });
+        assert_eq!(nodes.step(), None);
+    }
+}

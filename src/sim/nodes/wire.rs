@@ -2,11 +2,13 @@
 //!
 //! Every call locks the net for its own length; nothing of a node's is called meanwhile.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::connection::{DownReason, HeartbeatChange, SendError, Stats};
+use crate::link::handshake::{Greeting, HandshakeError, Side, hello_in};
 use crate::link::{Explanation, LinkOptions, LinkState};
 use crate::liveness::Time;
 use crate::node::driven::{VirtualClock, VirtualConn, VirtualLink};
@@ -48,6 +50,34 @@ impl Wire {
 
     pub(super) fn read(&self) -> Option<RawInput> {
         lock(&self.core).read_raw(self.link, self.host)
+    }
+
+    /// The other side's HELLO, or why there is none; the socket before the clock. What was read of
+    /// it is kept in `heard`.
+    pub(super) fn hear(
+        &self,
+        heard: &mut Vec<u8>,
+        side: Side,
+        deadline: Time,
+        now: Time,
+    ) -> Option<Result<Greeting, HandshakeError>> {
+        loop {
+            match self.read() {
+                Some(RawInput::Made) => {}
+                Some(RawInput::Bytes(bytes)) => {
+                    heard.extend_from_slice(&bytes);
+                    if let Some(found) = hello_in(heard, side).transpose() {
+                        return Some(found);
+                    }
+                }
+                Some(RawInput::End) => return Some(Err(HandshakeError::Eof)),
+                Some(RawInput::Reset) => {
+                    return Some(Err(io::Error::from(io::ErrorKind::ConnectionReset).into()));
+                }
+                None if now >= deadline => return Some(Err(HandshakeError::TimedOut)),
+                None => return None,
+            }
+        }
     }
 
     /// Writes what the kernel takes, and keeps the rest.
@@ -96,7 +126,6 @@ impl VirtualConn for Wire {
 
 impl VirtualLink for Wire {
     fn send(&self, payload: &[u8]) -> Result<(), SendError> {
-        self.room(payload.len())?;
         self.with(|end, world| end.send(world, payload)).unwrap_or(Err(SendError::NotConnected))
     }
 
