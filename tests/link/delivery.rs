@@ -9,8 +9,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use peerbeat::link::{DownReason, Link, LinkEvent, LinkOptions, Stream};
-use peerbeat::protocol::{Decoded, Framing, Heartbeat, Native, ProtocolError};
+use peerbeat::link::{DownReason, Link, LinkEvent, LinkOptions, SendError, Stream};
+use peerbeat::protocol::{Bye, ByeCode, Decoded, Framing, Heartbeat, Native, ProtocolError};
 
 use crate::accept::accept;
 use crate::mock::{DATA, LONG, bye, frame, heartbeat};
@@ -176,6 +176,60 @@ fn what_arrived_before_an_end_of_this_side_is_counted() {
     let (seen, down) = rig.log.until_down();
     assert_eq!((messages(&seen), down.reason), (0, DownReason::Replaced));
     assert_eq!(down.undelivered_frames, 19);
+}
+
+#[test]
+fn what_arrived_before_our_write_stalled_is_handed_on_or_counted_though_the_handler_is_busy() {
+    let rig = Rig::acting(&options(60, 240), |_, seen| {
+        if matches!(seen, Seen::Message(_)) {
+            thread::sleep(ms(30));
+        }
+    });
+    rig.mock.say(&frame(DATA, &[9; 1000]).repeat(50));
+    rig.log.message();
+    // The peer reads nothing of this.
+    while rig.link.try_send(&[1; 1 << 20]).is_ok() {}
+    let (seen, down) = rig.log.until_down();
+    assert_eq!(down.reason.as_str(), "write-stalled");
+    assert_eq!(1 + messages(&seen) as u64 + down.undelivered_frames, 50, "{down:?}");
+}
+
+#[test]
+fn what_arrived_before_a_link_was_replaced_is_handed_on_or_counted_though_the_handler_is_busy() {
+    let rig = Rig::acting(&options(60_000, 60_000), |_, seen| {
+        if matches!(seen, Seen::Message(_)) {
+            thread::sleep(ms(10));
+        }
+    });
+    rig.mock.say(&frame(DATA, &[9; 1000]).repeat(50));
+    rig.log.message();
+    let bye = Bye { code: ByeCode::CLOSE, text: "replaced by a newer connection" };
+    rig.link.end(DownReason::Replaced, Some(&bye));
+    let (seen, down) = rig.log.until_down();
+    assert_eq!(down.reason, DownReason::Replaced);
+    assert_eq!(1 + messages(&seen) as u64 + down.undelivered_frames, 50, "{down:?}");
+}
+
+#[test]
+fn a_frame_limit_below_a_heartbeat_is_no_limit_of_heartbeats() {
+    for frame_max in [1, 16, 28] {
+        let (near, far) = crate::mock::tcp_pair();
+        let ends = [near, far].map(|stream| {
+            let (notes, log) = notes(|_, _| {});
+            let framing = Native::with_frame_max(frame_max);
+            let options = options(20, 60_000).frame_max(frame_max);
+            (Link::start_with(stream, framing, &options, notes).unwrap(), log)
+        });
+        for (link, _) in &ends {
+            wait_for("three heartbeats", || link.stats().heartbeats_received >= 3);
+            // The type is a byte of the frame.
+            assert_eq!(link.send(&vec![7; frame_max - 1]), Ok(()));
+            assert!(matches!(link.send(&vec![7; frame_max]), Err(SendError::Unfit(_))));
+        }
+        for (_, log) in &ends {
+            assert_eq!(log.message(), vec![7; frame_max - 1]);
+        }
+    }
 }
 
 /// The native protocol, of which one message panics when it is half encoded.

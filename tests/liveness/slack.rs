@@ -2,7 +2,7 @@
 //! Lesson 8.
 
 use super::{NS, at, ms, settings};
-use peerbeat::liveness::{Action, Liveness, SilenceTimer, Time, Verdict};
+use peerbeat::liveness::{Action, HeartbeatTimer, Liveness, SilenceTimer, Time, Verdict};
 
 fn is_silent(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::Silent { .. })
@@ -82,6 +82,24 @@ fn what_counts_as_our_own_stall_follows_the_slack() {
     assert_eq!(timer.handle_waited(at(2000), at(2300)), None);
     let late = ms(300) + NS;
     assert_eq!(timer.handle_waited(at(2000), at(2000) + late), Some(late));
+}
+
+#[test]
+fn a_slack_set_again_and_again_does_not_put_off_the_verdict_on_a_stuck_write() {
+    let mut timer = HeartbeatTimer::new(&settings(200, 5000), Time::ZERO);
+    timer.handle_pending(Time::ZERO);
+    for half_second in 1..=12 {
+        timer.set_slack(ms(300), at(500 * half_second));
+    }
+    // It is judged by the limit that it began with, and only by that.
+    assert_eq!((timer.stalled_at(), timer.slack()), (at(5200), ms(300)));
+    assert_eq!(timer.stalled(at(5200) - NS), None);
+    assert_eq!(timer.stalled(at(5200)), Some(ms(5200)));
+    // The next one is judged by the slack that was set.
+    timer.handle_sent(at(5100));
+    timer.handle_pending(at(5100));
+    timer.set_slack(ms(300), at(5400));
+    assert_eq!(timer.stalled_at(), at(5600));
 }
 
 #[test]
