@@ -52,6 +52,13 @@ pub(super) struct Globals {
     pub(super) timing: Timing,
 }
 
+impl Globals {
+    /// Whether peers can dial us.
+    pub(super) fn listens(&self) -> bool {
+        self.port.is_some() || self.interfaces.iter().any(|host| host.starts_with("unix:"))
+    }
+}
+
 impl GlobalItems {
     /// Takes an item, but not `application-name` and `application-root`.
     pub(super) fn set(&mut self, item: &Item<'_>) -> Taken {

@@ -10,6 +10,8 @@ use super::globals::{Globals, Timing};
 use super::location::Location;
 use super::peer::PeerConfig;
 use super::report::Report;
+use super::tls::TlsItem;
+use super::value::Port;
 use super::warning::WarningKind;
 
 /// `is_part`: the file says nothing about who it is, as files that are included.
@@ -26,13 +28,33 @@ pub(super) fn lint(globals: &Globals, peers: &[PeerConfig], is_part: bool, repor
 
 /// A peer that waits to be dialled, but the program that would dial it finds nothing listening.
 fn lint_listening(globals: &Globals, peers: &[PeerConfig], report: &mut Report) {
-    if globals.port.is_some() {
+    if globals.listens() {
         return;
     }
     let waits = |peer: &&PeerConfig| peer.addresses().is_empty() && !peer.ways().is_empty();
     if let Some(peer) = peers.iter().find(waits) {
         let kind = WarningKind::NotListening { peer: peer.name().to_owned() };
         report.warn(peer.origin(), kind);
+    }
+}
+
+/// A port on which nothing listens, and one that is to take plain TCP and TLS. `port_at` is where
+/// `datasrc-port` was set.
+pub(super) fn lint_ports(
+    globals: &Globals,
+    port_at: Option<&Location>,
+    tls: Option<&(TlsItem, u16)>,
+    report: &mut Report,
+) {
+    let interfaces = &globals.interfaces;
+    let listens_on_paths_alone =
+        !interfaces.is_empty() && interfaces.iter().all(|host| host.starts_with("unix:"));
+    if let Some(at) = port_at.filter(|_| globals.port.is_some() && listens_on_paths_alone) {
+        report.warn(at, WarningKind::PortWithoutInterface);
+    }
+    if let Some((item, number)) = tls.filter(|(_, port)| globals.port == Some(Port::Fixed(*port))) {
+        let kind = WarningKind::TlsPort { item: item.item.clone(), port: *number };
+        report.warn(&item.location, kind);
     }
 }
 

@@ -65,6 +65,7 @@ mod reader;
 mod report;
 mod shown;
 mod structure;
+mod tls;
 mod value;
 mod warning;
 
@@ -75,6 +76,7 @@ pub use location::{Location, Origin, Override, Setting};
 pub use options::{ConfigOptions, Environment, Os, limits};
 pub use peer::{Address, PeerConfig, RecognisedBy};
 pub use reader::OsCondition;
+pub use tls::TlsItem;
 #[cfg(feature = "capi")]
 pub(crate) use value::HistoricIpv4;
 pub use value::Port;
@@ -106,6 +108,7 @@ pub struct Config {
     lints_at: usize,
     overrides: Vec<Override>,
     os_conditions: Vec<OsCondition>,
+    tls_items: Vec<TlsItem>,
     is_part: bool,
 }
 
@@ -168,10 +171,12 @@ impl Config {
 
     /// Puts everything in force, once all lines are read.
     fn resolve(reader: Reader<'_>, file: &str) -> Result<Config, Errors> {
-        let Reader { variables, mut report, globals, peers, overrides, os_conditions, .. } = reader;
+        let Reader { variables, mut report, globals, peers, overrides, os_conditions, tls, .. } =
+            reader;
         let percents = variables.percents();
         let is_part = !globals.name_an_application();
         let whole = Location::new(file.into(), 0, None);
+        let port_at = globals.set_at.get("datasrc-port").cloned();
         let globals = globals.resolve(&percents, &whole, &mut report);
         globals.timing.check_reconnect_times(&Timing::default(), &mut report);
         let mut taken = HashSet::new();
@@ -180,6 +185,9 @@ impl Config {
             let peer = peer.resolve(&globals, &percents, &mut taken, &mut report);
             peer.timing.check_reconnect_times(&globals.timing, &mut report);
             resolved.push(peer);
+        }
+        if !report.has_errors() {
+            lint::lint_ports(&globals, port_at.as_ref(), tls.port.as_ref(), &mut report);
         }
         let config = Config {
             application_name: variables.app_name,
@@ -190,6 +198,7 @@ impl Config {
             lints_at: 0,
             overrides,
             os_conditions,
+            tls_items: tls.items,
             is_part,
         };
         config.conclude(report)
@@ -283,6 +292,17 @@ impl Config {
     /// The `os NAME`s that conditions asked about, in the order they were read.
     pub fn os_conditions(&self) -> &[OsCondition] {
         &self.os_conditions
+    }
+
+    /// The items about TLS, which were skipped, in the order they were read.
+    pub fn tls_items(&self) -> &[TlsItem] {
+        &self.tls_items
+    }
+
+    /// Returns true if peers can dial us: there is a `datasrc-port`, or an interface that is a Unix
+    /// socket.
+    pub fn listens(&self) -> bool {
+        self.globals.listens()
     }
 
     /// Returns true if the files say nothing about who they are: no `application-name`,

@@ -22,6 +22,7 @@ use super::options::ConfigOptions;
 use super::peer::PeerItems;
 use super::report::Report;
 use super::shown::{cut, is_invisible_blank, is_marked};
+use super::tls::TlsItems;
 use super::value::Item;
 use super::warning::{Warning, WarningKind};
 
@@ -39,6 +40,7 @@ pub(super) struct Reader<'o> {
     pub(super) variables: Variables<'o>,
     pub(super) overrides: Vec<Override>,
     pub(super) os_conditions: Vec<OsCondition>,
+    pub(super) tls: TlsItems,
     /// The identities of the files that are being read, the outermost first.
     pub(super) chain: Vec<String>,
     /// What `include-dir` has named.
@@ -112,6 +114,7 @@ impl<'o> Reader<'o> {
             variables: Variables::new(options, app_name),
             overrides: Vec::new(),
             os_conditions: Vec::new(),
+            tls: TlsItems::default(),
             chain: Vec::new(),
             include_dirs: Vec::new(),
             read_folders: HashSet::new(),
@@ -229,7 +232,7 @@ impl<'o> Reader<'o> {
         match self.blocks.owner() {
             Owner::Others => {}
             Owner::Peer => self.read_peer_item(line, name, rest),
-            Owner::Global if !items::is_global(name) => self.pass_item(line, name),
+            Owner::Global if !items::is_global(name) => self.pass_item(line, name, rest),
             // No value may look like this: the author has another grammar in mind.
             Owner::Global if rest.starts_with('=') => {
                 let nearest = items::near_miss(&format!("{name}="));
@@ -243,7 +246,8 @@ impl<'o> Reader<'o> {
     }
 
     /// An item of others, unless it is nearly ours.
-    fn pass_item(&mut self, line: Line<'_>, name: &str) {
+    fn pass_item(&mut self, line: Line<'_>, name: &str, rest: &str) {
+        self.tls.note(name, rest, || line.location(), None);
         if self.passed.contains(name) {
             return;
         }
@@ -302,6 +306,9 @@ impl<'o> Reader<'o> {
     }
 
     fn read_peer_item(&mut self, line: Line<'_>, name: &str, rest: &str) {
+        if let Some(peer) = &self.peer {
+            self.tls.note(name, rest, || line.location(), Some(&peer.origin));
+        }
         match items::peer_item(name) {
             PeerItem::Ours => {
                 if let Some(item) = self.item(line, name, rest) {

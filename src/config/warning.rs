@@ -151,6 +151,15 @@ pub enum WarningKind {
         /// `ssl`, `websocket` or `apikey`.
         item: String,
     },
+    /// The port that is to take TLS is the plain one as well.
+    TlsPort {
+        /// `datasrc-ssl-port` or `datasrc-sslport`.
+        item: String,
+        /// The port.
+        port: u16,
+    },
+    /// `datasrc-port` beside interfaces that are all Unix sockets: nothing listens on it.
+    PortWithoutInterface,
     /// `datasrc-ws-port`: there is no WebSocket here.
     WebSocketPort,
     /// An item about peers that are found at run time.
@@ -313,6 +322,14 @@ impl WarningKind {
                 write!(f, "{item}: not done, this link will be plain TCP; tunnel it if it must ")?;
                 f.write_str("cross an open network")
             }
+            WarningKind::TlsPort { item, port } => {
+                write!(f, "{item}: {port} is datasrc-port too, and takes plain TCP; ")?;
+                f.write_str("a peer that dials it with TLS is refused, give them different ports")
+            }
+            WarningKind::PortWithoutInterface => f.write_str(
+                "datasrc-port: nothing listens on it, every datasrc-interface is a Unix socket; \
+                 remove it, or add an address",
+            ),
             WarningKind::WebSocketPort => f.write_str(
                 "datasrc-ws-port: skipped, there is no WebSocket here; peers dial datasrc-port",
             ),

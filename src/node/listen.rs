@@ -311,6 +311,8 @@ mod unix {
         /// Listens on a path. A socket file on which no program listens is replaced. The new one
         /// has the permissions that the umask leaves: any user that may write it may connect.
         pub(super) fn bind(path: &Path) -> io::Result<Self> {
+            // Two programs that start at once must not remove each other's file.
+            let _alone = lock::take(path);
             let socket = match UnixListener::bind(path) {
                 Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
                     make_room(path)?;
@@ -342,6 +344,7 @@ mod unix {
     /// Removes a socket file that nothing listens on.
     fn make_room(path: &Path) -> io::Result<()> {
         let in_use = |what| Err(io::Error::new(io::ErrorKind::AddrInUse, what));
+        let looked_at = file(path)?;
         if !fs::symlink_metadata(path)?.file_type().is_socket() {
             return in_use("a file that is no socket has this name; remove it, or set another");
         }
@@ -352,12 +355,75 @@ mod unix {
             let _nobody_waits = tell.send(UnixStream::connect(own));
         })?;
         match wakes.recv_timeout(PROBE_MAX) {
-            Ok(Err(e)) if e.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+            Ok(Err(e)) if e.kind() == io::ErrorKind::ConnectionRefused => {
+                match remove_same(path, looked_at)? {
+                    true => Ok(()),
+                    false => in_use(LISTENED),
+                }
+            }
             Ok(Err(e)) => Err(e),
-            Ok(Ok(_)) | Err(_) => {
-                in_use("another program listens there; stop it, or set another path")
+            Ok(Ok(_)) | Err(_) => in_use(LISTENED),
+        }
+    }
+
+    /// Removes the file that was looked at, and returns `true`; one that another program has put
+    /// there since, where there is no [`lock`], goes back to its place.
+    fn remove_same(path: &Path, looked_at: (u64, u64)) -> io::Result<bool> {
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(format!(".{}", std::process::id()));
+        fs::rename(path, &aside)?;
+        let is_same = file(Path::new(&aside))? == looked_at;
+        if !is_same {
+            fs::hard_link(&aside, path)?;
+        }
+        fs::remove_file(&aside)?;
+        Ok(is_same)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    mod lock {
+        //! One program at a time looks at a socket file and replaces it. The lock is a name of
+        //! Linux's that is no file, and goes with whoever holds it.
+
+        #[cfg(target_os = "android")]
+        use std::os::android::net::SocketAddrExt;
+        #[cfg(target_os = "linux")]
+        use std::os::linux::net::SocketAddrExt;
+        use std::os::unix::ffi::OsStrExt;
+        use std::os::unix::net::{SocketAddr, UnixListener};
+        use std::path::Path;
+        use std::thread;
+        use std::time::{Duration, Instant};
+
+        /// Waits its turn; `None` = it has waited long enough, or there is no telling.
+        pub(super) fn take(path: &Path) -> Option<UnixListener> {
+            let folder = super::file(path.parent()?).ok()?;
+            // FNV-1a: the same in every program.
+            let hash =
+                path.file_name()?.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+                    (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+                });
+            let name = format!("peerbeat-listen-{}-{}-{hash:x}", folder.0, folder.1);
+            let addr = SocketAddr::from_abstract_name(name).ok()?;
+            let until = Instant::now() + WAIT_MAX;
+            loop {
+                match UnixListener::bind_addr(&addr) {
+                    Ok(lock) => return Some(lock),
+                    Err(_) if Instant::now() >= until => return None,
+                    Err(_) => thread::sleep(Duration::from_millis(2)),
+                }
             }
         }
+
+        /// Longer than a look takes.
+        const WAIT_MAX: Duration = Duration::from_secs(3);
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    mod lock {
+        //! There is no lock here: what was looked at is compared with what is removed.
+
+        pub(super) fn take(_path: &std::path::Path) {}
     }
 
     fn file(path: &Path) -> io::Result<(u64, u64)> {
@@ -365,6 +431,7 @@ mod unix {
         Ok((metadata.dev(), metadata.ino()))
     }
 
+    const LISTENED: &str = "another program listens there; stop it, or set another path";
     const STACK: usize = 64 << 10;
     /// How long the look at a socket file may take.
     const PROBE_MAX: Duration = Duration::from_secs(1);

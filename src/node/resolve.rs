@@ -3,7 +3,9 @@
 //!
 //! A call that hangs holds that thread and nothing else: the dial has failed once its time is
 //! over, and a node that stops lets go of it. The next dial of the name waits for the same thread
-//! and does not make another. Invariant: at most one thread for each name of a peer.
+//! and does not make another. A name that was resolved late serves the next dial; a socket that was
+//! connected late is closed at once, or the other side would wait for a HELLO. Invariant: at most
+//! one thread for each name of a peer.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -30,7 +32,17 @@ pub(super) struct Resolver<T = Vec<SocketAddr>> {
 /// One call of the system's.
 struct Running<T> {
     address: Address,
-    outcome: Mutex<Option<io::Result<T>>>,
+    state: Mutex<State<T>>,
+}
+
+enum State<T> {
+    /// Under way.
+    Awaited,
+    /// Under way, and what comes of it is not wanted.
+    GivenUp,
+    Done(io::Result<T>),
+    /// It came to its end when it was not wanted.
+    Over,
 }
 
 impl<T> Default for Resolver<T> {
@@ -49,7 +61,7 @@ impl Connector {
         stack_size: usize,
     ) -> Option<io::Result<Socket>> {
         let address = Address::Unix(path.to_owned());
-        self.resolve_by(connect, turns, &address, deadline, stack_size)
+        self.resolve_by(connect, turns, &address, deadline, stack_size, false)
     }
 }
 
@@ -64,12 +76,13 @@ impl Resolver {
     ) -> Option<Outcome> {
         match literal(address) {
             Some(addr) => Some(Ok(vec![addr])),
-            None => self.resolve_by(lookup, turns, address, deadline, stack_size),
+            None => self.resolve_by(lookup, turns, address, deadline, stack_size, true),
         }
     }
 }
 
 impl<T: Send + 'static> Resolver<T> {
+    /// `keeps_late`: what comes after the deadline serves the next call.
     fn resolve_by(
         &self,
         lookup: impl FnOnce(&Address) -> io::Result<T> + Send + 'static,
@@ -77,9 +90,9 @@ impl<T: Send + 'static> Resolver<T> {
         address: &Address,
         deadline: Time,
         stack_size: usize,
+        keeps_late: bool,
     ) -> Option<io::Result<T>> {
-        let known = lock(&self.running).iter().find(|other| other.address == *address).cloned();
-        let running = match known {
+        let running = match self.known(address) {
             Some(running) => running,
             None => match begin(lookup, turns, address, stack_size) {
                 Ok(running) => {
@@ -89,12 +102,36 @@ impl<T: Send + 'static> Resolver<T> {
                 Err(error) => return Some(Err(error)),
             },
         };
-        let done = turns.wait_until_true(deadline, || lock(&running.outcome).is_some())?;
-        if !done {
-            return Some(Err(too_late(address)));
+        let is_done = || matches!(*lock(&running.state), State::Done(_));
+        let waited = turns.wait_until_true(deadline, is_done);
+        let mut state = lock(&running.state);
+        if !matches!(*state, State::Done(_)) {
+            if !keeps_late {
+                *state = State::GivenUp;
+            }
+            return waited.map(|_| Err(too_late(address)));
         }
+        let outcome = std::mem::replace(&mut *state, State::Over);
+        drop(state);
         lock(&self.running).retain(|other| !Arc::ptr_eq(other, &running));
-        lock(&running.outcome).take()
+        match (waited, outcome) {
+            (Some(_), State::Done(outcome)) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// The call that is under way for an address; it is wanted again.
+    fn known(&self, address: &Address) -> Option<Arc<Running<T>>> {
+        let mut running = lock(&self.running);
+        running.retain(|other| !matches!(*lock(&other.state), State::Over));
+        let known = running.iter().find(|other| other.address == *address)?;
+        let mut state = lock(&known.state);
+        match *state {
+            State::Over => return None, // it has ended just now
+            State::GivenUp => *state = State::Awaited,
+            State::Awaited | State::Done(_) => {}
+        }
+        Some(Arc::clone(known))
     }
 }
 
@@ -104,11 +141,16 @@ fn begin<T: Send + 'static>(
     address: &Address,
     stack_size: usize,
 ) -> io::Result<Arc<Running<T>>> {
-    let running = Arc::new(Running { address: address.clone(), outcome: Mutex::default() });
+    let running = Arc::new(Running { address: address.clone(), state: Mutex::new(State::Awaited) });
     let (of_thread, waiting) = (Arc::clone(&running), Arc::clone(turns));
     threads::spawn("pb-resolve", stack_size, move || {
         let outcome = lookup(&of_thread.address);
-        *lock(&of_thread.outcome) = Some(outcome);
+        let mut state = lock(&of_thread.state);
+        *state = match *state {
+            State::GivenUp => State::Over,
+            _ => State::Done(outcome),
+        };
+        drop(state);
         waiting.wake();
     })?;
     Ok(running)
@@ -190,22 +232,49 @@ mod tests {
         };
         let soon = || clock.now() + Duration::from_millis(20);
         let name = address("hangs");
-        let late = resolver.resolve_by(hang, &turns, &name, soon(), STACK);
+        let late = resolver.resolve_by(hang, &turns, &name, soon(), STACK, true);
         let kind = late.expect("it does not stop").map_err(|error| error.kind());
         assert_eq!(kind, Err(io::ErrorKind::TimedOut));
         // The same name again waits for the same thread; another one does not wait for it.
         let never = |_: &Address| -> Outcome { panic!("it is being resolved already") };
-        let again = resolver.resolve_by(never, &turns, &name, soon(), STACK);
+        let again = resolver.resolve_by(never, &turns, &name, soon(), STACK, true);
         assert!(again.is_some_and(|outcome| outcome.is_err()));
         let later = clock.now() + Duration::from_secs(30);
         let quick = move |_: &Address| Ok(vec![found]);
-        let other = resolver.resolve_by(quick, &turns, &address("other"), later, STACK);
+        let other = resolver.resolve_by(quick, &turns, &address("other"), later, STACK, true);
         assert_eq!(other.and_then(Result::ok), Some(vec![found]));
         drop(go);
         let never = |_: &Address| -> Outcome { panic!("it is being resolved already") };
-        let there = resolver.resolve_by(never, &turns, &name, later, STACK);
+        let there = resolver.resolve_by(never, &turns, &name, later, STACK, true);
         assert_eq!(there.and_then(Result::ok), Some(vec![found]));
         assert!(lock(&resolver.running).is_empty());
+    }
+
+    #[test]
+    fn a_socket_that_is_connected_late_is_closed_at_once() {
+        let clock = Clock::start();
+        let turns = Arc::new(Turns::new(&clock));
+        let sockets: Resolver<std::sync::mpsc::Sender<()>> = Resolver::default();
+        let (go, hangs) = channel::<()>();
+        let (open, is_closed) = channel();
+        let hang = move |_: &Address| {
+            let _gone = hangs.recv();
+            Ok(open)
+        };
+        let (soon, name) = (clock.now() + Duration::from_millis(20), address("hangs"));
+        let late = sockets.resolve_by(hang, &turns, &name, soon, STACK, false);
+        assert!(late.is_some_and(|outcome| outcome.is_err()));
+        assert!(is_closed.try_recv().is_err_and(|e| e == std::sync::mpsc::TryRecvError::Empty));
+        drop(go);
+        // With the sender its socket is gone.
+        let closed = is_closed.recv_timeout(Duration::from_secs(30));
+        assert_eq!(closed, Err(std::sync::mpsc::RecvTimeoutError::Disconnected));
+        // The next dial makes one of its own.
+        let again = clock.now() + Duration::from_secs(30);
+        let quick = |_: &Address| Ok(channel().0);
+        let made = sockets.resolve_by(quick, &turns, &name, again, STACK, false);
+        assert!(made.is_some_and(|outcome| outcome.is_ok()));
+        assert!(lock(&sockets.running).is_empty());
     }
 
     #[test]
@@ -220,8 +289,8 @@ mod tests {
         let later = clock.now() + Duration::from_secs(60);
         let name = address("hangs");
         let stopped = std::thread::scope(|scope| {
-            let waiting =
-                scope.spawn(|| resolver.resolve_by(hang, &turns, &name, later, STACK).is_none());
+            let waiting = scope
+                .spawn(|| resolver.resolve_by(hang, &turns, &name, later, STACK, true).is_none());
             turns.stop();
             waiting.join()
         });

@@ -371,3 +371,38 @@ fn a_part_is_reported_as_one_and_gets_no_advice_on_the_whole() {
         ended.stdout
     );
 }
+
+#[test]
+fn items_about_tls_say_what_the_command_can_and_how_a_program_gets_it() {
+    let file = "datasrc-name me\ndatasrc-port 25000\ndatasrc-ssl-port 25001\nadd-peer\n\
+                remote-name you\naddr h\nport 1\nssl-verify-mode 1\nssl-cipherlist ALL\n\
+                end-peer\nadd-peer\nremote-name other\nend-peer\n";
+    let folder = Folder::with(&[("me.conf", file)]);
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let ended = folder.peerbeat("check me.conf");
+    let text = words(&ended.stdout);
+    let of_node = "note skipped: datasrc-ssl-port (me.conf:3); the command has no TLS, what we \
+                   listen on takes plain connections, for the loopback or a tunnel (stunnel, \
+                   WireGuard, SSH); a program has TLS with this file by NodeOptions::transport, \
+                   in C by peerbeat_node_start_layered";
+    assert!(text.contains(of_node), "{text}");
+    let of_peer = "note skipped: ssl-verify-mode (me.conf:8), ssl-cipherlist (me.conf:9); the \
+                   command has no TLS, this link is plain TCP";
+    assert!(text.contains(of_peer), "{text}");
+    assert_eq!(text.matches("skipped").count(), 2, "{text}");
+    let record = folder.peerbeat("check me.conf --json").stdout;
+    assert!(record.contains(r#""notes":["skipped: datasrc-ssl-port (me.conf:3)"#), "{record}");
+    assert!(record.contains(r#""notes":["skipped: ssl-verify-mode (me.conf:8)"#), "{record}");
+}
+
+#[test]
+fn a_unix_socket_is_listened_on() {
+    let file = "datasrc-name me\ndatasrc-interface unix:/run/me.sock\nadd-peer\n\
+                remote-name you\nend-peer\n";
+    let folder = Folder::with(&[("me.conf", file)]);
+    let ended = folder.peerbeat("check me.conf --strict");
+    assert_eq!(ended.code, Some(0), "{}", ended.stdout);
+    let text = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("listens on unix:/run/me.sock"), "{text}");
+    assert!(text.contains("waits for \"you\" to dial unix:/run/me.sock"), "{text}");
+}

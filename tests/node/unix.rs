@@ -98,6 +98,28 @@ fn a_file_that_a_killed_program_left_is_replaced_and_others_are_not() {
 }
 
 #[test]
+fn of_nodes_that_start_at_once_on_an_old_file_one_has_it() {
+    let folder = Folder::new("race");
+    for _ in 0..30 {
+        drop(UnixListener::bind(folder.socket()).unwrap());
+        let go = std::sync::Barrier::new(6);
+        let start = || {
+            go.wait();
+            Node::start(config(&folder.hub()), ignore())
+        };
+        let started: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..6).map(|_| scope.spawn(start)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let running: Vec<Node> = started.into_iter().filter_map(Result::ok).collect();
+        assert_eq!(running.len(), 1);
+        UnixStream::connect(folder.socket()).unwrap();
+        drop(running);
+        assert!(!folder.socket().exists(), "the file is its node's");
+    }
+}
+
+#[test]
 fn a_node_leaves_the_socket_of_another_program_alone() {
     let folder = Folder::new("taken");
     let (node, _book) = start(&folder.hub());

@@ -93,6 +93,7 @@ fn node_record(file: &File) -> String {
         .bool("is_part", config.is_part())
         .raw("os_conditions", &array(os))
         .raw("overrides", &array(overrides))
+        .raw("notes", &array(report::node_notes(config).iter().map(quoted)))
         .finish()
 }
 
@@ -105,7 +106,7 @@ fn peer_record(config: &Config, peer: &PeerConfig) -> String {
         .string("name", peer.name())
         .string("origin", &peer.origin().to_string())
         .raw("dials", &array(peer.addresses().iter().map(quoted)))
-        .bool("accepts", config.port().is_some() && !ways.is_empty());
+        .bool("accepts", config.listens() && !ways.is_empty());
     let object = match ways.first() {
         Some(first) => object.raw("recognised_by", &way(first)),
         None => object.null("recognised_by"),
@@ -136,7 +137,7 @@ fn peer_record(config: &Config, peer: &PeerConfig) -> String {
         .number("send_queue_bytes", peer.send_queue_bytes() as u64)
         .ms("reconnect_time_min_ms", peer.reconnect_time_min())
         .ms("reconnect_time_max_ms", peer.reconnect_time_max())
-        .raw("notes", &array(report::notes(peer).iter().map(quoted)))
+        .raw("notes", &array(report::notes(config, peer).iter().map(quoted)))
         .finish()
 }
 

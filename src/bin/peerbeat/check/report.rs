@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use peerbeat::config::{Config, Origin, PeerConfig, Port, RecognisedBy};
+use peerbeat::config::{Config, Origin, PeerConfig, Port, RecognisedBy, TlsItem};
 use peerbeat::liveness::Mode;
 use peerbeat::protocol::Escaped;
 use peerbeat::text::Seconds;
@@ -56,6 +56,9 @@ fn tell_node(text: &mut String, file: &File) {
     tell(text, "node", &identity(config.name(), config.label(), config.id()));
     tell_application(text, config);
     tell(text, "listens", &listens(config));
+    for note in node_notes(config) {
+        tell(text, "note", &note);
+    }
     tell_conditions(text, config);
     for over in config.overrides() {
         let (item, now, before) = (Escaped(&over.item), &over.now, &over.before);
@@ -133,7 +136,7 @@ fn tell_peer(text: &mut String, config: &Config, peer: &PeerConfig) {
     let floor = peer.heartbeat_time_min();
     let line = format!("a peer's heartbeat-time counts as {} at least", Seconds(floor.value));
     tell(text, "  floor", &format!("{line} ({})", floor.origin));
-    for note in notes(peer) {
+    for note in notes(config, peer) {
         tell(text, "  note", &note);
     }
 }
@@ -224,14 +227,16 @@ fn identity(name: &str, label: &str, id: u32) -> String {
 }
 
 fn listens(config: &Config) -> String {
+    let paths: Vec<&str> = config.interfaces().iter().map(String::as_str).collect();
     let port = match config.port() {
+        None if config.listens() => return format!("on {}", Escaped(&paths.join(", "))),
         None => return "no (datasrc-port is not set)".to_owned(),
         Some(Port::Fixed(port)) => format!("on port {port}"),
         Some(Port::Auto) => "on any free port (auto)".to_owned(),
     };
     match config.interfaces() {
         [] => format!("{port}, all addresses of this machine"),
-        interfaces => format!("{port}, {}", Escaped(&interfaces.join(", "))),
+        _ => format!("{port}, {}", Escaped(&paths.join(", "))),
     }
 }
 
@@ -248,6 +253,14 @@ fn link_lines(config: &Config, peer: &PeerConfig) -> Vec<String> {
     let name = Escaped(peer.name());
     let accepts_only = peer.addresses().is_empty();
     match (recognised(peer), config.port()) {
+        (Some(by), None) if config.listens() => {
+            let path = Escaped(config.interfaces().first().map_or("", String::as_str));
+            lines.push(match accepts_only {
+                true => format!("waits for \"{name}\" to dial {path}"),
+                false => format!("it may also dial {path}"),
+            });
+            lines.extend(by);
+        }
         (None, _) if accepts_only => lines.push("no program can ever be it".to_owned()),
         (None, _) => {}
         (Some(by), None) if accepts_only => {
@@ -312,15 +325,39 @@ pub(super) fn late(peer: &PeerConfig) -> Option<Duration> {
 }
 
 /// What is right and may still surprise.
-pub(super) fn notes(peer: &PeerConfig) -> Vec<String> {
-    match peer.heartbeat_time().value {
-        Some(_) => Vec::new(),
-        None => vec![
+pub(super) fn notes(config: &Config, peer: &PeerConfig) -> Vec<String> {
+    let mut notes = Vec::new();
+    if peer.heartbeat_time().value.is_none() {
+        notes.push(
             "heartbeat-time 0 asks for nothing: the link has no limit until the peer announces \
              one; if it has 0 too, its loss is never noticed"
                 .to_owned(),
-        ],
+        );
     }
+    let of_peer = |item: &&TlsItem| item.peer.as_ref() == Some(peer.origin());
+    notes.extend(tls_note(config.tls_items().iter().filter(of_peer), "this link is plain TCP"));
+    notes
+}
+
+/// The same of the node.
+pub(super) fn node_notes(config: &Config) -> Vec<String> {
+    let of_all = config.tls_items().iter().filter(|item| item.peer.is_none());
+    tls_note(of_all, "what we listen on takes plain connections").into_iter().collect()
+}
+
+/// What becomes of items about TLS: the command has none, a program can have it.
+fn tls_note<'a>(items: impl Iterator<Item = &'a TlsItem>, plain: &str) -> Option<String> {
+    let said = items.map(|item| format!("{} ({})", Escaped(&item.item), item.location));
+    let said: Vec<String> = said.collect();
+    if said.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "skipped: {}; the command has no TLS, {plain}, for the loopback or a tunnel (stunnel, \
+         WireGuard, SSH); a program has TLS with this file by NodeOptions::transport, in C by \
+         peerbeat_node_start_layered",
+        said.join(", ")
+    ))
 }
 
 /// Of a terminal.
