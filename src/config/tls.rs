@@ -1,5 +1,7 @@
-//! The items about TLS that files have: read by name, so that a reader of the configuration can be
-//! told what becomes of them. Their values mean nothing here, but for the port.
+//! The items about TLS that files have.
+//!
+//! They are noted by name, so that `check` can say what becomes of them. Invariant: their values
+//! mean nothing here, but for the port, which must not be the plain one.
 
 use super::location::Location;
 

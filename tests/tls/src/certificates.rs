@@ -10,7 +10,23 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 /// Signs certificates, and makes the configurations of those who trust it.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    root: CertificateDer<'static>,
     roots: Arc<RootCertStore>,
+}
+
+/// What a process needs to dial as somebody: a root, a certificate and its key, as bytes.
+pub type Parts = [Vec<u8>; 3];
+
+/// Somebody of whom another process has made the parts.
+///
+/// # Panics
+/// If they are none.
+pub fn client_of([root, certificate, key]: Parts) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(root.into()).expect("a root");
+    let config = ClientConfig::builder().with_root_certificates(roots);
+    let key = PrivatePkcs8KeyDer::from(key).into();
+    Arc::new(config.with_client_auth_cert(vec![certificate.into()], key).expect("a certificate"))
 }
 
 impl Authority {
@@ -22,7 +38,8 @@ impl Authority {
         let certificate = params.self_signed(&key).expect("a certificate");
         let mut roots = RootCertStore::empty();
         roots.add(certificate.der().clone()).expect("a root");
-        Self { issuer: Issuer::new(params, key), roots: Arc::new(roots) }
+        let root = certificate.der().clone();
+        Self { issuer: Issuer::new(params, key), root, roots: Arc::new(roots) }
     }
 
     /// A certificate with this name, and its key; one that has expired if it is said so.
@@ -40,6 +57,12 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         (certificate.der().clone(), key.into())
+    }
+
+    /// Somebody of this name who dials, for another process.
+    pub fn parts(&self, name: &str) -> Parts {
+        let (certificate, key) = self.certificate(name, false);
+        [self.root.to_vec(), certificate.to_vec(), key.secret_der().to_vec()]
     }
 
     /// Somebody of this name who dials.

@@ -4,18 +4,20 @@
 mod accept;
 mod certificates;
 mod tls;
+mod transports;
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use accept::accept;
-pub use certificates::Authority;
+pub use certificates::{Authority, Parts, client_of};
 use peerbeat::link::{Layered, LinkOptions};
 use peerbeat::liveness::Settings;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, ServerConnection};
+use rustls::{ClientConfig, ClientConnection, ServerConnection};
 pub use tls::{Tls, TlsTransport};
+pub use transports::{Socks5, SourceAddress};
 
 /// A stream that a test can look into while a link runs on it.
 pub type TlsStream = Arc<Layered<TcpStream, Tls>>;
@@ -28,8 +30,16 @@ pub const LONG: Duration = Duration::from_secs(60);
 /// # Panics
 /// If the handshake fails.
 pub fn client_end(authority: &Authority, socket: TcpStream) -> TlsStream {
+    client_end_with(authority.client("client"), socket)
+}
+
+/// The same as somebody.
+///
+/// # Panics
+/// If the handshake fails.
+pub fn client_end_with(client: Arc<ClientConfig>, socket: TcpStream) -> TlsStream {
     let name = ServerName::try_from("server").expect("a name");
-    let tls = ClientConnection::new(authority.client("client"), name).expect("a client");
+    let tls = ClientConnection::new(client, name).expect("a client");
     Arc::new(Layered::open(socket, Tls(tls.into()), Instant::now() + LONG).expect("a handshake"))
 }
 
