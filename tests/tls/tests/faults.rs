@@ -2,7 +2,10 @@
 //! for what only TLS can know, and verdicts are as punctual.
 //!
 //! Prints the table with `cargo test --test faults -- --nocapture`. The peer that is stopped is
-//! another process; packets are lost in a network namespace: without one that is said to be skipped.
+//! another process; packets are lost in a network namespace: without one that is skipped, and said.
+
+#[path = "../../common/accept.rs"]
+mod accept;
 
 use std::env;
 use std::io::{BufRead, BufReader, Write};
@@ -12,6 +15,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use accept::accept;
 use peerbeat::cable::{Cable, Way};
 use peerbeat::link::{Down, DownReason, Inbox, Link, Role, Stream, open};
 use peerbeat_tls::{Authority, LONG, client_end_with, client_of, ends, options, server_end};
@@ -38,7 +42,7 @@ fn pair(kind: Kind, authority: &Authority) -> (AnyStream, AnyStream, Cable) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let (addr, cable) = through(listener.local_addr().expect("an address"));
     let near = TcpStream::connect(addr).expect("it listens");
-    let far = listener.accept().expect("a connection").0;
+    let far = accept(&listener);
     (Arc::new(near), Arc::new(far), cable)
 }
 
@@ -116,7 +120,7 @@ fn slow(kind: Kind, authority: &Authority) -> String {
 fn stopped(kind: Kind, authority: &Authority) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let mut child = peer(kind, authority, listener.local_addr().expect("an address"));
-    let socket = listener.accept().expect("a connection").0;
+    let socket = accept(&listener);
     let stream: AnyStream = match kind {
         Kind::Plain => Arc::new(socket),
         Kind::Tls => server_end(authority, socket),
