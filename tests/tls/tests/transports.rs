@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Instant;
 
 use accept::accept;
 use peerbeat::config::{Config, ConfigOptions};
@@ -66,7 +67,15 @@ fn a_node_dials_from_an_address_of_its_choice() {
     let port = hub.local_addrs()[0].port();
     let (feed, _) = start(&feed("127.0.0.1", port), Some(SourceAddress(source)));
     meet(&hub, &feed);
-    let Some(Endpoint::Tcp(addr)) = hub.peer("feed").unwrap().state().addr else { panic!() };
+    // It is told with the event, which comes a moment after the link.
+    let until = Instant::now() + LONG;
+    let addr = loop {
+        match hub.peer("feed").unwrap().state().addr {
+            Some(Endpoint::Tcp(addr)) => break addr,
+            other => assert!(Instant::now() < until, "{other:?}"),
+        }
+        thread::yield_now();
+    };
     assert_eq!(addr.ip(), source);
 }
 
