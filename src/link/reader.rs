@@ -253,6 +253,10 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             state = shared.wait_until(state, until);
         }
         state.room_waiters -= 1;
+        if let Some(reason) = shared.broken.get() {
+            drop(state);
+            return shared.end(reason.clone());
+        }
         state.outgoing.handle_end_of_stream(shared.clock.now());
         shared.settle(state);
         // In a close our own side may still be writing.

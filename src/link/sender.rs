@@ -233,7 +233,9 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         match readable {
             Ok(false) if unchanged => self.shared.end(DownReason::Silent),
             // The reader does not hear of it any more.
-            Err(e) => self.shared.end(DownReason::io(&e)),
+            Err(e) if unchanged => self.shared.end(DownReason::io(&e)),
+            // The reader has read meanwhile: what it holds is handed on first.
+            Err(e) => drop(self.shared.broken.set(DownReason::io(&e))),
             Ok(_) => {}
         }
     }

@@ -43,6 +43,7 @@ mod opening;
 mod order;
 mod pressure;
 mod reasons;
+mod resets;
 mod schedules;
 mod silence;
 mod stalls;

@@ -145,64 +145,6 @@ fn what_arrived_while_the_reader_was_away_is_seen_by_the_sender() {
     assert!(link.is_up());
 }
 
-/// A socket that is reset while its reader waits, close to the limit, and that says so only to who
-/// asks first: the sender.
-struct ResetOnce {
-    socket: TcpStream,
-    asked: (Mutex<bool>, Condvar),
-}
-
-impl Stream for ResetOnce {
-    fn can_peek(&self) -> bool {
-        true
-    }
-
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match *self.asked.0.lock().unwrap() {
-            true => Ok(0),
-            false => Stream::read(&self.socket, buffer),
-        }
-    }
-
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Stream::write(&self.socket, bytes)
-    }
-
-    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
-        Stream::set_read_timeout(&self.socket, timeout)
-    }
-
-    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
-        Stream::set_write_timeout(&self.socket, timeout)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        Stream::shutdown(&self.socket, how)
-    }
-
-    fn wait_readable(&self) -> io::Result<()> {
-        let asked = self.asked.0.lock().unwrap();
-        let _back = self.asked.1.wait_timeout_while(asked, LONG, |asked| !*asked).unwrap();
-        Ok(())
-    }
-
-    fn is_readable(&self) -> io::Result<bool> {
-        *self.asked.0.lock().unwrap() = true;
-        self.asked.1.notify_all();
-        Err(ErrorKind::ConnectionReset.into())
-    }
-}
-
-#[test]
-fn a_reset_that_the_sender_finds_is_the_reason() {
-    let (socket, _mock) = Mock::pair();
-    let stream = ResetOnce { socket, asked: Default::default() };
-    let ignore = |_: &Link<ResetOnce>, _: &[u8]| {};
-    let link = Link::start_with(stream, Native::default(), &options(100, 300), ignore).unwrap();
-    let down = link.wait_down(LONG).expect("it ends");
-    assert_eq!(down.reason.as_str(), "io", "{down}");
-}
-
 /// What the timed reads of a stream do with the timeout they were given.
 type Bend = fn(Duration) -> Duration;
 
