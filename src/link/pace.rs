@@ -186,6 +186,9 @@ impl Pace {
     /// The sender took `messages` from the queue.
     pub(super) fn on_batch(&mut self, messages: u64) {
         self.gathered += messages;
+        if messages > 0 {
+            self.queued_at_poll = 0;
+        }
         if self.mode == Mode::Bursts && self.gathered >= STREAM_MESSAGES_MIN {
             self.mode = Mode::Stream;
         }
