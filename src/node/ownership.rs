@@ -168,8 +168,6 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
 
     /// Asks, between the addresses of a round, whether to go on with it.
     pub(super) fn look(&mut self) -> Look {
-        // A dial that is under way is what was asked for.
-        self.hurries = false;
         match self.is_free() && self.dials && !self.paused && self.lost.is_none() {
             _ if self.stopping => Look::Stop,
             true => Look::GoOn,
@@ -196,6 +194,8 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
     pub(super) fn enter_blocked(&mut self) -> bool {
         if !self.stopping {
             self.dial = Dial::Blocked;
+            // The dial that was asked for begins. One that is asked for from now on is another.
+            self.hurries = false;
         }
         !self.stopping
     }

@@ -247,8 +247,22 @@ fn a_dial_that_was_asked_for_while_one_was_under_way_is_not_made_after_it() {
     // Its name is being resolved.
     assert!(rules.dial_now());
     assert_eq!(rules.look(), Look::GoOn);
+    assert!(rules.enter_blocked() && rules.leave_blocked());
     let due = Time::from_nanos(1000);
     assert_eq!(rules.poll_dial(Some(due), Time::ZERO), DialTurn::Wait { until: due });
+}
+
+#[test]
+fn a_resume_during_a_dial_that_fails_dials_again_at_once() {
+    let mut rules = Rules::new();
+    assert_eq!(rules.poll_dial(None, Time::ZERO), DialTurn::Dial);
+    assert!(rules.enter_blocked());
+    rules.pause();
+    rules.resume();
+    assert!(rules.leave_blocked());
+    assert_eq!(rules.look(), Look::GoOn);
+    let due = Time::from_nanos(1000);
+    assert_eq!(rules.poll_dial(Some(due), Time::ZERO), DialTurn::Dial);
 }
 
 // lesson 48
