@@ -21,12 +21,14 @@ pub struct Published {
     pub down: Vec<(Peer, DownReason)>,
     /// Those that are not connected.
     pub not_connected: Vec<Peer>,
+    /// Those of another node, whose frames cannot carry it.
+    pub unfit: Vec<Peer>,
 }
 
 impl Published {
     /// Whether every peer that is connected has accepted it.
     pub fn reached_all_connected(&self) -> bool {
-        self.full.is_empty() && self.down.is_empty()
+        self.full.is_empty() && self.down.is_empty() && self.unfit.is_empty()
     }
 }
 
@@ -79,6 +81,7 @@ impl Node {
                 Ok(()) => published.sent += 1,
                 Err(SendError::Down(reason)) => published.down.push((peer.clone(), reason)),
                 Err(SendError::NotConnected) => published.not_connected.push(peer.clone()),
+                Err(SendError::Unfit(_)) => published.unfit.push(peer.clone()),
                 Err(_) => published.full.push(peer.clone()),
             }
         }
