@@ -232,6 +232,11 @@ impl<S: Stream, F: Framing> Link<S, F> {
     pub(crate) fn wait_drained(&self, timeout: Duration) -> bool {
         // The end itself takes no longer than a tenth of a second.
         let _down = self.wait_down(timeout.saturating_add(END_MAX));
+        self.saw_end()
+    }
+
+    /// Whether the peer has ended its side of a drain.
+    pub(crate) fn saw_end(&self) -> bool {
         self.shared.lock().outgoing.saw_end()
     }
 

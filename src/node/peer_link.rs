@@ -111,6 +111,14 @@ impl PeerLink {
         }
     }
 
+    /// Whether the peer has ended its side, and so has read all.
+    pub(super) fn saw_end(&self) -> bool {
+        match self {
+            Self::Threads(link) => link.saw_end(),
+            Self::Virtual(link) => link.saw_end(),
+        }
+    }
+
     pub(super) fn end(&self, reason: DownReason, bye: Option<&Bye<'_>>) {
         match self {
             Self::Threads(link) => link.end(reason, bye),

@@ -122,7 +122,7 @@ impl Node {
         }
         let mut all = true;
         for link in &links {
-            all &= link.wait_drained(if waits { left() } else { Duration::ZERO });
+            all &= if waits { link.wait_drained(left()) } else { link.saw_end() };
         }
         self.shutdown();
         all
