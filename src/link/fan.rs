@@ -173,6 +173,8 @@ impl Fan {
 
     fn make_thread(self: &Arc<Self>, stack_size: usize) {
         let fan = Arc::clone(self);
+        // It writes for all members, and what runs in a layer may need more than the asker does.
+        let stack_size = stack_size.saturating_add(LAYER_STACK);
         let made = threads::spawn("pb-fan", stack_size, move || fan.run());
         let mut line = self.line();
         let Ok(thread) = made else {
@@ -252,6 +254,9 @@ thread_local! {
     static OWN: Cell<u64> = const { Cell::new(0) };
 }
 
+/// The stack for a member's layer, beside that of a link's thread: only reserved, not used.
+const LAYER_STACK: usize = 1 << 20;
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
@@ -295,6 +300,27 @@ mod tests {
         let next = || heard.recv_timeout(Duration::from_secs(10));
         assert_eq!(next(), Ok("falls"));
         assert_eq!(next(), Ok("writes"));
+        fan.leave();
+    }
+
+    struct Deep(mpsc::Sender<&'static str>);
+
+    impl Member for Deep {
+        fn write_queued(self: Arc<Self>) -> u64 {
+            let stack = std::hint::black_box([1_u8; 300 << 10]);
+            assert_eq!(stack[stack.len() / 2], 1);
+            let _test_waits = self.0.send("deep");
+            0
+        }
+    }
+
+    #[test]
+    fn a_member_has_the_stack_that_a_layer_may_need_whoever_asked() {
+        let fan = Fan::join();
+        let (said, heard) = mpsc::channel();
+        fan.add(Arc::new(Deep(said)));
+        fan.ask(64 << 10);
+        assert_eq!(heard.recv_timeout(Duration::from_secs(10)), Ok("deep"));
         fan.leave();
     }
 
