@@ -118,6 +118,22 @@ pub(super) fn must(command: &mut Command) -> String {
 
 /// Runs a program that has to end well within a time.
 pub(super) fn run(program: &Path, arguments: &[&str], limit: Duration) -> String {
+    let output = run_to_end(program, arguments, limit);
+    assert!(output.status.success(), "{}: {}", program.display(), words(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The same for one that may say with status 77 that this system cannot do it; returns whether it
+/// could.
+pub(super) fn run_if_possible(program: &Path, limit: Duration) -> bool {
+    let output = run_to_end(program, &[], limit);
+    let is_possible = output.status.code() != Some(77);
+    let is_well = !is_possible || output.status.success();
+    assert!(is_well, "{}: {}", program.display(), words(&output));
+    is_possible
+}
+
+fn run_to_end(program: &Path, arguments: &[&str], limit: Duration) -> Output {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -130,9 +146,7 @@ pub(super) fn run(program: &Path, arguments: &[&str], limit: Duration) -> String
         }
         thread::sleep(Duration::from_millis(5));
     }
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}: {}", program.display(), words(&output));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    child.wait_with_output().unwrap()
 }
 
 fn words(output: &Output) -> String {
