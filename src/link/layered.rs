@@ -127,7 +127,7 @@ impl<S: Stream, L: Layer> Layered<S, L> {
         loop {
             let mut layer = lock(&self.layer);
             let sealed = layer.seal(&[]).map(drop);
-            let is_ready = layer.layer.is_ready();
+            let is_ready = sealed.is_ok() && layer.layer.is_ready();
             let mut pending = std::mem::take(&mut layer.pending);
             drop(layer);
             below.write_all(&pending)?;

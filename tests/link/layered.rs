@@ -387,6 +387,39 @@ fn the_other_side_learns_why_a_handshake_failed() {
     assert_eq!(said, record(GOODBYE, 0, b""));
 }
 
+/// Fails to begin, as one with settings that do not fit.
+struct Broken;
+
+impl Layer for Broken {
+    fn seal(&mut self, _: &[u8], sealed: &mut Vec<u8>) -> io::Result<usize> {
+        sealed.extend(b"alert");
+        Err(io::Error::other("no settings"))
+    }
+
+    fn open(&mut self, _: &[u8], _: &mut [u8], _: &mut Vec<u8>) -> io::Result<Opened> {
+        panic!("opens after it failed")
+    }
+
+    fn close(&mut self, _: &mut Vec<u8>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn is_ready(&self) -> bool {
+        panic!("is asked after it failed")
+    }
+}
+
+#[test]
+fn a_layer_that_fails_to_begin_is_asked_nothing_more_and_the_other_side_learns_why() {
+    let (near, mut far) = sockets();
+    let error = Layered::open(near, Broken, Instant::now() + LONG).map(drop).unwrap_err();
+    assert_eq!(error.to_string(), "no settings");
+    let mut said = Vec::new();
+    far.set_read_timeout(Some(LONG)).unwrap();
+    far.read_to_end(&mut said).unwrap();
+    assert_eq!(said, b"alert");
+}
+
 #[test]
 fn a_handler_may_send_and_close_from_inside() {
     let (near, far) = sockets();
