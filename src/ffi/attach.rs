@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::fault::{E_IO, Fault};
 use super::guard::guard;
+use super::handle::check_thread;
 use super::layer::PeerbeatLayer;
 use super::link::PeerbeatLink;
 use super::open::{greet, start};
@@ -53,6 +54,7 @@ unsafe fn attach(
     layer: *const PeerbeatLayer,
     link: *mut *mut PeerbeatLink,
 ) -> Result<(), Fault> {
+    check_thread()?;
     // SAFETY: passed on.
     let options = unsafe { Checked::read_layered(options, layer) }?;
     // SAFETY: passed on.

@@ -21,6 +21,8 @@ pub(super) fn is_inside() -> bool {
 
 /// Calls a function of a layer.
 pub(super) fn call<T>(function: impl FnOnce() -> T) -> T {
+    // The first connection's first function comes before the first handle.
+    fork::begin();
     let process = fork::generation();
     let before = IS_INSIDE.replace(true);
     if !before {

@@ -146,7 +146,11 @@ impl From<RecvError> for Fault {
 impl From<HandshakeError> for Fault {
     fn from(error: HandshakeError) -> Self {
         match error {
-            HandshakeError::Io(error) => Self::io(E_IO, "HELLO", &error),
+            // Without a number it is not the system's error but a layer's.
+            HandshakeError::Io(error) => {
+                let code = if error.raw_os_error().is_some() { E_IO } else { E_HANDSHAKE };
+                Self::io(code, "HELLO", &error)
+            }
             HandshakeError::Refused { .. } => Self::new(E_REFUSED, error.to_string()),
             other => Self::new(E_HANDSHAKE, other.to_string()),
         }

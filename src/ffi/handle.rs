@@ -63,11 +63,7 @@ impl<T> Handle<T> {
         if self.is_of_parent() {
             return Err(Fault::new(E_FORKED, "it was made before the fork"));
         }
-        if callback::is_inside() {
-            let detail = "a layer's function cannot use nodes, links or listeners";
-            return Err(Fault::new(E_OWN_THREAD, detail));
-        }
-        Ok(())
+        check_thread()
     }
 
     /// Whether this is a forked child of the process that made it.
@@ -94,6 +90,16 @@ impl<T> Drop for Call<'_, T> {
     fn drop(&mut self) {
         self.0.callers.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// Whether this thread may use handles, or make one: not in a layer's function.
+#[inline]
+pub(super) fn check_thread() -> Result<(), Fault> {
+    if callback::is_inside() {
+        let detail = "a layer's function cannot use nodes, links or listeners";
+        return Err(Fault::new(E_OWN_THREAD, detail));
+    }
+    Ok(())
 }
 
 /// Locks; what a thread that panicked has left is whole between its steps.

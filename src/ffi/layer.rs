@@ -127,6 +127,8 @@ pub(super) const ACCEPTED: c_int = 2;
 pub struct PeerbeatLayerOut {
     sealed: Vec<u8>,
     failure: Option<String>,
+    /// Nothing can be put: it would never go out.
+    is_shut: bool,
 }
 
 /// Appends bytes that go to the other side.
@@ -139,6 +141,9 @@ pub unsafe extern "C" fn peerbeat_layer_put(
     guard(|| {
         // SAFETY: as the header says.
         let out = unsafe { out.as_mut() }.ok_or_else(|| is_null("out"))?;
+        if out.is_shut {
+            return Err(Fault::invalid("this function of a layer can put nothing"));
+        }
         // SAFETY: as the header says.
         out.sealed.extend_from_slice(unsafe { bytes(data, len, "data") }?);
         Ok(())
@@ -189,6 +194,8 @@ impl PeerbeatLayer {
 pub(super) struct CLayer {
     functions: PeerbeatLayer,
     state: *mut c_void,
+    /// What `create` has put; it goes out in front of what is sealed first.
+    begun: Vec<u8>,
 }
 
 // SAFETY: the header says that the functions are called by any thread, one at a time.
@@ -200,7 +207,7 @@ impl CLayer {
     /// # Errors
     /// What `create` says.
     pub(super) fn new(functions: PeerbeatLayer, of: Of<'_>) -> io::Result<Self> {
-        let mut made = Self { functions, state: functions.user_data };
+        let mut made = Self { functions, state: functions.user_data, begun: Vec::new() };
         let Some(create) = functions.create else { return Ok(made) };
         let of = PeerbeatLayerConnection {
             struct_size: size_of::<PeerbeatLayerConnection>() as u32,
@@ -210,7 +217,7 @@ impl CLayer {
             host: of.host.as_ptr(),
         };
         let mut state = null_mut();
-        let created = run("create", &mut Vec::new(), |out| {
+        let created = run("create", &mut made.begun, |out| {
             // SAFETY: the host's function, as the header has it; the pointers outlive the call.
             unsafe { create(functions.user_data, &raw const of, &raw mut state, out) }
         });
@@ -230,7 +237,7 @@ impl CLayer {
     pub(super) fn verified_name(&mut self) -> io::Result<Option<String>> {
         let Some(verified_name) = self.functions.verified_name else { return Ok(None) };
         let mut name = null();
-        run("verified_name", &mut Vec::new(), |out| {
+        run_shut("verified_name", |out| {
             // SAFETY: the host's function, as the header has it; the pointers outlive the call.
             unsafe { verified_name(self.state, &raw mut name, out) }
         })?;
@@ -250,6 +257,7 @@ impl CLayer {
 impl Layer for CLayer {
     fn seal(&mut self, plain: &[u8], sealed: &mut Vec<u8>) -> io::Result<usize> {
         let Some(seal) = self.functions.seal else { return Ok(0) };
+        sealed.append(&mut self.begun);
         let (mut taken, data) = (0, start(plain));
         run("seal", sealed, |out| {
             // SAFETY: the host's function, as the header has it; the pointers outlive the call.
@@ -311,10 +319,21 @@ fn run(
     sealed: &mut Vec<u8>,
     function: impl FnOnce(*mut PeerbeatLayerOut) -> c_int,
 ) -> io::Result<bool> {
-    let mut out = PeerbeatLayerOut { sealed: std::mem::take(sealed), failure: None };
+    let sealed_before = std::mem::take(sealed);
+    let mut out = PeerbeatLayerOut { sealed: sealed_before, failure: None, is_shut: false };
     let status = call(|| function(&raw mut out));
-    let PeerbeatLayerOut { sealed: made, failure } = out;
-    *sealed = made;
+    *sealed = out.sealed;
+    judge(name, status, out.failure)
+}
+
+/// The same for a function that can put nothing.
+fn run_shut(name: &str, function: impl FnOnce(*mut PeerbeatLayerOut) -> c_int) -> io::Result<bool> {
+    let mut out = PeerbeatLayerOut { sealed: Vec::new(), failure: None, is_shut: true };
+    let status = call(|| function(&raw mut out));
+    judge(name, status, out.failure)
+}
+
+fn judge(name: &str, status: c_int, failure: Option<String>) -> io::Result<bool> {
     match (status, failure) {
         (OK, None) => Ok(false),
         (ENDED, None) if name == "open" => Ok(true),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::convert::timeout;
 use super::fault::{E_CLOSED, E_IO, E_LISTEN, E_TIMEOUT, Fault};
 use super::guard::guard;
-use super::handle::{Handle, handle, take};
+use super::handle::{Handle, check_thread, handle, take};
 use super::handshakes::{Handshakes, Opened};
 use super::layer::PeerbeatLayer;
 use super::link::{PeerbeatLink, peerbeat_link_free};
@@ -52,6 +52,7 @@ pub unsafe extern "C" fn peerbeat_listener_open(
     listener: *mut *mut PeerbeatListener,
 ) -> c_int {
     guard(|| {
+        check_thread()?;
         // SAFETY: as the header says.
         let host = unsafe { optional_text(host, "host") }?;
         // SAFETY: as the header says.

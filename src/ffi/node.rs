@@ -13,7 +13,7 @@ use super::config::PeerbeatConfig;
 use super::convert::{add_stats, timeout};
 use super::fault::{E_OWN_THREAD, E_TIMEOUT, Fault};
 use super::guard::guard;
-use super::handle::{Handle, handle, take};
+use super::handle::{Handle, check_thread, handle, take};
 use super::layer::PeerbeatLayer;
 use super::node_parts::{Callbacks, NodeParts, PeerbeatHandler, PeerbeatNode, is_in_callback};
 use super::options::{FOREIGN_STACK, stack_size};
@@ -60,6 +60,7 @@ unsafe fn begin(
     layer: *const PeerbeatLayer,
     node: *mut *mut PeerbeatNode,
 ) -> Result<(), Fault> {
+    check_thread()?;
     // SAFETY: passed on.
     let config = unsafe { handle(config, "config") }?.config.clone();
     let callbacks = match handler.is_null() {

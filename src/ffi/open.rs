@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::fault::{E_CONNECT, E_HANDSHAKE, E_INVALID, E_IO, E_LIMIT, Fault};
 use super::guard::guard;
-use super::handle::Handle;
+use super::handle::{Handle, check_thread};
 use super::layer::{ACCEPTED, DIALLED, PeerbeatLayer};
 use super::link::{LinkParts, News, PeerbeatLink};
 use super::options::{Checked, Handshake, PeerbeatOptions};
@@ -62,6 +62,7 @@ unsafe fn begin(
     layer: *const PeerbeatLayer,
     link: *mut *mut PeerbeatLink,
 ) -> Result<(), Fault> {
+    check_thread()?;
     // SAFETY: passed on.
     let host = unsafe { text(host, "host") }?;
     // SAFETY: passed on.

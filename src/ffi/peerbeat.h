@@ -111,7 +111,8 @@ enum peerbeat_status {
     PEERBEAT_E_LISTEN = -13,          /* the address cannot be listened on */
     PEERBEAT_E_IO = -14,              /* another error of a socket */
     PEERBEAT_E_LIMIT = -15,           /* out of threads, descriptors or memory */
-    PEERBEAT_E_OWN_THREAD = -16,      /* a callback cannot free what calls it */
+    PEERBEAT_E_OWN_THREAD = -16,      /* a callback cannot free what calls it, nor a layer's
+                                       * function use or make a node, link or listener */
     PEERBEAT_E_FORKED = -17,          /* the handle belongs to the parent process */
     PEERBEAT_E_BUSY = -18,            /* this thread has a message borrowed: release it first */
     PEERBEAT_E_CLOSED = -19,          /* the listener is being freed */

@@ -22,7 +22,7 @@ extern "C" {
 /* What a function of a layer gives besides its status. Valid until the function returns. */
 typedef struct peerbeat_layer_out peerbeat_layer_out;
 
-/* Appends bytes that go to the other side; they are copied. */
+/* Appends bytes that go to the other side; they are copied. PEERBEAT_E_INVALID in verified_name. */
 int peerbeat_layer_put(peerbeat_layer_out *out, const void *data, size_t len);
 
 /* Says why the function fails, for events and peerbeat_last_error(); returns a negative code, for
@@ -47,17 +47,20 @@ enum peerbeat_layer_status {
  *
  * They are called on any thread, of yours and of peerbeat; those on one state one at a time, those
  * on different states side by side. They must not wait: while one runs nothing of its link is sent
- * or read. They must not use nodes, links or listeners (PEERBEAT_E_OWN_THREAD), and for the rest a
- * callback's rules hold: no longjmp, no exception, no pthread_exit; cancellation is held back; and
- * fork only to exec or _exit. A link's threads have at least 1 MiB of stack if it has a layer.
+ * or read. They must not use or make nodes, links or listeners (PEERBEAT_E_OWN_THREAD), and for the
+ * rest a callback's rules hold: no longjmp, no exception, no pthread_exit; cancellation is held
+ * back; and fork only to exec or _exit. A link's threads have at least 1 MiB of stack if it has a
+ * layer.
  *
  * After peerbeat_link_free() and peerbeat_node_free() none is called any more, on any connection
- * that they had; user_data must live until then. A node's handshakes are ended by its shutdown. */
+ * that they had. user_data must live until then, and until peerbeat_listener_free(), which ends the
+ * handshakes that accept began. A node's handshakes are ended by its shutdown. */
 typedef struct peerbeat_layer {
     uint32_t struct_size;
     uint32_t reserved;
 
-    /* Makes the state of a connection. May be NULL: then the state is user_data. */
+    /* Makes the state of a connection. What it puts goes out in front of what seal puts, unless it
+     * fails. May be NULL: then the state is user_data. */
     int (*create)(void *user_data, const peerbeat_layer_connection *connection, void **state,
                   peerbeat_layer_out *out);
 
@@ -95,7 +98,10 @@ typedef struct peerbeat_layer {
 } peerbeat_layer;
 
 /* As the functions without _layered, over a layer; layer NULL = none. It is copied, each time. The
- * layer's failure is PEERBEAT_E_HANDSHAKE. attach_fd dials, unless options say otherwise. */
+ * layer's failure is PEERBEAT_E_HANDSHAKE. attach_fd dials, unless options say otherwise.
+ *
+ * Accept on one listener with a layer always or never: accept returns what any of them began, so
+ * that one with a layer may return a plain link, not encrypted, with the verified_name "". */
 int peerbeat_link_connect_layered(const char *host, uint16_t port, const peerbeat_options *options,
                                   const peerbeat_layer *layer, peerbeat_link **link);
 int peerbeat_link_attach_fd_layered(int fd, const peerbeat_options *options,

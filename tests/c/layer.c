@@ -3,6 +3,8 @@
 
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 /* What a layer is to do wrong, and what it has seen. */
 typedef struct trial {
@@ -11,6 +13,9 @@ typedef struct trial {
     int status;
     int lies;           /* counts bytes that it was not given */
     int is_mute;        /* says nothing in the handshake */
+    int is_early;       /* says hello in create */
+    int forks;          /* in create; the child returns from it */
+    pid_t child;
     const char *name;   /* is proven; "" = that fails */
     int saw_direction;
     char saw_host[64], saw_peer[64], saw_remote_name[64];
@@ -34,6 +39,17 @@ static void enter(toy *t) {
     MUST(ADD(t->busy, 1) == 1);
 }
 
+/* In a function of a layer no handle can be made. */
+static void makes_nothing(void) {
+    peerbeat_link *link;
+    peerbeat_listener *listener;
+    peerbeat_node *node;
+    IS(peerbeat_link_connect("127.0.0.1", 1, NULL, &link), PEERBEAT_E_OWN_THREAD);
+    IS(peerbeat_link_attach_fd(-1, NULL, &link), PEERBEAT_E_OWN_THREAD);
+    IS(peerbeat_listener_open("127.0.0.1", 0, &listener), PEERBEAT_E_OWN_THREAD);
+    IS(peerbeat_node_start(NULL, NULL, &node), PEERBEAT_E_OWN_THREAD);
+}
+
 static int leave(toy *t, const char *function, peerbeat_layer_out *out) {
     trial *wrong = t->trial;
     if (wrong->link != NULL && strcmp(function, "seal") == 0) {
@@ -41,6 +57,7 @@ static int leave(toy *t, const char *function, peerbeat_layer_out *out) {
         SET(wrong->status_of_use, peerbeat_link_send(wrong->link, "x", 1));
         peerbeat_last_error(detail, sizeof detail);
         MUST(peerbeat_link_free(wrong->link) == PEERBEAT_E_OWN_THREAD && strstr(detail, "layer"));
+        makes_nothing();
         wrong->link = NULL;
     }
     MUST(ADD(t->busy, -1) == 0);
@@ -62,6 +79,12 @@ static int create(void *user_data, const peerbeat_layer_connection *of, void **s
     toy *t = calloc(1, sizeof *t);
     t->trial = trial;
     *state = t;
+    if (trial->is_early) {
+        IS(peerbeat_layer_put(out, "H", 1), PEERBEAT_OK);
+        t->has_sent = 1;
+    }
+    if (trial->forks && (trial->child = fork()) == 0)
+        trial->forks = 2; /* this is the child */
     ADD(states_alive, 1);
     ADD(trial->created, 1);
     return PEERBEAT_OK;
@@ -71,6 +94,8 @@ static int seal(void *state, const void *plain, size_t len, size_t *taken,
                 peerbeat_layer_out *out) {
     toy *t = state;
     const unsigned char *bytes = plain;
+    if (t->trial->forks == 2)
+        _exit(3);
     enter(t);
     if (!t->has_sent && !t->trial->is_mute) {
         IS(peerbeat_layer_put(out, "H", 1), PEERBEAT_OK);
@@ -91,6 +116,10 @@ static int open_(void *state, const void *sealed, size_t len, size_t *taken, voi
     unsigned char *to = plain;
     size_t used = 0, made = 0;
     enter(t);
+    if (t->has_heard && len > 0 && t->trial->fails && strcmp(t->trial->fails, "hello") == 0) {
+        leave(t, "", out);
+        return peerbeat_layer_fail(out, "bad first record");
+    }
     if (!t->has_heard && len > 0) {
         if (from[0] != 'H') {
             leave(t, "", out);
@@ -134,6 +163,7 @@ static int is_ready(void *state) {
 
 static int verified_name(void *state, const char **name, peerbeat_layer_out *out) {
     toy *t = state;
+    IS(peerbeat_layer_put(out, "x", 1), PEERBEAT_E_INVALID); /* it would never go out */
     if (t->trial->name != NULL && *t->trial->name == '\0')
         return peerbeat_layer_fail(out, "nothing was proven");
     *name = t->trial->name;
@@ -206,7 +236,7 @@ static peerbeat_state state_of(peerbeat_link *link) {
 static void a_layer_carries_a_link(void) {
     static char big[300000], got[300000];
     size_t len;
-    trial one = {.name = "far"}, other = {.name = "near"};
+    trial one = {.name = "far", .is_early = 1}, other = {.name = "near"};
     end near, far;
     init(&near, &far);
     pair(&near, &one, &far, &other);
@@ -232,6 +262,22 @@ static void a_layer_carries_a_link(void) {
     IS(peerbeat_link_free(near.link), PEERBEAT_OK);
     IS(peerbeat_link_free(far.link), PEERBEAT_OK);
     MUST(GET(states_alive) == 0 && one.closed == 1 && other.closed == 1);
+}
+
+/* A child that returns from the first function of all is stopped: the connection is its parent's. */
+static void a_child_goes_no_further(void) {
+    trial one = {.forks = 1}, other = {0};
+    end near, far;
+    int status;
+    init(&near, &far);
+    pair(&near, &one, &far, &other);
+    MUST(near.status == PEERBEAT_OK && far.status == PEERBEAT_OK && one.child > 0);
+    sleep_ms(100); /* it might exit meanwhile */
+    MUST(kill(one.child, SIGKILL) == 0 && waitpid(one.child, &status, 0) == one.child);
+    MUST(WIFSIGNALED(status));
+    IS(peerbeat_link_free(near.link), PEERBEAT_OK);
+    IS(peerbeat_link_free(far.link), PEERBEAT_OK);
+    MUST(GET(states_alive) == 0);
 }
 
 /* A function that fails in mid-life ends the link, with its text, and is not called again. */
@@ -277,6 +323,12 @@ static void a_handshake_that_fails_fails_the_call(void) {
     MUST(near.status == PEERBEAT_E_HANDSHAKE && strstr(near.detail, "no memory"));
     MUST(far.status == PEERBEAT_E_HANDSHAKE || far.status == PEERBEAT_E_IO);
     MUST(none.destroyed == 0 && GET(states_alive) == 0);
+
+    trial torn = {.fails = "hello"}; /* the layer is ready, and fails while HELLO is read */
+    init(&near, &far);
+    pair(&near, &right, &far, &torn);
+    MUST(far.status == PEERBEAT_E_HANDSHAKE && strstr(far.detail, "bad first record"));
+    MUST(near.status != PEERBEAT_OK && GET(states_alive) == 0);
 
     trial mute = {.is_mute = 1};
     init(&near, &far);
@@ -349,7 +401,7 @@ static void a_listener_refuses_strangers(void) {
     char detail[200], got[8];
     size_t len;
     IS(peerbeat_options_init(&options, sizeof options), PEERBEAT_OK);
-    options.handshake_timeout_ms = 1000;
+    options.handshake_timeout_ms = 5000;
     IS(peerbeat_listener_open("127.0.0.1", 0, &listener), PEERBEAT_OK);
     IS(peerbeat_listener_port(listener, &dialler.port), PEERBEAT_OK);
     int silent = connect_to(dialler.port), cut = connect_to(dialler.port);
@@ -467,6 +519,7 @@ static void a_node_is_freed_in_mid_handshake(void) {
 }
 
 int main(void) {
+    a_child_goes_no_further(); /* before there is any handle */
     a_layer_carries_a_link();
     a_failing_function_ends_its_link();
     a_handshake_that_fails_fails_the_call();
