@@ -51,8 +51,8 @@ pub(super) struct Shared<S, F> {
     /// does; else never.
     pub(super) hands_on_since: AtomicU64,
     pub(super) reader: OnceLock<u64>,
-    /// An error that the sender found in looking, and that the stream may not repeat: for the reader,
-    /// once it has read all.
+    /// An error that the sender found in looking, and that the stream may not repeat: for the
+    /// reader, once it has read all.
     pub(super) broken: OnceLock<DownReason>,
     pub(super) received: Received,
 }

@@ -76,8 +76,8 @@ fn a_reset_that_the_sender_finds_is_the_reason() {
     assert_eq!(down.reason.as_str(), "io", "{down}");
 }
 
-/// A stream with two messages and nothing behind them, which the reader reads while the sender looks
-/// and finds a reset that is not repeated.
+/// A stream with two messages and nothing behind them, which the reader reads while the sender
+/// looks and finds a reset that is not repeated.
 #[derive(Debug, Default)]
 struct ReadMeanwhile {
     looks: AtomicBool,
