@@ -240,7 +240,7 @@ fn records_of_garbage_end_the_link_in_words() {
     let oversized = [&[23, 3, 3, 0xff, 0xff][..], &[7; 70_000]].concat();
     let forged = [&[23, 3, 3, 0, 100][..], &[7; 100]].concat();
     for bytes in [b"GET / HTTP/1.1\r\n\r\n".repeat(10), oversized, forged, vec![0; 100]] {
-        let ((link, _inbox), mut far) = against_bytes(&authority);
+        let ((link, _inbox), far) = against_bytes(&authority);
         let _cut = far.write_all(&bytes);
         let down = down(&link);
         assert_eq!(down.reason.as_str(), "io", "{down}");
@@ -251,7 +251,7 @@ fn records_of_garbage_end_the_link_in_words() {
 #[test]
 fn a_record_that_never_ends_is_life_while_it_drips_and_silent_when_it_stops() {
     let authority = Authority::new();
-    let ((link, _inbox), mut far) = against_bytes(&authority);
+    let ((link, _inbox), far) = against_bytes(&authority);
     drop(link);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let addr = listener.local_addr().expect("an address");
