@@ -240,7 +240,7 @@ fn records_of_garbage_end_the_link_in_words() {
     let oversized = [&[23, 3, 3, 0xff, 0xff][..], &[7; 70_000]].concat();
     let forged = [&[23, 3, 3, 0, 100][..], &[7; 100]].concat();
     for bytes in [b"GET / HTTP/1.1\r\n\r\n".repeat(10), oversized, forged, vec![0; 100]] {
-        let ((link, _inbox), far) = against_bytes(&authority);
+        let ((link, _inbox), mut far) = against_bytes(&authority);
         let _cut = far.write_all(&bytes);
         let down = down(&link);
         assert_eq!(down.reason.as_str(), "io", "{down}");
