@@ -268,10 +268,9 @@ fn in_namespace() -> Vec<[String; 3]> {
     let program = env::current_exe().expect("a path");
     let script = format!(
         "ip link set lo up; {LOSS} && echo made && \
-         exec {} inside_a_namespace --exact --ignored --nocapture",
-        program.display()
+         exec \"$0\" inside_a_namespace --exact --ignored --nocapture"
     );
-    let ran = Command::new("unshare").args(["-Urn", "sh", "-c", &script]).output();
+    let ran = Command::new("unshare").args(["-Urn", "sh", "-c", &script]).arg(program).output();
     let Ok(output) = ran else { return Vec::new() };
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !text.contains("made") {
