@@ -35,7 +35,8 @@ use crate::text::{Measured, More};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeEvent {
-    /// The node listens; said once an address, before all else, and of no peer.
+    /// The node listens; reported once for each address, before everything else, and for no peer.
+    /// Like every event it comes on a thread of the node's: `Node::start` may have returned.
     Listening {
         /// Where, with the real port.
         addr: Endpoint,
