@@ -267,7 +267,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// Waits up to `timeout` for the link's end. On the link's own reader thread it does not wait.
     ///
     /// The handler may be called with [`LinkEvent::Down`] a moment later. To wait for that as well,
-    /// run the [`Reader`] on a thread that you join.
+    /// run the [`Reader`](super::Reader) on a thread that you join.
     pub fn wait_down(&self, timeout: Duration) -> Option<Down> {
         let shared = &*self.shared;
         let own = self.is_own_thread();

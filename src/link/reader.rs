@@ -26,6 +26,7 @@ use super::threads;
 use crate::connection::{Down, DownReason, Incoming, Input, LinkEvent, Phase, Unreported};
 use crate::liveness::{Time, Verdict};
 use crate::protocol::{Bye, ByeCode, Framing, Heartbeat, Native, ProtocolError};
+use crate::recover::Recover;
 
 /// The reading side of a link: the thread that runs it is the link's reader thread.
 ///
@@ -243,6 +244,10 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     /// The stream has ended. One of our writes may learn why now.
     fn handle_end(&self) {
         let shared = self.link.shared();
+        let broken = shared.broken.lock().recover().clone();
+        if let Some(reason) = broken {
+            return shared.end(reason);
+        }
         let mut state = shared.lock();
         let until = shared.clock.now() + WRITE_END_MAX;
         state.room_waiters += 1;
@@ -253,10 +258,6 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             state = shared.wait_until(state, until);
         }
         state.room_waiters -= 1;
-        if let Some(reason) = shared.broken.get() {
-            drop(state);
-            return shared.end(reason.clone());
-        }
         state.outgoing.handle_end_of_stream(shared.clock.now());
         shared.settle(state);
         // In a close our own side may still be writing.

@@ -26,6 +26,7 @@ use super::stream::{Stream, is_timeout};
 use crate::connection::{DownReason, Phase, WriteBuffer};
 use crate::liveness::Time;
 use crate::protocol::Framing;
+use crate::recover::Recover;
 
 /// The body of the sender thread.
 pub(super) fn run<S: Stream, F: Framing>(shared: &Shared<S, F>) {
@@ -228,15 +229,19 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         if now.since(silent_at) > tolerance || self.shared.has_changes() {
             return;
         }
+        let mut broken = self.shared.broken.lock().recover();
         let readable = self.stream.is_readable();
+        if let Err(e) = &readable {
+            *broken = Some(DownReason::io(e));
+        }
+        drop(broken);
         let unchanged = self.shared.silent_at.load(Ordering::SeqCst) == silent_at.as_nanos();
         match readable {
             Ok(false) if unchanged => self.shared.end(DownReason::Silent),
             // The reader does not hear of it any more.
             Err(e) if unchanged => self.shared.end(DownReason::io(&e)),
             // The reader has read meanwhile: what it holds is handed on first.
-            Err(e) => drop(self.shared.broken.set(DownReason::io(&e))),
-            Ok(_) => {}
+            _ => {}
         }
     }
 

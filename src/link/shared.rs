@@ -53,7 +53,7 @@ pub(super) struct Shared<S, F> {
     pub(super) reader: OnceLock<u64>,
     /// An error that the sender found in looking, and that the stream may not repeat: for the
     /// reader, once it has read all.
-    pub(super) broken: OnceLock<DownReason>,
+    pub(super) broken: Mutex<Option<DownReason>>,
     pub(super) received: Received,
 }
 
@@ -137,7 +137,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             is_reading: AtomicBool::new(false),
             hands_on_since: AtomicU64::new(Time::NEVER.as_nanos()),
             reader: OnceLock::new(),
-            broken: OnceLock::new(),
+            broken: Mutex::new(None),
             received: Received::default(),
         }
     }
