@@ -1,10 +1,9 @@
 //! Several messages in one go, and queues of several links within one budget.
 
 use std::io::{self, Read};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
 
 use peerbeat::link::{
     Batch, DownReason, Link, LinkOptions, QueueBudget, SendAllError, SendError, Stream,
@@ -64,26 +63,12 @@ fn send_all_stops_at_what_cannot_be_sent_and_says_where() {
 struct Noting(TcpStream, Arc<Mutex<Vec<(ThreadId, usize)>>>);
 
 impl Stream for Noting {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Stream::read(&self.0, buffer)
-    }
+    as_socket! { 0: read shutdown timeouts }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let written = Stream::write(&self.0, bytes)?;
         self.1.lock().unwrap().push((thread::current().id(), written));
         Ok(written)
-    }
-
-    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
-        Stream::set_read_timeout(&self.0, timeout)
-    }
-
-    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
-        Stream::set_write_timeout(&self.0, timeout)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        Stream::shutdown(&self.0, how)
     }
 }
 

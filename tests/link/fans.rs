@@ -2,7 +2,7 @@
 //! any help, whatever happens to one of the links.
 
 use std::io::{self, Read};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -229,25 +229,11 @@ fn links_that_end_in_the_middle_of_a_round_count_what_they_did_not_write() {
 struct Panicking(TcpStream, &'static AtomicBool);
 
 impl Stream for Panicking {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Stream::read(&self.0, buffer)
-    }
+    as_socket! { 0: read shutdown timeouts }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         assert!(!self.1.load(Ordering::Relaxed), "a mistake of the stream's");
         Stream::write(&self.0, bytes)
-    }
-
-    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
-        Stream::set_read_timeout(&self.0, timeout)
-    }
-
-    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
-        Stream::set_write_timeout(&self.0, timeout)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        Stream::shutdown(&self.0, how)
     }
 }
 
@@ -290,26 +276,12 @@ fn a_stream_that_panics_in_a_fan_ends_its_link_alone() {
 struct Halving(TcpStream);
 
 impl Stream for Halving {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Stream::read(&self.0, buffer)
-    }
+    as_socket! { 0: read shutdown timeouts }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         thread::sleep(Duration::from_micros(100));
         let taken = if bytes.len() > 3000 { bytes.len() / 2 } else { bytes.len() };
         Stream::write(&self.0, &bytes[..taken])
-    }
-
-    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
-        Stream::set_read_timeout(&self.0, timeout)
-    }
-
-    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
-        Stream::set_write_timeout(&self.0, timeout)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        Stream::shutdown(&self.0, how)
     }
 }
 

@@ -11,6 +11,40 @@
 #[path = "../common/accept.rs"]
 mod accept;
 #[cfg(target_os = "linux")]
+/// Methods of a stream that do what those of the socket in its field do.
+macro_rules! as_socket {
+    ($field:tt: $($method:ident)*) => { $(as_socket! { @ $method $field })* };
+    (@ read $field:tt) => {
+        fn read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            Stream::read(&self.$field, buffer)
+        }
+    };
+    (@ write $field:tt) => {
+        fn write(&self, bytes: &[u8]) -> std::io::Result<usize> {
+            Stream::write(&self.$field, bytes)
+        }
+    };
+    (@ timeouts $field:tt) => {
+        as_socket! { @ set_read_timeout $field }
+        as_socket! { @ set_write_timeout $field }
+    };
+    (@ set_read_timeout $field:tt) => {
+        fn set_read_timeout(&self, timeout: std::time::Duration) -> std::io::Result<()> {
+            Stream::set_read_timeout(&self.$field, timeout)
+        }
+    };
+    (@ set_write_timeout $field:tt) => {
+        fn set_write_timeout(&self, timeout: std::time::Duration) -> std::io::Result<()> {
+            Stream::set_write_timeout(&self.$field, timeout)
+        }
+    };
+    (@ shutdown $field:tt) => {
+        fn shutdown(&self, how: std::net::Shutdown) -> std::io::Result<()> {
+            Stream::shutdown(&self.$field, how)
+        }
+    };
+}
+
 mod alone;
 #[path = "../common/basics.rs"]
 mod basics;

@@ -18,24 +18,10 @@ use crate::rig::{Log, assert_soon, ms, notes, options, wait_for};
 struct Panicking(TcpStream);
 
 impl Stream for Panicking {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Stream::read(&self.0, buffer)
-    }
+    as_socket! { 0: read shutdown timeouts }
 
     fn write(&self, _: &[u8]) -> io::Result<usize> {
         panic!("a mistake of the stream's")
-    }
-
-    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
-        Stream::set_read_timeout(&self.0, timeout)
-    }
-
-    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
-        Stream::set_write_timeout(&self.0, timeout)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        Stream::shutdown(&self.0, how)
     }
 }
 
@@ -93,28 +79,10 @@ struct Away {
 }
 
 impl Stream for Away {
+    as_socket! { socket: read write shutdown timeouts }
+
     fn can_peek(&self) -> bool {
         true
-    }
-
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Stream::read(&self.socket, buffer)
-    }
-
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Stream::write(&self.socket, bytes)
-    }
-
-    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
-        Stream::set_read_timeout(&self.socket, timeout)
-    }
-
-    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
-        Stream::set_write_timeout(&self.socket, timeout)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        Stream::shutdown(&self.socket, how)
     }
 
     fn wait_readable(&self) -> io::Result<()> {

@@ -22,6 +22,8 @@ struct ResetOnce {
 }
 
 impl Stream for ResetOnce {
+    as_socket! { socket: write shutdown timeouts }
+
     fn can_peek(&self) -> bool {
         true
     }
@@ -31,22 +33,6 @@ impl Stream for ResetOnce {
             true => Ok(0),
             false => Stream::read(&self.socket, buffer),
         }
-    }
-
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Stream::write(&self.socket, bytes)
-    }
-
-    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
-        Stream::set_read_timeout(&self.socket, timeout)
-    }
-
-    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
-        Stream::set_write_timeout(&self.socket, timeout)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        Stream::shutdown(&self.socket, how)
     }
 
     fn wait_readable(&self) -> io::Result<()> {
