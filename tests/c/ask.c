@@ -29,15 +29,6 @@ static int is_readable(int fd, int ms) {
     return poll(&ready, 1, ms) == 1;
 }
 
-/* The next event of a kind; what comes before it is passed over. */
-static peerbeat_event next(peerbeat_node *node, int kind) {
-    peerbeat_event event = {.struct_size = sizeof event};
-    do
-        IS(peerbeat_node_next_event(node, &event, 20000), PEERBEAT_OK);
-    while (event.kind != kind);
-    return event;
-}
-
 static int events_called;
 
 static void on_event(void *user_data, peerbeat_node *node, const peerbeat_event *event) {
@@ -75,12 +66,12 @@ static peerbeat_node *start_feed(peerbeat_node *hub) {
 static void asked_for(peerbeat_node *hub, peerbeat_node *feed) {
     int fd, mine;
     char text[300];
-    peerbeat_event event = next(hub, PEERBEAT_EVENT_LISTENING);
+    peerbeat_event event = next_of(hub, PEERBEAT_EVENT_LISTENING);
     MUST(strcmp(event.peer, "") == 0 && event.peer_user_data == NULL);
     IS(peerbeat_node_set_user_data(hub, "feed", &mine), PEERBEAT_OK);
     IS(peerbeat_node_wait_up(hub, "feed", 20000), PEERBEAT_OK);
     IS(peerbeat_node_wait_up(feed, NULL, 20000), PEERBEAT_OK);
-    event = next(hub, PEERBEAT_EVENT_UP);
+    event = next_of(hub, PEERBEAT_EVENT_UP);
     MUST(event.peer == peerbeat_node_peer(hub, "feed"));
     MUST(peerbeat_event_text(&event, text, sizeof text) == strlen(text));
     MUST(strncmp(text, "feed: up: accepted 127.0.0.1", 28) == 0);
@@ -93,7 +84,7 @@ static void asked_for(peerbeat_node *hub, peerbeat_node *feed) {
     for (int i = 0; i < 3; i++) {
         IS(peerbeat_node_send(feed, "hub", "tick", 4), PEERBEAT_OK);
         MUST(is_readable(fd, 20000));
-        event = next(hub, PEERBEAT_EVENT_MESSAGE);
+        event = next_of(hub, PEERBEAT_EVENT_MESSAGE);
         MUST(event.data_len == 4 && memcmp(event.data, "tick", 4) == 0);
         MUST(event.peer_user_data == &mine);
     }
@@ -101,7 +92,7 @@ static void asked_for(peerbeat_node *hub, peerbeat_node *feed) {
     peerbeat_published published = {.struct_size = sizeof published};
     IS(peerbeat_node_publish(feed, "to all", 6, NULL, 0, &published), PEERBEAT_OK);
     MUST(published.sent == 1 && published.full == 0 && published.not_connected == 0);
-    event = next(hub, PEERBEAT_EVENT_MESSAGE);
+    event = next_of(hub, PEERBEAT_EVENT_MESSAGE);
     MUST(event.data_len == 6 && memcmp(event.data, "to all", 6) == 0);
 }
 
@@ -147,9 +138,9 @@ static void changed(peerbeat_node *hub, peerbeat_node *feed) {
     MUST(before.peers_up == 1 && before.connects == 1 && before.messages_accepted == 4);
     MUST(before.downs[PEERBEAT_DOWN_LOCAL] == 0);
     IS(peerbeat_node_close_peer(feed, "hub"), PEERBEAT_OK);
-    peerbeat_event event = next(hub, PEERBEAT_EVENT_DOWN);
+    peerbeat_event event = next_of(hub, PEERBEAT_EVENT_DOWN);
     MUST(event.reason == PEERBEAT_DOWN_CLOSED);
-    next(hub, PEERBEAT_EVENT_UP); /* it is dialled again */
+    next_of(hub, PEERBEAT_EVENT_UP); /* it is dialled again */
     IS(peerbeat_node_wait_up(feed, "hub", 20000), PEERBEAT_OK);
     IS(peerbeat_node_totals(feed, "hub", &after), PEERBEAT_OK);
     MUST(after.connects == 2 && after.downs[PEERBEAT_DOWN_LOCAL] == 1);
@@ -168,7 +159,7 @@ static void filled(peerbeat_node *hub, peerbeat_node *feed) {
     IS(code, PEERBEAT_E_TIMEOUT);
     IS(peerbeat_node_wait_room(feed, "hub", 16 << 20, 20), PEERBEAT_E_TIMEOUT);
     for (int i = 0; i < sent; i++)
-        MUST(next(hub, PEERBEAT_EVENT_MESSAGE).data_len == sizeof big);
+        MUST(next_of(hub, PEERBEAT_EVENT_MESSAGE).data_len == sizeof big);
     IS(peerbeat_node_wait_room(feed, "hub", sizeof big, 20000), PEERBEAT_OK);
 }
 
@@ -192,13 +183,13 @@ static void nodes(void) {
     filled(hub, feed);
     IS(peerbeat_node_event_fd(feed, &fd), PEERBEAT_OK);
     MUST(pthread_create(&thread, NULL, drain, hub) == 0);
-    next(hub, PEERBEAT_EVENT_STOPPED);
+    next_of(hub, PEERBEAT_EVENT_STOPPED);
     IS(peerbeat_node_next_event(hub, &event, -1), PEERBEAT_E_DOWN);
     pthread_join(thread, NULL);
     IS(peerbeat_node_wait_up(hub, "feed", -1), PEERBEAT_E_DOWN);
     IS(peerbeat_node_free(hub), PEERBEAT_OK);
     MUST(is_readable(fd, 20000)); /* what is called back is kept as well */
-    event = next(feed, PEERBEAT_EVENT_DOWN);
+    event = next_of(feed, PEERBEAT_EVENT_DOWN);
     MUST(event.reason == PEERBEAT_DOWN_CLOSED);
     IS(peerbeat_node_free(feed), PEERBEAT_OK);
     MUST(events_called > 3);

@@ -1,7 +1,6 @@
 /* Layers of the host's: a toy that doubles bytes, right, wrong and failing, on links and nodes. */
-#include "must.h"
+#include "nodes.h"
 
-#include <arpa/inet.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -367,14 +366,6 @@ static void a_handshake_that_fails_fails_the_call(void) {
     close(fds[0]), close(fds[1]);
 }
 
-static int connect_to(uint16_t port) {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    MUST(connect(fd, (struct sockaddr *)&to, sizeof to) == 0);
-    return fd;
-}
-
 typedef struct dialler {
     uint16_t port;
     trial trial;
@@ -435,40 +426,21 @@ static void a_listener_refuses_strangers(void) {
     MUST(GET(states_alive) == 0);
 }
 
-static const char *HUB = "datasrc-name hub\ndatasrc-interface 127.0.0.1\ndatasrc-port auto\n"
-                         "add-peer\nremote-name feed\nend-peer\n";
-static const char *FEED = "datasrc-name feed\nadd-peer\nremote-name hub\naddr 127.0.0.1\nport %u\n"
-                          "reconnect-time-min 0.05\nreconnect-time-max 0.05\nend-peer\n";
-
-static peerbeat_node *start(const char *text, trial *trial) {
-    peerbeat_config *config;
-    peerbeat_node *node;
+static peerbeat_node *hub_of(trial *trial) {
     peerbeat_layer layer = layer_of(trial);
-    IS(peerbeat_config_parse(text, NULL, &config), PEERBEAT_OK);
-    IS(peerbeat_node_start_layered(config, NULL, &layer, &node), PEERBEAT_OK);
-    peerbeat_config_free(config);
-    return node;
-}
-
-static peerbeat_event next(peerbeat_node *node, int kind) {
-    peerbeat_event event = {.struct_size = sizeof event};
-    do
-        IS(peerbeat_node_next_event(node, &event, 20000), PEERBEAT_OK);
-    while (event.kind != kind);
-    return event;
+    return start(HUB, &layer);
 }
 
 static peerbeat_node *feed_of(uint16_t port, trial *trial) {
-    char text[300];
-    snprintf(text, sizeof text, FEED, (unsigned)port);
-    return start(text, trial);
+    peerbeat_layer layer = layer_of(trial);
+    return start_feed(port, "hub", &layer);
 }
 
 /* A node's connections have layers in both directions; a name must be the one that is proven. */
 static void nodes_meet_over_layers(void) {
     uint16_t port;
     trial of_hub = {.name = "feed"}, of_feed = {.name = "hub"}, of_liar = {.name = "nobody"};
-    peerbeat_node *hub = start(HUB, &of_hub);
+    peerbeat_node *hub = hub_of(&of_hub);
     IS(peerbeat_node_port(hub, &port), PEERBEAT_OK);
     peerbeat_node *feed = feed_of(port, &of_feed);
     IS(peerbeat_node_wait_up(hub, "feed", 20000), PEERBEAT_OK);
@@ -476,20 +448,20 @@ static void nodes_meet_over_layers(void) {
     MUST(strcmp(of_feed.saw_peer, "hub") == 0 && strcmp(of_feed.saw_remote_name, "hub") == 0);
     MUST(strcmp(of_feed.saw_host, "127.0.0.1") == 0 && *of_hub.saw_peer == '\0');
     IS(peerbeat_node_send(feed, "hub", "tick", 4), PEERBEAT_OK);
-    peerbeat_event event = next(hub, PEERBEAT_EVENT_MESSAGE);
+    peerbeat_event event = next_of(hub, PEERBEAT_EVENT_MESSAGE);
     MUST(event.data_len == 4 && memcmp(event.data, "tick", 4) == 0);
     IS(peerbeat_node_free(feed), PEERBEAT_OK);
-    event = next(hub, PEERBEAT_EVENT_DOWN);
+    event = next_of(hub, PEERBEAT_EVENT_DOWN);
     MUST(event.reason == PEERBEAT_DOWN_CLOSED && GET(of_feed.created) == GET(of_feed.destroyed));
 
     feed = feed_of(port, &of_liar); /* the hub has proven another name to it */
-    event = next(feed, PEERBEAT_EVENT_DIAL_FAILED);
+    event = next_of(feed, PEERBEAT_EVENT_DIAL_FAILED);
     MUST(event.reason == PEERBEAT_DIAL_NAME && strstr(event.text, "proven is \"nobody\""));
     IS(peerbeat_node_free(feed), PEERBEAT_OK);
     MUST(GET(of_liar.created) == GET(of_liar.destroyed));
 
     close(connect_to(port)); /* a stranger that leaves in the handshake */
-    MUST(next(hub, PEERBEAT_EVENT_REFUSED).reason == PEERBEAT_REFUSED_GONE);
+    MUST(next_of(hub, PEERBEAT_EVENT_REFUSED).reason == PEERBEAT_REFUSED_GONE);
     IS(peerbeat_node_free(hub), PEERBEAT_OK);
     MUST(GET(states_alive) == 0);
 }
@@ -505,7 +477,7 @@ static void a_node_is_freed_in_mid_handshake(void) {
     MUST(bind(silent, (struct sockaddr *)&here, sizeof here) == 0 && listen(silent, 8) == 0);
     MUST(getsockname(silent, (struct sockaddr *)&here, &length) == 0);
     peerbeat_node *feed = feed_of(ntohs(here.sin_port), &of_feed);
-    peerbeat_node *hub = start(HUB, &of_hub);
+    peerbeat_node *hub = hub_of(&of_hub);
     IS(peerbeat_node_port(hub, &port), PEERBEAT_OK);
     int stranger = connect_to(port);
     while (GET(of_feed.created) == 0 || GET(of_hub.created) == 0)

@@ -4,6 +4,7 @@
 
 #include "peerbeat.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,24 @@ static inline peerbeat_options options_of(uint32_t heartbeat_time_ms, uint32_t s
     options.slack_ms = slack_ms;
     options.handshake = PEERBEAT_HANDSHAKE_NONE;
     return options;
+}
+
+/* The next event of a kind; those before it are dropped. */
+static inline peerbeat_event next_of(peerbeat_node *node, int kind) {
+    peerbeat_event event = {.struct_size = sizeof event};
+    do
+        IS(peerbeat_node_next_event(node, &event, 20000), PEERBEAT_OK);
+    while (event.kind != kind);
+    return event;
+}
+
+/* A connection to a port of this machine. */
+static inline int connect_to(uint16_t port) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    MUST(connect(fd, (struct sockaddr *)&to, sizeof to) == 0);
+    return fd;
 }
 
 /* Two links at the two ends of one socket. */

@@ -1,10 +1,9 @@
 /* Links and nodes over TLS with OpenSSL, good ones and all kinds of bad ones. Makes certificates of
  * its own, in a folder that it removes. */
-#include "must.h"
+#include "nodes.h"
 
 #include "openssl.h"
 
-#include <arpa/inet.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
@@ -67,39 +66,20 @@ static void forget(identity *one, const char *file) {
 /* The contexts of the trials: hub and feed trust each other; the others are not trusted. */
 static SSL_CTX *hub, *feed, *rogue, *expired;
 
-static const char *HUB = "datasrc-name hub\ndatasrc-interface 127.0.0.1\ndatasrc-port auto\n"
-                         "add-peer\nremote-name feed\nend-peer\n";
-static const char *FEED = "datasrc-name feed\nadd-peer\nremote-name %s\naddr 127.0.0.1\nport %u\n"
-                          "reconnect-time-min 0.05\nreconnect-time-max 0.05\nend-peer\n";
-
-static peerbeat_node *start(const char *text, SSL_CTX *context) {
-    peerbeat_config *config;
-    peerbeat_node *node;
+static peerbeat_node *hub_with(SSL_CTX *context) {
     peerbeat_layer layer = tls_layer(context);
-    IS(peerbeat_config_parse(text, NULL, &config), PEERBEAT_OK);
-    IS(peerbeat_node_start_layered(config, NULL, context ? &layer : NULL, &node), PEERBEAT_OK);
-    peerbeat_config_free(config);
-    return node;
+    return start(HUB, context ? &layer : NULL);
 }
 
-static peerbeat_event next(peerbeat_node *node, int kind) {
-    peerbeat_event event = {.struct_size = sizeof event};
-    do
-        IS(peerbeat_node_next_event(node, &event, 20000), PEERBEAT_OK);
-    while (event.kind != kind);
-    return event;
-}
-
-static peerbeat_node *dial(uint16_t port, const char *remote_name, SSL_CTX *context) {
-    char text[300];
-    snprintf(text, sizeof text, FEED, remote_name, (unsigned)port);
-    return start(text, context);
+static peerbeat_node *feed_with(SSL_CTX *context, uint16_t port, const char *remote_name) {
+    peerbeat_layer layer = tls_layer(context);
+    return start_feed(port, remote_name, context ? &layer : NULL);
 }
 
 static void fails(uint16_t port, const char *remote_name, SSL_CTX *context, int reason,
                   const char *text) {
-    peerbeat_node *node = dial(port, remote_name, context);
-    peerbeat_event event = next(node, PEERBEAT_EVENT_DIAL_FAILED);
+    peerbeat_node *node = feed_with(context, port, remote_name);
+    peerbeat_event event = next_of(node, PEERBEAT_EVENT_DIAL_FAILED);
     if ((reason != 0 && event.reason != reason) || strstr(event.text, text) == NULL) {
         fprintf(stderr, "%d: %s\n", event.reason, event.text);
         MUST(!"another failure");
@@ -110,26 +90,26 @@ static void fails(uint16_t port, const char *remote_name, SSL_CTX *context, int 
 /* Two nodes meet by their certificates; nobody else does. */
 static void nodes_prove_their_names(void) {
     uint16_t port;
-    peerbeat_node *near = start(HUB, hub);
+    peerbeat_node *near = hub_with(hub);
     IS(peerbeat_node_port(near, &port), PEERBEAT_OK);
-    peerbeat_node *far = dial(port, "hub", feed);
+    peerbeat_node *far = feed_with(feed, port, "hub");
     IS(peerbeat_node_wait_up(far, "hub", 20000), PEERBEAT_OK);
     for (int i = 0; i < 1000; i++)
         IS(peerbeat_node_send(far, "hub", &i, sizeof i), PEERBEAT_OK);
     for (int i = 0; i < 1000; i++) {
-        peerbeat_event event = next(near, PEERBEAT_EVENT_MESSAGE);
+        peerbeat_event event = next_of(near, PEERBEAT_EVENT_MESSAGE);
         MUST(event.data_len == sizeof i && memcmp(event.data, &i, sizeof i) == 0);
     }
     IS(peerbeat_node_free(far), PEERBEAT_OK);
-    MUST(next(near, PEERBEAT_EVENT_DOWN).reason == PEERBEAT_DOWN_CLOSED);
+    MUST(next_of(near, PEERBEAT_EVENT_DOWN).reason == PEERBEAT_DOWN_CLOSED);
 
     fails(port, "hub", rogue, PEERBEAT_DIAL_PROTOCOL, "certificate");
-    MUST(next(near, PEERBEAT_EVENT_REFUSED).reason == PEERBEAT_REFUSED_PROTOCOL);
+    MUST(next_of(near, PEERBEAT_EVENT_REFUSED).reason == PEERBEAT_REFUSED_PROTOCOL);
     fails(port, "other", feed, PEERBEAT_DIAL_NAME, "proven is \"hub\"");
     fails(port, "hub", NULL, 0, ""); /* no TLS: an alert, an end or a reset */
     IS(peerbeat_node_free(near), PEERBEAT_OK);
 
-    near = start(HUB, NULL);
+    near = hub_with(NULL);
     IS(peerbeat_node_port(near, &port), PEERBEAT_OK);
     fails(port, "hub", feed, PEERBEAT_DIAL_PROTOCOL, "wrong version number");
     IS(peerbeat_node_free(near), PEERBEAT_OK);
@@ -142,10 +122,7 @@ static uint16_t port_of(peerbeat_listener *listener) {
 }
 
 static int stranger(uint16_t port, const char *bytes, size_t len) {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    MUST(connect(fd, (struct sockaddr *)&to, sizeof to) == 0);
+    int fd = connect_to(port);
     MUST(write(fd, bytes, len) == (ssize_t)len);
     return fd;
 }
@@ -189,7 +166,7 @@ static void strangers_are_refused_each_for_its_reason(void) {
     MUST(now_ms() - began >= 300);
     close(fd);
 
-    peerbeat_node *node = dial(port, "hub", expired);
+    peerbeat_node *node = feed_with(expired, port, "hub");
     refused(listener, "expired", 20000);
     IS(peerbeat_node_free(node), PEERBEAT_OK);
     IS(peerbeat_listener_free(listener), PEERBEAT_OK);
