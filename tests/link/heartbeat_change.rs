@@ -83,14 +83,14 @@ fn read_beat(stream: &mut TcpStream) -> u32 {
 #[test]
 fn a_smaller_value_reaches_both_ends_at_once_and_is_reported_once() {
     let (near, far) = streams();
-    let (link, events) = start_with(near, Some(5000), millis(5000));
-    let (peer, peer_events) = start_with(far, Some(5000), millis(5000));
+    let (link, events) = start_with(near, Some(15_000), millis(5000));
+    let (peer, peer_events) = start_with(far, Some(15_000), millis(5000));
     let began = Instant::now();
     assert_eq!(link.set_heartbeat_time(millis(200)), Ok(HeartbeatChange::InForce));
     assert_eq!(link.heartbeat_time(), Some(millis(200)));
-    assert_eq!(next(&peer_events).1, changed(Some(5000), 200, Cause::Peer));
-    assert_eq!(next(&events).1, changed(Some(5000), 200, Cause::Local));
-    // The next heartbeats that were due before.
+    assert_eq!(next(&peer_events).1, changed(Some(15_000), 200, Cause::Peer));
+    assert_eq!(next(&events).1, changed(Some(15_000), 200, Cause::Local));
+    // The next heartbeats were due after 15 s.
     assert!(began.elapsed() < millis(5000), "{:?}", began.elapsed());
     // Both live on at the new pace, and nothing is reported twice.
     std::thread::sleep(millis(1000));

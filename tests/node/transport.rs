@@ -217,11 +217,15 @@ fn a_transport_that_resolves_is_given_the_name() {
 struct Fragile {
     socket: Socket,
     panics_in: &'static str,
+    has_panicked: Arc<AtomicBool>,
 }
 
 impl Fragile {
     fn socket(&self, method: &str) -> &Socket {
-        assert!(self.panics_in != method, "on purpose");
+        if self.panics_in == method {
+            self.has_panicked.store(true, Ordering::SeqCst);
+            panic!("on purpose");
+        }
         &self.socket
     }
 }
@@ -274,16 +278,23 @@ impl Drop for Fragile {
 }
 
 /// The first of its streams panics in this method.
-struct FirstPanics(&'static str, AtomicBool);
+struct FirstPanics(&'static str, AtomicBool, Arc<AtomicBool>);
 
 impl FirstPanics {
     fn options(panics_in: &'static str) -> NodeOptions {
-        NodeOptions::default().transport(Self(panics_in, AtomicBool::new(true)))
+        Self::watched(panics_in).0
+    }
+
+    /// With whether it has panicked.
+    fn watched(panics_in: &'static str) -> (NodeOptions, Arc<AtomicBool>) {
+        let has_panicked = Arc::<AtomicBool>::default();
+        let transport = Self(panics_in, AtomicBool::new(true), Arc::clone(&has_panicked));
+        (NodeOptions::default().transport(transport), has_panicked)
     }
 
     fn connected(&self, socket: Socket) -> Connected {
         let panics_in = if self.1.swap(false, Ordering::SeqCst) { self.0 } else { "" };
-        Connected::new(Fragile { socket, panics_in })
+        Connected::new(Fragile { socket, panics_in, has_panicked: Arc::clone(&self.2) })
     }
 }
 
@@ -351,20 +362,23 @@ fn a_stream_that_panics_costs_one_connection_that_was_accepted() {
 fn a_stream_that_panics_in_a_link_ends_that_link() {
     for method in ["can_peek", "is_readable", "drop"] {
         let (listener, port) = listener();
-        let (_node, book) = start_over(&far_at(port), FirstPanics::options(method));
+        let (options, has_panicked) = FirstPanics::watched(method);
+        let (_node, book) = start_over(&far_at(port), options);
         let first = Mock::welcome(&listener, "far");
         book.wait_up("far", 1);
         first.cut();
         book.wait_down("far", 1);
         let _second = Mock::welcome(&listener, "far");
         book.wait_up("far", 2);
+        wait_for(method, || has_panicked.load(Ordering::SeqCst));
     }
 }
 
 #[test]
 fn a_stream_that_panics_when_it_is_woken_does_not_keep_a_node_from_its_end() {
     let (listener, port) = listener();
-    let (node, book) = start_over(&far_at(port), FirstPanics::options("shutdown"));
+    let (options, has_panicked) = FirstPanics::watched("shutdown");
+    let (node, book) = start_over(&far_at(port), options);
     let mut mock = Mock::accept(&listener);
     mock.expect_hello();
     node.shutdown();
@@ -376,6 +390,7 @@ fn a_stream_that_panics_when_it_is_woken_does_not_keep_a_node_from_its_end() {
         let _gone = ended.send(());
     });
     assert_eq!(end.recv_timeout(PATIENCE), Ok(()), "the node has not ended");
+    assert!(has_panicked.load(Ordering::SeqCst));
     book.wait_count("stopped", 1, |seen| matches!(seen.event(), Some(NodeEvent::Stopped)));
 }
 
