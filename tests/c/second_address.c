@@ -15,12 +15,12 @@ static void name_two_addresses(void) {
     char path[] = "/tmp/peerbeat-hosts-XXXXXX";
     if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
         _exit(77);
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+    if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0)
         _exit(77);
     int fd = mkstemp(path);
     MUST(fd >= 0);
     MUST(dprintf(fd, "127.0.0.1 %s\n127.0.0.2 %s\n", NAME, NAME) > 0);
-    int mounted = mount(path, "/etc/hosts", NULL, MS_BIND, NULL);
+    int mounted = mount(path, "/etc/hosts", "none", MS_BIND, NULL);
     unlink(path);
     if (mounted != 0)
         _exit(77);
