@@ -101,6 +101,7 @@ pub mod connection;
 #[doc(hidden)]
 #[allow(unsafe_code)]
 pub mod ffi;
+mod guarded;
 pub mod journal;
 pub mod link;
 pub mod liveness;

@@ -16,7 +16,6 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::thread::{self, JoinHandle};
@@ -24,6 +23,7 @@ use std::time::Instant;
 
 use super::pace::{self, EAGER, LINGER};
 use super::threads;
+use crate::guarded::guarded;
 use crate::recover::Recover;
 
 /// A link, to the thread that goes round.
@@ -73,7 +73,7 @@ impl Fan {
     pub(super) fn join() -> Arc<Self> {
         let mut fans = FANS.lock().recover();
         let id = match OWN.get() {
-            0 => LAST.fetch_add(1, Ordering::Relaxed) + 1,
+            0 => threads::own_number(),
             id => id,
         };
         OWN.set(id);
@@ -209,13 +209,8 @@ impl Fan {
             self.is_open.store(true, Ordering::Relaxed);
             let (mut messages, mut writes) = (0, 0);
             while let Some(member) = self.next() {
-                // A panic's payload may panic when it is dropped, and the fan would stay open for
-                // ever without a thread: it is not dropped.
-                let written = catch_unwind(AssertUnwindSafe(|| member.write_queued()));
-                messages += written.unwrap_or_else(|payload| {
-                    mem::forget(payload);
-                    0
-                });
+                // If this thread ended, the fan would stay open without one.
+                messages += guarded(|| member.write_queued()).unwrap_or(0);
                 writes += 1;
             }
             self.is_open.store(false, Ordering::Relaxed);
@@ -248,7 +243,6 @@ impl Fan {
 /// The fans of all threads, each under its thread's number, which is never used again. A thread
 /// keeps only its number: none of our code runs when it ends.
 static FANS: Mutex<Vec<(u64, Weak<Fan>)>> = Mutex::new(Vec::new());
-static LAST: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static OWN: Cell<u64> = const { Cell::new(0) };

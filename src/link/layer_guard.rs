@@ -5,10 +5,10 @@
 //! most [`PENDING_MAX`] of it that none of our messages is part of.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::layer::{Layer, Opened};
 use super::stream::is_timeout;
+use crate::guarded::guarded;
 
 /// A layer, and the sealed bytes that wait for the next writer.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl<L: Layer> LayerGuard<L> {
         }
         let Self { layer, pending, .. } = self;
         // Nothing can be done about a failure here.
-        let _ = catch_unwind(AssertUnwindSafe(|| layer.close(pending)));
+        let _ = guarded(|| layer.close(pending));
     }
 
     fn call<T>(
@@ -64,14 +64,10 @@ impl<L: Layer> LayerGuard<L> {
             return Err(io::Error::new(*kind, text.clone()));
         }
         let Self { layer, pending, .. } = self;
-        let error = match catch_unwind(AssertUnwindSafe(|| call(layer, pending))) {
-            Ok(Ok(result)) => return Ok(result),
-            Ok(Err(error)) => error,
-            Err(panic) => {
-                // What was thrown may panic when it is dropped.
-                std::mem::forget(panic);
-                io::Error::other("the layer panicked")
-            }
+        let error = match guarded(|| call(layer, pending)) {
+            Some(Ok(result)) => return Ok(result),
+            Some(Err(error)) => error,
+            None => io::Error::other("the layer panicked"),
         };
         // A layer does not wait, so this is no timeout of anything.
         let kind = if is_timeout(error.kind()) { io::ErrorKind::Other } else { error.kind() };

@@ -9,7 +9,7 @@ use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::guarded::guarded;
+use crate::guarded::guarded;
 use crate::link::Stream;
 
 /// Calls its stream as long as that has not panicked.
@@ -33,8 +33,9 @@ impl<S: Stream> GuardedStream<S> {
     }
 
     fn call_anyway<T>(&self, call: impl FnOnce(&S) -> T) -> Option<T> {
-        let mut outcome = None;
-        if !guarded(|| outcome = self.stream.as_ref().map(call)) {
+        let stream = self.stream.as_ref()?;
+        let outcome = guarded(|| call(stream));
+        if outcome.is_none() {
             self.has_panicked.store(true, Ordering::SeqCst);
         }
         outcome

@@ -91,7 +91,6 @@ pub(crate) mod driven;
 mod endpoint;
 mod error;
 mod event;
-mod guarded;
 mod guarded_stream;
 mod held;
 mod listen;
@@ -359,7 +358,7 @@ impl Peer {
         Self { shared: Arc::clone(shared), runtime: Arc::clone(runtime) }
     }
 
-    /// Its name in the configuration, different for every peer.
+    /// Its name in the configuration, different for each peer.
     pub fn name(&self) -> &str {
         self.runtime.name()
     }

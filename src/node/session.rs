@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::backoff;
 use super::endpoint::Endpoint;
-use super::guarded::guarded;
 use super::peer_link::PeerLink;
 use super::runtime::PeerRuntime;
 use super::shared::Shared;
@@ -16,6 +15,7 @@ use super::transport::{AnyStream, NodeLink};
 use super::turns::Lease;
 use super::{Direction, NodeEvent, NodeHandler, Peer};
 use crate::config::PeerConfig;
+use crate::guarded::guarded;
 use crate::link::handshake::Greeting;
 use crate::link::{Down, DownReason, Link, LinkEvent, LinkHandler, LinkOptions};
 use crate::liveness::{Mode, Settings};
@@ -164,7 +164,7 @@ impl Teller {
     fn call(&mut self, call: impl FnOnce(&dyn NodeHandler, &Peer)) {
         let Some(handler) = &self.handler else { return };
         // Not around the whole reader: so the link ends with its own account of its end.
-        if !guarded(|| call(&**handler, &self.peer)) {
+        if guarded(|| call(&**handler, &self.peer)).is_none() {
             self.handler = None;
             end_after_panic(&self.link);
         }

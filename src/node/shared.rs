@@ -19,13 +19,13 @@ use std::time::{Duration, Instant};
 use super::clock::Clock;
 use super::conn::Conn;
 use super::endpoint::Endpoint;
-use super::guarded::guarded;
 use super::places::{Entered, Place, Places, Stage};
 use super::reports::{Refusal, Reports};
 use super::runtime::PeerRuntime;
 use super::{NodeEvent, NodeHandler, NodeOptions, Peer};
 use crate::config::Config;
 use crate::connection::QueueBudget;
+use crate::guarded::guarded;
 use crate::link::SystemLimits;
 use crate::link::forked::Process;
 use crate::link::threads;
@@ -33,7 +33,7 @@ use crate::recover::Recover;
 
 /// What the threads of a node share.
 pub(crate) struct Shared {
-    /// Different for every node of the process.
+    /// Different for each node of the process.
     number: u64,
     /// The process that started it: a forked child has the handles, but none of the threads.
     creator: Process,
@@ -288,7 +288,7 @@ impl Shared {
     ) -> bool {
         let Some(handler) = self.handler() else { return true };
         let peer = runtime.map(|runtime| Peer::new(self, runtime));
-        guarded(|| handler.on_event(peer.as_ref(), event))
+        guarded(|| handler.on_event(peer.as_ref(), event)).is_some()
     }
 
     /// Counts a refused connection, and leaves it to the thread of the reports to tell.

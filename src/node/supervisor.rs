@@ -14,11 +14,11 @@ use std::time::Duration;
 use super::NodeEvent;
 use super::accept::accept_all;
 use super::dial::dial_peer;
-use super::guarded::guarded;
 use super::held::Greeted;
 use super::listen::{Listener, Waker};
 use super::runtime::PeerRuntime;
 use super::shared::{Dialling, Phase, Shared, join_all};
+use crate::guarded::guarded;
 
 /// The threads that live as long as the node.
 struct Threads {

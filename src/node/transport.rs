@@ -12,9 +12,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::guarded::guarded;
 use super::guarded_stream::GuardedStream;
 use crate::config::Address;
+use crate::guarded::guarded;
 use crate::link::{self, Link, Socket, Stream};
 
 /// A stream of any kind, as the node's links have it.
@@ -208,9 +208,7 @@ impl TransportOption {
 
 /// Calls code of the user's.
 fn call<T>(transport: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let mut outcome = Err(io::Error::other("the transport panicked"));
-    guarded(|| outcome = transport());
-    outcome
+    guarded(transport).unwrap_or_else(|| Err(io::Error::other("the transport panicked")))
 }
 
 impl fmt::Debug for TransportOption {

@@ -9,6 +9,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("setters", &[]),
     ("recover", &[]),
+    ("guarded", &[]),
     ("protocol", &[]),
     ("liveness", &["protocol"]),
     ("config", &["protocol", "liveness"]),
@@ -35,8 +36,9 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What every module may import: how foreign text and durations are shown, and how a lock is taken.
-const EVERYWHERE: [&str; 2] = ["text", "recover"];
+/// What every module may import: how foreign text and durations are shown, how a lock is
+/// taken, and how code is called that may panic.
+const EVERYWHERE: [&str; 3] = ["text", "recover", "guarded"];
 
 /// The modules whose time is a value.
 const CLOCKLESS: [&str; 6] = ["text", "protocol", "liveness", "connection", "config", "sim"];
