@@ -183,7 +183,10 @@ impl From<ReloadError> for Fault {
 /// The limit behind an error, and how to raise it; std has kinds for neither.
 fn limit(error: &io::Error) -> Option<&'static str> {
     match error.kind() {
-        _ if is_out_of_descriptors(error) => Some("the limit of open files (ulimit -n) is reached"),
+        _ if is_out_of_descriptors(error) => Some(match cfg!(windows) {
+            true => "no socket or memory for one is left; close some",
+            false => "the limit of open files (ulimit -n) is reached",
+        }),
         io::ErrorKind::OutOfMemory => Some("the limit of memory (ulimit -v) is reached"),
         _ => None,
     }

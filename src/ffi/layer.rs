@@ -8,6 +8,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io;
 use std::ptr::{null, null_mut};
 
+use super::alive::One;
 use super::callback::call;
 use super::fault::{E_IO, Fault, OK};
 use super::guard::guard;
@@ -196,6 +197,8 @@ pub(super) struct CLayer {
     state: *mut c_void,
     /// What `create` has put; it goes out in front of what is sealed first.
     begun: Vec<u8>,
+    /// Dropped after the state is destroyed, as fields are.
+    counted: Option<One>,
 }
 
 // SAFETY: the header says that the functions are called by any thread, one at a time.
@@ -207,7 +210,8 @@ impl CLayer {
     /// # Errors
     /// What `create` says.
     pub(super) fn new(functions: PeerbeatLayer, of: Of<'_>) -> io::Result<Self> {
-        let mut made = Self { functions, state: functions.user_data, begun: Vec::new() };
+        let state = functions.user_data;
+        let mut made = Self { functions, state, begun: Vec::new(), counted: None };
         let Some(create) = functions.create else { return Ok(made) };
         let of = PeerbeatLayerConnection {
             struct_size: size_of::<PeerbeatLayerConnection>() as u32,
@@ -228,6 +232,12 @@ impl CLayer {
         }
         made.state = state;
         Ok(made)
+    }
+
+    /// The same, counted for as long as it is there.
+    pub(super) fn counted(mut self, one: One) -> Self {
+        self.counted = Some(one);
+        self
     }
 
     /// The name that the other side has proven; `None` = none is asked for.

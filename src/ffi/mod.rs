@@ -10,13 +10,14 @@
 //!
 //! # Safety
 //!
-//! What the header says holds for every function: pointers are null or valid for what they are
+//! What the header says holds for each function: pointers are null or valid for what they are
 //! declared as, texts end with a zero byte, a struct is as long as its `struct_size` says, and a
 //! handle is not used after it was freed.
 
 // The one contract of all functions is written above and in the header.
 #![allow(clippy::missing_safety_doc)]
 
+mod alive;
 mod attach;
 mod callback;
 mod cancel;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::alive::Alive;
 use super::config::PeerbeatConfig;
 use super::convert::{add_stats, timeout};
 use super::fault::{E_OWN_THREAD, E_TIMEOUT, Fault};
@@ -19,7 +20,7 @@ use super::node_parts::{Callbacks, NodeParts, PeerbeatHandler, PeerbeatNode, is_
 use super::options::{FOREIGN_STACK, stack_size};
 use super::peers::Peers;
 use super::pointer::{bytes, output, read_sized, write_sized};
-use super::secure::{Alive, LayerTransport};
+use super::secure::LayerTransport;
 use super::signals::SignalsBlocked;
 use super::structs::{NONE, PeerbeatStats};
 use crate::config::Config;
@@ -210,7 +211,9 @@ pub unsafe extern "C" fn peerbeat_node_drain(node: *mut PeerbeatNode, timeout_ms
     guard(|| {
         // SAFETY: as the header says.
         let node = unsafe { handle(node, "node") }?.handle.enter()?;
-        match node.running()?.drain(timeout(timeout_ms).unwrap_or(Duration::MAX)) {
+        let all = node.running()?.drain(timeout(timeout_ms).unwrap_or(Duration::MAX));
+        node.shutdown();
+        match all {
             true => Ok(()),
             false => Err(Fault::new(E_TIMEOUT, "not every peer's end of stream was seen")),
         }

@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::alive::Alive;
 use super::cancel;
 use super::event::CEvent;
 use super::fault::{E_DOWN, E_NOT_CONNECTED, E_TIMEOUT, Fault};
@@ -19,7 +20,6 @@ use super::handle::{Handle, lock};
 use super::peers::Peers;
 use super::pointer::SizedStruct;
 use super::queue::EventQueue;
-use super::secure::Alive;
 use super::structs::PeerbeatEvent;
 use crate::node::{Node, NodeEvent, NodeHandler, Peer};
 use crate::recover::Recover;

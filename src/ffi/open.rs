@@ -149,7 +149,6 @@ pub(super) fn greet(
             heartbeat_time_ms: None,
             received: Vec::new(),
         },
-        Handshake::Accept if proven.is_none() => handshake::accept(stream, &hello, deadline)?,
         Handshake::Accept => {
             let greeting = handshake::receive(stream, deadline).inspect_err(|error| {
                 if let Some(code) = error.bye_code() {
