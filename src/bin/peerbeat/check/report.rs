@@ -227,17 +227,22 @@ fn identity(name: &str, label: &str, id: u32) -> String {
 }
 
 fn listens(config: &Config) -> String {
-    let paths: Vec<&str> = config.interfaces().iter().map(String::as_str).collect();
     let port = match config.port() {
-        None if config.listens() => return format!("on {}", Escaped(&paths.join(", "))),
+        None if config.listens() => return format!("on {}", Escaped(&unix(config).join(", "))),
         None => return "no (datasrc-port is not set)".to_owned(),
         Some(Port::Fixed(port)) => format!("on port {port}"),
         Some(Port::Auto) => "on any free port (auto)".to_owned(),
     };
     match config.interfaces() {
         [] => format!("{port}, all addresses of this machine"),
-        _ => format!("{port}, {}", Escaped(&paths.join(", "))),
+        all => format!("{port}, {}", Escaped(&all.join(", "))),
     }
+}
+
+/// The interfaces that need no port.
+fn unix(config: &Config) -> Vec<&str> {
+    let all = config.interfaces().iter().map(String::as_str);
+    all.filter(|interface| interface.starts_with("unix:")).collect()
 }
 
 /// Who dials whom.
@@ -254,7 +259,8 @@ fn link_lines(config: &Config, peer: &PeerConfig) -> Vec<String> {
     let accepts_only = peer.addresses().is_empty();
     match (recognised(peer), config.port()) {
         (Some(by), None) if config.listens() => {
-            let path = Escaped(config.interfaces().first().map_or("", String::as_str));
+            let unix = unix(config);
+            let path = Escaped(unix.first().unwrap_or(&""));
             lines.push(match accepts_only {
                 true => format!("waits for \"{name}\" to dial {path}"),
                 false => format!("it may also dial {path}"),
@@ -285,7 +291,7 @@ fn link_lines(config: &Config, peer: &PeerConfig) -> Vec<String> {
     lines
 }
 
-/// How a peer that dials us is recognised, in words: a line for every way, the strongest first.
+/// How a peer that dials us is recognised, in words: a line for each way, the strongest first.
 fn recognised(peer: &PeerConfig) -> Option<Vec<String>> {
     let say = |(index, (by, value)): (usize, &(RecognisedBy, String))| {
         let value = match value.chars().all(|c| c.is_alphanumeric() || "_-.:".contains(c)) {
