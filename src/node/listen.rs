@@ -91,7 +91,7 @@ impl Waker {
     }
 }
 
-/// Opens the sockets that the configuration asks for; none without a port.
+/// Opens the sockets that the configuration asks for; without a port only Unix sockets.
 pub(super) fn listen(config: &Config, limits: &SystemLimits) -> Result<Vec<Listener>, StartError> {
     let mut listeners = listen_on_paths(config, limits)?;
     let mut port = match config.port() {
@@ -385,6 +385,7 @@ mod unix {
         //! One program at a time looks at a socket file and replaces it. The lock is a name of
         //! Linux's that is no file, and goes with whoever holds it.
 
+        use std::io::ErrorKind::AddrInUse;
         #[cfg(target_os = "android")]
         use std::os::android::net::SocketAddrExt;
         #[cfg(target_os = "linux")]
@@ -409,7 +410,7 @@ mod unix {
             loop {
                 match UnixListener::bind_addr(&addr) {
                     Ok(lock) => return Some(lock),
-                    Err(_) if Instant::now() >= until => return None,
+                    Err(e) if e.kind() != AddrInUse || Instant::now() >= until => return None,
                     Err(_) => thread::sleep(Duration::from_millis(2)),
                 }
             }

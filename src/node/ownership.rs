@@ -167,7 +167,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
     }
 
     /// Asks, between the addresses of a round, whether to go on with it.
-    pub(super) fn look(&mut self) -> Look {
+    pub(super) fn look(&self) -> Look {
         match self.is_free() && self.dials && !self.paused && self.lost.is_none() {
             _ if self.stopping => Look::Stop,
             true => Look::GoOn,
