@@ -39,7 +39,7 @@ impl TlsItems {
             Some(_) => name == "ssl" || name.starts_with("ssl-"),
             None => name.starts_with("datasrc-ssl"),
         };
-        if !is_one || self.items.len() >= ITEMS_MAX {
+        if !is_one {
             return;
         }
         let item = TlsItem { item: name.to_owned(), location: location(), peer: peer.cloned() };
@@ -48,11 +48,13 @@ impl TlsItems {
         if let Some(number) = number {
             self.port = Some((item.clone(), number));
         }
-        self.items.push(item);
+        if self.items.len() < ITEMS_MAX {
+            self.items.push(item);
+        }
     }
 }
 
 /// The two names that upstream has had for the port.
 const PORTS: [&str; 2] = ["datasrc-ssl-port", "datasrc-sslport"];
-/// How many are kept: enough for every peer to have some.
+/// How many are kept: enough for all peers to have some.
 const ITEMS_MAX: usize = 4096;
