@@ -1,8 +1,10 @@
-//! A lock whose holder panicked is taken all the same: the one place that says so.
+//! A lock whose holder panicked is taken all the same: the one place of the library that says so
+//! (`cable` and the command, which import nothing, say it for themselves).
 //!
-//! Every lock of the library guards state that is whole whenever user code runs, because none is
-//! held while calling out. What a panic of ours leaves under one is at worst stale, and a link or
-//! node that cannot be closed any more would be worse.
+//! Every lock guards state that is whole whenever user code runs: handlers are called with none
+//! held, and framings, layers and a stream's look at the kernel at points at which it is. What a
+//! panic of ours leaves under one is at worst stale, and a link or node that cannot be closed any
+//! more would be worse.
 
 use std::sync::{LockResult, PoisonError};
 

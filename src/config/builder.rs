@@ -81,7 +81,8 @@ macro_rules! timing_setters {
 
         #[doc = concat!("`", $slack, "`: what the heartbeat-time may be late by.")]
         ///
-        /// From 10 ms to a day. Default 2 s; of a peer that of the configuration.
+        /// From 10 ms to a day; 0 is taken as 10 ms, with a warning. Default 2 s; of a peer that of
+        /// the configuration.
         pub fn slack(self, slack: Duration) -> Self {
             self.set($slack, seconds(slack))
         }
@@ -164,7 +165,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// `datasrc-port`: where to listen. Default: nowhere.
+    /// `datasrc-port`: where to listen. Default: nowhere but on Unix sockets.
     pub fn port(self, port: Port) -> Self {
         let value = match port {
             Port::Fixed(port) => port.to_string(),

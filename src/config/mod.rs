@@ -241,7 +241,7 @@ impl Config {
         self.globals.id
     }
 
-    /// Where to listen (`datasrc-interface`): hosts, `*` for every interface, and Unix sockets as
+    /// Where to listen (`datasrc-interface`): hosts, `*` for all interfaces, and Unix sockets as
     /// `unix:/path`, which take no port. Empty: on every interface.
     pub fn interfaces(&self) -> &[String] {
         &self.globals.interfaces
@@ -294,7 +294,7 @@ impl Config {
         &self.os_conditions
     }
 
-    /// The items about TLS, which were skipped, in the order they were read.
+    /// The items about TLS, which were skipped, in the order they were read; the first 4096.
     pub fn tls_items(&self) -> &[TlsItem] {
         &self.tls_items
     }

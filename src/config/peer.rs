@@ -140,7 +140,7 @@ pub struct PeerConfig {
 }
 
 impl PeerConfig {
-    /// The name users see, different for every peer.
+    /// The name users see, different for each peer.
     ///
     /// It is the first that is set of remote-name, remote-label, label, `id-N` of the remote-id,
     /// and the first address; `unnamed` without any. If an earlier peer has that name already, it

@@ -56,7 +56,7 @@ impl<H: NodeHandler> JournalHandler<H> {
         Self { journal, handler, shows_data: false, stats_every: Some(STATS_EVERY), timer }
     }
 
-    /// Whether a line is written for every message that arrives. Default: no.
+    /// Whether a line is written for each message that arrives. Default: no.
     pub fn show_data(mut self, shows: bool) -> Self {
         self.shows_data = shows;
         self

@@ -60,7 +60,8 @@ impl<S: Stream, F: Framing> Batch<S, F> {
     /// frame can carry; [`SendError::Down`] once the link ends or a write has failed.
     pub fn try_send(&mut self, link: &Link<S, F>, payload: &[u8]) -> Result<(), SendError> {
         let before = link.shared().hold(payload, self.number)?;
-        // Two batches that take turns on a link do not count it again each time.
+        // Two batches that take turns on a link do not list it again each time; only one that was
+        // written meanwhile is.
         let is_known = |known: &Link<S, F>| Arc::ptr_eq(known.shared(), link.shared());
         if before == 0 || (before != self.number && !self.links.iter().any(is_known)) {
             self.links.push(link.clone());

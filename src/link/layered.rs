@@ -32,9 +32,8 @@ use crate::recover::Recover;
 /// one is an error of kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof), so it cannot be cut
 /// short unnoticed.
 ///
-/// See [`Layer`] for an example, and [the page on encrypting](crate::encrypting).
-///
-/// See [`Layer`] for a layer, and for a link over it. As the transport of a node:
+/// See [`Layer`] for a layer and a link over it, and [the page on encrypting](crate::encrypting).
+/// As the transport of a node:
 ///
 /// ```
 /// use peerbeat::link::{Layer, Layered, Socket};

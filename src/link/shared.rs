@@ -52,7 +52,7 @@ pub(super) struct Shared<S, F> {
     pub(super) hands_on_since: AtomicU64,
     pub(super) reader: OnceLock<u64>,
     /// An error that the sender found in looking, and that the stream may not repeat: for the
-    /// reader, once it has read all.
+    /// reader, once it has read all. Held during the look, so that the reader waits for its result.
     pub(super) broken: Mutex<Option<DownReason>>,
     pub(super) received: Received,
 }

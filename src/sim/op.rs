@@ -77,7 +77,7 @@ pub enum Op {
         /// Whose.
         host: Host,
     },
-    /// The program takes so long for every message from now on; [`Duration::MAX`] = it stops
+    /// The program takes so long for each message from now on; [`Duration::MAX`] = it stops
     /// reading at the next one, zero = it reads as fast as messages come.
     SlowReader {
         /// Whose.

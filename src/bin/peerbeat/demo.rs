@@ -38,7 +38,7 @@ use watch::{Kind, Passed, Watch};
 /// Tells the story.
 pub(crate) fn demo(options: &DemoOptions) -> ExitCode {
     if let Some(file) = &options.picture {
-        // Before the story: a path that cannot be written costs nobody ten seconds.
+        // Before the story: a path that cannot be written must not cost ten seconds.
         if let Err(error) = OpenOptions::new().append(true).create(true).open(file) {
             return refuse(file, &error);
         }

@@ -69,7 +69,7 @@ prints a line for everything that happens to its peers.
   --metrics FILE       writes Prometheus metrics to FILE every 15 s, whole and
                        renamed, for node_exporter's textfile collector
   --echo               sends every message back to the peer it came from
-  --show-data          prints a line for every message that arrives
+  --show-data          prints a line for each message that arrives
 
 SIGINT (ctrl-C) and SIGTERM end it in order: every link is closed with a
 goodbye, and a summary is printed; a second one ends it at once. systemd is

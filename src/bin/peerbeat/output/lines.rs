@@ -21,7 +21,7 @@ pub(crate) struct Output {
 
 struct Shared {
     state: Mutex<State>,
-    /// Called for every line, for every one that was written, and at the end.
+    /// Called for each line, for each one that was written, and at the end.
     changed: Condvar,
 }
 
