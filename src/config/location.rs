@@ -23,8 +23,8 @@ impl Location {
 
     /// The line of the file that included this one; `None` in the file the user named.
     ///
-    /// A file can be included twice, with other variables each time. Then only this tells its
-    /// locations apart.
+    /// A file can be included twice, with other variables each time. Then only this
+    /// distinguishes its locations.
     pub fn included_from(&self) -> Option<&Location> {
         self.included_from.as_deref()
     }

@@ -28,7 +28,7 @@ pub enum HeartbeatChange {
 pub(crate) struct PendingChanges {
     /// A heartbeat-time that was set, what was in force before it, and when.
     pub(super) lowered: Option<Lowered>,
-    /// The greatest slack that was set, the last one, and when the first was set.
+    /// The largest slack that was set, the last one, and when the first was set.
     pub(super) slack: Option<(Duration, Duration, Time)>,
     /// A stall of our own process that was found in a write.
     pub(super) stalled: Option<Duration>,

@@ -1,7 +1,7 @@
-//! What the peer's echoes of our heartbeats tell: the round trip, what it has read for certain, and
+//! What the peer's echoes of our heartbeats show: the round trip, what it has read for certain, and
 //! whether it reads at all.
 //!
-//! A heartbeat carries its sender's clock, and the next one of the peer's returns it with how long
+//! A heartbeat carries its sender's clock, and the peer's next one returns it with how long
 //! ago it was read. So the bytes up to a heartbeat that was echoed have been read; and a peer whose
 //! heartbeats arrive but keep echoing an old heartbeat has an application that does not read.
 //!

@@ -81,7 +81,7 @@ pub enum LinkEvent {
     /// Over 80 % of the queue is taken: the peer, or the way to it, is too slow for what is sent.
     ///
     /// This and [`QueueLow`](Self::QueueLow) alternate. They are reported when the link's reader
-    /// next wakes, which a byte of the peer's makes it do; a queue that is emptied before is
+    /// next wakes, which a byte from the peer makes it do; a queue that is emptied before is
     /// counted with the next one. They come at the rates of [`Late`](Self::Late).
     QueueHigh {
         /// Bytes that wait.

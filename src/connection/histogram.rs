@@ -1,7 +1,7 @@
 //! A histogram of durations that takes bounded memory and forgets nothing.
 //!
 //! Log-linear: below 16 µs a bucket is one microsecond wide, above that every power of two is cut
-//! into 16 buckets, up to 38 hours; longer ones count in the last bucket, and the greatest is kept
+//! into 16 buckets, up to 38 hours; longer ones count in the last bucket, and the largest is kept
 //! exactly. A power takes its 68 bytes when it is first met: most links see only a few of them,
 //! and there are thousands of links. Recording is a handful of instructions. Nothing here reads a
 //! clock.
@@ -38,13 +38,13 @@ pub struct Histogram {
 pub struct Percentiles {
     /// How many were measured.
     pub count: u64,
-    /// Half of them were no greater.
+    /// Half of them were no larger.
     pub p50: Duration,
-    /// 99 of 100 were no greater.
+    /// 99 of 100 were no larger.
     pub p99: Duration,
-    /// 999 of 1000 were no greater.
+    /// 999 of 1000 were no larger.
     pub p999: Duration,
-    /// The greatest, exactly.
+    /// The largest, exactly.
     pub max: Duration,
 }
 
@@ -69,7 +69,7 @@ impl Histogram {
         self.max = self.max.max(other.max);
     }
 
-    /// The least value of which at least `per_mille` of 1000 are no greater, rounded up to the end
+    /// The least value of which at least `per_mille` of 1000 are no larger, rounded up to the end
     /// of its bucket; zero if nothing was counted.
     pub fn quantile(&self, per_mille: u64) -> Duration {
         let counted: u64 = self.counts().map(|(_, count)| count).sum();

@@ -151,7 +151,7 @@ impl<F: Framing> Incoming<F> {
         found
     }
 
-    /// Takes over a value of the peer's at `now` (H2), and returns what is to be reported.
+    /// Takes over a value from the peer at `now` (H2), and returns what is to be reported.
     pub(crate) fn hear(&mut self, value_ms: u32, now: Time) -> [Option<LinkEvent>; 3] {
         let outcome = self.timer.handle_heartbeat(value_ms, now);
         let flooding = outcome.flooding.then_some(LinkEvent::Flooding);

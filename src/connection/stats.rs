@@ -60,7 +60,7 @@ pub struct Stats {
     /// shorter is traffic. While our own handler held the reader, or we were stopped, nothing is
     /// measured.
     pub peer_lateness: Percentiles,
-    /// The longest silence of the peer's that has ended, measured likewise.
+    /// The longest silence of the peer that has ended, measured likewise.
     pub largest_silence: Duration,
     /// How often we ourselves were stopped or starved.
     pub stalls: u64,
@@ -109,7 +109,7 @@ impl Measures {
         self.own_late += u64::from(late > slack / 2);
     }
 
-    /// Records a silence of the peer's that has ended.
+    /// Records a silence of the peer that has ended.
     pub(super) fn add_silence(&mut self, silence: Silence) {
         self.largest_silence = silence.largest;
         if let Some(late) = silence.late {

@@ -138,7 +138,7 @@ impl Unreported {
         }
     }
 
-    /// Reports the values of the peer's that are held back, if any are.
+    /// Reports the values from the peer that are held back, if any are.
     fn report_adoption(&mut self, now: Time) {
         if let Some((from, to)) = self.held_adoption.take() {
             self.adoptions.report(now);

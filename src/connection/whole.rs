@@ -346,7 +346,7 @@ impl<F: Framing> Connection<F> {
     }
 
     /// Sets the heartbeat-time of the living connection at `now`, if `value` is smaller than the
-    /// one in force. The peer is held to it once it has announced a value that is not greater.
+    /// one in force. The peer is held to it once it has announced a value that is not larger.
     ///
     /// # Errors
     /// The reason for which the connection has ended, of which there may be any, such as
@@ -360,7 +360,7 @@ impl<F: Framing> Connection<F> {
         self.outgoing.set_heartbeat_time(value, now)
     }
 
-    /// Sets the slack of the living connection at `now`: a greater one holds at once, a smaller one
+    /// Sets the slack of the living connection at `now`: a larger one holds at once, a smaller one
     /// for what begins after it.
     ///
     /// # Errors

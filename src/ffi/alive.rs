@@ -1,7 +1,7 @@
 //! The layers of a node that are there.
 //!
 //! Freeing the node interrupts handshakes that are under way, and waits for the last layer, after
-//! which no function of the host's is called.
+//! which no function of the host is called.
 
 use std::io;
 use std::net::Shutdown;

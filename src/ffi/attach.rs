@@ -1,4 +1,4 @@
-//! Sockets of the host's that become links.
+//! Sockets of the host that become links.
 //!
 //! A socket stays the host's until the link lives: we work on a duplicate, and put back what we
 //! have set if it does not come to that. The number that the host knows stays open, because the
@@ -65,7 +65,7 @@ unsafe fn attach(
     Ok(())
 }
 
-/// A socket of the host's, and how it was.
+/// A host's socket, and how it was.
 #[derive(Debug)]
 struct HostSocket {
     /// Closed only by the link that it becomes.
@@ -256,7 +256,7 @@ mod system {
         Ok(())
     }
 
-    /// Windows does not tell: a socket that is handed over is taken for a blocking one.
+    /// Windows does not say: a socket that is handed over is taken for a blocking one.
     pub(super) fn is_blocking(_fd: c_int) -> bool {
         true
     }

@@ -26,7 +26,7 @@ pub(super) fn call<T>(function: impl FnOnce() -> T) -> T {
     let process = fork::generation();
     let before = IS_INSIDE.replace(true);
     if !before {
-        // A thread of the host's has it held back already.
+        // A thread of the host has it held back already.
         cancel::never_here();
     }
     let answer = function();

@@ -11,7 +11,7 @@ use super::structs::{NONE, PeerbeatState, PeerbeatStats, PeerbeatTotals};
 use crate::link::{Down, DownReason, LinkState, Stats};
 use crate::node::PeerStats;
 
-/// A duration for C; what no number holds is the greatest.
+/// A duration for C; what no number holds is the largest.
 pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -124,7 +124,7 @@ fn set_detail(state: &mut PeerbeatState, text: &str) {
     unsafe { copy_text(text, state.detail.as_mut_ptr(), room) };
 }
 
-/// Adds the totals of a peer; what is measured is that of its present link, or the greatest.
+/// Adds the totals of a peer; what is measured is that of its present link, or the largest.
 pub(super) fn add_totals(all: &mut PeerbeatTotals, peer: &PeerStats) {
     let total = &peer.total;
     all.messages_accepted += total.messages_accepted;

@@ -1,6 +1,6 @@
 //! Which process this is, without a system call: a number that a fork moves.
 //!
-//! Process ids do not tell: the first process of a container and its child in a container of its
+//! Process ids do not show it: the first process of a container and its child in a container of its
 //! own are both 1. On Linux the number lies in a page that the kernel wipes in a child, however it
 //! was made; elsewhere `fork` itself moves it.
 

@@ -1,7 +1,7 @@
 //! The guard around every function: a panic becomes a status, and cancellation is held back.
 //!
 //! A panic that reached C would abort the host. What was thrown is leaked, because dropping it
-//! could panic again. The panic hook is left alone: it tells of the mistake on stderr, as the host
+//! could panic again. The panic hook is left alone: it reports the mistake on stderr, as the host
 //! has it.
 
 use std::ffi::{c_char, c_int, c_void};

@@ -15,7 +15,7 @@ use super::fork;
 use super::pointer::is_null;
 use crate::recover::Recover;
 
-/// A handle of the host's: a `T` with its home.
+/// A handle of the host: a `T` with its home.
 #[derive(Debug)]
 pub(super) struct Handle<T> {
     /// The process that made it, as [`fork::generation`] numbers them.
@@ -107,7 +107,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().recover()
 }
 
-/// A handle of the host's.
+/// A handle of the host.
 ///
 /// # Safety
 /// `pointer` is null or a handle that was not freed, for as long as `'a`.

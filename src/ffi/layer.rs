@@ -190,7 +190,7 @@ impl PeerbeatLayer {
     }
 }
 
-/// A layer of the host's on one connection.
+/// A layer of the host on one connection.
 #[derive(Debug)]
 pub(super) struct CLayer {
     functions: PeerbeatLayer,
@@ -322,7 +322,7 @@ impl Drop for CLayer {
     }
 }
 
-/// Calls a function of the host's: what it puts is appended to `sealed`, even if it fails. Returns
+/// Calls a function of the host: what it puts is appended to `sealed`, even if it fails. Returns
 /// whether the stream has ended.
 fn run(
     name: &str,

@@ -52,7 +52,7 @@ impl LinkParts {
         Self { link, inbox, reader, borrowed, names, news }
     }
 
-    /// Has the descriptor tell what is so now, after something was taken.
+    /// Makes the descriptor show the present state, after something was taken.
     pub(super) fn look_again(&self) {
         let Some(notifier) = self.news.notifier.get() else { return };
         // Cleared before the look: what comes after it sets it again.
@@ -78,7 +78,7 @@ impl LinkParts {
     }
 }
 
-/// Tells that messages have come, or the end.
+/// Signals that messages have come, or the end.
 #[derive(Debug, Default)]
 pub(super) struct News {
     notifier: OnceLock<Notifier>,

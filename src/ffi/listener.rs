@@ -1,7 +1,7 @@
 //! Listening for C: connections come in by asking, with a limit on the wait.
 //!
 //! std's listener waits without a limit, so the wait is the system's `poll` on listeners that never
-//! block, and on what tells of handshakes that are done.
+//! block, and on what signals handshakes that are done.
 
 use std::ffi::{c_char, c_int};
 use std::io;

@@ -1,4 +1,4 @@
-//! The rules alone, in a struct of the host's.
+//! The rules alone, in a struct of the host.
 //!
 //! The struct holds a mark and a [`Liveness`], which is plain values: it may be copied, and nothing
 //! has to be freed. These functions use no thread, heap, lock or clock, and leave no details of a
@@ -15,7 +15,7 @@ use crate::liveness::{Action, Liveness, Time};
 /// What the host's storage holds.
 #[repr(C)]
 struct Marked {
-    /// Tells storage that was initialised from some that was not.
+    /// Distinguishes storage that was initialised from storage that was not.
     mark: u64,
     rules: Liveness,
 }
@@ -89,7 +89,7 @@ pub unsafe extern "C" fn peerbeat_liveness_heartbeat_sent(
     })
 }
 
-/// Bytes of the peer's arrived.
+/// Bytes from the peer arrived.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_liveness_received(
     liveness: *mut PeerbeatLiveness,
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn peerbeat_liveness_received(
     })
 }
 
-/// A heartbeat of the peer's arrived.
+/// A heartbeat from the peer arrived.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_liveness_heartbeat_received(
     liveness: *mut PeerbeatLiveness,

@@ -216,7 +216,7 @@ pub unsafe extern "C" fn peerbeat_node_peer(
     })
 }
 
-/// Keeps a pointer of the host's with a peer.
+/// Keeps a pointer of the host with a peer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_node_set_user_data(
     node: *mut PeerbeatNode,

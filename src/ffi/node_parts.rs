@@ -41,7 +41,7 @@ pub(super) struct NodeParts {
     pub(super) reloading: Mutex<()>,
     /// A callback has asked to stop before the node was there.
     pub(super) stopping: AtomicBool,
-    /// Whether no callback comes any more; `moved` tells of this and of peers that come and go.
+    /// Whether no callback comes any more; `moved` signals this and peers that come and go.
     has_ended: Mutex<bool>,
     moved: Condvar,
     /// Those that the host has put on connections.

@@ -256,7 +256,7 @@ impl Reading {
     }
 }
 
-/// The inbox, and what tells of it.
+/// The inbox, and what signals it.
 struct Receiving<'a> {
     inbox: &'a mut Inbox,
     news: &'a News,

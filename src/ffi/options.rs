@@ -291,7 +291,7 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// The stack of a thread that runs functions of the host's: they expect more than ours need.
+/// The stack of a thread that runs functions of the host: they expect more than ours need.
 pub(super) const FOREIGN_STACK: usize = 1 << 20;
 /// A goodbye with its longest text fits into this.
 const FRAME_MIN: usize = 512;

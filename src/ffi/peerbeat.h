@@ -155,7 +155,7 @@ typedef struct peerbeat_options {
     uint32_t close_timeout_ms;      /* 2000; how long a close goes on without progress */
     uint32_t local_id;              /* 0 */
     uint32_t nagle;                 /* 0; 1 = leave Nagle's algorithm on */
-    uint64_t frame_max;             /* 16 MiB; the greatest message and a byte */
+    uint64_t frame_max;             /* 16 MiB; the largest message and a byte */
     uint64_t queue_bytes;           /* 8 MiB may wait to be sent */
     uint64_t inbox_bytes;           /* 1 MiB may wait for recv; then TCP slows the peer down */
     uint64_t stack_size;            /* 256 KiB for each of a link's two threads */
@@ -227,7 +227,7 @@ typedef struct peerbeat_stats {
 } peerbeat_stats;
 
 /* Over all links that a peer has had since the node started or a reload brought it; with peer NULL
- * the sums over all peers. What is measured is that of the present link, or the greatest. */
+ * the sums over all peers. What is measured is that of the present link, or the largest. */
 typedef struct peerbeat_totals {
     uint32_t struct_size;
     uint32_t peers_up;

@@ -44,7 +44,7 @@ typedef struct peerbeat_connection peerbeat_connection;
 #define PEERBEAT_HELLO_MAX 1028
 
 /* Puts our HELLO into buf. The side that dials writes it first; the one that accepts writes it when
- * it has made a connection of the peer's, and before anything else. */
+ * it has made a connection of the peer, and before anything else. */
 int peerbeat_connection_hello(const peerbeat_options *options, void *buf, size_t cap, size_t *len);
 
 /* Makes a connection, which is established at now_ns, of the bytes that were received so far: the
@@ -111,7 +111,7 @@ int peerbeat_liveness_pending(peerbeat_liveness *liveness, uint64_t now_ns);
 int peerbeat_liveness_heartbeat_sent(peerbeat_liveness *liveness, uint32_t value_ms,
                                      uint64_t now_ns);
 
-/* Bytes of the peer's arrived, whatever they are; among them a heartbeat that carries value_ms. */
+/* Bytes from the peer arrived, whatever they are; among them a heartbeat that carries value_ms. */
 int peerbeat_liveness_received(peerbeat_liveness *liveness, uint64_t now_ns);
 int peerbeat_liveness_heartbeat_received(peerbeat_liveness *liveness, uint32_t value_ms,
                                          uint64_t now_ns);

@@ -1,4 +1,4 @@
-//! Pointers of the host's, checked and turned into Rust's references one operation at a time.
+//! Pointers of the host, checked and turned into Rust's references one operation at a time.
 //!
 //! A null pointer where something is needed is `E_INVALID` with the argument's name. Sized structs
 //! are copied by their `struct_size`: programs compiled with an older header give and take shorter
@@ -193,7 +193,7 @@ impl Unfit {
     }
 }
 
-/// A copy of a struct of the host's. Makes no use of the heap.
+/// A copy of a struct of the host. Makes no use of the heap.
 ///
 /// # Safety
 /// `pointer` is null or valid for reads of as many bytes as its `struct_size` says.
@@ -221,7 +221,7 @@ pub(super) unsafe fn read_sized<T: SizedStruct>(pointer: *const T) -> Result<T, 
     Ok(value)
 }
 
-/// Checks that a struct of the host's could be filled.
+/// Checks that a struct of the host could be filled.
 ///
 /// # Safety
 /// `pointer` is null or valid for reads of a size.
@@ -236,7 +236,7 @@ pub(super) unsafe fn check_sized<T: SizedStruct>(
     check_size::<T>(unsafe { declared_size(pointer) }).map_err(|unfit| unfit.named(name))
 }
 
-/// Fills a struct of the host's, but for its `struct_size`.
+/// Fills a struct of the host, but for its `struct_size`.
 ///
 /// # Safety
 /// `pointer` is null or valid for reads and writes of as many bytes as its `struct_size` says.

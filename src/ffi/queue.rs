@@ -1,4 +1,5 @@
-//! Events of a node for hosts that ask for them, with a descriptor that tells when there are some.
+//! Events of a node for hosts that ask for them, with a descriptor that is readable while there are
+//! some.
 //!
 //! A node without a handler has its messages here as well, and nothing is dropped: a thread that
 //! brings something waits for room, as it would for a callback. A node with a handler of its own

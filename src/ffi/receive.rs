@@ -1,4 +1,4 @@
-//! Receiving for C: into a buffer of the host's, or borrowed.
+//! Receiving for C: into a buffer of the host, or borrowed.
 //!
 //! A borrowed message stays with the handle until it is released; while it is out other threads
 //! wait for theirs, and the borrower's own thread gets an error instead of waiting for itself.

@@ -1,4 +1,4 @@
-//! Connections with a layer of the host's on them: those of links, and those of a node.
+//! Connections with a layer of the host on them: those of links, and those of a node.
 //!
 //! A link's layer lives as long as the link, which the host frees; those of a node are counted.
 

@@ -1,4 +1,4 @@
-//! Signals of the host's stay the host's: the threads that we make block them.
+//! Signals of the host stay the host's: the threads that we make block them.
 //!
 //! A thread inherits the mask of the one that makes it, so a call that makes threads blocks while
 //! it does, and restores the host's mask. Not blocked are signals that a thread raises by its own

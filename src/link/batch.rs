@@ -88,7 +88,7 @@ impl<S: Stream, F: Framing> Default for Batch<S, F> {
 
 impl<S: Stream, F: Framing> Drop for Batch<S, F> {
     fn drop(&mut self) {
-        // A link that fails tells it in its end.
+        // A link that fails reports it in its end.
         let _failed = self.flush();
     }
 }

@@ -37,7 +37,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// Sets the heartbeat-time of the living link, if `value` is smaller than the one in force.
     ///
     /// It is in force for sending and announced at once. The peer is held to it once it has
-    /// announced a value that is not greater, which it does as soon as it hears; until then the old
+    /// announced a value that is not larger, which it does as soon as it hears; until then the old
     /// limit holds, or one of 10 s + slack if there was none. The reader reports
     /// [`LinkEvent::HeartbeatTime`](super::LinkEvent::HeartbeatTime) with cause `Local` at its next
     /// wake: when bytes arrive, at the latest before the old limit, or within 5 s.
@@ -63,7 +63,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
 
     /// Sets the slack of the living link: what we allow the peer. It is never sent.
     ///
-    /// A greater one holds at once. A smaller one holds for what begins after this call: a silence
+    /// A larger one holds at once. A smaller one holds for what begins after this call: a silence
     /// from the next byte that arrives, a stuck write from the next byte that the kernel takes. So
     /// a peer that kept to the old limit is not killed for the new one, and one that is gone
     /// already is found out by the old one. What counts as a stall of our own follows the slack.

@@ -259,7 +259,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             Err(e) if is_timeout(e.kind()) => 0,
             Err(e) => {
                 let broken = DownReason::io(&e);
-                // An end cuts a write off: then the end's reason is the one to tell.
+                // An end cuts a write off: then the end's reason is the one to report.
                 let reason = state.outgoing.phase().reason().unwrap_or(&broken).clone();
                 let own = match writer {
                     // The caller gets the error; messages that were accepted before are counted.

@@ -46,11 +46,11 @@ pub struct Explanation {
     pub peer_lateness: Percentiles,
     /// How late we were.
     pub own_lateness: Percentiles,
-    /// The longest silence of the peer's.
+    /// The longest silence of the peer.
     pub largest_silence: Duration,
     /// How often our own process was stopped, and the longest time.
     pub stalls: (u64, Duration),
-    /// The smallest slack that would have ended no link so far: the greatest lateness of the peer's
+    /// The smallest slack that would have ended no link so far: the largest lateness of the peer
     /// (with one value in force all the time, its largest silence minus that) and a margin of a
     /// quarter, at least 50 ms. `None` if nothing was measured.
     pub smallest_slack: Option<Duration>,
@@ -94,7 +94,7 @@ pub enum Advice {
     },
     /// Our own heartbeats were late enough to matter to a peer with a slack like ours.
     OwnLate {
-        /// The greatest lateness.
+        /// The largest lateness.
         max: Duration,
     },
     /// The peer, or the network between, is late.

@@ -74,7 +74,7 @@ pub struct LinkOptions {
     pub handshake_timeout: Duration,
     /// Whether small frames are sent at once (`TCP_NODELAY`). Default true.
     pub tcp_nodelay: bool,
-    /// The greatest frame, type byte included, in bytes. Default 16 MiB.
+    /// The largest frame, type byte included, in bytes. Default 16 MiB.
     pub frame_max: usize,
     /// Bytes that may wait in the inbox; see [`Inbox::new`](super::Inbox::new). Default 1 MiB.
     pub inbox_bytes: usize,

@@ -119,16 +119,16 @@ impl Liveness {
     }
 
     /// Lowers our own heartbeat-time while connected, at `now`; returns whether it changed: a
-    /// greater one, and zero, wait for the next connection. It is in force for sending at once, and
+    /// larger one, and zero, wait for the next connection. It is in force for sending at once, and
     /// [`poll`](Self::poll) asks for its announcement. The peer is held to it once it has announced
-    /// a value that is not greater; until then the old one holds, or 10 s if there was none.
+    /// a value that is not larger; until then the old one holds, or 10 s if there was none.
     pub fn lower(&mut self, value: Duration, now: Time) -> bool {
         self.waits_until = Time::NEVER;
         self.silence_timer.lower(value, now);
         self.heartbeat_timer.lower(value, now)
     }
 
-    /// Sets the slack while connected, at `now`: a greater one holds at once, a smaller one from
+    /// Sets the slack while connected, at `now`: a larger one holds at once, a smaller one from
     /// the next byte that arrives, or that the kernel takes. It is ours alone and never sent.
     pub fn set_slack(&mut self, slack: Duration, now: Time) {
         self.waits_until = Time::NEVER;

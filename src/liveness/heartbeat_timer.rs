@@ -128,7 +128,7 @@ impl HeartbeatTimer {
         Some(late)
     }
 
-    /// When the pending write has been stuck for the limit that it began with, or a greater one
+    /// When the pending write has been stuck for the limit that it began with, or a larger one
     /// that came into force since; [`Time::NEVER`] if nothing is pending, or without a limit.
     #[inline]
     pub fn stalled_at(&self) -> Time {
@@ -165,7 +165,7 @@ impl HeartbeatTimer {
     }
 
     /// Lowers the value in force to `value` at `now`, if it is undefined or greater; returns
-    /// whether it changed. The rule only ever lowers: a greater one, and zero, which asks for
+    /// whether it changed. The rule only ever lowers: a larger one, and zero, which asks for
     /// nothing, wait for the next connection. Kept in whole milliseconds, as it travels.
     pub fn lower(&mut self, value: Duration, now: Time) -> bool {
         let Some(value) = whole_millis(value) else { return false };
@@ -174,7 +174,7 @@ impl HeartbeatTimer {
         lowers
     }
 
-    /// Sets the slack at `now`: a greater one holds at once, a smaller one for the next write.
+    /// Sets the slack at `now`: a larger one holds at once, a smaller one for the next write.
     pub fn set_slack(&mut self, slack: Duration, now: Time) {
         self.settings.slack = slack;
         self.limit.change(now, self.promise.promised(), slack);
@@ -186,7 +186,7 @@ impl HeartbeatTimer {
     }
 
     /// What the peer is held to: the heartbeat-time in force, unless this side lowered that one and
-    /// the peer has not announced it yet; for values that were given, the greater one.
+    /// the peer has not announced it yet; for values that were given, the larger one.
     pub fn promise(&self) -> Option<Duration> {
         self.promise.promised()
     }

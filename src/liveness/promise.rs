@@ -2,7 +2,7 @@
 //!
 //! The value in force is what we send by. The promise is what limits are made of: the same value,
 //! except that one which this side lowered while connected binds the peer only once the peer has
-//! announced one that is not greater. Both halves of a connection keep one of these, are given the
+//! announced one that is not larger. Both halves of a connection keep one of these, are given the
 //! same inputs, and so hold the peer to the same.
 //!
 //! Invariant: a value in force only ever becomes smaller.

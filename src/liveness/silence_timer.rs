@@ -67,7 +67,7 @@ pub enum Verdict {
     },
 }
 
-/// What a heartbeat of the peer's changed.
+/// What a heartbeat from the peer changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HeartbeatOutcome {
@@ -177,9 +177,9 @@ impl SilenceTimer {
     /// Lowers the heartbeat-time in force on this side's own account, at `now`; returns whether it
     /// changed. Greater values change nothing, nor does zero.
     ///
-    /// The peer is held to it once it has announced a value that is not greater. Until then the old
+    /// The peer is held to it once it has announced a value that is not larger. Until then the old
     /// promise holds, or 10 s if there was none, counted from now (H4). If negotiation is off
-    /// nothing tells the peer, so nothing changes.
+    /// the peer does not learn of it, so nothing changes.
     pub fn lower(&mut self, value: Duration, now: Time) -> bool {
         let Some(value) = self.settings.travels(value) else { return false };
         let lowers = self.promise.lower(value);
@@ -187,7 +187,7 @@ impl SilenceTimer {
         lowers
     }
 
-    /// Sets the slack while connected, at `now`. A greater one holds at once; a smaller one from
+    /// Sets the slack while connected, at `now`. A larger one holds at once; a smaller one from
     /// the next byte that arrives: a silence is never judged by less than it began with, so no
     /// change kills a healthy peer, and a dead one is gone by the old limit. Of several
     /// that are set in one silence, the last one is for the next. [`Settings::stall_tolerance`]

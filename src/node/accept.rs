@@ -123,7 +123,7 @@ pub(crate) fn enter(shared: &Shared, conn: Conn, addr: Endpoint) -> Option<u64> 
 
 /// Refuses without waiting for anything.
 fn refuse_now(shared: &Shared, conn: &Conn, addr: Endpoint, refusal: Refusal) {
-    // Over a transport of the program's a BYE would have to wait for its handshake.
+    // Over a transport of the program a BYE would have to wait for its handshake.
     let is_plain = shared.options.transport.is_plain();
     if let Some(code) = refusal.reason.bye_code().filter(|_| is_plain) {
         conn.refuse_at_once(code, &refusal.detail);

@@ -1,4 +1,4 @@
-//! What a node tells its handler: the life of its peers, with reasons and numbers.
+//! What a node reports to its handler: the life of its peers, with reasons and numbers.
 //!
 //! Values only; nothing here decides. The stable words are the ones that JSON, C and the README
 //! use.

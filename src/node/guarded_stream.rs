@@ -1,4 +1,4 @@
-//! A stream of the program's, whose panics are errors.
+//! A stream of the program, whose panics are errors.
 //!
 //! Threads that keep a node going call it, the supervisor and the one that dials among them, and
 //! none of them may end of a mistake in it. The first panic is the last call, but for `shutdown`,

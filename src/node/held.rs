@@ -54,7 +54,7 @@ pub(super) struct Claim {
 pub(super) enum DialTurn {
     /// Dial.
     Dial,
-    /// A link of the peer's, dialled or accepted, has ended: wait before the next dial.
+    /// A link of the peer, dialled or accepted, has ended: wait before the next dial.
     Lost {
         /// Whether it had been stable.
         stable: bool,

@@ -170,7 +170,7 @@ pub use waiting::PeerState;
 /// # let _ = Feed::default();
 /// ```
 pub trait NodeHandler: Send + Sync + 'static {
-    /// A message of the peer's arrived; the bytes are valid during the call.
+    /// A message from the peer arrived; the bytes are valid during the call.
     fn on_message(&self, peer: &Peer, payload: &[u8]);
     /// Something happened; `peer` is `None` if the event is about no peer of the configuration.
     fn on_event(&self, _peer: Option<&Peer>, _event: &NodeEvent) {}

@@ -33,7 +33,7 @@ pub struct NodeOptions {
     /// Whether a probe, which only asks who is there, is answered with name, label, id and
     /// heartbeat-time of the node; else it is refused like a stranger. Default yes.
     pub answer_probes: bool,
-    /// The greatest frame, type byte included, in bytes. Default 16 MiB.
+    /// The largest frame, type byte included, in bytes. Default 16 MiB.
     pub frame_max: usize,
     /// How long [`Peer::send`](super::Peer::send) waits for room. Default 10 s.
     pub send_timeout: Duration,

@@ -179,7 +179,7 @@ impl DialPlan {
     }
 
     /// There was a link, and it has ended. One that did not last counts as an address that failed;
-    /// of one that did the ownership tells.
+    /// one that did is reported by the ownership.
     pub(crate) fn handle_ended(&mut self, stable: bool, now: Time) {
         match stable {
             true => self.handle_over(),

@@ -1,5 +1,5 @@
-//! What no link's thread tells: refused connections, and troubles of accepting, on a thread of its
-//! own.
+//! What no thread of a link reports: refused connections and troubles of accepting, on its own
+//! thread.
 //!
 //! A thread that accepts or shakes hands puts a report here and goes on: a handler that is slow for
 //! strangers keeps no peer out. Refusals are limited in rate for each source address, with a count

@@ -179,7 +179,7 @@ impl PeerRuntime {
         applied
     }
 
-    /// Sets a value of the program's; `true` = it is in force on the living link.
+    /// Sets a value of the program; `true` = it is in force on the living link.
     pub(super) fn set_heartbeat_time(&self, value: Duration) -> bool {
         let mut values = self.values();
         values.heartbeat_time = Some(value);

@@ -1,4 +1,4 @@
-//! One link of a peer's, from the welcome to its end: up, what the link tells, down.
+//! One link of a peer, from the welcome to its end: up, what the link reports, down.
 //!
 //! The thread that runs a session holds the peer's lease, so up comes first, down last, each once,
 //! with the messages between. The handler's panics end the link and nothing else.
@@ -131,7 +131,7 @@ impl Session {
         }
     }
 
-    /// Who tells the handler what the link tells.
+    /// Who passes what the link reports to the handler.
     pub(crate) fn teller(&self, link: PeerLink) -> Teller {
         // Without a handler the node has ended, and nothing is reported any more.
         let (handler, peer) = (self.shared.handler(), Peer::new(&self.shared, &self.runtime));
@@ -139,7 +139,7 @@ impl Session {
     }
 }
 
-/// Turns what a link tells into what a node tells.
+/// Turns what a link reports into what a node reports.
 pub(crate) struct Teller {
     /// None once it has panicked: it is not called with the rest of what had arrived.
     handler: Option<Arc<dyn NodeHandler>>,

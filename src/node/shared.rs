@@ -52,7 +52,7 @@ pub(crate) struct Shared {
     pub(super) strangers: AtomicU64,
     /// Probes that were answered.
     pub(super) probes: AtomicU64,
-    /// What a thread of its own tells.
+    /// What a thread of its own reports.
     pub(crate) reports: Reports,
     handler: Mutex<Option<Arc<dyn NodeHandler>>>,
     state: Mutex<State>,
@@ -291,7 +291,7 @@ impl Shared {
         guarded(|| handler.on_event(peer.as_ref(), event)).is_some()
     }
 
-    /// Counts a refused connection, and leaves it to the thread of the reports to tell.
+    /// Counts a refused connection, and leaves it to the reports thread.
     pub(crate) fn refused(&self, addr: Endpoint, refusal: Refusal) {
         match &refusal.runtime {
             Some(runtime) => runtime.count_refusal(),
@@ -306,7 +306,7 @@ impl Shared {
         self.probes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Tells what was left to it until the reports are closed.
+    /// Reports what was left to it until the reports are closed.
     pub(super) fn tell_reports(self: &Arc<Self>) {
         while let Some((runtime, event)) = self.reports.next() {
             self.tell(runtime.as_ref(), &event);

@@ -24,7 +24,7 @@ use crate::guarded::guarded;
 struct Threads {
     accepting: Vec<JoinHandle<()>>,
     wakers: Vec<Waker>,
-    /// Tells nothing but that the last accepting thread is gone.
+    /// Reports only that the last accepting thread is gone.
     accepting_over: Receiver<()>,
     /// Reports what the accepting threads have no time to report; none if nothing is accepted.
     reporting: Option<JoinHandle<()>>,

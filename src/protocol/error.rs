@@ -16,7 +16,7 @@ pub enum ProtocolError {
     TooLong {
         /// The length announced or asked for, in bytes.
         length: u64,
-        /// The greatest length allowed, in bytes.
+        /// The largest length allowed, in bytes.
         max: u64,
         /// The four bytes as they came, which often tell what program is really speaking.
         head: [u8; 4],

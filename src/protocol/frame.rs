@@ -8,7 +8,7 @@ use super::ProtocolError;
 /// The version of the protocol that is spoken here.
 pub const VERSION: u8 = 1;
 
-/// The greatest length of a name, a label or the text of a BYE, in bytes.
+/// The largest length of a name, a label or the text of a BYE, in bytes.
 pub const TEXT_MAX: usize = 255;
 
 /// One frame, borrowed from the buffer that it was decoded from.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::frame::{self, Bye, Frame, Heartbeat};
 use super::{ProtocolError, frame::put_head};
 
-/// The default of the greatest frame length, in bytes: 16 MiB.
+/// The default of the largest frame length, in bytes: 16 MiB.
 pub const FRAME_MAX: usize = 16 << 20;
 
 /// The length that a frame other than DATA may have whatever the limit for DATA is, in bytes.
@@ -177,14 +177,14 @@ pub struct Native {
 }
 
 impl Native {
-    /// Sets the greatest length of a DATA frame, type byte included, for both directions. It is
+    /// Sets the largest length of a DATA frame, type byte included, for both directions. It is
     /// kept between 1 and 4294967295, the limits of the length field. Other frames may always have
     /// up to [`CONTROL_MAX`] bytes, so that a small limit for messages refuses no heartbeat.
     pub fn with_frame_max(frame_max: usize) -> Self {
         Self { frame_max: frame_max.clamp(1, u32::MAX as usize) }
     }
 
-    /// The greatest length of a DATA frame, type byte included, in bytes.
+    /// The largest length of a DATA frame, type byte included, in bytes.
     pub fn frame_max(&self) -> usize {
         self.frame_max
     }
@@ -204,7 +204,7 @@ impl Framing for Native {
             return Ok(Decoded::Partial);
         };
         let length = u32::from_be_bytes(*head) as usize;
-        // One comparison for both ends: 0 - 1 wraps to the greatest value.
+        // One comparison for both ends: 0 - 1 wraps to the largest value.
         if length.wrapping_sub(1) >= self.frame_max {
             self.check_control(length, *head, rest.first())?;
         }

@@ -66,7 +66,7 @@
 //! - [`Op`] is what can happen at one instant: [`Net::at`] writes it into the script,
 //!   [`Net::apply`] does it now.
 //! - [`Net::run_until`], [`Net::run_for`], [`Net::step`] and [`Net::settle`] move the clock.
-//! - [`Net::seen`] tells what each side saw, each with its exact time ([`Record`]).
+//! - [`Net::seen`] returns what each side saw, each with its exact time ([`Record`]).
 //! - [`Invariants`] judges a run: no false death, every death in time, and so on ([`Invariant`]).
 //! - [`Script`] is a run as a value: drawn by chance, printed, run under the invariants, and made
 //!   smaller while it fails.

@@ -195,7 +195,7 @@ pub struct SimOptions {
     pub handshake: Duration,
     /// Bytes that may wait to be sent. Default 8 MiB.
     pub queue_bytes: usize,
-    /// The greatest frame length in bytes. Default 16 MiB.
+    /// The largest frame length in bytes. Default 16 MiB.
     pub frame_max: usize,
     /// What the kernels and the way hold of a connection, in bytes, each way, until the other
     /// program reads; at least 1024, which holds a HELLO. Default 256 KiB.

@@ -1,8 +1,8 @@
 //! What a run leaves behind: every thing that a side saw, with its exact virtual time.
 //!
-//! The words are the link's. Most of it is what a program sees too; the rest, which
-//! [`SimEvent::is_raw`] tells apart, happened in kernels and processes, and is what the invariants
-//! are judged by. It owns nothing but the record.
+//! The words are the link's. Most of it is what a program sees too; the rest, for which
+//! [`SimEvent::is_raw`] is true, happened in kernels and processes, and is what the invariants are
+//! judged by. It owns nothing but the record.
 
 use std::fmt;
 use std::time::Duration;
@@ -63,7 +63,7 @@ pub enum SimEvent {
         /// The value it carries.
         value: Duration,
     },
-    /// A heartbeat of the peer's was read.
+    /// A heartbeat from the peer was read.
     HeartbeatReceived {
         /// The value it carries.
         value: Duration,

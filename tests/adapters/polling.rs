@@ -1,4 +1,4 @@
-//! The rules alone, in a loop of the host's: one thread, many sockets.
+//! The rules alone, in a loop of the host: one thread, many sockets.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -106,7 +106,7 @@ fn beats(links: &(Link, Link)) -> u64 {
 }
 
 /// Lets the receiver hold still until the sender's queue is full, some times over: after that both
-/// buffers that take turns have the greatest size that the queue's bound allows them.
+/// buffers that take turns have the largest size that the queue's bound allows them.
 fn fill(link: &Link, held: &AtomicBool, payload: &[u8]) -> u64 {
     let mut sent = 0;
     for _ in 0..6 {

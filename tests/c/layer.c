@@ -1,4 +1,4 @@
-/* Layers of the host's: a toy that doubles bytes, right, wrong and failing, on links and nodes. */
+/* Layers of the host: a toy that doubles bytes, right, wrong and failing, on links and nodes. */
 #include "nodes.h"
 
 #include <pthread.h>

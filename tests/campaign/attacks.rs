@@ -266,7 +266,7 @@ fn drip(to: SocketAddr, done: &AtomicUsize) {
     }
 }
 
-/// Bytes that are no HELLO of a peer's.
+/// Bytes that are no HELLO from a peer.
 fn say_wrong(worker: usize, to: SocketAddr, done: &AtomicUsize) {
     let wrong = [
         b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),

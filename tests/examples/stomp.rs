@@ -118,7 +118,7 @@ pub(crate) fn connect(
     })
 }
 
-/// What the two headers make: in each direction the greater value, or nothing if either end cannot
+/// What the two headers make: in each direction the larger value, or nothing if either end cannot
 /// or does not want to. We send a quarter earlier than promised: some brokers forgive nothing.
 pub(crate) fn settle(ours: (Duration, Duration), theirs: &str) -> Option<FixedIntervals> {
     let (sends, wants) = theirs.split_once(',')?;

@@ -41,7 +41,7 @@ fn a_full_queue_says_full_and_takes_nothing() {
 #[test]
 fn a_queue_over_four_fifths_is_reported_and_that_it_has_room_again() {
     let (mut rig, door) = Rig::narrow(&small_queue());
-    // The reader reports when a byte of the peer's wakes it.
+    // The reader reports when a byte from the peer wakes it.
     let beating = rig.mock.beat(60_000, ms(20));
     let sent = fill_narrow(&rig.link, 10_000);
     let high = |event: &LinkEvent| match event {

@@ -107,7 +107,7 @@ impl Side<'_> {
         configured.into_iter().chain(heard).chain(self.end.lowered.iter().copied()).collect()
     }
 
-    /// When a frame of the peer's had been passed on to us.
+    /// When a frame from the peer had been passed on to us.
     fn passed_on(&self, index: usize) -> Option<Instant> {
         let end = self.heard.frame_ends[index];
         self.heard.chunks.iter().find(|chunk| chunk.total >= end).map(|chunk| chunk.after)
@@ -172,7 +172,7 @@ impl Side<'_> {
         Ok(())
     }
 
-    /// How many messages of the peer's were passed on before the end was closed.
+    /// How many messages from the peer were passed on before the end was closed.
     fn arrived_before_bye(&self) -> usize {
         let closed = self.end.closed.unwrap_or(self.record.closed_at);
         let frames = self.heard.frames.iter().enumerate();
@@ -187,7 +187,7 @@ impl Side<'_> {
         let allowed = self.allowed();
         for (_, event) in &self.end.notes.events {
             let LinkEvent::HeartbeatTime { from, to, cause } = event else { continue };
-            // A value of the program's is reported when the peer can be held to it: what was heard
+            // A value of the program is reported when the peer can be held to it: what was heard
             // meanwhile may be reported before.
             let follows = *from == held || *cause == Cause::Local || !self.end.lowered.is_empty();
             if !follows || from.is_some_and(|from| *to >= from) || !allowed.contains(to) {

@@ -324,7 +324,7 @@ fn sleep_until(at: Instant) {
 
 /// Longer than any limit of a script, with room to see it passed.
 const SETTLE: Duration = Duration::from_millis(2200);
-/// Messages greater than this are not sent in small pieces.
+/// Messages larger than this are not sent in small pieces.
 const FLOOD: usize = 100_000;
 /// For what must come.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -308,7 +308,7 @@ fn a_pending_write_is_never_judged_by_less_than_it_began_with() {
     host.set_slack(ms(10), at(6000));
     host.handle_received(at(7000));
     assert_eq!(host.heartbeat_timer().stalled_at(), at(7100));
-    // A greater one holds at once, counted from the last byte.
+    // A larger one holds at once, counted from the last byte.
     host.set_slack(ms(4000), at(7000));
     assert_eq!(host.heartbeat_timer().stalled_at(), at(100) + ms(3901 + 4000));
     host.handle_sent(at(7500));

@@ -8,7 +8,7 @@ use std::fmt;
 use crate::explore::Queue;
 use crate::world::{Wording, World};
 
-/// What travels. `Room` is the kernel's news that the peer has read a frame: no byte of the peer's.
+/// What travels. `Room` is the kernel's news that the peer has read a frame: no byte from the peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Frame {
     /// A HELLO that carries this heartbeat-time, 0 = none; `None`: of a peer without that field.
@@ -120,7 +120,7 @@ pub(crate) struct End {
     pub(crate) kernel: Queue,
     /// Frames that the kernel still takes.
     pub(crate) room: u8,
-    /// Ticks since the last byte, or since the first limit came into being; and the greatest limit
+    /// Ticks since the last byte, or since the first limit came into being; and the largest limit
     /// since then. No rule reads them: the law of finding does.
     pub(crate) unheard: u8,
     pub(crate) greatest: u8,
@@ -223,7 +223,7 @@ impl End {
         });
     }
 
-    /// A lowered value binds the peer once it has announced one that is not greater.
+    /// A lowered value binds the peer once it has announced one that is not larger.
     fn confirm(&mut self) {
         if self.heard > 0 && self.heard <= self.value {
             self.unconfirmed = None;

@@ -27,7 +27,7 @@ fn a_limit_that_counts_from_its_change_never_finds_a_dead_peer() {
     breaks(Wording::ShrinksFromTheChange, world, NOT_FOUND);
 }
 
-/// What was pending began with a greater limit, and is judged by less.
+/// What was pending began with a larger limit, and is judged by less.
 #[test]
 fn a_limit_that_shrinks_at_once_kills_a_living_peer() {
     let hold_handler = vec![5];

@@ -22,7 +22,7 @@ pub(crate) enum Wording {
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) wording: Wording,
-    /// The least and the greatest delay of a wire.
+    /// The least and the largest delay of a wire.
     pub(crate) delay: (u8, u8),
     /// Configured heartbeat-times, 0 = none.
     pub(crate) value: [u8; 2],

@@ -69,7 +69,7 @@ fn a_peer_that_reads_nothing_is_reported_as_full_within_the_budget_of_the_node()
     assert_eq!(full.name(), "one");
     let queued = |name: &str| node.peer(name).unwrap().stats().link.unwrap().queued_bytes;
     assert!(queued("one") <= 300_000, "{}", queued("one"));
-    // A greater budget is in force at once.
+    // A larger budget is in force at once.
     node.reload(config(&TEXT.replace("300000", "3000000"))).unwrap();
     assert!(node.publish(&[7; 10_000]).unwrap().full.is_empty());
     for _ in 0..sent {

@@ -1,4 +1,4 @@
-//! Nodes over a transport of the program's: what it proves, what it refuses, how long it may take.
+//! Nodes over a transport of the program: what it proves, what it refuses, how long it may take.
 
 use std::io::{self, Read};
 use std::net::Shutdown;

@@ -210,7 +210,7 @@ fn the_limit_stays_within_the_length_field() {
     assert_eq!(Native::with_frame_max(usize::MAX).frame_max(), u32::MAX as usize);
     assert_eq!(Native::default().frame_max(), 16 << 20);
     assert_eq!(Native::default(), Native::with_frame_max(FRAME_MAX));
-    // The greatest length of all is only a frame that has not arrived.
+    // The largest length of all is only a frame that has not arrived.
     let widest = Native::with_frame_max(usize::MAX);
     assert_eq!(decode_with(widest, &[b"\xff\xff\xff\xff\x03xyz"]), Transcript::default());
 }

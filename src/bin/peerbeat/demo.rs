@@ -35,7 +35,7 @@ use reports::{
 use stage::{Side, Stage};
 use watch::{Kind, Passed, Watch};
 
-/// Tells the story.
+/// Runs the story.
 pub(crate) fn demo(options: &DemoOptions) -> ExitCode {
     if let Some(file) = &options.picture {
         // Before the story: a path that cannot be written must not cost ten seconds.

@@ -1,4 +1,4 @@
-//! Tells systemd how it goes: the datagrams of `sd_notify(3)`.
+//! Reports the state to systemd: the datagrams of `sd_notify(3)`.
 //!
 //! Without `NOTIFY_SOCKET` there is no one to notify, and a message that cannot be delivered is
 //! no loss: the service manager has its own timeouts.

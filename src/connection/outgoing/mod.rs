@@ -67,7 +67,7 @@ pub(crate) struct Outgoing<F> {
     measures: Measures,
 }
 
-/// What a heartbeat of the peer's is to the sending half.
+/// What a heartbeat from the peer is to the sending half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Heard {
     /// The value in force changed: the sender has another deadline.
@@ -434,7 +434,7 @@ impl<F: Framing> Outgoing<F> {
         self.measures.add_stall(late, now)
     }
 
-    /// A silence of the peer's has ended.
+    /// A silence of the peer has ended.
     pub(crate) fn add_silence(&mut self, silence: Silence) {
         self.measures.add_silence(silence);
     }

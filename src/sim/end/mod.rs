@@ -90,7 +90,7 @@ pub(super) struct End {
     is_shut: bool,
     /// That the end has begun has been recorded.
     is_ending: bool,
-    /// What went over it before it was a link of a node's.
+    /// What went over it before it was a node's link.
     raw: raw::Raw,
     received: asked::Received,
     reader: Wait,

@@ -15,7 +15,7 @@ use crate::sim::record::{HandshakeFailure, SimEvent};
 use crate::sim::wire::Piece;
 
 impl End {
-    /// Takes a message of the program's.
+    /// Takes a message of the program.
     pub(in crate::sim) fn send(
         &mut self,
         world: &mut World<'_>,

@@ -23,7 +23,7 @@ pub(super) enum Phase {
     Over,
 }
 
-/// A limit that runs since a byte moved: the greatest since then (H4).
+/// A limit that runs since a byte moved: the largest since then (H4).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Running {
     /// From where it counts.

@@ -56,13 +56,13 @@ impl Core {
         Some(self.with_end(index, which, act))
     }
 
-    /// The connection is a link of a node's from here on.
+    /// The connection is a node's link from here on.
     pub(in crate::sim) fn go_up(&mut self, link: LinkId, host: Host, options: &LinkOptions) {
         let made = self.with_link(link, host, |end, world| end.go_up(world, options));
         self.made.extend(made.map(|made| ((link, host), made)));
     }
 
-    /// What a link of a node's was made with.
+    /// What a node's link was made with.
     pub(in crate::sim) fn made(&self, link: LinkId, host: Host) -> Option<&SimOptions> {
         self.made.get(&(link, host))
     }

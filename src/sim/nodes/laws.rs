@@ -25,7 +25,7 @@ pub enum NodeInvariant {
     /// Messages, and what happens on a living link, come between its `up` and its `down`.
     MessagesBetween,
     /// The wait between dials is between zero and a ceiling that doubles from the least to the
-    /// greatest, and begins from the least only after a link that was stable.
+    /// largest, and begins from the least only after a link that was stable.
     WaitsWithinBounds,
     /// No dial begins before the wait is over, unless the peer came, or the program asked for it.
     WaitsAreKept,
@@ -70,7 +70,7 @@ impl Error for NodeViolation {}
 pub struct NodeInvariants {
     peers: BTreeMap<(usize, u64, String), Account>,
     stopped: BTreeSet<(usize, u64)>,
-    /// Least and greatest wait, by node and peer.
+    /// Least and largest wait, by node and peer.
     limits: BTreeMap<(usize, String), (Duration, Duration)>,
 }
 
@@ -78,7 +78,7 @@ pub struct NodeInvariants {
 #[derive(Debug, Default)]
 struct Account {
     is_up: bool,
-    /// The greatest wait that may come next.
+    /// The largest wait that may come next.
     ceiling: Option<Duration>,
     /// The next dial must not begin before.
     not_before: Time,
@@ -92,7 +92,7 @@ impl NodeInvariants {
         Self::default()
     }
 
-    /// Tells which waits between dials a node is configured with, from now on: at its start, and
+    /// Records which waits between dials a node is configured with, from now on: at its start, and
     /// before a reload. Waits of peers that it does not know are not judged.
     pub fn configure(&mut self, node: usize, config: &Config) {
         for peer in config.peers() {
@@ -109,7 +109,7 @@ impl NodeInvariants {
         }
     }
 
-    /// Tells that the program asked for the next dial now, or ended a pause, or that the peer was
+    /// Records that the program asked for the next dial now, or ended a pause, or that the peer was
     /// taken out and brought back: its wait is not judged.
     pub fn hurry(&mut self, node: usize, peer: &str) {
         for account in self.accounts(node, peer) {

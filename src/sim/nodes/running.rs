@@ -75,7 +75,7 @@ impl Running {
         self.next = dials.chain(serves).min().unwrap_or(Time::NEVER).min(reports);
     }
 
-    /// Tells the node what one of its links saw.
+    /// Passes to the node what one of its links saw.
     pub(super) fn tell(&mut self, link: LinkId, event: &SimEvent, now: Time) {
         let Some(index) = self.links.iter().position(|linked| linked.link() == link) else {
             return;
@@ -136,7 +136,7 @@ impl Running {
         self.diallers.retain(|dialler| !dialler.is_over());
     }
 
-    /// Tells what is reported beside the links; returns when there may be more.
+    /// Passes on what is reported beside the links; returns when there may be more.
     fn tell_reports(&mut self) -> Time {
         loop {
             match self.shared.reports.poll() {

@@ -28,7 +28,7 @@ pub struct NodeRecord {
 /// What a handler is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// A message of the peer's.
+    /// A message from the peer.
     Message(Vec<u8>),
     /// An event.
     Event(NodeEvent),

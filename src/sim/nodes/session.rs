@@ -1,4 +1,4 @@
-//! A link of a node's in the net: what it tells goes to the node's session, as from a link's reader
+//! A node's link in the net: what it reports goes to the node's session, as from a link's reader
 //! thread.
 //!
 //! The session reports up, messages and down; here only the order is kept.
@@ -41,7 +41,7 @@ impl Linked {
         self.take_held();
     }
 
-    /// Tells what the living link saw.
+    /// Reports what the living link saw.
     pub(super) fn tell(&mut self, event: &SimEvent) {
         HELD.take();
         match (event, &mut self.teller) {

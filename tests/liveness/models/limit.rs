@@ -98,7 +98,7 @@ impl Pending {
         self.limits.push((promise, slack));
     }
 
-    /// The greatest limit, the first of equal ones.
+    /// The largest limit, the first of equal ones.
     pub(crate) fn judged_by(&self) -> Option<(Duration, Duration)> {
         let sum = |limit: &(Duration, Duration)| limit.0.saturating_add(limit.1);
         self.limits.iter().rev().copied().max_by_key(sum)

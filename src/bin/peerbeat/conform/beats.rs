@@ -70,7 +70,7 @@ pub(crate) fn adopts_smaller(bench: &Bench<'_>) -> Result<(), Failure> {
     conn.expect_beat(&expected, bench.soon(), |b| b.heartbeat_time_ms == smaller).map(drop)
 }
 
-/// H2: 0 and greater values change nothing.
+/// H2: 0 and larger values change nothing.
 pub(crate) fn keeps_at(bench: &Bench<'_>, other: u32) -> Result<(), Failure> {
     let (mut conn, value) = bench.settled(5000)?;
     conn.send(&beat(other, 1))?;

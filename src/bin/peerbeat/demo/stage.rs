@@ -186,7 +186,7 @@ impl Stage {
         true
     }
 
-    /// Lets time pass, and tells what is reported in it.
+    /// Lets time pass, and prints what is reported in it.
     pub(super) fn pass(&mut self, time: Duration) {
         self.wait(self.mark(), time, |_| false);
     }

@@ -101,7 +101,7 @@ impl Timeline {
         }
     }
 
-    /// How the latest verdict compares with its limit: the greatest excess of all.
+    /// How the latest verdict compares with its limit: the largest excess of all.
     pub(super) fn worst_excess(&self) -> Option<Duration> {
         let verdicts = self.rows.values().flat_map(|row| &row.verdicts);
         verdicts.map(|verdict| verdict.silence.saturating_sub(verdict.limit)).max()

@@ -1,7 +1,7 @@
 //! Events in plain words, one line each.
 //!
 //! A person who knows nothing of this program reads what happened, with numbers and their units,
-//! and for an end what it means and what to look at. Text of a peer's is escaped.
+//! and for an end what it means and what to look at. Text of a peer is escaped.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;

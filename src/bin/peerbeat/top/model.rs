@@ -39,7 +39,7 @@ pub(crate) struct Numbers {
     pub(crate) messages_out: u64,
     pub(crate) connects: u64,
     pub(crate) dial_failures: u64,
-    /// p50, p99, p99.9 and the greatest, of the peer and of this side.
+    /// p50, p99, p99.9 and the largest, of the peer and of this side.
     pub(crate) peer_lateness: Option<[Duration; 4]>,
     pub(crate) own_lateness: Option<[Duration; 4]>,
     pub(crate) advice: Vec<String>,

@@ -14,7 +14,7 @@ use crate::common::{Cost, Tally, number};
 
 pub(crate) fn one_way(threads: u64, size: usize, messages: u64) -> Cost {
     let (near, far) = sockets(Protocol::Push0, Protocol::Pull0);
-    // The greatest that it takes.
+    // The largest that it takes.
     near.set_opt::<SendBufferSize>(8192).expect("a known option");
     far.set_opt::<RecvBufferSize>(8192).expect("a known option");
     let cost = Cost::of(messages, || {
