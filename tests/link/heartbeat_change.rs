@@ -122,33 +122,35 @@ fn an_ended_link_says_why() {
     // Closing with the announcement unread would be a reset.
     assert_eq!(read_beat(&mut far), 5000);
     drop(far);
-    link.wait_down(millis(5000)).unwrap();
+    link.wait_down(millis(20_000)).unwrap();
     assert_eq!(link.set_heartbeat_time(millis(100)).unwrap_err().as_str(), "eof");
 }
 
 #[test]
 fn a_silent_peer_that_has_not_announced_it_is_judged_by_the_old_value() {
     let (near, mut far) = streams();
-    let (link, events) = start(near, Some(900));
-    assert_eq!(read_beat(&mut far), 900);
+    let (link, events) = start_with(near, Some(2700), millis(1300));
+    assert_eq!(read_beat(&mut far), 2700);
     // A sign of life shortly before, so that the new limit could be used up early.
     std::thread::sleep(millis(500));
     far.write_all(&[0, 0, 0, 1, 3]).unwrap();
     let began = Instant::now();
     assert_eq!(link.set_heartbeat_time(millis(100)), Ok(HeartbeatChange::InForce));
-    assert_eq!(read_beat(&mut far), 100);
-    let mut seen = Vec::new();
+    // On a slow machine the next of the old value is out before it.
+    while read_beat(&mut far) != 100 {}
+    let mut changes = Vec::new();
     let (at, down) = loop {
         match next(&events) {
             (at, Seen::Down(down)) => break (at, down),
-            (_, event) => seen.push(event),
+            (_, change @ Seen::Event(LinkEvent::HeartbeatTime { .. })) => changes.push(change),
+            (_, Seen::Event(_)) => {}
         }
     };
-    assert_eq!(seen[0], changed(Some(900), 100, Cause::Local));
-    assert_eq!((down.reason.as_str(), down.limit), ("silent", Some(millis(1200))));
+    assert_eq!(changes, [changed(Some(2700), 100, Cause::Local)]);
+    assert_eq!((down.reason.as_str(), down.limit), ("silent", Some(millis(4000))));
     assert_eq!(down.heartbeat_time, Some(millis(100)));
-    assert!(at - began >= millis(1200) - millis(5), "killed after {:?}", at - began);
-    assert!(at - began < millis(6000), "killed after {:?}", at - began);
+    assert!(at - began >= millis(4000) - millis(5), "killed after {:?}", at - began);
+    assert!(at - began < millis(20_000), "killed after {:?}", at - began);
 }
 
 // lesson 8
