@@ -40,8 +40,10 @@ pub(crate) fn enter(name: &str) -> Place {
     if std::env::var_os(INSIDE).is_some_and(|value| value == name) {
         return Place::Inside;
     }
+    // An ordinary user's PATH lacks the folders that iptables is in.
+    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     let probe = "ip link set lo up && iptables -A INPUT -p tcp --dport 9 -j DROP";
-    match Command::new("unshare").args(["-Urn", "sh", "-c", probe]).output() {
+    match Command::new("unshare").args(["-Urn", "sh", "-c", probe]).env("PATH", &path).output() {
         Ok(output) if output.status.success() => {}
         Ok(output) => {
             return Place::Unable(String::from_utf8_lossy(&output.stderr).trim().to_owned());
@@ -55,6 +57,7 @@ pub(crate) fn enter(name: &str) -> Place {
         .arg(std::env::current_exe().unwrap())
         .arg(name)
         .env(INSIDE, name)
+        .env("PATH", path)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

@@ -272,8 +272,9 @@ const INSIDE: &str = "PEERBEAT_INSIDE_A_NAMESPACE";
 /// The rows of `inside_a_namespace`; none if there can be no such namespace.
 fn in_namespace() -> Vec<[String; 3]> {
     let program = env::current_exe().expect("a path");
+    // An ordinary user's PATH lacks the folders that iptables is in.
     let script = format!(
-        "ip link set lo up; command -v iptables && {LOSS} && echo made && \
+        "PATH=$PATH:/usr/sbin:/sbin; ip link set lo up; command -v iptables && {LOSS} && echo made && \
          exec \"$0\" inside_a_namespace --exact --ignored --nocapture"
     );
     let mut command = Command::new("unshare");
