@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::skip::say_skipped;
 
-use super::tools::{ROOT, build, build_with, cc, header, run, run_if_possible, scratch, tool};
+#[cfg(target_os = "linux")]
+use super::tools::run_if_possible;
+use super::tools::{ROOT, build, build_with, cc, header, run, scratch, tool};
 
 const LIMIT: Duration = Duration::from_secs(60);
 

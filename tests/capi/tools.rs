@@ -125,6 +125,7 @@ pub(super) fn run(program: &Path, arguments: &[&str], limit: Duration) -> String
 
 /// The same for one that may say with status 77 that this system cannot do it; returns whether it
 /// could.
+#[cfg(target_os = "linux")]
 pub(super) fn run_if_possible(program: &Path, limit: Duration) -> bool {
     let output = run_to_end(program, &[], limit);
     let is_possible = output.status.code() != Some(77);

@@ -10,7 +10,6 @@
 
 #[path = "../common/accept.rs"]
 mod accept;
-#[cfg(target_os = "linux")]
 /// Methods of a stream that do what those of the socket in its field do.
 macro_rules! as_socket {
     ($field:tt: $($method:ident)*) => { $(as_socket! { @ $method $field })* };
@@ -45,6 +44,7 @@ macro_rules! as_socket {
     };
 }
 
+#[cfg(target_os = "linux")]
 mod alone;
 #[path = "../common/basics.rs"]
 mod basics;

@@ -1,6 +1,8 @@
 //! How a link begins: connect, accept, the errors of both, and streams in odd states.
 
-use std::io::{ErrorKind, Read, Write};
+#[cfg(target_os = "linux")]
+use std::io::ErrorKind;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
@@ -12,7 +14,9 @@ use std::time::Duration;
 
 use peerbeat::link::handshake::HandshakeError;
 use peerbeat::link::{self, Inbox, Link, LinkEvent, LinkOptions, OpenError, RecvError, Role};
-use peerbeat::protocol::{ByeCode, Native};
+use peerbeat::protocol::ByeCode;
+#[cfg(target_os = "linux")]
+use peerbeat::protocol::Native;
 
 use crate::accept::accept;
 

@@ -242,21 +242,15 @@ fn two_programs_of_one_name_are_reported_as_that_once() {
     assert_eq!(book.count(contested), 1, "{:?}", book.all());
 }
 
-/// Notes what its thread is called.
-struct Named(Sender<String>);
-
-impl NodeHandler for Named {
-    fn on_message(&self, _: &Peer, _: &[u8]) {
-        let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap_or_default();
-        let _gone = self.0.send(name.trim().to_owned());
-    }
-}
-
 #[test]
 #[cfg(target_os = "linux")]
 fn the_thread_that_reads_an_accepted_peer_is_called_after_it() {
     let (sender, names) = channel();
-    let node = node(8, Named(sender));
+    let on_message = move |_: &Peer, _: &[u8]| {
+        let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap_or_default();
+        let _gone = sender.send(name.trim().to_owned());
+    };
+    let node = node(8, on_message);
     let mut friend = Mock::greet(addr(&node), "friend");
     friend.say(&data(b"x"));
     assert_eq!(names.recv_timeout(PATIENCE).as_deref(), Ok("pb-r:friend"));
