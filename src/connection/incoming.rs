@@ -13,6 +13,7 @@ use super::change::PendingChanges;
 use super::event::{Cause, LinkEvent};
 use super::outgoing::SilenceReport;
 use super::stats::Silence;
+use super::trace::{Step, Trace};
 use crate::liveness::{Settings, SilenceTimer, Time, Verdict};
 use crate::protocol::{Bye, Decoded, Decoder, Frame, Framing, Heartbeat, ProtocolError};
 
@@ -33,6 +34,11 @@ pub(crate) struct Incoming<F> {
     stalled: bool,
     largest_silence: Duration,
     undelivered: u64,
+    trace: Trace,
+    /// What was read last, if it is not recorded yet, and when.
+    untraced: Option<(usize, Time)>,
+    /// That the program holds the reader is recorded.
+    traces_hold: bool,
 }
 
 /// One thing that arrived.
@@ -69,7 +75,14 @@ impl<F: Framing> Incoming<F> {
             stalled: false,
             largest_silence: Duration::ZERO,
             undelivered: 0,
+            trace: Trace::default(),
+            untraced: None,
+            traces_hold: false,
         }
+    }
+
+    pub(crate) fn set_trace(&mut self, trace: Trace) {
+        self.trace = trace;
     }
 
     /// The space to read into.
@@ -92,6 +105,10 @@ impl<F: Framing> Incoming<F> {
     /// Records that `count` bytes were read into the spare space at `now`.
     #[inline]
     pub(crate) fn handle_received(&mut self, count: usize, now: Time) -> Arrival {
+        if self.trace.is_on() {
+            let before = self.untraced.map_or(0, |(bytes, _)| bytes);
+            self.untraced = Some((before + count, now));
+        }
         self.fill(count);
         let silence = self.measure_silence(now);
         Arrival { silence, recovered: self.timer.handle_received(now) }
@@ -119,6 +136,15 @@ impl<F: Framing> Incoming<F> {
     /// The next heartbeat of what has arrived. They are all to be asked for, and
     /// [taken in](Self::hear), before anything is handed on.
     pub(crate) fn poll_heartbeat(&mut self) -> Option<Heartbeat> {
+        let found = self.find_heartbeat();
+        if let Some((bytes, at)) = self.untraced.filter(|_| found.is_none()) {
+            self.untraced = None;
+            self.trace.add(at, || Step::Read { bytes });
+        }
+        found
+    }
+
+    fn find_heartbeat(&mut self) -> Option<Heartbeat> {
         if !F::NEGOTIATES || self.is_over {
             return None;
         }
@@ -156,13 +182,27 @@ impl<F: Framing> Incoming<F> {
         let outcome = self.timer.handle_heartbeat(value_ms, now);
         let flooding = outcome.flooding.then_some(LinkEvent::Flooding);
         let [clamped, adopted] = self.outcome(outcome.clamped, outcome.adopted);
-        [clamped, adopted, flooding]
+        self.traced([clamped, adopted, flooding], now)
     }
 
     /// Takes over the value of the peer's HELLO, likewise.
     pub(crate) fn hear_hello(&mut self, value_ms: u32, now: Time) -> [Option<LinkEvent>; 2] {
         let outcome = self.timer.handle_announced(value_ms, now);
-        self.outcome(outcome.clamped, outcome.adopted)
+        let events = self.outcome(outcome.clamped, outcome.adopted);
+        self.traced(events, now)
+    }
+
+    fn traced<const N: usize>(
+        &self,
+        events: [Option<LinkEvent>; N],
+        now: Time,
+    ) -> [Option<LinkEvent>; N] {
+        if self.trace.is_on() {
+            for event in events.iter().flatten() {
+                self.trace.add(now, || Step::Event(event.clone()));
+            }
+        }
+        events
     }
 
     fn outcome(
@@ -221,7 +261,7 @@ impl<F: Framing> Incoming<F> {
     }
 
     /// Takes over what was set since the last time, and returns what is to be reported.
-    pub(crate) fn apply(&mut self, changes: PendingChanges) -> [Option<LinkEvent>; 4] {
+    pub(crate) fn apply(&mut self, changes: PendingChanges, now: Time) -> [Option<LinkEvent>; 4] {
         if let Some((greatest, last, at)) = changes.slack {
             self.timer.set_slack(greatest, at);
             self.timer.set_slack(last, at);
@@ -237,7 +277,7 @@ impl<F: Framing> Incoming<F> {
             true => LinkEvent::QueueHigh { bytes: crossing.bytes, count: crossing.count },
             false => LinkEvent::QueueLow { bytes: crossing.bytes, count: crossing.count },
         });
-        [stalled, lowered, not_reading, crossing]
+        self.traced([stalled, lowered, not_reading, crossing], now)
     }
 
     /// Records that a wait that should have ended at `until` ended at `now`, before what it
@@ -249,10 +289,22 @@ impl<F: Framing> Incoming<F> {
         Some(late)
     }
 
-    /// The program has held the reader for `held`: that is not the peer's silence. Returns whether
-    /// it was longer than the limit, which is to be reported.
+    /// The program begins to hold the reader.
+    pub(crate) fn handle_hold(&mut self, now: Time) {
+        self.traces_hold = true;
+        self.trace.add(now, || Step::Held);
+    }
+
+    /// The program has held the reader for `held` until `now`: that is not the peer's silence.
+    /// Returns whether it was longer than the limit, which is to be reported.
     #[inline]
-    pub(crate) fn handle_held(&mut self, held: Duration) -> bool {
+    pub(crate) fn handle_held(&mut self, held: Duration, now: Time) -> bool {
+        if self.trace.is_on() {
+            if !std::mem::take(&mut self.traces_hold) {
+                self.trace.add(now - held, || Step::Held);
+            }
+            self.trace.add(now, || Step::Released);
+        }
         self.timer.handle_held(held);
         self.timer.limit().is_some_and(|limit| held > limit)
     }

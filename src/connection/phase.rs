@@ -111,6 +111,8 @@ pub(crate) struct Closing {
     /// When the kernel last took a byte, or the close began.
     pub(super) moved: Time,
     pub(super) writing: Writing,
+    /// A write that had the goodbye in hand came back with some of it left.
+    pub(super) is_left: bool,
     /// The peer has ended its stream.
     pub(super) peer_ended: bool,
     /// The peer is closing on its own, or has ended its stream before our goodbye was out: it may
@@ -136,6 +138,7 @@ impl Closing {
             bye: Some(bye),
             moved: now,
             writing: Writing::UnderWay,
+            is_left: false,
             peer_ended: false,
             peer_closes: false,
         }

@@ -133,7 +133,7 @@ impl<F: Framing> Connection<F> {
     /// Takes in what the peer's HELLO said about its heartbeat-time, if the host made the
     /// handshake: both ends then start at the smaller value.
     pub fn handle_hello(&mut self, heartbeat_time_ms: u32, now: Time) {
-        self.outgoing.handle_announced(heartbeat_time_ms, now);
+        self.outgoing.handle_hello(heartbeat_time_ms, now);
         let events = self.incoming.hear_hello(heartbeat_time_ms, now);
         self.events.add_all(events.into_iter().flatten(), now);
     }
@@ -175,7 +175,7 @@ impl<F: Framing> Connection<F> {
         let reason = DownReason::io(error);
         match self.writes.take() {
             Some(buffer) => self.outgoing.handle_write_failed(buffer, reason, None, now),
-            None => self.outgoing.break_off(reason),
+            None => self.outgoing.break_off(reason, now),
         }
     }
 
@@ -298,7 +298,7 @@ impl<F: Framing> Connection<F> {
     fn take_changes(&mut self, now: Time) {
         if self.outgoing.has_changes() {
             let changes = self.outgoing.take_changes();
-            let events = self.incoming.apply(changes);
+            let events = self.incoming.apply(changes, now);
             self.events.add_all(events.into_iter().flatten(), now);
         }
     }

@@ -92,15 +92,16 @@ impl Faults {
         self.0.stall_writer.load(Ordering::Relaxed)
     }
 
+    pub(super) fn stalls_reader(&self) -> bool {
+        self.0.stall_reader.load(Ordering::Relaxed)
+    }
+
     /// Keeps the reader's thread while it is to stall and `is_needed` returns true: while there is
-    /// a link. Returns whether it did.
-    pub(super) fn keep_reader(&self, is_needed: impl Fn() -> bool) -> bool {
-        let mut kept = false;
-        while self.0.stall_reader.load(Ordering::Relaxed) && is_needed() {
+    /// a link.
+    pub(super) fn keep_reader(&self, is_needed: impl Fn() -> bool) {
+        while self.stalls_reader() && is_needed() {
             thread::sleep(STEP);
-            kept = true;
         }
-        kept
     }
 }
 

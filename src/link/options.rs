@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::faults::Faults;
 use super::handshake::Greeting;
-use crate::connection::{CLOSE_MAX, CLOSE_TIMEOUT, QUEUE_BYTES, QueueBudget};
+use crate::connection::{CLOSE_MAX, CLOSE_TIMEOUT, QUEUE_BYTES, QueueBudget, Trace};
 use crate::liveness::{Mode, Settings};
 use crate::protocol::{FRAME_MAX, Hello};
 
@@ -80,6 +80,8 @@ pub struct LinkOptions {
     pub inbox_bytes: usize,
     /// Switches with which a test breaks the link on purpose. Default none.
     pub faults: Option<Faults>,
+    /// Where what happens is recorded for the invariants of `sim`.
+    pub(crate) trace: Trace,
 }
 
 impl LinkOptions {
@@ -154,6 +156,7 @@ impl Default for LinkOptions {
             frame_max: FRAME_MAX,
             inbox_bytes: 1 << 20,
             faults: None,
+            trace: Trace::default(),
         }
     }
 }

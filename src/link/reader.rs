@@ -60,6 +60,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let now = Time::from_nanos(shared.last_received.load(Ordering::Relaxed));
         let settings = &shared.options.liveness;
         let mut incoming = Incoming::new(Arc::clone(&shared.framing), settings, now);
+        incoming.set_trace(shared.options.trace.clone());
         let hello = shared.options.peer_heartbeat_time_ms;
         let heard = hello.map(|value_ms| incoming.hear_hello(value_ms, now));
         incoming.handle_read_before(received);
@@ -216,7 +217,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             Ok(count) => self.arrive(count, handler),
             Err(e) if is_timeout(e.kind()) && stream.heard() => self.arrive(0, handler),
             Err(e) if is_timeout(e.kind()) => {}
-            Err(e) => link.end(DownReason::io(&e), None),
+            Err(e) => shared.fail_reading(&e),
         }
         let is_quiet = self.now.since(self.last_large) > SHRINK_AFTER;
         if self.incoming.capacity() > BUFFER_KEPT_BYTES && is_quiet {
@@ -316,7 +317,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let shared = self.link.shared();
         if shared.take_has_changes() {
             let changes = shared.lock().outgoing.take_changes();
-            let events = self.incoming.apply(changes);
+            let events = self.incoming.apply(changes, self.now);
             self.unreported.add_all(events.into_iter().flatten(), self.now);
         }
     }
@@ -326,7 +327,9 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let link = self.link.clone();
         let shared = link.shared();
         let faults = shared.options.faults.as_ref();
-        if faults.is_some_and(|faults| faults.keep_reader(|| link.is_up())) {
+        if let Some(faults) = faults.filter(|faults| faults.stalls_reader()) {
+            self.incoming.handle_hold(self.now);
+            faults.keep_reader(|| link.is_up());
             self.come_back();
         }
         let mut messages = 0;
@@ -378,7 +381,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         let now = self.link.shared().clock.now();
         let held = now.since(self.now);
         self.now = now;
-        if self.incoming.handle_held(held) {
+        if self.incoming.handle_held(held, now) {
             self.unreported.add(LinkEvent::HandlerBusy { held }, now);
         }
     }
@@ -421,7 +424,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         }
         let now = shared.clock.now();
         let changes = state.outgoing.take_changes();
-        self.incoming.apply(changes);
+        self.incoming.apply(changes, now);
         let ended_at = state.outgoing.phase().ended_at().unwrap_or(now);
         let report = self.incoming.report(ended_at);
         let down = state.outgoing.report(report, now);

@@ -102,11 +102,12 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         let now = clock.now();
         let mut outgoing =
             Outgoing::new(Arc::clone(&framing), &options.liveness, options.queue_bytes, now);
+        outgoing.set_trace(options.trace.clone());
         if let Some(budget) = &options.queue_budget {
             outgoing.set_budget(budget.clone());
         }
         if let Some(value_ms) = options.peer_heartbeat_time_ms {
-            outgoing.handle_announced(value_ms, now);
+            outgoing.handle_hello(value_ms, now);
         }
         let state = State {
             stream: Some(Arc::new(stream)),
@@ -267,6 +268,16 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         let mut state = self.lock();
         let now = self.clock.now();
         state.outgoing.end(reason, now);
+        self.settle(state);
+    }
+
+    /// Reading has failed.
+    pub(super) fn fail_reading(&self, error: &io::Error) {
+        if self.is_forked_child() {
+            return;
+        }
+        let mut state = self.lock();
+        state.outgoing.handle_read_failed(DownReason::io(error), self.clock.now());
         self.settle(state);
     }
 

@@ -68,6 +68,7 @@
 //! - [`Net::run_until`], [`Net::run_for`], [`Net::step`] and [`Net::settle`] move the clock.
 //! - [`Net::seen`] returns what each side saw, each with its exact time ([`Record`]).
 //! - [`Invariants`] judges a run: no false death, every death in time, and so on ([`Invariant`]).
+//! - [`LinkRecord`] is what two real links did, to be judged in the same way.
 //! - [`Script`] is a run as a value: drawn by chance, printed, run under the invariants, and made
 //!   smaller while it fails.
 //!
@@ -76,11 +77,13 @@
 //! Connecting takes no round trip of its own. Acknowledgements take no time, but do not pass a cut.
 //! After a cut is healed, bytes arrive with TCP's next retransmission, up to as late again as the
 //! cut was long. A connection is never given up by a kernel. A link's two threads act at the same
-//! instant; what only their race can bring about is for tests with real threads.
+//! instant; what only their race can bring about is for tests with real threads, which
+//! [`LinkRecord`] brings under the same invariants.
 
 mod context;
 mod end;
 mod invariants;
+mod links;
 mod net;
 mod nodes;
 mod op;
@@ -92,6 +95,7 @@ mod wire;
 
 pub use context::Context;
 pub use invariants::{Invariant, Invariants, Violation};
+pub use links::LinkRecord;
 pub use net::Net;
 pub use nodes::{NodeInvariant, NodeInvariants, NodeRecord, NodeViolation, Nodes, Seen, hold};
 pub use op::{Op, SimOptions};

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::connection::{Down, DownReason, LinkEvent};
+use crate::connection::{Down, DownReason, LinkEvent, Step};
 use crate::liveness::Time;
 use crate::protocol::{ByeCode, ProtocolError};
 
@@ -166,6 +166,28 @@ pub enum SimEvent {
 }
 
 impl SimEvent {
+    /// A step of a connection with `peer`.
+    pub(super) fn of(step: Step, peer: Host) -> Self {
+        match step {
+            Step::Up => Self::Up { peer },
+            Step::Queued { bytes, heartbeat } => Self::Queued { bytes, heartbeat },
+            Step::Wrote { bytes } => Self::Wrote { bytes },
+            Step::HeartbeatSent { value } => Self::HeartbeatSent { value },
+            Step::WriteFailed => Self::WriteFailed,
+            Step::HelloReceived { value } => Self::HelloReceived { value },
+            Step::HeartbeatReceived { value } => Self::HeartbeatReceived { value },
+            Step::Read { bytes } => Self::Read { bytes },
+            Step::EndRead => Self::EndRead,
+            Step::Held => Self::Held,
+            Step::Released => Self::Released,
+            Step::ValueSet { value } => Self::ValueSet { value },
+            Step::SlackSet { slack } => Self::SlackSet { slack },
+            Step::CloseWithin { timeout, max } => Self::CloseWithin { timeout, max },
+            Step::Ending { reason } => Self::Ending { reason },
+            Step::Event(event) => Self::Event(event),
+        }
+    }
+
     /// Whether it happened in a kernel or to a process, unseen by the program.
     pub fn is_raw(&self) -> bool {
         matches!(

@@ -66,6 +66,10 @@ pub(crate) enum Op {
     Close {
         end: usize,
     },
+    /// Ended with a goodbye, and what waits is dropped.
+    End {
+        end: usize,
+    },
     HoldHeartbeats {
         end: usize,
         on: bool,
@@ -83,7 +87,8 @@ pub(crate) enum Op {
 impl Act {
     /// Something cannot be undone: an end may have to die of it.
     pub(crate) fn is_deadly(&self) -> bool {
-        let is_deadly = |op: &Op| matches!(op, Op::Cut { .. } | Op::Drop | Op::Close { .. });
+        let is_deadly =
+            |op: &Op| matches!(op, Op::Cut { .. } | Op::Drop | Op::Close { .. } | Op::End { .. });
         self.ops.iter().any(|(_, op)| is_deadly(op))
     }
 }
@@ -158,16 +163,14 @@ fn harmless(rng: &mut Rng, at: u64, slack: u64, ops: &mut Vec<(u64, Op)>) {
 fn harmful(rng: &mut Rng, at: u64, ops: &mut Vec<(u64, Op)>) {
     let (way, end) = (end(rng), end(rng));
     let until = at + 100 + rng.below(1800);
-    match rng.below(9) {
+    match rng.below(11) {
         0 => ops.push((at, Op::Cut { way })),
         1 => ops.extend([(at, Op::Cut { way: 0 }), (at, Op::Cut { way: 1 })]),
         2 => {
             ops.extend([(at, Op::Freeze { way, on: true }), (until, Op::Freeze { way, on: false })])
         }
         3 => {
-            // More than the kernels hold: the write is stuck.
-            ops.push((at, Op::Freeze { way, on: true }));
-            ops.extend((0..24).map(|_| (at + 1, Op::Send { from: way, size: 512 << 10 })));
+            flood(way, at, ops);
             ops.push((until + 1500, Op::Freeze { way, on: false }));
         }
         4 => ops.push((at, Op::Drop)),
@@ -177,6 +180,23 @@ fn harmful(rng: &mut Rng, at: u64, ops: &mut Vec<(u64, Op)>) {
             ops.push((at + 10, Op::Drop));
         }
         6 => ops.push((at, Op::Close { end })),
+        9 => {
+            // It cannot write all before its time is up, or drops what waits and has just the time
+            // to end what it has begun.
+            flood(way, at, ops);
+            let (ends, thaws) = match rng.one_in(2) {
+                true => (Op::Close { end: way }, until),
+                false => (Op::End { end: way }, at + 40),
+            };
+            ops.push((at + 20, ends));
+            ops.push((thaws, Op::Freeze { way, on: false }));
+        }
+        10 => {
+            // A backlog that goes out in the end, and heartbeats that must pass it.
+            flood(way, at, ops);
+            ops.push((at + 20, Op::Lower { end: way, value: 120 }));
+            ops.push((at + 100, Op::Freeze { way, on: false }));
+        }
         7 => {
             ops.push((at, Op::HoldHeartbeats { end, on: true }));
             ops.push((until, Op::HoldHeartbeats { end, on: false }));
@@ -189,4 +209,10 @@ fn harmful(rng: &mut Rng, at: u64, ops: &mut Vec<(u64, Op)>) {
             ops.extend([(at, op(true)), (until, op(false))]);
         }
     }
+}
+
+/// More than the kernels hold: the write is stuck.
+fn flood(way: usize, at: u64, ops: &mut Vec<(u64, Op)>) {
+    ops.push((at, Op::Freeze { way, on: true }));
+    ops.extend((0..24).map(|_| (at + 1, Op::Send { from: way, size: 512 << 10 })));
 }

@@ -9,15 +9,8 @@ use peerbeat::cable::{Cable, CableEvent, Way};
 use crate::accept::accept;
 
 /// A frame that an end sent.
-#[derive(Clone, Debug)]
-pub(crate) struct Frame {
-    /// When the proxy had read its last byte: it was written before that.
-    pub(crate) arrived: Instant,
-    pub(crate) what: What,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum Frame {
     /// Its value, and the sender's own clock when it was made.
     Heartbeat {
         value: Duration,
@@ -28,10 +21,9 @@ pub(crate) enum What {
     Bye,
 }
 
-/// Bytes that were passed on: none before the one instant, all by the other.
+/// Bytes that had been passed on by an instant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chunk {
-    pub(crate) before: Instant,
     pub(crate) after: Instant,
     /// How many bytes of the way had been passed on by then.
     pub(crate) total: usize,
@@ -41,8 +33,8 @@ pub(crate) struct Chunk {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) frames: Vec<Frame>,
-    /// When each frame's last byte stood in the stream.
-    pub(crate) frame_ends: Vec<usize>,
+    /// How many bytes of it the cable was given.
+    pub(crate) total: usize,
     pub(crate) chunks: Vec<Chunk>,
 }
 
@@ -54,7 +46,6 @@ pub(crate) const WAYS: [Way; 2] = [Way::Out, Way::In];
 struct State {
     seen: Seen,
     held: Vec<u8>,
-    total: usize,
 }
 
 /// The notes of a cable, which writes them from its own threads.
@@ -86,11 +77,11 @@ impl Notebook {
     fn note(&self, event: CableEvent<'_>) {
         let mut states = self.0.lock().unwrap();
         match event {
-            CableEvent::Arrived { way, at, bytes } => states[way as usize].note(bytes, at),
-            CableEvent::Passed { way, before, after, bytes } => {
+            CableEvent::Arrived { way, bytes, .. } => states[way as usize].note(bytes),
+            CableEvent::Passed { way, after, bytes, .. } => {
                 let chunks = &mut states[way as usize].seen.chunks;
                 let total = chunks.last().map_or(0, |chunk| chunk.total) + bytes.len();
-                chunks.push(Chunk { before, after, total });
+                chunks.push(Chunk { after, total });
             }
             _ => {}
         }
@@ -99,27 +90,26 @@ impl Notebook {
 
 impl State {
     /// Takes the frames out of what an end wrote.
-    fn note(&mut self, bytes: &[u8], arrived: Instant) {
+    fn note(&mut self, bytes: &[u8]) {
+        self.seen.total += bytes.len();
         self.held.extend_from_slice(bytes);
         let mut start = 0;
         while let Some(head) = self.held.get(start..start + 5) {
             let length = u32::from_be_bytes(head[..4].try_into().unwrap()) as usize;
             let Some(payload) = self.held.get(start + 5..start + 4 + length) else { break };
-            let what = match head[4] {
+            let frame = match head[4] {
                 2 => {
                     let value = u32::from_be_bytes(payload[..4].try_into().unwrap());
                     let stamp = u64::from_be_bytes(payload[4..12].try_into().unwrap());
                     let value = Duration::from_millis(value.into());
-                    What::Heartbeat { value, stamp: Duration::from_micros(stamp - 1) }
+                    Frame::Heartbeat { value, stamp: Duration::from_micros(stamp - 1) }
                 }
-                3 => What::Data(payload[..16].to_vec()),
-                4 => What::Bye,
+                3 => Frame::Data(payload[..16].to_vec()),
+                4 => Frame::Bye,
                 other => panic!("an end wrote a frame of type {other}"),
             };
             start += 4 + length;
-            self.total += 4 + length;
-            self.seen.frames.push(Frame { arrived, what });
-            self.seen.frame_ends.push(self.total);
+            self.seen.frames.push(frame);
         }
         self.held.drain(..start);
     }

@@ -1,14 +1,17 @@
 //! Runs one connection of a script with real links, and writes down all that was seen of it.
 
 use std::net::TcpStream;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use peerbeat::cable::Cable;
-use peerbeat::link::{Down, Faults, HeartbeatChange, Link, LinkEvent, LinkHandler, LinkOptions};
-use peerbeat::liveness::Settings;
-use peerbeat::protocol::Native;
+use peerbeat::link::{
+    Down, DownReason, Faults, HeartbeatChange, Link, LinkEvent, LinkHandler, LinkOptions,
+};
+use peerbeat::liveness::{Settings, Time};
+use peerbeat::protocol::{Bye, ByeCode, Native};
+use peerbeat::sim::{Host, LinkRecord, Pair, SimEvent, SimOptions};
 
 use crate::script::{Act, Op};
 use crate::seen::{Notebook, Seen, WAYS};
@@ -16,90 +19,103 @@ use crate::seen::{Notebook, Seen, WAYS};
 /// All that was seen of one connection.
 #[derive(Debug)]
 pub(crate) struct Record {
+    /// What the links wrote themselves, and what their programs saw.
+    pub(crate) links: LinkRecord,
     pub(crate) ends: [End; 2],
-    /// What each end sent.
+    /// What each end sent, as the cable saw it.
     pub(crate) ways: [Seen; 2],
     pub(crate) is_fair: bool,
     pub(crate) closer: usize,
-    /// When the script's ops were over and the ends were closed.
-    pub(crate) closed_at: Instant,
+    /// When all was over.
+    pub(crate) over: Time,
 }
 
 /// What was seen of one end.
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) settings: Settings,
-    /// The link's own clock began between these two.
-    pub(crate) origin: (Instant, Instant),
-    pub(crate) notes: Notes,
-    /// The first 16 bytes of all messages that were accepted.
-    pub(crate) accepted: Vec<Vec<u8>>,
-    /// Smaller values of its own: when they were set.
-    pub(crate) lowered: Vec<(Instant, Duration)>,
-    /// When and until when its way was frozen, or the end kept from reading or writing.
-    pub(crate) disturbed: Vec<(Instant, Instant)>,
-    pub(crate) closed: Option<Instant>,
-    /// What the handle said of the end.
-    pub(crate) down: Option<Down>,
+    /// Before the link's own clock began.
+    pub(crate) origin: Instant,
+    /// The changes of the heartbeat-time that its program was told of.
+    pub(crate) told: Vec<LinkEvent>,
+    /// The account of its end that its program was given, and what the handle said of it.
+    pub(crate) downs: [Option<Down>; 2],
+    /// Smaller values of its own that were set.
+    pub(crate) lowered: Vec<Duration>,
     /// The value in force when all was calm, just before the close.
     pub(crate) in_force: Option<Duration>,
 }
 
-/// The calls of a handler, and when they came.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Notes {
-    pub(crate) messages: Vec<Vec<u8>>,
-    pub(crate) events: Vec<(Instant, LinkEvent)>,
-    pub(crate) downs: Vec<(Instant, Down)>,
-    /// The handler was called after the end.
-    pub(crate) after_end: bool,
+/// The hosts of the record, in the order of the ends.
+pub(crate) const HOSTS: [Host; 2] = [Pair::LEFT, Pair::RIGHT];
+
+/// What a handler was called with, for those who wait, and for the record.
+#[derive(Clone, Debug)]
+struct Book {
+    links: LinkRecord,
+    end: usize,
+    origin: Instant,
+    told: Arc<(Mutex<Told>, Condvar)>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Book(Arc<(Mutex<Notes>, Condvar)>);
+struct Told {
+    changes: Vec<LinkEvent>,
+    down: Option<Down>,
+}
 
 impl End {
     /// The value that this end comes to if all that is sent arrives: the smallest that was
     /// configured or set at either end, the other's no smaller than our floor.
     pub(crate) fn meets(&self, peer: &Self) -> Option<Duration> {
         let floor = |end: &Self| end.settings.heartbeat_time_min;
-        let own = |end: &Self| {
-            let lowered = end.lowered.iter().map(|(_, value)| *value);
-            lowered.chain(end.settings.heartbeat_time).min()
-        };
+        let own = |end: &Self| end.lowered.iter().copied().chain(end.settings.heartbeat_time).min();
         let theirs = own(peer).map(|value| value.max(floor(self)));
         [own(self), theirs].into_iter().flatten().min()
+    }
+
+    /// What the laws are told that the link was given.
+    pub(crate) fn options(&self) -> SimOptions {
+        SimOptions::default().liveness(self.settings).granularity(TOLERANCE)
     }
 }
 
 impl Book {
-    fn notes(&self) -> MutexGuard<'_, Notes> {
-        let mut notes = self.0.0.lock().unwrap();
-        notes.after_end |= !notes.downs.is_empty();
-        notes
+    /// By a clock that began before the link's: never earlier than it.
+    fn now(&self) -> Time {
+        Time::between(self.origin, Instant::now())
+    }
+
+    fn tell(&self, event: SimEvent) {
+        self.links.tell(HOSTS[self.end], self.now(), event);
     }
 
     /// Waits until the end was reported, no longer than until `until`.
     fn wait_down(&self, until: Instant) -> bool {
         let left = until.saturating_duration_since(Instant::now());
-        let is_up = |notes: &mut Notes| notes.downs.is_empty();
-        let notes = self.0.0.lock().unwrap();
-        !self.0.1.wait_timeout_while(notes, left, is_up).unwrap().1.timed_out()
+        let told = self.told.0.lock().unwrap();
+        let is_up = |told: &mut Told| told.down.is_none();
+        !self.told.1.wait_timeout_while(told, left, is_up).unwrap().1.timed_out()
     }
 }
 
 impl LinkHandler for Book {
     fn on_message(&mut self, _: &Link, payload: &[u8]) {
-        self.notes().messages.push(payload[..16].to_vec());
+        self.tell(SimEvent::Message(payload.to_vec()));
     }
 
     fn on_event(&mut self, _: &Link, event: &LinkEvent) {
-        if let LinkEvent::Down(down) = event {
-            self.notes().downs.push((Instant::now(), down.clone()));
-            self.0.1.notify_all();
-            return;
+        let mut told = self.told.0.lock().unwrap();
+        match event {
+            LinkEvent::Down(down) => {
+                let peer = HOSTS[1 - self.end];
+                self.tell(SimEvent::Down { peer, down: down.clone() });
+                told.down = Some(down.clone());
+                self.told.1.notify_all();
+            }
+            LinkEvent::HeartbeatTime { .. } => told.changes.push(event.clone()),
+            _ => {}
         }
-        self.notes().events.push((Instant::now(), event.clone()));
     }
 }
 
@@ -109,7 +125,9 @@ struct Actor {
     faults: Faults,
     book: Book,
     end: End,
-    disturbed_since: Option<Instant>,
+    messages: u32,
+    is_closed: bool,
+    holds: bool,
 }
 
 struct Stage {
@@ -125,7 +143,9 @@ struct Stage {
 pub(crate) fn run(settings: [Settings; 2], act: &Act, nonce: u32) -> Record {
     let notebook = Notebook::default();
     let (cable, [left, right]) = notebook.lay();
-    let actors = [Actor::new(left, settings[0]), Actor::new(right, settings[1])];
+    let links = LinkRecord::new();
+    let actors =
+        [(left, 0), (right, 1)].map(|(socket, end)| Actor::new(socket, settings[end], &links, end));
     let mut stage = Stage { actors, cable, is_flooded: [false; 2], nonce };
     let began = Instant::now();
     for (at, op) in &act.ops {
@@ -134,48 +154,42 @@ pub(crate) fn run(settings: [Settings; 2], act: &Act, nonce: u32) -> Record {
     }
     sleep_until(began + Duration::from_millis(act.length));
     stage.settle(act);
-    let closed_at = Instant::now();
     stage.close(act.closer);
     let Stage { actors, cable, .. } = stage;
     drop(cable);
     let ways = notebook.take();
+    let over = actors[0].book.now();
     let ends = actors.map(Actor::finish);
-    Record { ends, ways, is_fair: act.is_fair, closer: act.closer, closed_at }
+    Record { links, ends, ways, is_fair: act.is_fair, closer: act.closer, over }
 }
 
 impl Actor {
-    fn new(socket: TcpStream, settings: Settings) -> Self {
-        let (faults, book) = (Faults::default(), Book::default());
-        let options = LinkOptions::default().liveness(settings).faults(Some(faults.clone()));
-        let before = Instant::now();
+    fn new(socket: TcpStream, settings: Settings, links: &LinkRecord, end: usize) -> Self {
+        let (faults, origin) = (Faults::default(), Instant::now());
+        let told = Arc::default();
+        let book = Book { links: links.clone(), end, origin, told };
+        let options = LinkOptions::default()
+            .liveness(settings)
+            .close_timeout(CLOSE_TIMEOUT)
+            .faults(Some(faults.clone()));
+        let options = links.watch(HOSTS[end], options);
         let link = Link::start_with(socket, Native::default(), &options, book.clone()).unwrap();
         let end = End {
             settings,
-            origin: (before, Instant::now()),
-            notes: Notes::default(),
-            accepted: vec![],
+            origin,
+            told: vec![],
+            downs: [None, None],
             lowered: vec![],
-            disturbed: vec![],
-            closed: None,
-            down: None,
             in_force: None,
         };
-        Self { link, faults, book, end, disturbed_since: None }
-    }
-
-    fn disturb(&mut self, on: bool) {
-        match self.disturbed_since.take() {
-            Some(since) => self.end.disturbed.push((since, Instant::now())),
-            None if !on => return,
-            None => {}
-        }
-        self.disturbed_since = on.then(Instant::now);
+        Self { link, faults, book, end, messages: 0, is_closed: false, holds: false }
     }
 
     fn finish(mut self) -> End {
-        self.disturb(false);
-        self.end.notes = self.book.0.0.lock().unwrap().clone();
-        self.end.down = self.link.down();
+        let told = self.book.told.0.lock().unwrap();
+        (self.end.told, self.end.downs) =
+            (told.changes.clone(), [told.down.clone(), self.link.down()]);
+        drop(told);
         self.end
     }
 }
@@ -191,10 +205,10 @@ impl Stage {
                 }
             }
             Op::Lower { end, value } => {
-                let (now, value) = (Instant::now(), Duration::from_millis(value));
+                let value = Duration::from_millis(value);
                 let actor = &mut self.actors[end];
                 if let Ok(HeartbeatChange::InForce) = actor.link.set_heartbeat_time(value) {
-                    actor.end.lowered.push((now, value));
+                    actor.end.lowered.push(value);
                 }
             }
             Op::Delay { way, by } => {
@@ -204,45 +218,50 @@ impl Stage {
                 let bytes = if self.is_flooded[way] { 0 } else { bytes };
                 self.cable.change(WAYS[way], |line| line.slice = bytes);
             }
-            Op::Freeze { way, on } => {
-                self.actors[way].disturb(on);
-                self.cable.change(WAYS[way], |line| line.frozen = on);
-            }
+            Op::Freeze { way, on } => self.cable.change(WAYS[way], |line| line.frozen = on),
             Op::Cut { way } => self.cable.change(WAYS[way], |line| line.pulled = true),
             Op::Drop => self.drop_both(),
             Op::Close { end } => self.close_one(end),
-            Op::HoldHeartbeats { end, on } => {
-                self.actors[end].disturb(on);
-                self.actors[end].faults.hold_heartbeats(on);
+            Op::End { end } => {
+                let reason = DownReason::Local { detail: "ended".to_owned() };
+                let bye = Bye { code: ByeCode::CLOSE, text: "" };
+                self.actors[end].link.end(reason, Some(&bye));
             }
-            Op::StallReader { end, on } => {
-                self.actors[end].disturb(on);
-                self.actors[end].faults.stall_reader(on);
-            }
-            Op::StallWriter { end, on } => {
-                self.actors[end].disturb(on);
-                self.actors[end].faults.stall_writer(on);
-            }
+            Op::HoldHeartbeats { end, on } => self.hold_heartbeats(end, on),
+            Op::StallReader { end, on } => self.actors[end].faults.stall_reader(on),
+            Op::StallWriter { end, on } => self.actors[end].faults.stall_writer(on),
         }
     }
 
-    /// A message says which one it is of which connection, and when it was sent at the latest
-    /// before.
+    /// An end that keeps its heartbeats back is to the laws what a process is that was stopped.
+    fn hold_heartbeats(&mut self, end: usize, on: bool) {
+        let actor = &mut self.actors[end];
+        if std::mem::replace(&mut actor.holds, on) == on {
+            return;
+        }
+        if on {
+            actor.book.tell(SimEvent::Stopped);
+        }
+        actor.faults.hold_heartbeats(on);
+        if !on {
+            actor.book.tell(SimEvent::Resumed);
+        }
+    }
+
+    /// A message says which one it is of which connection.
     fn send(&mut self, from: usize, size: usize) {
         if size > FLOOD {
             self.is_flooded[from] = true;
             self.cable.change(WAYS[from], |line| line.slice = 0);
         }
         let actor = &mut self.actors[from];
-        let stamp = actor.end.origin.1.elapsed().as_micros() as u64;
         let mut message = self.nonce.to_be_bytes().to_vec();
-        message.extend((actor.end.accepted.len() as u32).to_be_bytes());
-        message.extend(stamp.to_be_bytes());
-        let head = message.clone();
+        message.extend(actor.messages.to_be_bytes());
         message.resize(size, 0);
-        if actor.link.try_send(&message).is_ok() {
-            actor.end.accepted.push(head);
-        }
+        actor.messages += 1;
+        let book = &actor.book;
+        // A queue may be full, and a link may have ended.
+        let _may = book.links.try_send(HOSTS[from], book.now(), &actor.link, &message);
     }
 
     /// Ends the connection: with a reset if bytes are unread, else in order.
@@ -263,7 +282,6 @@ impl Stage {
                 self.cable.change(WAYS[way], |line| {
                     (line.frozen, line.delay, line.slice) = (false, Duration::ZERO, 0);
                 });
-                self.actors[way].disturb(false);
             }
             let floor = self.actors.iter().map(|actor| actor.end.settings.heartbeat_time_min).max();
             thread::sleep(floor.unwrap_or_default() * 2 + Duration::from_millis(50));
@@ -292,8 +310,7 @@ impl Stage {
 
     fn close_one(&mut self, end: usize) {
         let actor = &mut self.actors[end];
-        if actor.link.is_up() && actor.end.closed.is_none() {
-            actor.end.closed = Some(Instant::now());
+        if actor.link.is_up() && !std::mem::replace(&mut actor.is_closed, true) {
             actor.link.close();
         }
     }
@@ -302,7 +319,7 @@ impl Stage {
     fn close(&mut self, closer: usize) {
         for (end, op) in [0, 1].map(|end| (end, Op::StallReader { end, on: false })) {
             self.apply(op);
-            self.actors[end].faults.hold_heartbeats(false);
+            self.hold_heartbeats(end, false);
             self.actors[end].faults.stall_writer(false);
         }
         self.close_one(closer);
@@ -328,3 +345,6 @@ const SETTLE: Duration = Duration::from_millis(2200);
 const FLOOD: usize = 100_000;
 /// For what must come.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How late anything may be on a machine that is not starved.
+const TOLERANCE: Duration = Duration::from_millis(700);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(600);

@@ -155,7 +155,7 @@ const HELD: &[(&str, &str, &str)] = &[
         "tests/node",
         "one_stays_one_changes_one_goes_and_one_comes_at_once",
     ),
-    ("no change cuts off a healthy peer", "tests/links_laws", "no_false_death"),
+    ("no change cuts off a healthy peer", "tests/links_laws", "is_fair"),
     ("it also reads a journal", "src/bin/peerbeat/top", "the_worst_come_first_and_80_columns_do"),
     ("`peerbeat conform` to test one", "tests/python", "the_peer_in_python_conforms"),
     ("your failover on a virtual clock", "tests/sim", "both_sides_learn_the_smaller_value"),

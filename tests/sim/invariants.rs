@@ -55,21 +55,21 @@ fn an_honest_record_passes() {
 #[test]
 fn no_false_death() {
     let mut record = record();
-    let down = find(&record, |seen| matches!(seen.event, SimEvent::Down { .. }));
-    record[down].at = Time::from_nanos(record[down].at.as_nanos() - 1);
+    let death = find(&record, |seen| matches!(seen.event, SimEvent::Ending { .. }));
+    record[death].at = Time::from_nanos(record[death].at.as_nanos() - 1);
     assert_eq!(law_of(&record), Some(Invariant::NoFalseDeath));
 }
 
 #[test]
 fn death_in_time() {
     let mut record = record();
-    let down = find(&record, |seen| matches!(seen.event, SimEvent::Down { .. }));
-    // One nanosecond late is late; what the peer sees afterwards is not asked for.
-    record.truncate(down + 1);
-    assert_eq!(record[down].host, LEFT);
-    record[down].at = record[down].at + Duration::from_nanos(1);
+    let death = find(&record, |seen| matches!(seen.event, SimEvent::Ending { .. }));
+    // One nanosecond late is late; what follows is not asked for.
+    record.truncate(death + 1);
+    assert_eq!(record[death].host, LEFT);
+    record[death].at = record[death].at + Duration::from_nanos(1);
     assert_eq!(law_of(&record), Some(Invariant::DeathInTime));
-    record.remove(down);
+    record.remove(death);
     assert_eq!(law_of(&record), Some(Invariant::DeathInTime));
 }
 

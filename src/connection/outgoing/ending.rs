@@ -6,6 +6,7 @@
 use super::Outgoing;
 use crate::connection::down::{Down, DownReason};
 use crate::connection::phase::{Close, Closing, Phase, Writing};
+use crate::connection::trace::Step;
 use crate::connection::write_buffer::{Unsent, WriteBuffer};
 use crate::liveness::Time;
 use crate::protocol::{Bye, Framing};
@@ -41,6 +42,9 @@ impl<F: Framing> Outgoing<F> {
         if let Some(bye) = bye {
             self.framing.encode_bye(bye, &mut encoded);
         }
+        let Close { timeout, max, .. } = close;
+        self.trace.add(now, || Step::CloseWithin { timeout, max });
+        self.trace.add(now, || Step::Ending { reason: reason.clone() });
         let mut closing = Closing::new(reason, close, encoded, now);
         if matches!(self.phase, Phase::Broken(_)) {
             closing.writing = Writing::Failed;
@@ -53,7 +57,10 @@ impl<F: Framing> Outgoing<F> {
     /// own reason.
     pub(crate) fn end(&mut self, reason: DownReason, now: Time) -> bool {
         let (reason, at) = match &self.phase {
-            Phase::Up | Phase::Broken(_) => (reason, now),
+            Phase::Up | Phase::Broken(_) => {
+                self.trace.add(now, || Step::Ending { reason: reason.clone() });
+                (reason, now)
+            }
             Phase::Closing(closing) => (closing.reason.clone(), closing.began),
             Phase::Ended { .. } | Phase::Down { .. } => return false,
         };
@@ -68,11 +75,13 @@ impl<F: Framing> Outgoing<F> {
     /// comes first; every other call finds the stream over: if one of our writes got it, it knows
     /// why.
     pub(crate) fn handle_end_of_stream(&mut self, now: Time) {
+        self.trace.add(now, || Step::EndRead);
         // After our own end the stream ends because we shut it.
         self.saw_end |= !matches!(self.phase, Phase::Ended { .. } | Phase::Down { .. });
         if let Phase::Closing(closing) = &mut self.phase {
-            let has_goodbye = self.is_writing && closing.bye.is_none();
-            // An end that came before our goodbye is no answer to it.
+            // An end that came before our goodbye is no answer to it. The kernel may have taken the
+            // goodbye from a writer that is on its way back, if it has not refused it before.
+            let has_goodbye = self.is_writing && closing.bye.is_none() && !closing.is_left;
             closing.peer_closes |= closing.writing != Writing::Out && !has_goodbye;
             closing.peer_ended = true;
             return self.finish_close();
@@ -87,6 +96,12 @@ impl<F: Framing> Outgoing<F> {
             Phase::Broken(reason) => reason.clone(),
             _ => DownReason::Eof,
         };
+        self.end(reason, now);
+    }
+
+    /// Reading has failed: there is nothing more to come.
+    pub(crate) fn handle_read_failed(&mut self, reason: DownReason, now: Time) {
+        self.trace.add(now, || Step::EndRead);
         self.end(reason, now);
     }
 
@@ -155,6 +170,20 @@ impl<F: Framing> Outgoing<F> {
         reason.is_some_and(|reason| self.end(reason, now))
     }
 
+    /// A write of a close is over.
+    pub(super) fn advance_close(&mut self) {
+        let Phase::Closing(closing) = &mut self.phase else { return };
+        let (has_goodbye, is_out) = (closing.bye.is_none(), self.in_flight == 0);
+        if has_goodbye && !is_out {
+            closing.is_left = true;
+            closing.peer_closes |= closing.peer_ended;
+        }
+        if has_goodbye && is_out && closing.writing == Writing::UnderWay {
+            closing.writing = Writing::Out;
+            self.finish_close();
+        }
+    }
+
     pub(super) fn finish_close(&mut self) {
         let Phase::Closing(closing) = &self.phase else { return };
         if closing.is_done() {
@@ -164,10 +193,13 @@ impl<F: Framing> Outgoing<F> {
     }
 
     /// Puts the goodbye behind what is to be written before it.
-    pub(super) fn prepare_close(&mut self) {
+    pub(super) fn prepare_close(&mut self, now: Time) {
         let Phase::Closing(closing) = &mut self.phase else { return };
         let Some(bye) = closing.bye.take() else { return };
-        if closing.close.flush {
+        let flushes = closing.close.flush;
+        self.trace_frames(&self.queue, now);
+        self.trace_frames(&bye, now);
+        if flushes {
             self.buffer.append(&mut self.queue, &mut self.queued);
         } else {
             self.unsent += self.buffer.cut(&*self.framing);
@@ -192,6 +224,7 @@ impl<F: Framing> Outgoing<F> {
     /// that.
     pub(crate) fn report(&mut self, report: SilenceReport, now: Time) -> Down {
         self.end(DownReason::Local { detail: String::new() }, now);
+        self.trace_frames(&self.queue, now);
         self.unsent += self.buffer.unsent(&*self.framing);
         self.drop_queue();
         self.buffer = WriteBuffer::default();
@@ -271,5 +304,31 @@ mod tests {
         crossed.handle_end_of_stream(Time::ZERO);
         write(&mut crossed);
         assert_eq!(unconfirmed(crossed), Some(15 + 6), "a message and the goodbye");
+    }
+
+    #[test]
+    fn an_end_of_stream_during_a_write_answers_the_goodbye_only_if_all_of_it_was_out() {
+        let mut answered = closing();
+        let buffer = answered.poll_transmit(Time::ZERO, true, false).expect("the goodbye");
+        answered.handle_end_of_stream(Time::ZERO);
+        let count = buffer.rest().len();
+        answered.handle_written(buffer, count, Time::ZERO);
+        assert_eq!(unconfirmed(answered), Some(0));
+
+        let mut partly = closing();
+        let buffer = partly.poll_transmit(Time::ZERO, true, false).expect("the goodbye");
+        partly.handle_end_of_stream(Time::ZERO);
+        partly.handle_written(buffer, 3, Time::ZERO);
+        write(&mut partly);
+        assert_eq!(unconfirmed(partly), Some(15 + 6), "the rest was written behind the end");
+
+        let mut stuck = closing();
+        let buffer = stuck.poll_transmit(Time::ZERO, true, false).expect("the goodbye");
+        stuck.handle_written(buffer, 0, Time::ZERO);
+        let buffer = stuck.poll_transmit(Time::ZERO, true, false).expect("it is tried again");
+        stuck.handle_end_of_stream(Time::ZERO);
+        let count = buffer.rest().len();
+        stuck.handle_written(buffer, count, Time::ZERO);
+        assert_eq!(unconfirmed(stuck), Some(15 + 6), "the kernel had no room when the end came");
     }
 }

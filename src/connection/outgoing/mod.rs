@@ -10,6 +10,7 @@
 mod encoding;
 mod ending;
 mod setting;
+mod tracing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use super::fill::Fill;
 use super::phase::{Phase, Writing};
 use super::send_error::SendError;
 use super::stats::{Measures, Silence, Stats};
+use super::trace::{Step, Trace};
 use super::write_buffer::{Unsent, WriteBuffer};
 use crate::liveness::{HeartbeatTimer, Mode, Settings, Time};
 use crate::protocol::{Framing, Heartbeat};
@@ -65,6 +67,9 @@ pub(crate) struct Outgoing<F> {
     is_confirmed: bool,
     stats: Stats,
     measures: Measures,
+    trace: Trace,
+    /// What the writer has in hand was taken without a look at the clock, and is not recorded yet.
+    traces_late: bool,
 }
 
 /// What a heartbeat from the peer is to the sending half.
@@ -102,6 +107,8 @@ impl<F: Framing> Outgoing<F> {
             is_confirmed: false,
             stats: Stats::default(),
             measures: Measures::default(),
+            trace: Trace::default(),
+            traces_late: false,
         }
     }
 
@@ -194,7 +201,7 @@ impl<F: Framing> Outgoing<F> {
     /// Takes what is queued, for a writer that does not look at the clock before.
     #[inline]
     pub(crate) fn take_queue(&mut self) -> WriteBuffer {
-        self.load();
+        self.traces_late = self.load() && self.trace.is_on();
         self.take()
     }
 
@@ -212,14 +219,14 @@ impl<F: Framing> Outgoing<F> {
         }
         match &self.phase {
             Phase::Up => {
-                if takes_queue {
-                    self.load();
+                if takes_queue && self.load() {
+                    self.trace_frames(&self.buffer.bytes, now);
                 }
                 if !holds_heartbeats {
                     self.put_heartbeat(now);
                 }
             }
-            Phase::Closing(_) => self.prepare_close(),
+            Phase::Closing(_) => self.prepare_close(now),
             _ => return None,
         }
         if self.buffer.is_empty() {
@@ -235,11 +242,15 @@ impl<F: Framing> Outgoing<F> {
         std::mem::take(&mut self.buffer)
     }
 
-    fn load(&mut self) {
-        if self.buffer.is_empty() && !self.queue.is_empty() {
+    /// Takes the queue to be written if nothing is; returns whether it did.
+    #[inline]
+    fn load(&mut self) -> bool {
+        let loads = self.buffer.is_empty() && !self.queue.is_empty();
+        if loads {
             std::mem::swap(&mut self.queue, &mut self.buffer.bytes);
             self.buffer.messages = std::mem::take(&mut self.queued);
         }
+        loads
     }
 
     fn put_heartbeat(&mut self, now: Time) {
@@ -251,6 +262,7 @@ impl<F: Framing> Outgoing<F> {
             return;
         }
         if F::NUMBERED {
+            self.trace_frames(&self.queue, now);
             self.buffer.append(&mut self.queue, &mut self.queued);
         }
         let timing = self.echoes.timing(now);
@@ -260,7 +272,8 @@ impl<F: Framing> Outgoing<F> {
         if self.heartbeat.is_empty() {
             self.timer.handle_heartbeat_sent(due.value, now);
         } else {
-            let sent_us = timing.sent_us;
+            let (sent_us, bytes) = (timing.sent_us, self.heartbeat.len());
+            self.trace.add(now, || Step::Queued { bytes, heartbeat: Some(due.value) });
             self.buffer.insert_heartbeat(&*self.framing, &self.heartbeat, due.value, sent_us);
         }
     }
@@ -275,6 +288,9 @@ impl<F: Framing> Outgoing<F> {
         now: Time,
     ) -> Option<Duration> {
         let mut sent = None;
+        if self.trace.is_on() {
+            self.trace_write(&buffer, count, now);
+        }
         if count > 0 {
             self.stats.bytes_sent += count as u64;
             if let Some(heartbeat) = buffer.handle_written(count) {
@@ -284,6 +300,7 @@ impl<F: Framing> Outgoing<F> {
                 let bytes = self.stats.bytes_sent - heartbeat.behind as u64;
                 self.echoes.handle_sent(heartbeat.sent_us, bytes);
                 sent = Some(heartbeat.value);
+                self.trace.add(now, || Step::HeartbeatSent { value: heartbeat.value });
             } else {
                 self.handle_data_sent(now);
             }
@@ -308,12 +325,8 @@ impl<F: Framing> Outgoing<F> {
         }
         self.buffer = buffer;
         self.fill.handle_pending(self.pending());
-        if let Phase::Closing(closing) = &mut self.phase {
-            let is_out = closing.bye.is_none() && self.in_flight == 0;
-            if is_out && closing.writing == Writing::UnderWay {
-                closing.writing = Writing::Out;
-                self.finish_close();
-            }
+        if matches!(self.phase, Phase::Closing(_)) {
+            self.advance_close();
         }
     }
 
@@ -330,12 +343,16 @@ impl<F: Framing> Outgoing<F> {
             buffer.withdraw(from, messages);
             self.stats.messages_accepted -= messages;
         }
+        if self.trace.is_on() {
+            self.trace_write(&buffer, 0, now);
+        }
         self.put_back(buffer, now);
-        self.break_off(reason);
+        self.break_off(reason, now);
     }
 
     /// Sending is over: a write failed.
-    pub(crate) fn break_off(&mut self, reason: DownReason) {
+    pub(crate) fn break_off(&mut self, reason: DownReason, now: Time) {
+        self.trace.add(now, || Step::WriteFailed);
         self.is_writing = false;
         self.in_flight = self.buffer.rest().len();
         self.timer.handle_dropped();
@@ -363,6 +380,8 @@ impl<F: Framing> Outgoing<F> {
 
     /// Takes in a heartbeat that arrived at `now`.
     pub(crate) fn handle_heartbeat(&mut self, heartbeat: &Heartbeat, now: Time) -> Heard {
+        let value = Duration::from_millis(heartbeat.heartbeat_time_ms.into());
+        self.trace.add(now, || Step::HeartbeatReceived { value });
         if let Some(timing) = &heartbeat.timing {
             let outcome = self.echoes.handle_timing(timing, now, self.timer.limit());
             if let Some(time) = outcome.round_trip {
@@ -379,9 +398,15 @@ impl<F: Framing> Outgoing<F> {
         }
     }
 
-    /// Takes over a value that the peer announced, in HELLO or in a heartbeat; returns whether ours
-    /// changed.
-    pub(crate) fn handle_announced(&mut self, value_ms: u32, now: Time) -> bool {
+    /// Takes over the value of the peer's HELLO.
+    pub(crate) fn handle_hello(&mut self, value_ms: u32, now: Time) {
+        let value = Duration::from_millis(value_ms.into());
+        self.trace.add(now, || Step::HelloReceived { value });
+        self.handle_announced(value_ms, now);
+    }
+
+    /// Takes over a value that the peer announced; returns whether ours changed.
+    fn handle_announced(&mut self, value_ms: u32, now: Time) -> bool {
         if value_ms > 0 {
             self.received = Some(Duration::from_millis(value_ms.into()));
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Outgoing;
 use crate::connection::change::{HeartbeatChange, PendingChanges};
 use crate::connection::down::DownReason;
+use crate::connection::trace::Step;
 use crate::liveness::Time;
 use crate::protocol::Framing;
 
@@ -24,6 +25,7 @@ impl<F: Framing> Outgoing<F> {
         if self.timer.lower(value, now) {
             let to = self.timer.in_force().unwrap_or(value);
             self.set = Some(to);
+            self.trace.add(now, || Step::ValueSet { value });
             if self.settings.negotiates() {
                 self.changes.lower(held, to, now);
             }
@@ -41,6 +43,7 @@ impl<F: Framing> Outgoing<F> {
             return Err(reason.clone());
         }
         self.timer.set_slack(slack, now);
+        self.trace.add(now, || Step::SlackSet { slack });
         self.changes.set_slack(slack, now);
         Ok(())
     }

@@ -34,7 +34,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
                     self.drop_messages();
                 }
                 Err(e) if is_timeout(e.kind()) => {}
-                Err(e) => self.link.end(DownReason::io(&e), None),
+                Err(e) => shared.fail_reading(&e),
             }
         }
         let is_cut_off = matches!(

@@ -11,6 +11,7 @@ mod asked;
 mod raw;
 mod reading;
 mod sending;
+mod steps;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,11 +89,11 @@ pub(super) struct End {
     stuck: bool,
     /// Our direction is shut.
     is_shut: bool,
-    /// That the end has begun has been recorded.
-    is_ending: bool,
     /// What went over it before it was a node's link.
     raw: raw::Raw,
     received: asked::Received,
+    /// What the connection recorded and is not in the log yet.
+    steps: steps::Steps,
     reader: Wait,
     sender: Wait,
     /// The program holds the reader: since when, until when.
@@ -124,9 +125,9 @@ impl End {
             hello: Vec::new(),
             stuck: false,
             is_shut: false,
-            is_ending: false,
             raw: raw::Raw::default(),
             received: asked::Received::default(),
+            steps: steps::Steps::default(),
             reader: Wait::NEVER,
             sender: Wait::NEVER,
             held: None,
@@ -189,7 +190,8 @@ impl End {
             Some(held) => held.1 = held.1.max(until),
             None => {
                 self.held = Some((world.now, until));
-                self.tell(world, SimEvent::Held);
+                self.incoming.handle_hold(world.now);
+                self.take_steps(world);
             }
         }
     }
@@ -212,17 +214,11 @@ impl End {
 
     /// Does what the phase of the connection asks for, after anything that may have changed it.
     fn settle(&mut self, world: &mut World<'_>) {
+        self.take_steps(world);
         if self.phase != Phase::Up {
             return;
         }
-        let phase = self.outgoing.phase();
-        let Some(reason) = phase.reason().cloned() else { return };
-        let is_over = matches!(phase, connection::Phase::Ended { .. });
-        let is_told = std::mem::replace(&mut self.is_ending, true);
-        if !is_told && (!is_over || self.held.is_some()) {
-            self.tell(world, SimEvent::Ending { reason });
-        }
-        if is_over {
+        if matches!(self.outgoing.phase(), connection::Phase::Ended { .. }) {
             self.sender = Wait::NEVER;
             if self.held.is_none() {
                 self.finish(world);
@@ -236,7 +232,7 @@ impl End {
         self.shut_both(world);
         self.phase = Phase::Over;
         let changes = self.outgoing.take_changes();
-        self.incoming.apply(changes);
+        self.incoming.apply(changes, world.now);
         let ended_at = self.outgoing.phase().ended_at().unwrap_or(world.now);
         let report = self.incoming.report(ended_at);
         let down = self.outgoing.report(report, world.now);
@@ -278,15 +274,22 @@ impl End {
     fn take_changes(&mut self, world: &mut World<'_>) {
         if self.outgoing.has_changes() {
             let changes = self.outgoing.take_changes();
-            for event in self.incoming.apply(changes).into_iter().flatten() {
-                self.tell(world, SimEvent::Event(event));
-            }
+            self.incoming.apply(changes, world.now);
         }
     }
 
     /// A wait until `until` that ends up to the clock's granularity late.
     fn wait(&self, until: Time, rng: &mut Rng) -> Wait {
         Wait { until, fires: until + rng.duration(self.options.granularity) }
+    }
+
+    /// Moves what the connection recorded into the log.
+    fn take_steps(&self, world: &mut World<'_>) {
+        let (host, link) = (self.host, Some(world.link));
+        let records = self.steps.take().into_iter();
+        let event = |step| SimEvent::of(step, self.peer);
+        let record = |(at, step)| Record { at, host, link, event: event(step) };
+        world.log.extend(records.map(record));
     }
 
     fn tell_all(&self, world: &mut World<'_>, events: impl IntoIterator<Item = Option<LinkEvent>>) {
@@ -296,6 +299,7 @@ impl End {
     }
 
     fn tell(&self, world: &mut World<'_>, event: SimEvent) {
+        self.take_steps(world);
         let (at, host, link) = (world.now, self.host, Some(world.link));
         world.log.push(Record { at, host, link, event });
     }

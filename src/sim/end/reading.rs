@@ -61,9 +61,8 @@ impl End {
     /// The program lets the reader go on.
     fn release(&mut self, world: &mut World<'_>, held: Duration) {
         self.held = None;
-        let is_long = self.incoming.handle_held(held);
+        let is_long = self.incoming.handle_held(held, world.now);
         self.reader = Wait::at_once(world.now);
-        self.tell(world, SimEvent::Released);
         if is_long && self.outgoing.phase().hands_on() {
             self.tell(world, SimEvent::Event(LinkEvent::HandlerBusy { held }));
         }
@@ -134,15 +133,13 @@ impl End {
         let queue_bytes = self.options.queue_bytes;
         self.outgoing = Outgoing::new(self.framing.clone(), settings, queue_bytes, now);
         self.incoming = Incoming::new(self.framing.clone(), settings, now);
+        self.outgoing.set_trace(self.steps.trace());
+        self.incoming.set_trace(self.steps.trace());
         self.phase = Phase::Up;
         (self.reader, self.sender) = (Wait::at_once(now), Wait::at_once(now));
-        self.tell(world, SimEvent::Up { peer: self.peer });
         if let Some(value_ms) = value_ms {
-            let value = Duration::from_millis(value_ms.into());
-            self.tell(world, SimEvent::HelloReceived { value });
-            self.outgoing.handle_announced(value_ms, now);
-            let events = self.incoming.hear_hello(value_ms, now);
-            self.tell_all(world, events);
+            self.outgoing.handle_hello(value_ms, now);
+            self.incoming.hear_hello(value_ms, now);
         }
         self.incoming.handle_read_before(received);
         self.hear(world);
@@ -151,19 +148,14 @@ impl End {
     fn handle_piece(&mut self, world: &mut World<'_>, piece: Piece) {
         match piece {
             Piece::Syn | Piece::Made => {}
-            Piece::Fin => {
-                self.tell(world, SimEvent::EndRead);
-                self.outgoing.handle_end_of_stream(world.now);
-            }
+            Piece::Fin => self.outgoing.handle_end_of_stream(world.now),
             Piece::Reset => {
-                self.tell(world, SimEvent::EndRead);
                 let reason = DownReason::io(&io::ErrorKind::ConnectionReset.into());
-                self.end(world, reason);
+                self.outgoing.handle_read_failed(reason, world.now);
             }
             Piece::Bytes(bytes) => {
                 world.inward.handle_read(bytes.len(), world.path.is_cut);
                 self.received.bytes += bytes.len() as u64;
-                self.tell(world, SimEvent::Read { bytes: bytes.len() });
                 if let Some(late) = self.incoming.handle_waited(self.reader.until, world.now) {
                     self.report_stall(world, late);
                 }
@@ -193,15 +185,12 @@ impl End {
     /// Hears the heartbeats of what has arrived, before anything of it is handed on.
     fn hear(&mut self, world: &mut World<'_>) {
         while let Some(heartbeat) = self.incoming.poll_heartbeat() {
-            let value = Duration::from_millis(heartbeat.heartbeat_time_ms.into());
             self.received.heartbeats += 1;
-            self.tell(world, SimEvent::HeartbeatReceived { value });
             let heard = self.outgoing.handle_heartbeat(&heartbeat, world.now);
             if heard.adopted {
                 self.sender.fires = world.now;
             }
-            let events = self.incoming.hear(heartbeat.heartbeat_time_ms, world.now);
-            self.tell_all(world, events);
+            self.incoming.hear(heartbeat.heartbeat_time_ms, world.now);
         }
     }
 
@@ -235,14 +224,8 @@ impl End {
     fn drop_turn(&mut self, world: &mut World<'_>) -> bool {
         match world.inward.arrived.pop_front() {
             Some(Piece::Bytes(bytes)) => self.drop_bytes(world, &bytes),
-            Some(Piece::Fin) => {
-                self.tell(world, SimEvent::EndRead);
-                self.outgoing.handle_end_of_stream(world.now);
-            }
-            Some(Piece::Reset) => {
-                self.tell(world, SimEvent::EndRead);
-                self.end(world, DownReason::Eof);
-            }
+            Some(Piece::Fin) => self.outgoing.handle_end_of_stream(world.now),
+            Some(Piece::Reset) => self.outgoing.handle_read_failed(DownReason::Eof, world.now),
             Some(Piece::Syn | Piece::Made) => {}
             None => {
                 // What had arrived before the close began.
@@ -270,10 +253,9 @@ impl End {
 
     fn drop_bytes(&mut self, world: &mut World<'_>, bytes: &[u8]) {
         world.inward.handle_read(bytes.len(), world.path.is_cut);
-        self.tell(world, SimEvent::Read { bytes: bytes.len() });
         // First, so that a smaller slack holds for the silence that begins here.
         let changes = self.outgoing.take_changes();
-        self.incoming.apply(changes);
+        self.incoming.apply(changes, world.now);
         let (now, incoming) = (world.now, &mut self.incoming);
         fill(bytes, |part| {
             let spare = incoming.spare();

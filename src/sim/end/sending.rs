@@ -22,11 +22,8 @@ impl End {
         payload: &[u8],
     ) -> Result<(), SendError> {
         self.room(payload.len())?;
-        let before = self.outgoing.pending();
         self.outgoing.queue(payload)?;
         self.tell(world, SimEvent::Sent(payload.to_vec()));
-        let bytes = self.outgoing.pending() - before;
-        self.tell(world, SimEvent::Queued { bytes, heartbeat: None });
         self.sender.fires = world.now;
         Ok(())
     }
@@ -47,11 +44,7 @@ impl End {
         bye: &Bye<'_>,
         close: Close,
     ) {
-        let Close { timeout, max, .. } = close;
         if self.phase == Phase::Up && self.outgoing.close(reason, Some(bye), close, world.now) {
-            if (timeout, max) != (self.options.close_timeout, self.options.close_max) {
-                self.tell(world, SimEvent::CloseWithin { timeout, max });
-            }
             self.sender = Wait::at_once(world.now);
             self.reader = Wait::at_once(world.now);
             self.settle(world);
@@ -64,9 +57,7 @@ impl End {
         value: Duration,
     ) -> Result<HeartbeatChange, DownReason> {
         let change = self.outgoing.set_heartbeat_time(value, world.now)?;
-        if change == HeartbeatChange::InForce {
-            self.tell(world, SimEvent::ValueSet { value });
-        }
+        self.take_steps(world);
         self.sender.fires = world.now;
         if self.incoming.timer().limit().is_none() {
             // The reader waits without end, and has one now.
@@ -81,7 +72,7 @@ impl End {
         slack: Duration,
     ) -> Result<(), DownReason> {
         self.outgoing.set_slack(slack, world.now)?;
-        self.tell(world, SimEvent::SlackSet { slack });
+        self.take_steps(world);
         Ok(())
     }
 
@@ -105,34 +96,18 @@ impl End {
             self.sender = Wait::NEVER;
             return true;
         }
-        let before = self.outgoing.pending();
-        let buffer = self.outgoing.poll_transmit(world.now, true, false);
-        // What is more than before is a heartbeat, or the goodbye.
-        let bytes = self.outgoing.pending().saturating_sub(before);
-        if bytes > 0 {
-            let value = self.outgoing.timer().in_force();
-            let heartbeat = value.filter(|_| self.is_up());
-            self.tell(world, SimEvent::Queued { bytes, heartbeat });
-        }
-        let Some(buffer) = buffer else {
+        let Some(buffer) = self.outgoing.poll_transmit(world.now, true, false) else {
             self.rest(world);
             return true;
         };
         if is_reset(world) {
             let reason = DownReason::io(&io::ErrorKind::ConnectionReset.into());
             self.outgoing.handle_write_failed(buffer, reason, None, world.now);
-            self.tell(world, SimEvent::WriteFailed);
             self.sender = Wait::NEVER;
             return true;
         }
         let count = world.out.write(buffer.rest(), world.path, world.rng, world.now);
-        if count > 0 {
-            self.tell(world, SimEvent::Wrote { bytes: count });
-        }
-        let sent = self.outgoing.handle_written(buffer, count, world.now);
-        if let Some(value) = sent {
-            self.tell(world, SimEvent::HeartbeatSent { value });
-        }
+        self.outgoing.handle_written(buffer, count, world.now);
         if count == 0 {
             self.handle_stuck(world);
         } else {

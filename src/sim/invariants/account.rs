@@ -66,29 +66,31 @@ pub(super) struct Account {
     promise: Option<Duration>,
     unconfirmed: Option<Duration>,
     heard: Option<Duration>,
-    changed: Time,
+    pub(super) changed: Time,
     /// A change that must be reported before anything else.
     unreported: Option<(Option<Duration>, Duration)>,
-    read: u64,
+    /// The program set a value, and the reader has not come by yet.
+    sets: bool,
+    pub(super) read: u64,
     pub(super) unread: u64,
     pub(super) last_read: Time,
     pub(super) silence: Running,
-    held_since: Option<Time>,
+    pub(super) held_since: Option<Time>,
     pub(super) was_held: bool,
-    wrote: u64,
+    pub(super) wrote: u64,
     pub(super) pending: u64,
     /// When the kernel last took a byte, or what waits began to wait.
     pub(super) moved: Time,
     pub(super) stuck: Running,
-    last_wrote: Time,
-    last_beat: Time,
+    pub(super) last_wrote: Time,
+    pub(super) last_beat: Time,
     /// The bytes of our longest frame, and what was written before a heartbeat that is not out.
     frame_max: u64,
     beat_waits: Option<u64>,
     /// The value that the last heartbeat carried; how many carried a new one, and the last's time.
-    announced: Option<Duration>,
+    pub(super) announced: Option<Duration>,
     news: (u32, Time),
-    resumed: Time,
+    pub(super) resumed: Time,
     /// Since when, until when, and the slack that was granted after it.
     pub(super) stops: VecDeque<(Time, Time, Duration)>,
     /// What was accepted and not received by the peer.
@@ -98,7 +100,7 @@ pub(super) struct Account {
     /// The peer's end of stream was read: whether our goodbye was out.
     pub(super) saw_end: Option<bool>,
     /// A write failed: nothing is sent any more.
-    is_broken: bool,
+    pub(super) is_broken: bool,
     pub(super) down: Option<Down>,
 }
 
@@ -126,6 +128,7 @@ impl Account {
             heard: None,
             changed: Time::ZERO,
             unreported: None,
+            sets: false,
             read: 0,
             unread: 0,
             last_read: Time::ZERO,
@@ -162,13 +165,7 @@ impl Account {
 
     /// Judges one thing that this end saw, and enters it.
     pub(super) fn judge(&mut self, at: Time, event: &SimEvent) -> Judged {
-        if self.unreported.is_some()
-            && !matches!(
-                event,
-                SimEvent::Event(LinkEvent::HeartbeatTime { .. } | LinkEvent::Clamped { .. })
-                    | SimEvent::Arrived { .. }
-            )
-        {
+        if self.unreported.is_some() && is_behind_a_report(event) {
             return broken(Invariant::Converges, "the value in force changed unreported");
         }
         self.judge_phase(at, event)?;
@@ -276,10 +273,14 @@ impl Account {
     }
 
     fn judge_change(&mut self, from: Option<Duration>, to: Duration, cause: Cause) -> Judged {
-        // One of our own is reported by the reader, when it comes by.
+        // One of our own is reported by the reader when it comes by, and unknown to it before.
         let is_right = match cause {
-            Cause::Peer => self.unreported.take() == Some((from, to)),
+            Cause::Peer => match self.unreported.take() {
+                Some((held, adopted)) => adopted == to && (held == from || self.sets),
+                None => self.sets && self.in_force <= Some(to),
+            },
             Cause::Local => {
+                self.sets = false;
                 self.in_force.is_some_and(|held| held <= to) && from.is_none_or(|from| to < from)
             }
         };
@@ -294,61 +295,6 @@ impl Account {
             return Ok(());
         }
         broken(Invariant::NothingLeaks, "its message was received and not sent, or out of order")
-    }
-
-    /// Judges that it is `now`, that the process runs, and that all due until now was done.
-    pub(super) fn judge_time(&self, now: Time) -> Judged {
-        let late = self.granularity;
-        let granted = self.stops.back().map_or(Duration::ZERO, |stop| stop.2);
-        let slack = self.settings.slack.max(granted);
-        let stopped_since = |since: Time| self.stops.iter().any(|stop| stop.1 > since);
-        let granted = |since| match stopped_since(since) {
-            true => self.resumed + slack,
-            false => Time::ZERO,
-        };
-        let dead_at = self.silence.reached_at().max(granted(self.last_read)) + late;
-        if self.held_since.is_none() && now > dead_at {
-            return broken(Invariant::DeathInTime, format!("silent past {dead_at:?} and alive"));
-        }
-        let Some(in_force) = self.in_force.filter(|_| !self.is_broken) else { return Ok(()) };
-        if self.pending > 0 {
-            let dead_at = self.stuck.reached_at().max(granted(self.moved)) + late;
-            if now > dead_at {
-                return broken(Invariant::DeathInTime, format!("stuck past {dead_at:?} and alive"));
-            }
-            return Ok(());
-        }
-        let free = self.resumed.max(self.changed);
-        let due = free.max(self.last_wrote + in_force) + late;
-        if now > due {
-            return broken(Invariant::GapHolds, format!("nothing sent by {due:?}"));
-        }
-        let free = free.max(self.last_wrote);
-        let due = free.max(self.last_beat + in_force) + late;
-        if now > due && self.settings.mode == Mode::Always {
-            return broken(Invariant::GapHolds, format!("no heartbeat by {due:?} in mode always"));
-        }
-        let due = free.max(self.last_beat + self.floor()) + late;
-        if now > due && self.announced != self.in_force {
-            return broken(Invariant::Converges, format!("{in_force:?} not announced by {due:?}"));
-        }
-        Ok(())
-    }
-
-    /// Judges what two ends hold when nothing is left to be said between them.
-    pub(super) fn judge_meeting(&self, other: &Self) -> Judged {
-        let quiet = [(self, other), (other, self)].iter().all(|(from, to)| {
-            let announced = from.announced == from.in_force;
-            let all_read = from.pending == 0 && from.wrote == to.read && to.held_since.is_none();
-            from.phase == Phase::Up && announced && all_read && !from.corrupted
-        });
-        let Some(theirs) = other.in_force.filter(|_| quiet) else { return Ok(()) };
-        let smaller = theirs.max(self.floor());
-        if self.in_force.is_none_or(|ours| ours > smaller) {
-            let detail = format!("holds {:?} while the peer holds {theirs:?}", self.in_force);
-            return broken(Invariant::Converges, detail);
-        }
-        Ok(())
     }
 
     fn judge_phase(&mut self, at: Time, event: &SimEvent) -> Judged {
@@ -433,7 +379,7 @@ impl Account {
     fn set(&mut self, at: Time, value: Duration) {
         let value = Duration::from_millis((value.as_millis() as u64).max(1));
         if self.in_force.is_none_or(|held| value < held) {
-            self.in_force = Some(value);
+            (self.in_force, self.sets) = (Some(value), true);
             self.changed = at;
             self.promise.get_or_insert(Duration::from_secs(10));
             self.unconfirmed.get_or_insert(value);
@@ -463,7 +409,8 @@ impl Account {
         if self.announced != Some(value) {
             let (count, last) = self.news;
             self.news = (count + 1, at);
-            if count >= 2 && at < last + self.floor() {
+            // A value of our own that is below our floor is kept to all the same.
+            if count >= 2 && at < last + self.floor().min(value) {
                 return broken(
                     Invariant::NeverCloser,
                     format!("announcements at {last:?} and {at:?}"),
@@ -485,7 +432,7 @@ impl Account {
         Ok(())
     }
 
-    fn floor(&self) -> Duration {
+    pub(super) fn floor(&self) -> Duration {
         let nanos = self.settings.heartbeat_time_min.as_nanos();
         let ms = nanos.div_ceil(1_000_000).clamp(1, u32::MAX.into());
         Duration::from_millis(ms as u64)
@@ -494,6 +441,22 @@ impl Account {
 
 pub(super) fn broken(invariant: Invariant, detail: impl Into<String>) -> Judged {
     Err((invariant, detail.into()))
+}
+
+/// Whether the reading side brings it: then it has reported what it found before. What the sending
+/// side of a real link does at the same time says nothing about that.
+fn is_behind_a_report(event: &SimEvent) -> bool {
+    match event {
+        SimEvent::Event(event) => {
+            !matches!(event, LinkEvent::HeartbeatTime { .. } | LinkEvent::Clamped { .. })
+        }
+        SimEvent::HeartbeatReceived { .. }
+        | SimEvent::Read { .. }
+        | SimEvent::EndRead
+        | SimEvent::Message(_)
+        | SimEvent::Down { .. } => true,
+        _ => false,
+    }
 }
 
 /// How many stops are remembered: more than a silence ever holds.

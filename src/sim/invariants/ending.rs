@@ -54,7 +54,7 @@ impl Account {
     /// When a close is given up, at the earliest.
     fn closes_at(&self) -> Time {
         let (timeout, max) = self.close;
-        (self.moved.max(self.ended_at) + timeout).min(self.ended_at + max)
+        (self.last_wrote.max(self.ended_at) + timeout).min(self.ended_at + max)
     }
 
     /// The end has come: is its account true?

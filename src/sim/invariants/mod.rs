@@ -15,6 +15,7 @@
 
 mod account;
 mod ending;
+mod passing;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -154,7 +155,7 @@ impl Invariants {
         })
     }
 
-    fn check_history<'a>(
+    pub(super) fn check_history<'a>(
         &mut self,
         history: impl Fn(usize) -> &'a [Record],
         now: Time,
