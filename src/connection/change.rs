@@ -38,10 +38,11 @@ pub(crate) struct PendingChanges {
     pub(super) crossing: Option<Crossing>,
 }
 
-/// Values that were set, as one.
+/// Values that were set, as one. The first of them binds the peer too, once it has announced it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lowered {
     pub(super) from: Option<Duration>,
+    pub(super) first: Duration,
     pub(super) to: Duration,
     pub(super) at: Time,
 }
@@ -56,7 +57,7 @@ impl PendingChanges {
     /// A heartbeat-time was set.
     pub(super) fn lower(&mut self, from: Option<Duration>, to: Duration, at: Time) {
         // What has not been taken over yet and this are one change.
-        let first = self.lowered.unwrap_or(Lowered { from, to, at });
+        let first = self.lowered.unwrap_or(Lowered { from, first: to, to, at });
         self.lowered = Some(Lowered { to, ..first });
     }
 

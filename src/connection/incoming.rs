@@ -267,6 +267,7 @@ impl<F: Framing> Incoming<F> {
             self.timer.set_slack(last, at);
         }
         let lowered = changes.lowered.map(|lowered| {
+            self.timer.lower(lowered.first, lowered.at);
             self.timer.lower(lowered.to, lowered.at);
             let (from, to) = (lowered.from, lowered.to);
             LinkEvent::HeartbeatTime { from, to, cause: Cause::Local }

@@ -399,3 +399,27 @@ pub(crate) const QUEUE_BYTES: usize = 8 << 20;
 pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a close may take in all, likewise.
 pub(crate) const CLOSE_MAX: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Heartbeat, Native};
+
+    #[test]
+    fn of_values_set_at_once_the_peer_is_held_to_the_first_that_it_announces() {
+        let (ms, now) = (Duration::from_millis, Time::ZERO);
+        let settings = Settings::default().heartbeat_time(ms(500)).slack(ms(100));
+        let mut here = Connection::new(Native::default(), &settings, now);
+        for value in [400, 300, 120] {
+            assert_eq!(here.set_heartbeat_time(ms(value), now), Ok(HeartbeatChange::InForce));
+        }
+        let value = Heartbeat { heartbeat_time_ms: 250, timing: None };
+        let mut bytes = Vec::new();
+        Native::default().encode_heartbeat(&value, &mut bytes);
+        here.spare()[..bytes.len()].copy_from_slice(&bytes);
+        here.handle_received(bytes.len(), now);
+        assert_eq!(here.incoming.timer().promise(), Some(ms(400)));
+        assert_eq!(here.outgoing.timer().limit(), Some(ms(500)));
+        assert_eq!(here.heartbeat_time(), Some(ms(120)));
+    }
+}
