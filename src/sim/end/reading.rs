@@ -264,9 +264,7 @@ impl End {
             incoming.handle_received(count, now);
             count
         });
-        while let Some(heartbeat) = self.incoming.poll_heartbeat() {
-            self.outgoing.handle_heartbeat(&heartbeat, now);
-        }
+        self.hear(world);
         self.drop_messages(world);
     }
 
