@@ -181,15 +181,19 @@ fn harmful(rng: &mut Rng, at: u64, ops: &mut Vec<(u64, Op)>) {
         }
         6 => ops.push((at, Op::Close { end })),
         9 => {
-            // It cannot write all before its time is up, or drops what waits and has just the time
-            // to end what it has begun.
+            // It cannot write all before its time is up, or drops what waits behind the frame that
+            // it has begun, and has just the time to end that one. In between the line lets through
+            // the first message, which was written alone: the others are taken as one.
             flood(way, at, ops);
-            let (ends, thaws) = match rng.one_in(2) {
-                true => (Op::Close { end: way }, until),
-                false => (Op::End { end: way }, at + 40),
-            };
-            ops.push((at + 20, ends));
-            ops.push((thaws, Op::Freeze { way, on: false }));
+            if rng.one_in(2) {
+                ops.push((at + 20, Op::Close { end: way }));
+                ops.push((until, Op::Freeze { way, on: false }));
+            } else {
+                ops.push((at + 100, Op::Freeze { way, on: false }));
+                ops.push((at + 103, Op::Freeze { way, on: true }));
+                ops.push((at + 160, Op::End { end: way }));
+                ops.push((at + 190, Op::Freeze { way, on: false }));
+            }
         }
         10 => {
             // A backlog that goes out in the end, and heartbeats that must pass it.
