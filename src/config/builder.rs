@@ -5,6 +5,7 @@
 //! `%h`, no quotes, and a line end in a name is a character that names may not have, never the
 //! beginning of another item.
 
+use std::collections::HashSet;
 use std::mem;
 use std::path::Path;
 use std::time::Duration;
@@ -219,8 +220,10 @@ impl ConfigBuilder {
         for (name, value) in self.items.0 {
             reader.take_global_item(item(name, value, &whole));
         }
+        let mut known = HashSet::new();
         for (peer, number) in self.peers.into_iter().zip(1..) {
-            peer.read(&mut reader, number);
+            let is_first = known.insert(peer.items.identity());
+            peer.read(&mut reader, number, is_first);
         }
         Config::resolve(reader, BUILDER)
     }
@@ -292,9 +295,11 @@ impl PeerBuilder {
     }
 
     /// What `add-peer` and its items do in a file; it is the peer with that number.
-    fn read(self, reader: &mut Reader<'_>, number: usize) {
+    /// Each place is another one: two warnings that read the same are given once.
+    fn read(self, reader: &mut Reader<'_>, number: usize, is_first: bool) {
         let shown = match self.items.identity() {
-            Some(name) => format!("{BUILDER} peer {}", Quoted(&cut(&name.replace("%%", "%")))),
+            Some(name) if is_first => format!("{BUILDER} peer {}", Quoted(&cut(&name))),
+            Some(name) => format!("{BUILDER} peer {number} {}", Quoted(&cut(&name))),
             None => format!("{BUILDER} peer {number}"),
         };
         let location = Location::new(shown.into(), 0, None);
@@ -346,7 +351,9 @@ impl Config {
         let options = ConfigOptions::default();
         let mut reader = Reader::new(&options, APP_NAME);
         reader.places_taken = self.peers.len();
-        peer.read(&mut reader, self.peers.len() + 1);
+        let identity = peer.items.identity();
+        let is_first = self.peers.iter().all(|known| identity.as_deref() != Some(known.name()));
+        peer.read(&mut reader, self.peers.len() + 1, is_first);
         let mut report = Report::after(self.warnings[..self.lints_at].to_vec());
         report.add(mem::take(&mut reader.report));
         let mut config = self.clone();
@@ -391,10 +398,10 @@ impl Items {
     }
 
     /// What a person calls the peer.
-    fn identity(&self) -> Option<&str> {
+    fn identity(&self) -> Option<String> {
         let names = ["remote-name", "remote-label", "label"];
-        let value = |name| self.0.iter().find(|(known, _)| *known == name);
-        names.iter().find_map(|name| value(*name)).map(|(_, value)| &**value)
+        let value = |name| self.0.iter().find(|(known, text)| *known == name && !text.is_empty());
+        names.iter().find_map(|name| value(*name)).map(|(_, value)| value.replace("%%", "%"))
     }
 }
 
