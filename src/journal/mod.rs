@@ -81,7 +81,7 @@ mod record;
 mod time;
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
@@ -122,12 +122,40 @@ struct Sink {
     /// Lines that could not be written since the last that could.
     lost: u64,
     lost_ever: u64,
+    /// The last line was cut short, so the next begins with the end of it.
+    is_torn: bool,
+}
+
+impl Sink {
+    fn write_line(&mut self, line: &str) -> io::Result<()> {
+        let mut text = String::new();
+        if self.is_torn {
+            text.push('\n');
+        }
+        text += line;
+        text.push('\n');
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            match self.writer.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    let (taken, left) = rest.split_at(count);
+                    self.is_torn = !taken.ends_with(b"\n");
+                    rest = left;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.writer.flush()
+    }
 }
 
 impl Journal {
     /// A journal of the node of this name, into a writer; each line is written whole, and flushed.
     pub fn to(writer: impl Write + Send + 'static, node: impl Into<String>) -> Self {
-        let sink = Sink { writer: Box::new(writer), error: None, lost: 0, lost_ever: 0 };
+        let sink =
+            Sink { writer: Box::new(writer), error: None, lost: 0, lost_ever: 0, is_torn: false };
         Self { shared: Arc::new(Shared { node: node.into(), sink: Mutex::new(sink) }) }
     }
 
@@ -165,20 +193,16 @@ impl Journal {
     fn write(&self, line: impl FnOnce(&str, &str) -> String) {
         let mut sink = self.lock();
         let at = time::written(SystemTime::now());
-        let mut text = String::new();
+        let mut written = Ok(());
         if sink.lost > 0 {
-            text = record::lost(&at, &self.shared.node, sink.lost) + "\n";
+            let lost = record::lost(&at, &self.shared.node, sink.lost);
+            written = sink.write_line(&lost).map(|()| sink.lost = 0);
         }
-        text += &line(&at, &self.shared.node);
-        text.push('\n');
-        let written = sink.writer.write_all(text.as_bytes());
-        match written.and_then(|()| sink.writer.flush()) {
-            Ok(()) => sink.lost = 0,
-            Err(error) => {
-                sink.lost += 1;
-                sink.lost_ever += 1;
-                sink.error = Some(error);
-            }
+        let line = line(&at, &self.shared.node);
+        if let Err(error) = written.and_then(|()| sink.write_line(&line)) {
+            sink.lost += 1;
+            sink.lost_ever += 1;
+            sink.error = Some(error);
         }
     }
 

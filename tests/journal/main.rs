@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use peerbeat::config::{Config, ConfigOptions};
 use peerbeat::journal::{Journal, prometheus};
-use peerbeat::node::{Node, Peer};
+use peerbeat::node::{Node, NodeEvent, Peer};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -138,6 +138,53 @@ fn lines_that_cannot_be_written_are_counted_and_delay_nothing() {
     assert!(lost.contains("\"level\":\"error\",\"lines\":"), "{lost}");
     hub.shutdown();
     hub.join();
+}
+
+/// A disk with room for so many bytes, and what it holds.
+#[derive(Clone, Default)]
+struct Disk(Arc<Mutex<(usize, Vec<u8>)>>);
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (room, holds) = &mut *self.0.lock().unwrap();
+        let count = bytes.len().min(*room - holds.len());
+        if count == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        holds.extend(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_line_cut_by_a_full_disk_is_ended_before_the_next_one() {
+    let disk = Disk::default();
+    let journal = Journal::to(disk.clone(), "hub");
+    let write_with_room = |room: usize| {
+        let mut disk = disk.0.lock().unwrap();
+        disk.0 = disk.1.len() + room;
+        drop(disk);
+        journal.event(None, &NodeEvent::Stopped);
+    };
+    write_with_room(1000);
+    write_with_room(10);
+    // Room for the record of the loss, and for nothing behind it.
+    write_with_room(1 + 110);
+    assert_eq!(journal.lost().0, 2);
+    write_with_room(1000);
+    let text = String::from_utf8(disk.0.lock().unwrap().1.clone()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let is_whole = |line: &&str| line.starts_with('{') && line.ends_with('}');
+    let is_record: Vec<bool> = lines.iter().map(is_whole).collect();
+    assert_eq!(is_record, [true, false, true, false, true, true], "{text}");
+    for lost in [lines[2], lines[4]] {
+        assert!(lost.ends_with(r#""event":"lost","level":"error","lines":1}"#), "{text}");
+    }
+    assert!(lines[5].contains("\"event\":\"stopped\""), "{text}");
 }
 
 /// Families with their kind, and samples by name and labels: the text format, strictly.

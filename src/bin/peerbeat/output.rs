@@ -22,7 +22,7 @@ pub(crate) use lines::Output;
 /// # Errors
 /// What the system says; `BrokenPipe` if the reader is gone.
 pub(crate) fn write(text: &str) -> io::Result<()> {
-    write_patiently(&mut stdout()?, text.as_bytes(), || true)
+    write_patiently(&mut stdout()?, &mut text.as_bytes(), || true)
 }
 
 /// Writes `text` to stdout as all that a command has to say.
@@ -61,17 +61,17 @@ fn stdout() -> io::Result<File> {
     Ok(File::from(io::stdout().as_handle().try_clone_to_owned()?))
 }
 
-/// Writes all of `bytes`. While a non-blocking `out` takes nothing, `goes_on` is asked whether to
-/// try again; if not, the error is `WouldBlock`.
+/// Writes all of `bytes`, of which what was not written is left. While a non-blocking `out` takes
+/// nothing, `goes_on` is asked whether to try again; if not, the error is `WouldBlock`.
 fn write_patiently(
     out: &mut impl Write,
-    mut bytes: &[u8],
+    bytes: &mut &[u8],
     goes_on: impl Fn() -> bool,
 ) -> io::Result<()> {
     while !bytes.is_empty() {
         match out.write(bytes) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(count) => bytes = &bytes[count..],
+            Ok(count) => *bytes = &bytes[count..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if !goes_on() {
@@ -115,9 +115,11 @@ mod tests {
     #[test]
     fn a_non_blocking_output_gets_every_byte_once() {
         let mut slow = Slow(Vec::new(), Cell::new(0));
-        write_patiently(&mut slow, b"0123456789", || true).expect("written");
+        write_patiently(&mut slow, &mut &b"0123456789"[..], || true).expect("written");
         assert_eq!(slow.0, b"0123456789");
-        let given_up = write_patiently(&mut slow, b"abcdef", || false).expect_err("given up");
+        let mut rest = &b"abcdef"[..];
+        let given_up = write_patiently(&mut slow, &mut rest, || false).expect_err("given up");
         assert_eq!(given_up.kind(), ErrorKind::WouldBlock);
+        assert_eq!([&slow.0[10..], rest].concat(), b"abcdef", "what was not written is left");
     }
 }

@@ -1,7 +1,8 @@
 //! Lines that are written by a thread of their own.
 //!
 //! Invariant: [`Output::say`] never waits for the reader of stdout. What the queue cannot hold is
-//! dropped, whole lines only, and a line says how many once there is room again.
+//! dropped, whole lines only, and a line says how many once there is room again. A line that a full
+//! disk cut short is ended before the next one begins.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -25,14 +26,22 @@ struct Shared {
     changed: Condvar,
 }
 
+struct Line {
+    text: String,
+    /// How many lost lines this one reports; 0 = it is an ordinary line.
+    reports: u64,
+}
+
 struct State {
-    lines: VecDeque<String>,
+    lines: VecDeque<Line>,
     bytes: usize,
     /// Lines that found no room since the last that did.
     dropped: u64,
     dropped_ever: u64,
     /// A line is being written.
     is_writing: bool,
+    /// The last line that was written was cut short.
+    is_torn: bool,
     /// No more lines come.
     is_over: bool,
     /// The reader is gone, or stdout is broken: nothing more is written.
@@ -49,20 +58,7 @@ impl Output {
     /// If stdout cannot be had or there are no threads left.
     pub(crate) fn start(dropped_line: impl Fn(u64) -> String + Send + 'static) -> io::Result<Self> {
         let mut out = stdout()?;
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State {
-                lines: VecDeque::new(),
-                bytes: 0,
-                dropped: 0,
-                dropped_ever: 0,
-                is_writing: false,
-                is_over: false,
-                failed: None,
-                written: 0,
-                dropped_line: Box::new(dropped_line),
-            }),
-            changed: Condvar::new(),
-        });
+        let shared = Arc::new(Shared::new(Box::new(dropped_line)));
         let writes = Arc::clone(&shared);
         thread::Builder::new().name("output".to_owned()).spawn(move || writes.write(&mut out))?;
         Ok(Self { shared })
@@ -70,24 +66,7 @@ impl Output {
 
     /// Hands a line on, made with the queue held so that lines are in the order of their times.
     pub(crate) fn say(&self, line: impl FnOnce() -> String) {
-        let mut state = self.shared.lock();
-        if state.failed.is_some() || state.is_over {
-            return;
-        }
-        let mut line = line();
-        line.push('\n');
-        if state.bytes > 0 && state.bytes + line.len() > QUEUE_MAX {
-            state.dropped += 1;
-            state.dropped_ever += 1;
-            return;
-        }
-        if state.dropped > 0 {
-            let dropped = std::mem::take(&mut state.dropped);
-            let line = (state.dropped_line)(dropped) + "\n";
-            state.push(line);
-        }
-        state.push(line);
-        self.shared.changed.notify_all();
+        self.shared.say(line);
     }
 
     /// Whether the reader is there, as far as is known.
@@ -135,13 +114,52 @@ impl Output {
 }
 
 impl State {
-    fn push(&mut self, line: String) {
-        self.bytes += line.len();
+    fn push(&mut self, line: Line) {
+        self.bytes += line.text.len();
         self.lines.push_back(line);
     }
 }
 
 impl Shared {
+    fn new(dropped_line: DroppedLine) -> Self {
+        Self {
+            state: Mutex::new(State {
+                lines: VecDeque::new(),
+                bytes: 0,
+                dropped: 0,
+                dropped_ever: 0,
+                is_writing: false,
+                is_torn: false,
+                is_over: false,
+                failed: None,
+                written: 0,
+                dropped_line,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn say(&self, line: impl FnOnce() -> String) {
+        let mut state = self.lock();
+        if state.failed.is_some() || state.is_over {
+            return;
+        }
+        let mut line = line();
+        line.push('\n');
+        if state.bytes > 0 && state.bytes + line.len() > QUEUE_MAX {
+            state.dropped += 1;
+            state.dropped_ever += 1;
+            return;
+        }
+        if state.dropped > 0 {
+            let dropped = std::mem::take(&mut state.dropped);
+            let text = (state.dropped_line)(dropped) + "\n";
+            state.push(Line { text, reports: dropped });
+        }
+        state.push(Line { text: line, reports: 0 });
+        self.changed.notify_all();
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,28 +178,37 @@ impl Shared {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             // Several lines in one write if they came together, whole ones only.
-            let mut text = String::new();
-            let mut count = 0;
+            let mut text = if state.is_torn { "\n".to_owned() } else { String::new() };
+            // Where each line ends, and what it reports.
+            let mut ends = Vec::new();
             while text.len() < WRITE_BYTES {
                 let Some(line) = state.lines.pop_front() else { break };
-                state.bytes -= line.len();
-                text.push_str(&line);
-                count += 1;
+                state.bytes -= line.text.len();
+                text.push_str(&line.text);
+                ends.push((text.len(), line.reports));
             }
             state.is_writing = true;
             drop(state);
-            let written = write_patiently(out, text.as_bytes(), || true);
+            let mut rest = text.as_bytes();
+            let written = write_patiently(out, &mut rest, || true);
+            let taken = text.len() - rest.len();
             let mut state = self.lock();
             state.is_writing = false;
+            if taken > 0 {
+                state.is_torn = text.as_bytes()[taken - 1] != b'\n';
+            }
+            state.written += ends.iter().filter(|(end, _)| *end <= taken).count() as u64;
             match written {
-                Ok(()) => state.written += count,
+                Ok(()) => {}
                 // A disk may have room again later; what comes until then is lost, and counted.
                 Err(error) if error.kind() == ErrorKind::StorageFull => {
                     if state.dropped_ever == 0 {
                         complain(&format_args!("peerbeat: stdout: {error}"));
                     }
-                    state.dropped += count;
-                    state.dropped_ever += count;
+                    for (_, reports) in ends.into_iter().filter(|(end, _)| *end > taken) {
+                        state.dropped += reports.max(1);
+                        state.dropped_ever += u64::from(reports == 0);
+                    }
                 }
                 Err(error) => {
                     state.failed = Some(error);
@@ -201,3 +228,50 @@ const QUEUE_MAX: usize = 4 << 20;
 const WRITE_BYTES: usize = 16 << 10;
 /// How long the end waits for a reader that takes nothing.
 const FINISH_MAX: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk with room for so many bytes.
+    struct Disk {
+        holds: Vec<u8>,
+        room: usize,
+    }
+
+    impl io::Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(self.room - self.holds.len());
+            if count == 0 {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            self.holds.extend(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_cut_by_a_full_disk_is_ended_and_what_was_lost_is_reported_once() {
+        let shared = Shared::new(Box::new(|lines| format!("{lines} lost")));
+        let mut disk = Disk { holds: Vec::new(), room: 17 };
+        let mut say = |lines: &[&str], room: usize| {
+            disk.room = room;
+            let mut state = shared.lock();
+            state.is_over = false;
+            drop(state);
+            lines.iter().for_each(|line| shared.say(|| (*line).to_owned()));
+            shared.lock().is_over = true;
+            shared.write(&mut disk);
+            String::from_utf8(disk.holds.clone()).unwrap()
+        };
+        assert_eq!(say(&["line one", "line two", "line three"], 14), "line one\nline ");
+        assert_eq!(say(&["line four"], 14), "line one\nline ", "the report is lost as well");
+        let text = say(&["line five"], 100);
+        assert_eq!(text, "line one\nline \n3 lost\nline five\n");
+        assert_eq!(shared.lock().dropped_ever, 3);
+    }
+}
