@@ -60,6 +60,9 @@ pub struct Stats {
     /// shorter is traffic. While our own handler held the reader, or we were stopped, nothing is
     /// measured.
     pub peer_lateness: Percentiles,
+    /// How many of its silences were late ([`LinkEvent::Late`](super::LinkEvent::Late)): past the
+    /// heartbeat-time in force and half our slack.
+    pub peer_late: u64,
     /// The longest silence of the peer that has ended, measured likewise.
     pub largest_silence: Duration,
     /// How often we ourselves were stopped or starved.
@@ -79,6 +82,7 @@ pub(super) struct Measures {
     pub(super) round_trip_min: Option<Duration>,
     pub(super) suppressed: u64,
     pub(super) own_late: u64,
+    pub(super) peer_late: u64,
     pub(super) largest_silence: Duration,
     pub(super) stalls: u64,
     pub(super) longest_stall: Duration,
@@ -125,6 +129,7 @@ impl Measures {
             own_lateness: self.own_lateness.percentiles(),
             own_late: self.own_late,
             peer_lateness: self.peer_lateness.percentiles(),
+            peer_late: self.peer_late,
             largest_silence: self.largest_silence,
             stalls: self.stalls,
             longest_stall: self.longest_stall,

@@ -278,7 +278,10 @@ impl<F: Framing> Connection<F> {
             return Some(Time::NEVER);
         }
         match self.incoming.poll_verdict(now) {
-            Verdict::Late { silence } => self.events.add(LinkEvent::late(silence), now),
+            Verdict::Late { silence } => {
+                self.outgoing.add_peer_late();
+                self.events.add(LinkEvent::late(silence), now);
+            }
             Verdict::Silent { .. } => {
                 self.outgoing.end(DownReason::Silent, now);
             }

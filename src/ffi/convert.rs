@@ -135,6 +135,7 @@ pub(super) fn add_totals(all: &mut PeerbeatTotals, peer: &PeerStats) {
     all.bytes_received += total.bytes_received;
     all.heartbeats_received += total.heartbeats_received;
     all.own_late += total.own_late;
+    all.peer_late += total.peer_late;
     all.stalls += total.stalls;
     all.up_ms += u64::try_from(total.up.as_millis()).unwrap_or(u64::MAX);
     all.connects += peer.connects;

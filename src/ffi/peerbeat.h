@@ -256,6 +256,7 @@ typedef struct peerbeat_totals {
     int64_t largest_silence_us;
     int64_t round_trip_p50_us;
     int64_t round_trip_p999_us;
+    uint64_t peer_late;        /* how often the peer was late, as by PEERBEAT_EVENT_LATE */
 } peerbeat_totals;
 
 /* Why a link ended ----------------------------------------------------------------------------- */

@@ -145,6 +145,7 @@ pub struct PeerbeatTotals {
     pub largest_silence_us: i64,
     pub round_trip_p50_us: i64,
     pub round_trip_p999_us: i64,
+    pub peer_late: u64,
 }
 
 impl Default for PeerbeatTotals {
@@ -177,6 +178,7 @@ impl Default for PeerbeatTotals {
             largest_silence_us: NONE,
             round_trip_p50_us: NONE,
             round_trip_p999_us: NONE,
+            peer_late: 0,
         }
     }
 }

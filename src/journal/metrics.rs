@@ -144,6 +144,8 @@ impl Text<'_> {
         self.each("peerbeat_stalls_total", "Times this process was stopped or starved", stalls);
         let late = count(|stats| stats.total.own_late);
         self.each("peerbeat_own_late_total", "Own heartbeats later than half the slack", late);
+        let late = count(|stats| stats.total.peer_late);
+        self.each("peerbeat_late_total", "Silences of the peer that were late", late);
         self.both("peerbeat_messages_total", "Messages", |row| {
             (row.stats.total.messages_received, row.stats.total.messages_accepted)
         });

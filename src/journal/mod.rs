@@ -65,8 +65,8 @@
 //! `stats` counts over all links that a peer had: `messages_sent`, `bytes_sent`, `heartbeats_sent`,
 //! `heartbeats_suppressed`, `messages_received`, `bytes_received`, `heartbeats_received`,
 //! `connects`, `downs` (an object: each reason and how often), `dial_failures`, `refusals`,
-//! `own_late`, `stalls`. Of the link of now, null or 0 without one: `connected`, `up_ms`,
-//! `silent_ms` (how long the peer has been silent), `queued_messages`, `queued_bytes`,
+//! `own_late`, `peer_late`, `stalls`. Of the link of now, null or 0 without one: `connected`,
+//! `up_ms`, `silent_ms` (how long the peer has been silent), `queued_messages`, `queued_bytes`,
 //! `heartbeat_time_ms`, `slack_ms`, `limit_ms`, `smallest_slack_ms`, `largest_silence_ms`,
 //! `longest_stall_ms`, `round_trip_last_ms`, `round_trip_min_ms`, and `own_lateness`,
 //! `peer_lateness` and `round_trip`, each an object with `count`, `p50_ms`, `p99_ms`, `p999_ms` and

@@ -53,6 +53,7 @@ pub(super) fn record(at: &str, node: &str, peer: &str, numbers: &Numbers) -> Str
         .ms("smallest_slack_ms", explained.and_then(|explained| explained.smallest_slack))
         .ms("largest_silence_ms", link.map(|link| link.largest_silence))
         .number("own_late", total.own_late)
+        .number("peer_late", total.peer_late)
         .number("stalls", total.stalls)
         .ms("longest_stall_ms", link.map(|link| link.longest_stall));
     let object = percentiles(object, "own_lateness", link.map(|link| &link.own_lateness));
@@ -128,7 +129,7 @@ mod tests {
              'downs':{'silent':1,'write-stalled':0,'closed':0,'eof':0,'io':0,'protocol':0,\
              'replaced':0,'local':0},'dial_failures':0,'refusals':0,'heartbeat_time_ms':null,\
              'slack_ms':null,'limit_ms':null,'smallest_slack_ms':null,\
-             'largest_silence_ms':1002,'own_late':0,'stalls':0,'longest_stall_ms':0,\
+             'largest_silence_ms':1002,'own_late':0,'peer_late':0,'stalls':0,'longest_stall_ms':0,\
              'own_lateness':null,\
              'peer_lateness':{'count':3,'p50_ms':1,'p99_ms':2,'p999_ms':2,'max_ms':2},\
              'round_trip':null,'round_trip_last_ms':4,'round_trip_min_ms':3,\

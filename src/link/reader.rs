@@ -164,7 +164,8 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             self.tell_all(handler);
             match self.incoming.poll_verdict(self.now) {
                 Verdict::Late { silence } => {
-                    self.unreported.add(LinkEvent::late(silence), self.now)
+                    self.link.shared().lock().outgoing.add_peer_late();
+                    self.unreported.add(LinkEvent::late(silence), self.now);
                 }
                 Verdict::Silent { .. } if self.watched < self.incoming.timer().silent_at() => {
                     self.read(&stream, handler, self.now + READ_TIMEOUT_MIN);

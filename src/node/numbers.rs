@@ -29,6 +29,8 @@ pub struct Totals {
     pub heartbeats_received: u64,
     /// Our heartbeats that were later than half the slack.
     pub own_late: u64,
+    /// How often the peer's silence was late.
+    pub peer_late: u64,
     /// How often we ourselves were stopped.
     pub stalls: u64,
     /// How long the links were up, all together.
@@ -113,6 +115,7 @@ impl Totals {
             bytes_received: link.bytes_received,
             heartbeats_received: link.heartbeats_received,
             own_late: link.own_late,
+            peer_late: link.peer_late,
             stalls: link.stalls,
             up: link.up,
         });
@@ -127,6 +130,7 @@ impl Totals {
         self.bytes_received += other.bytes_received;
         self.heartbeats_received += other.heartbeats_received;
         self.own_late += other.own_late;
+        self.peer_late += other.peer_late;
         self.stalls += other.stalls;
         self.up += other.up;
     }

@@ -140,14 +140,15 @@ macro_rules! layouts {
               heartbeat_time_ms 32, slack_ms 40, last_sent_age_ms 48, up_ms 56, unsent_frames 64,
               unsent_bytes 72, detail 80, unconfirmed_bytes 336, undelivered_frames 344,
               handler_held_ms 352;
-            "peerbeat_totals" PeerbeatTotals 272:
+            "peerbeat_totals" PeerbeatTotals 280:
               struct_size 0, peers_up 4, messages_accepted 8, bytes_sent 16, heartbeats_sent 24,
               heartbeats_suppressed 32, messages_received 40, bytes_received 48,
               heartbeats_received 56, queued_messages 64, queued_bytes 72, connects 80,
               dial_failures 88, refusals 96, downs 104, own_late 176, stalls 184, up_ms 192,
               own_late_p50_us 200, own_late_p999_us 208, own_late_max_us 216,
               peer_late_p50_us 224, peer_late_p999_us 232, peer_late_max_us 240,
-              largest_silence_us 248, round_trip_p50_us 256, round_trip_p999_us 264;
+              largest_silence_us 248, round_trip_p50_us 256, round_trip_p999_us 264,
+              peer_late 272;
             "peerbeat_published" PeerbeatPublished 24:
               struct_size 0, sent 4, full 8, down 12, not_connected 16, reserved 20;
             "peerbeat_bytes" PeerbeatBytes 16:

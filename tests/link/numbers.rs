@@ -176,6 +176,25 @@ fn a_late_sender_can_prove_its_own_lateness_and_the_receiver_that_the_peer_was_l
 }
 
 #[test]
+fn silences_that_were_late_are_counted() {
+    let (near, far) = tcp_pair();
+    let faults = Faults::default();
+    let late = start_with(near, Some(100), 60_000, Some(faults.clone()));
+    let other = start(far, Some(100), 1_000);
+    wait(&late, |stats| stats.heartbeats_sent >= 1);
+    for count in 1..=2 {
+        faults.hold_heartbeats(true);
+        wait(&other, |stats| stats.peer_late >= count);
+        let before = late.stats().heartbeats_sent;
+        faults.hold_heartbeats(false);
+        wait(&late, |stats| stats.heartbeats_sent > before);
+        wait(&other, |stats| stats.largest_silence >= ms(600));
+        assert_eq!(other.stats().peer_late, count, "one for a silence, however long it is");
+    }
+    assert!(other.is_up());
+}
+
+#[test]
 fn a_value_in_force_is_explained_by_who_asked_for_it() {
     let (near, far) = tcp_pair();
     let (link, peer) = (start(near, Some(5000), 2000), start(far, Some(3000), 2000));

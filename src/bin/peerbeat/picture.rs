@@ -149,10 +149,10 @@ no record
         let svg = drawn(&PictureOptions::default()).expect("a picture");
         for part in [
             "links of hub&lt;1&gt; · 2026-11-28 13:42:00 to 13:42:09 UTC",
-            "2 peers · 1 up at the end · 1 losses: silent 1 · latest verdict 0.1 ms after its limit",
+            "2 peers · 1 up at the end · 1 loss: silent 1 · latest verdict 0.1 ms after its limit",
             ">feed&amp;2</text>",
             ">silent 1.5001 s</text>",
-            ">1 dials failed: Connection refused</text>",
+            ">1 failed dial: Connection refused</text>",
             "<title>feed&amp;2: down: silent: x; silent for 1.5001 s, limit 1.5 s (5.59s)</title>",
             ">late 1.25 s</text>",
             ">limit 1.5 s</text>",

@@ -459,6 +459,10 @@ impl<F: Framing> Outgoing<F> {
         self.measures.add_stall(late, now)
     }
 
+    pub(crate) fn add_peer_late(&mut self) {
+        self.measures.peer_late += 1;
+    }
+
     /// A silence of the peer has ended.
     pub(crate) fn add_silence(&mut self, silence: Silence) {
         self.measures.add_silence(silence);

@@ -210,6 +210,7 @@ impl End {
         }
         match self.incoming.poll_verdict(world.now) {
             Verdict::Late { silence } => {
+                self.outgoing.add_peer_late();
                 self.tell(world, SimEvent::Event(LinkEvent::late(silence)))
             }
             Verdict::Silent { .. } => self.end(world, DownReason::Silent),

@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::timeline::{Kind, Row, Timeline, Verdict};
 use crate::clock;
-use crate::text::{Escaped, Seconds};
+use crate::text::{Count, Escaped, Seconds};
 use crate::top::units::span;
 
 /// What is drawn.
@@ -101,7 +101,9 @@ fn head(svg: &mut Svg, shown: &Shown<'_>) {
     let is_up = |row: &&Row| row.stretches.last().is_some_and(|last| last.kind == Kind::Up);
     let up = timeline.rows.values().filter(is_up).count();
     let losses: u64 = timeline.losses.values().sum();
-    let mut text = format!("{} peers · {up} up at the end · {losses} losses", timeline.rows.len());
+    let plural = if losses == 1 { "loss" } else { "losses" };
+    let peers = Count(timeline.rows.len() as u64, "peer");
+    let mut text = format!("{peers} · {up} up at the end · {losses} {plural}");
     for (index, (reason, count)) in timeline.losses.iter().enumerate() {
         let before = if index == 0 { ": " } else { ", " };
         text += &format!("{before}{} {count}", Escaped(reason));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::record::{Record, Value};
-use crate::text::{Escaped, Measured, Seconds};
+use crate::text::{Count, Escaped, Measured, Seconds};
 
 /// What a stretch of time was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,8 @@ impl Timeline {
         for row in self.rows.values_mut() {
             if row.kind == Some(Kind::Never) && row.failed_dials > 0 {
                 if let Some(last) = row.stretches.last_mut() {
-                    last.label = format!("{} dials failed: {}", row.failed_dials, last.label);
+                    last.label =
+                        format!("{}: {}", Count(row.failed_dials, "failed dial"), last.label);
                 }
             }
             row.close(self.to);
