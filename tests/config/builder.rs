@@ -407,17 +407,6 @@ proptest! {
 }
 
 #[test]
-fn regression_two_peers_that_are_called_the_same_are_both_warned_of() {
-    for name in ["", "a"] {
-        let named = |name| PeerBuilder::default().remote_label(name);
-        let count = |config: Config| config.warnings().len();
-        let one = count(Config::builder().peer(named(name)).build().unwrap());
-        let two = count(Config::builder().peer(named(name)).peer(named(name)).build().unwrap());
-        assert_eq!(two, 2 * one, "{name:?}");
-    }
-}
-
-#[test]
 fn names_are_taken_literally() {
     let name = "%h ${ENV:A} \"x\" # \\";
     let config = Config::builder().name(name).peer(PeerBuilder::new(name)).build().unwrap();

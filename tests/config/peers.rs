@@ -1,6 +1,6 @@
 //! Peers: what they are called, who they are, where they are dialled.
 
-use peerbeat::config::RecognisedBy;
+use peerbeat::config::{PeerBuilder, RecognisedBy};
 
 use super::*;
 
@@ -162,4 +162,20 @@ fn each_peer_can_know_us_by_another_name() {
         format!("{}/{}/{}", peer.local_name(), peer.local_label(), peer.local_id())
     };
     assert_eq!(config.peers().iter().map(own).collect::<Vec<_>>(), ["n/l/1", "m//0"]);
+}
+
+#[test]
+fn regression_two_peers_that_are_called_the_same_are_both_warned_of() {
+    for name in ["", "a"] {
+        // A slack of 0 is a warning.
+        let peer = || PeerBuilder::default().remote_name(name).slack(Duration::ZERO);
+        let places = |config: Config| {
+            let warnings = config.warnings().iter();
+            let slack = warnings.filter(|warning| warning.to_string().contains("slack"));
+            slack.map(|warning| warning.location().to_string()).collect::<Vec<_>>()
+        };
+        let [one] = &places(Config::builder().peer(peer()).build().unwrap())[..] else { panic!() };
+        let both = places(Config::builder().peer(peer()).peer(peer()).build().unwrap());
+        assert!(both.len() == 2 && both[0] == *one && both[1] != *one, "{both:?}");
+    }
 }
