@@ -387,6 +387,7 @@ fn what_is_published_reaches_every_peer_that_is_connected() {
 #[test]
 fn a_unix_socket_and_an_address_of_one_machine_are_dialled_too() {
     for (listens, dials) in [
+        #[cfg(unix)]
         ("datasrc-interface unix:/run/servers", "addr unix:/run/servers\n"),
         ("datasrc-interface 127.0.0.1\ndatasrc-port 25001", "addr 127.0.0.1\nport 25001\n"),
         ("datasrc-interface 192.0.2.7\ndatasrc-port 25002", "addr 192.0.2.7\nport 25002\n"),
