@@ -67,21 +67,15 @@ fn a_heartbeat_counts_from_the_last_byte_and_not_from_a_tick() {
 
 #[test]
 fn no_heartbeat_while_data_flows() {
-    // On a starved machine this thread itself may pause for longer than was promised.
-    let tries = (0..5).map(|_| heartbeats_between_data());
-    let proven = tries.into_iter().find(|(_, longest)| *longest < ms(350));
-    assert_eq!(proven.expect("one of five tries without a pause").0, 0);
-}
-
-/// Heartbeats between 60 messages 15 ms apart, and the longest that nothing was sent.
-fn heartbeats_between_data() -> (usize, Duration) {
     let mut rig = Rig::new(&options(400, 5000));
     rig.mock.frame();
-    let (mut last, mut longest) = (rig.before, Duration::ZERO);
+    // On a starved machine this thread itself may pause for longer than the interval.
+    let (mut last, mut allowed) = (rig.before, 0);
     for _ in 0..60 {
+        let before = Instant::now();
         rig.link.send(b"tick").unwrap();
-        longest = longest.max(last.elapsed());
-        last = Instant::now();
+        allowed += last.elapsed().as_millis() / 350;
+        last = before;
         thread::sleep(ms(15));
     }
     let (mut data, mut beats) = (0, 0);
@@ -91,7 +85,7 @@ fn heartbeats_between_data() -> (usize, Duration) {
             _ => data += 1,
         }
     }
-    (beats, longest)
+    assert!(beats <= allowed, "{beats} heartbeats, {allowed} pauses");
 }
 
 #[test]
