@@ -384,7 +384,9 @@ impl PeerItems {
                 self.targets = vec![host; self.ports.len()];
             }
             (0, 1.., 1..) => report.warn(&self.origin, WarningKind::PortWithoutAddr),
-            (1.., _, 0) => report.warn(&self.origin, WarningKind::AddrWithoutPort),
+            (1.., _, 0) if !report.has_errors() => {
+                report.warn(&self.origin, WarningKind::AddrWithoutPort);
+            }
             _ => {}
         }
         let last = self.targets.iter().rfind(is_host).cloned();

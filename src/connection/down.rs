@@ -211,6 +211,9 @@ impl fmt::Display for Down {
             let messages = Count(self.unsent_frames, "message");
             write!(f, "; {messages} ({}) not sent", Count(self.unsent_bytes, "byte"))?;
         }
+        if self.undelivered_frames > 0 {
+            write!(f, "; {} not handed on", Count(self.undelivered_frames, "message"))?;
+        }
         Ok(())
     }
 }
@@ -248,6 +251,8 @@ mod tests {
             "silent: no byte arrived within the limit; silent for 7.0003 s, limit 7 s \
              (heartbeat-time 5 s + slack 2 s); up for 90.5000 s; 1 message (69 bytes) not sent"
         );
+        let end = Down { undelivered_frames: 2, ..silent() };
+        assert!(end.to_string().ends_with(" not sent; 2 messages not handed on"), "{end}");
         let text = "\u{1b}[2J who?".to_owned();
         let reason = DownReason::Closed { code: ByeCode::UNKNOWN_PEER, text };
         let end = Down { reason, limit: None, heartbeat_time: None, unsent_frames: 0, ..silent() };

@@ -38,7 +38,7 @@ const ADAPTER_TEXT: &str = "\
 adapter.conf
   node              \"PricingAdapter1-myhost\", label \"PricingAdapter1\"
   application       adapter (name by default)
-  listens           no (datasrc-port is not set)
+  listens           no (datasrc-port is 0 or not set)
 
   peer \"transformer1\" (adapter.conf:4)
     link            we dial 127.0.0.1:25001, then backup:25001

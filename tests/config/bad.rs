@@ -21,6 +21,13 @@ fn every_mistake_is_named_with_place_item_found_and_allowed() {
 
 // lesson 65
 #[test]
+fn a_port_that_is_wrong_is_not_missing_too() {
+    let text = "add-peer\naddr a\nport 99999\nend-peer";
+    let errors = Config::parse(text, &ConfigOptions::default()).unwrap_err();
+    assert!(errors.warnings().is_empty(), "{errors}");
+}
+
+#[test]
 fn a_host_has_no_invisible_blanks() {
     for blank in ['\u{a0}', '\u{3000}', '\u{b}', '\u{7f}'] {
         let said = errors(&format!("add-peer\naddr a{blank}b\nport 1\nend-peer"), &options());

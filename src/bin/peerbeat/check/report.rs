@@ -229,7 +229,7 @@ fn identity(name: &str, label: &str, id: u32) -> String {
 fn listens(config: &Config) -> String {
     let port = match config.port() {
         None if config.listens() => return format!("on {}", Escaped(&unix(config).join(", "))),
-        None => return "no (datasrc-port is not set)".to_owned(),
+        None => return "no (datasrc-port is 0 or not set)".to_owned(),
         Some(Port::Fixed(port)) => format!("on port {port}"),
         Some(Port::Auto) => "on any free port (auto)".to_owned(),
     };

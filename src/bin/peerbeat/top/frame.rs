@@ -144,16 +144,19 @@ pub(crate) fn frame(model: &Model, view: &mut View, size: Size, now: Duration) -
 /// Who, when, how many; and what goes over the links.
 pub(crate) fn head(model: &Model, now: Duration) -> Vec<String> {
     let at = clock::written(UNIX_EPOCH + now);
+    let at = if now.is_zero() {
+        "no event yet".to_owned()
+    } else {
+        format!("{} {} UTC", &at[..10], &at[11..19])
+    };
     let [up, late, down, never] =
         [State::Up, State::Late, State::Down, State::Never].map(|state| model.count(state));
     let never = if never > 0 { format!("  {never} never up") } else { String::new() };
     let since = model.first.map_or(Duration::ZERO, |first| now.saturating_sub(first));
     let node = padded(&Escaped(&model.node).to_string(), 0);
     let first = format!(
-        "{}  {} {} UTC  {}: {up} up  {late} late  {down} down{never}  {}",
+        "{}  {at}  {}: {up} up  {late} late  {down} down{never}  {}",
         cut(&node, 20),
-        &at[..10],
-        &at[11..19],
         counted(model.peers.len(), "peer"),
         long(since),
     );

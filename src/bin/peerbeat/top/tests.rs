@@ -168,6 +168,8 @@ fn a_picture_of_nothing_says_so() {
     let mut view = View { has_keys: true, ..View::default() };
     let text = drawn(&Model::default(), &mut view, 80, 24);
     assert!(text.contains("0 peers: 0 up") && text.contains("no peers so far"), "{text}");
+    let head = frame::head(&Model::default(), Duration::ZERO).swap_remove(0);
+    assert!(head.contains("no event yet"), "{head}");
     let mut down_only = View { down_only: true, find: "x".to_owned(), ..View::default() };
     drawn(&model(), &mut down_only, 80, 24);
 }
