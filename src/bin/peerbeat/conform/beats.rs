@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use peerbeat::protocol::Heartbeat;
 
 use super::bench::Bench;
-use super::conn::{Failure, Seen, beat, frame};
+use super::conn::{Conn, Failure, Seen, beat, frame};
 
 /// H1: a heartbeat as soon as the link is there, which carries the value in force.
 pub(crate) fn announced_at_start(bench: &Bench<'_>) -> Result<(), Failure> {
@@ -185,13 +185,29 @@ pub(crate) fn death_is_abrupt(bench: &Bench<'_>) -> Result<(), Failure> {
 
 /// H4: part of a frame is life, however long the frame takes.
 pub(crate) fn parts_are_life(bench: &Bench<'_>) -> Result<(), Failure> {
-    let (mut conn, value) = bench.settled(SILENT)?;
-    let limit = Duration::from_millis(value.into()) + bench.options.slack;
-    let long = frame(3, &[0x55; 12]);
-    // It is whole long after the limit.
-    for byte in &long {
-        conn.send(&[*byte])?;
-        conn.expect_life("a link that hears a byte now and then", limit.mul_f64(0.3))?;
+    let mut tries = 5;
+    loop {
+        let (mut conn, value) = bench.settled(SILENT)?;
+        let limit = Duration::from_millis(value.into()) + bench.options.slack;
+        let mut longest = Duration::ZERO;
+        let outcome = drip(&mut conn, limit, &mut longest);
+        tries -= 1;
+        // If this process was not run for that long, the silence was its own.
+        if outcome.is_ok() || longest < limit / 2 || tries == 0 {
+            return outcome;
+        }
+    }
+}
+
+/// Sends a frame byte by byte: it is whole long after the limit.
+fn drip(conn: &mut Conn, limit: Duration, longest: &mut Duration) -> Result<(), Failure> {
+    for byte in frame(3, &[0x55; 12]) {
+        let before = Instant::now();
+        let outcome = conn.send(&[byte]).and_then(|()| {
+            conn.expect_life("a link that hears a byte now and then", limit.mul_f64(0.3))
+        });
+        *longest = before.elapsed().max(*longest);
+        outcome?;
     }
     Ok(())
 }
