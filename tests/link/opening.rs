@@ -138,7 +138,7 @@ fn no_link_is_connected_with_itself() {
     // The kernel goes round the range, past ports in use: an earlier run's keeps its for a minute.
     let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     let own = std::process::id() as usize * 7 % (usize::from(high - low) / 32 + 1);
-    let ports = (low..=high).skip(own).step_by(usize::from(high - low) / 32 | 1);
+    let ports = (low..=high).skip(own).step_by(usize::from(high - low) / 32 + 1);
     for port in ports.filter(is_free) {
         for _ in low..=high {
             let error = link::connect(("127.0.0.1", port), &LinkOptions::default()).unwrap_err();
