@@ -1,6 +1,6 @@
-//! Calls of the user's code, or over it: a panic in one ends nothing but that call.
+//! Guards calls of the user's code, direct or indirect: a panic ends only that call.
 //!
-//! What comes of it is for the caller to say: a link that ends, a transport that failed.
+//! The caller decides what follows, such as a link that ends or a transport that failed.
 
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};

@@ -1,10 +1,10 @@
-//! A lock whose holder panicked is taken all the same: the one place of the library that says so
-//! (`cable` and the command, which import nothing, say it for themselves).
+//! Takes a lock even if its holder panicked: the only place in the library that does so (`cable`
+//! and the command, which import nothing, have their own).
 //!
 //! Every lock guards state that is whole whenever user code runs: handlers are called with none
-//! held, and framings, layers and a stream's look at the kernel at points at which it is. What a
-//! panic of ours leaves under one is at worst stale, and a link or node that cannot be closed any
-//! more would be worse.
+//! held, and framings, layers and a stream's look at the kernel at points at which it is. After a
+//! panic in our own code such state is at worst stale; a link or node that can no longer be closed
+//! would be worse.
 
 use std::sync::{LockResult, PoisonError};
 

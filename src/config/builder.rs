@@ -1,9 +1,9 @@
 //! A configuration made in code.
 //!
 //! A builder holds items as a file would: each goes through the function that reads it from a file,
-//! so that nothing is checked twice or otherwise. Its texts are taken literally: no variable, no
-//! `%h`, no quotes, and a line end in a name is a character that names may not have, never the
-//! beginning of another item.
+//! so that the same checks apply. Its texts are taken literally: no variable, no `%h`, no quotes,
+//! and a line end in a name is a character that names may not have, never the beginning of another
+//! item.
 
 use std::collections::HashSet;
 use std::mem;

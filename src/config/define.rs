@@ -1,5 +1,5 @@
-//! Variables in lines: defining them, expanding with them, and what is said about those that are
-//! not defined.
+//! Variables in lines: defining them, expanding with them, and reporting those that are not
+//! defined.
 //!
 //! The variables themselves are in [`expand`](super::expand), which knows nothing of lines.
 

@@ -1,7 +1,7 @@
 //! Variables and percents: what is defined, and putting values in their place.
 //!
-//! Inserted text is never looked at again, so expansion ends, and a value cannot smuggle in
-//! another variable. What it may insert is bounded, line by line and over all.
+//! Inserted text is never looked at again, so expansion ends, and a value cannot smuggle in another
+//! variable. What it may insert is bounded, per line and in total.
 
 use std::collections::HashMap;
 use std::mem;

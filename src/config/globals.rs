@@ -1,9 +1,9 @@
 //! The global items, and those that may be set both globally and in a peer: times, the
 //! heartbeat-mode, queues.
 //!
-//! The last one holds if an item repeats, but lists grow. What a peer does not set it takes from
-//! the globals, wherever those are in the files; what they do not set has a default. So nothing is
-//! resolved before the last line was read.
+//! If an item is repeated the last one wins, but lists grow. A peer takes what it does not set from
+//! the globals, wherever those are in the files, and what they do not set has a default. So nothing
+//! is resolved until the last line has been read.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Files: the one the user named, and those that files include.
 //!
-//! A chain of includes is short, has no cycles and costs no more than the limits say; what breaks
-//! that is an error naming the whole chain, and reading goes on without the file. Nothing is read
-//! that was not named.
+//! A chain of includes has no cycles and stays within limits of depth and size; an include that
+//! breaks this is an error that names the whole chain, and reading goes on without the file. Only
+//! files that are named are read.
 
 use std::borrow::Cow;
 use std::io;

@@ -1,8 +1,9 @@
-//! The names of items: which are ours, which are upstream's and skipped, and which is meant.
+//! The names of items: which are ours, which are upstream's and skipped, and which one a typo
+//! means.
 //!
 //! A global item that peerbeat does not know belongs to another program and is skipped silently,
-//! unless it is nearly ours and no name of upstream's. In `add-peer`, which is ours, an unknown one
-//! is a warning.
+//! unless it is close to one of ours and not a name of upstream. In `add-peer`, which is ours, an
+//! unknown one is a warning.
 
 use std::collections::HashSet;
 use std::sync::OnceLock;

@@ -1,7 +1,7 @@
 //! One line: an item's name, its values, or a condition.
 //!
-//! One function a grammar rule. What a variable holds is cut like what was written, except in
-//! quotes and in a comparison: there it stays one value, and can never become syntax.
+//! One function per grammar rule. The value of a variable is split like literal text, except in
+//! quotes and in a comparison: there it stays one value and can never become syntax.
 
 use std::borrow::Cow;
 

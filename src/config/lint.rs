@@ -1,7 +1,8 @@
-//! Lints: what a finished configuration allows but hardly means.
+//! Lints: settings of a finished configuration that are valid but probably not intended.
 //!
-//! Only what one side can know. What needs both ends, as two heartbeat-times of 0, is for a reader
-//! that holds both files; and what only the whole can answer is not asked of a part.
+//! Only problems that one side can see. Those that need both ends, such as two heartbeat-times of
+//! 0, are for a reader that has both files; and a file that is only a part of a configuration is
+//! not checked for what the whole may define.
 
 use std::collections::HashMap;
 use std::time::Duration;

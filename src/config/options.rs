@@ -1,7 +1,7 @@
-//! What a configuration is read with: names, variables, the surroundings, and the limits.
+//! What a configuration is read with: names, variables, the environment, and the limits.
 //!
-//! Everything a file can ask of the system goes through here, so that a test or a fuzzer can
-//! answer for the system. What is not given is asked of the system when a file first needs it.
+//! Everything a file can query goes through here, so that a test or a fuzzer can take the place of
+//! the system. A value that is not given is read from the system when a file first needs it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};

@@ -1,7 +1,7 @@
-//! One peer: the `add-peer` group as it is read, and what it comes to.
+//! One peer: the `add-peer` group as it is read, and the peer that results.
 //!
-//! A peer with addresses is dialled; one without is expected to dial us. Values that the group
-//! does not set are the globals', resolved when everything was read.
+//! A peer with addresses is dialled; one without is expected to dial us. Values that the group does
+//! not set come from the globals, once everything has been read.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;

@@ -1,8 +1,8 @@
 //! The errors and warnings of a run as they gather.
 //!
 //! Bounded: a broken file of 16 MiB must not become a report of gigabytes. The same warning from
-//! the same line is given once, so that a file included twice does not complain twice, and what
-//! follows from a missing include is counted there.
+//! the same line is given once, so that a file included twice does not complain twice, and errors
+//! that follow from a missing include are counted with it.
 
 use std::collections::HashSet;
 

@@ -1,7 +1,7 @@
 //! `if`, groups and macros: opening, dividing and closing them.
 //!
-//! What a branch of an `if` opens it closes, as a file does. What a file gets wrong here is
-//! reported and then closed as the writer most likely meant, so that one forgotten line is one
+//! A branch of an `if` must close what it opens, as must a file. A mistake here is reported, and
+//! the block is then closed as the writer most likely meant, so that one forgotten line is one
 //! error.
 
 use super::blocks::{Block, BlockKind, Ended, Owner};

@@ -1,7 +1,7 @@
-//! The items about TLS that files have.
+//! The items about TLS in a file.
 //!
-//! They are noted by name, so that `check` can say what becomes of them. Invariant: their values
-//! mean nothing here, but for the port, which must not be the plain one.
+//! They are noted by name, so that `check` can report how they are treated. Invariant: their values
+//! are ignored, except for the port, which must not be the plain one.
 
 use super::location::Location;
 

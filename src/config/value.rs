@@ -1,6 +1,6 @@
 //! Values: from the words after an item's name to a checked value, or to what is allowed instead.
 //!
-//! One function a type of value. Numbers are read by hand, digit by digit: what the standard
+//! One function per type of value. Numbers are read by hand, digit by digit: what the standard
 //! library would also take (`1e99`, `NaN`, `inf`, `+5`) is not in the grammar.
 
 use std::fmt;

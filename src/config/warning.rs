@@ -1,7 +1,7 @@
-//! What a configuration may mean differently from what its writer thinks.
+//! Warnings: what in a configuration may not mean what its writer intended.
 //!
-//! A warning never changes what is read; it says what was done and what to do about it. Files as
-//! upstream ships them give none, unless there is something to know.
+//! A warning never changes what is read; it reports what was done and what to do about it. The
+//! files that upstream ships give none, unless there is something to know.
 
 use std::fmt;
 use std::time::Duration;

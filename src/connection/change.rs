@@ -1,6 +1,6 @@
 //! A smaller heartbeat-time, or another slack, for a living connection.
 //!
-//! What holds from when on is a rule of liveness (H4). The sending half follows at once; the
+//! Which value applies from when is a rule of liveness (H4). The sending half follows at once; the
 //! receiving half takes over what was set when it is next driven, which is never later than the old
 //! limit. Until it has, only that side may pass a verdict on silence.
 //!

@@ -4,8 +4,8 @@
 //! its own as a [`Connection`]. It never reads a clock, locks or does I/O.
 //!
 //! The two halves belong to the writing and the reading side: `outgoing` holds the queue, the
-//! buffer that is being written, the phase and the account of the end, `incoming` what arrives
-//! and the verdict on silence. What is set on the one is taken over (`change`) by the other.
+//! buffer that is being written, the phase and the account of the end, `incoming` what arrives and
+//! the verdict on silence. A value that is set on one half is taken over (`change`) by the other.
 
 mod budget;
 mod change;

@@ -1,9 +1,9 @@
 //! How far a connection is: up, ending, ended. The first reason for an end stays.
 //!
-//! A failed write is no end: what the peer sent before it is still in the kernel, so sending stops
-//! and reading goes on until it finds the true reason. An orderly close writes what was accepted
-//! and a goodbye, and reads all the while, so that nothing unread turns the close into a reset,
-//! which would destroy what is still under way to the peer.
+//! A failed write does not end a connection: what the peer sent before it is still in the kernel,
+//! so sending stops and reading goes on until it finds the true reason. An orderly close writes
+//! what was accepted and a goodbye, and reads all the while, so that nothing unread turns the close
+//! into a reset, which would destroy what is still under way to the peer.
 //!
 //! Invariant: a phase is only ever left for a later one.
 

@@ -1,8 +1,8 @@
-//! How often one thing is reported: as it happens while that is seldom, then at a bounded rate.
+//! How often one thing is reported: at once while it is rare, then at a bounded rate.
 //!
 //! A peer on the edge of its limit, a load balancer that probes the port, or a peer that changes
-//! its value with every heartbeat would else fill a log with the same line. What is held back is
-//! counted, and the latest of it is reported once its time has come, so that no state sticks.
+//! its value with every heartbeat would otherwise fill a log with the same line. What is held back
+//! is counted, and the latest of it is reported once its time has come, so that no state sticks.
 //! Nothing here reads a clock.
 //!
 //! Invariant: at most [`BURST_MAX`] reports lie within [`BURST_WINDOW`], but for one every

@@ -1,6 +1,6 @@
-//! Why a connection takes no message.
+//! Why a connection did not accept a message.
 //!
-//! A refusal says whether anything was taken; nothing here decides.
+//! Each error states whether anything was accepted; nothing here decides.
 
 use std::error::Error;
 use std::fmt;

@@ -1,10 +1,11 @@
 //! The numbers of a connection, for those who run it.
 //!
-//! Nothing here decides anything. What is counted a message is counted where messages were counted
-//! before; what is measured is measured once a write, once a read or once a heartbeat, so that
-//! sending and receiving are no slower for it.
+//! Nothing here decides anything. Messages are counted where they were counted anyway, and
+//! measurements are made once per write, read or heartbeat, so that sending and receiving are no
+//! slower.
 //!
-//! Invariant: a number only ever grows while a connection lives, but for what says "now".
+//! Invariant: a number only ever grows while a connection lives, except those that are documented
+//! as "now".
 
 use std::time::Duration;
 

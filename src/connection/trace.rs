@@ -1,7 +1,7 @@
 //! What the two halves of a connection see and do, step by step, for the invariants of
-//! [`sim`](crate::sim): they judge a real link by it as they judge a simulated one.
+//! [`sim`](crate::sim): they judge real and simulated links alike.
 //!
-//! A connection without a trace pays one comparison a write and a read, and nothing a message. A
+//! Without a trace this costs one comparison per write and per read, and nothing per message. A
 //! step carries the time that the half was given, so what is decided and what is recorded never
 //! differ. Invariant: a step is recorded after what led to it and before what follows from it.
 

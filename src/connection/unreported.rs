@@ -1,5 +1,5 @@
-//! What has been found and not reported yet: everything as it came, but how late the peer is and
-//! the values that it sends at a bounded [rate](super::rate).
+//! What has been found and not reported yet. Everything is reported as it comes, except how late
+//! the peer is and the values that it sends: those at a bounded [rate](super::rate).
 //!
 //! `late` and `recovered` are one kind, `queue-high` and `queue-low` another: the last one reported
 //! is never older than [`Rate`] allows.

@@ -1,4 +1,4 @@
-//! The layers of a node that are there.
+//! The live layers of a node.
 //!
 //! Freeing the node interrupts handshakes that are under way, and waits for the last layer, after
 //! which no function of the host is called.

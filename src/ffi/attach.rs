@@ -1,8 +1,8 @@
 //! Sockets of the host that become links.
 //!
-//! A socket stays the host's until the link lives: we work on a duplicate, and put back what we
-//! have set if it does not come to that. The number that the host knows stays open, because the
-//! host may have it in a set of `epoll`; the link closes it when it has ended.
+//! A socket stays the host's until the link lives: we work on a duplicate, and restore its settings
+//! if no link comes of it. The number that the host knows stays open, because the host may have it
+//! in a set of `epoll`; the link closes it when it has ended.
 
 use std::ffi::c_int;
 use std::mem::ManuallyDrop;

@@ -1,7 +1,7 @@
-//! What surrounds a call of a layer's functions, which may come on any thread.
+//! What is set up around each call of a function of a layer, which may come on any thread.
 //!
-//! Invariant: while one runs, its thread can begin no call on a handle: a layer's state is locked
-//! then, and the call might wait for it.
+//! Invariant: while such a function runs, its thread cannot begin a call on a handle: the layer's
+//! state is locked then, and the call might wait for it.
 
 use std::cell::Cell;
 use std::thread;

@@ -1,7 +1,7 @@
-//! Cancellation of threads, held back: no function here is a cancellation point.
+//! Holds back thread cancellation: no function here is a cancellation point.
 //!
-//! `pthread_cancel` unwinds the thread from the next wait that the system knows of, and such an
-//! unwinding through Rust ends the process. Held back, it takes effect at the host's next
+//! `pthread_cancel` unwinds the thread at its next cancellation point, usually a wait, and
+//! unwinding through Rust aborts the process. Held back, it takes effect at the host's next
 //! cancellation point after the call.
 
 /// Holds cancellation of the calling thread back until it is dropped.

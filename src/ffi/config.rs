@@ -1,7 +1,8 @@
-//! Configuration files for C: load, look, free.
+//! Configuration files for C: load, read, free.
 //!
 //! Texts are made when the configuration is read and live as long as it does. The errors of a run
-//! belong to the thread that asked for it, because on failure there is nothing to hang them on.
+//! belong to the thread that asked for it, because on failure there is no handle that could own
+//! them.
 
 use std::cell::RefCell;
 use std::ffi::{CString, c_char, c_int};

@@ -1,8 +1,8 @@
-//! A connection whole, for hosts with sockets and a loop of their own.
+//! A complete connection for hosts with sockets and a loop of their own.
 //!
 //! The host owns the socket, the clock and the memory of its loop; nothing here has a thread or
-//! waits. What [`Connection`](crate::connection::Connection) panics at, a count of more bytes than
-//! there were, is refused here.
+//! waits. A count of more bytes than there were, for which
+//! [`Connection`](crate::connection::Connection) panics, is refused here.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::io;

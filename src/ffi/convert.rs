@@ -1,6 +1,6 @@
 //! Numbers for C: durations, counts, reasons.
 //!
-//! What C has no type for becomes a number here and nowhere else, so that the header and events
+//! Types that C does not have become numbers here and nowhere else, so that the header and events
 //! agree.
 
 use std::ffi::c_int;

@@ -1,7 +1,7 @@
 //! A node's events as C sees them.
 //!
 //! The texts of an event live as long as the [`CEvent`]: during a callback, or until the host asks
-//! for the next one. Whatever a kind does not have stays "", 0 or -1.
+//! for the next one. Fields that a kind does not use are "", 0 or -1.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 

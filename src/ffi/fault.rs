@@ -1,7 +1,7 @@
 //! Status codes, their words, why a call failed, and the details of a thread's last failure.
 //!
-//! The numbers are part of the ABI: never changed, never used again. Details are kept per thread,
-//! so that no thread reads another's, and copied out, so that nothing has to be freed.
+//! The numbers are part of the ABI: never changed and never reused. Details are kept per thread, so
+//! that no thread reads another's, and copied out, so that nothing has to be freed.
 
 use std::borrow::Cow;
 use std::cell::RefCell;

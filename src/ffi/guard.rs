@@ -1,8 +1,8 @@
 //! The guard around every function: a panic becomes a status, and cancellation is held back.
 //!
 //! A panic that reached C would abort the host. What was thrown is leaked, because dropping it
-//! could panic again. The panic hook is left alone: it reports the mistake on stderr, as the host
-//! has it.
+//! could panic again. The panic hook is left as the host has set it; the default one reports the
+//! panic on stderr.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};

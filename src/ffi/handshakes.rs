@@ -1,7 +1,6 @@
 //! Handshakes of accepted connections, side by side, so that a silent client delays no other.
 //!
-//! Each has a thread. Its result waits here until it is taken. When as many are under
-//! way as may be, the oldest makes room.
+//! Each has a thread. Its result waits here until it is taken. At the limit, the oldest makes room.
 //!
 //! Invariant: after `end` no thread runs and nothing waits here.
 

@@ -1,8 +1,8 @@
 //! Layers for C: `peerbeat_layer`, and the [`Layer`] that its functions make.
 //!
-//! What they return is checked here as far as it is about C: statuses, texts, null. Counts are
-//! checked where every layer's are. Invariant: a state that `create` has made is given to `destroy`
-//! once, after its last call.
+//! Of what they return, statuses, texts and null are checked here, because only C has them; counts
+//! are checked with those of every other layer. Invariant: a state that `create` has made is given
+//! to `destroy` once, after its last call.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io;

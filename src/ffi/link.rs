@@ -1,4 +1,4 @@
-//! Links for C: send, look, stop. Receiving is in `receive`, beginning in `open`.
+//! Links for C: send, query, stop. Receiving is in `receive`, opening in `open`.
 //!
 //! A handle holds the link, the inbox that its reader fills, and the reader's thread, which freeing
 //! joins. All functions but freeing may be inside one handle at the same time.

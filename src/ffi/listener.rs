@@ -1,7 +1,7 @@
-//! Listening for C: connections come in by asking, with a limit on the wait.
+//! Listening for C: connections are accepted by asking, with a timeout.
 //!
-//! std's listener waits without a limit, so the wait is the system's `poll` on listeners that never
-//! block, and on what signals handshakes that are done.
+//! std's listener has no timeout, so the wait is the system's `poll` on non-blocking listeners and
+//! on the descriptor that signals finished handshakes.
 
 use std::ffi::{c_char, c_int};
 use std::io;

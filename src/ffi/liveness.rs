@@ -2,7 +2,7 @@
 //!
 //! The struct holds a mark and a [`Liveness`], which is plain values: it may be copied, and nothing
 //! has to be freed. These functions use no thread, heap, lock or clock, and leave no details of a
-//! failure behind, so that they may be called where little is allowed.
+//! failure behind, so that they may be called in a signal handler.
 
 use std::ffi::c_int;
 

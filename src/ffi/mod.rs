@@ -1,9 +1,9 @@
 //! peerbeat inside C and C++ programs: the functions of `peerbeat.h`.
 //!
-//! The header is the documentation; a test holds it to this room, name by name and byte by byte.
-//! This module owns pointers, status codes and the guard, and no logic: every function checks its
-//! arguments, calls the same Rust that other callers use, and translates the answer. `unsafe` lives
-//! here alone, one operation at a time.
+//! The header is the documentation; a test compares it with this module, name by name and byte by
+//! byte. This module owns pointers, status codes and the guard, and no logic: every function checks
+//! its arguments, calls the same Rust that other callers use, and translates the answer. `unsafe`
+//! lives here alone, one operation at a time.
 //!
 //! Invariant: no body runs outside the guard, so that a panic never leaves us; and no handle
 //! of a parent process is touched in a forked child.

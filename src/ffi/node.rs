@@ -1,4 +1,4 @@
-//! Nodes for C: start, send by name, the two-step stop. What else there is to ask of a node is in
+//! Nodes for C: start, send by name, the two-step stop. All other calls on a node are in
 //! `node_ask`.
 //!
 //! No call holds a lock while it waits; freeing waits for callbacks and for calls.

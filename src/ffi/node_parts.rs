@@ -1,8 +1,8 @@
 //! What is behind `peerbeat_node`: the node, its peers, and the host's callbacks.
 //!
 //! The handle exists before the node does, because callbacks come with it from the first event on.
-//! What they need of the node, the first of them brings along, so that a callback that is early may
-//! do everything that a later one may.
+//! The first callback fills in what they need of the node, so that an early one may do everything
+//! that a later one may.
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};

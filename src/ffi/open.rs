@@ -1,7 +1,7 @@
 //! How a link begins: connect, shake hands, start its threads.
 //!
-//! The reader's thread is ours to join, and made first: whatever fails after that leaves nothing
-//! behind and has not touched the socket.
+//! The reader's thread is made first, and we join it: any later failure leaves nothing behind and
+//! has not touched the socket.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::io;

@@ -1,7 +1,7 @@
-//! `peerbeat_options`: defaults, and what the numbers become.
+//! `peerbeat_options`: defaults, and how the numbers are converted.
 //!
-//! Enumerations arrive as integers and are checked; so is what another part would have to refuse
-//! later. Everything else is a number that any value is fine for.
+//! Enumerations arrive as integers and are checked, as is everything that a later step would have
+//! to refuse. For all other fields any number is valid.
 
 use std::ffi::{c_char, c_int};
 use std::ptr::null;

@@ -1,9 +1,9 @@
 //! The peers of a node by name, as C asks for them.
 //!
-//! A name that C was given stays where it is until the node is freed, even if a reload takes the
-//! peer out: callbacks may have kept the pointer. Asking by that very pointer is the quick way.
+//! A name that C was given stays where it is until the node is freed, even if a reload removes the
+//! peer: callbacks may have kept the pointer. Asking with that same pointer is faster.
 //!
-//! The lock is held for a look alone; nothing is called and nothing waits meanwhile.
+//! The lock is held only for a lookup; nothing is called and nothing waits meanwhile.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_void};

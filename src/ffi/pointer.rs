@@ -1,8 +1,8 @@
 //! Pointers of the host, checked and turned into Rust's references one operation at a time.
 //!
-//! A null pointer where something is needed is `E_INVALID` with the argument's name. Sized structs
+//! A null pointer for a required argument is `E_INVALID` with the argument's name. Sized structs
 //! are copied by their `struct_size`: programs compiled with an older header give and take shorter
-//! ones, and a longer one is fine while what we do not know of is zero.
+//! ones, and a longer one is accepted if the fields that we do not know are zero.
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::NonNull;

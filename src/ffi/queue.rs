@@ -1,9 +1,9 @@
 //! Events of a node for hosts that ask for them, with a descriptor that is readable while there are
 //! some.
 //!
-//! A node without a handler has its messages here as well, and nothing is dropped: a thread that
-//! brings something waits for room, as it would for a callback. A node with a handler of its own
-//! drops the oldest, and says how many.
+//! Without a handler, messages are queued here as well and nothing is dropped: a thread that adds
+//! one waits for room, as it would for a callback. With a handler, the oldest events are dropped,
+//! and their number is reported.
 
 use std::collections::VecDeque;
 use std::ffi::c_int;

@@ -1,6 +1,6 @@
-//! Connections with a layer of the host on them: those of links, and those of a node.
+//! Connections with a layer of the host, for links and for nodes.
 //!
-//! A link's layer lives as long as the link, which the host frees; those of a node are counted.
+//! A link's layer lives until the host frees the link; the layers of a node are counted.
 
 use std::ffi::{CStr, c_int};
 use std::io;

@@ -1,8 +1,8 @@
-//! Signals of the host stay the host's: the threads that we make block them.
+//! Signals are left to the host's threads: the threads that we make block them.
 //!
 //! A thread inherits the mask of the one that makes it, so a call that makes threads blocks while
-//! it does, and restores the host's mask. Not blocked are signals that a thread raises by its own
-//! fault, and the profiler's.
+//! it does, and restores the host's mask. Signals that a thread raises by its own fault, and the
+//! profiler's, are not blocked.
 
 /// Blocks signals on the calling thread until it is dropped.
 #[derive(Debug)]

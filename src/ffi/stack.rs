@@ -1,4 +1,4 @@
-//! How large a thread's stack must be for its code to have what was asked for.
+//! How large a thread's stack must be for its code to get the size that was asked for.
 //!
 //! glibc takes the thread-local variables of the program and its libraries out of the stack that a
 //! thread is given: 200 KiB of `__thread` variables in a host would leave nothing of 256 KiB.

@@ -1,7 +1,7 @@
 //! The words of a status, and the details of a failure, for C.
 //!
-//! The codes, and what keeps the details, are in `fault`, which is below the guard: the guard
-//! itself answers with a code.
+//! The codes and the store of details are in `fault`, which is below the guard, because the guard
+//! itself returns codes.
 
 use std::ffi::{c_char, c_int};
 

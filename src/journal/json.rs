@@ -1,7 +1,8 @@
 //! JSON, written and never read.
 //!
-//! Only what a terminal just shows is left unescaped: nothing can move a cursor or turn the writing
-//! direction, so that a journal on a terminal is safe too. The command uses this file as well.
+//! Only plain printable characters are left unescaped: nothing can move a cursor or change the
+//! writing direction, so that a journal on a terminal is safe too. The command uses this file as
+//! well.
 
 use std::fmt::{Display, Write};
 use std::time::Duration;

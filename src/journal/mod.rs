@@ -1,8 +1,8 @@
 //! The journal: what happens to a node's peers, one JSON object a line.
 //!
 //! `peerbeat run --json` prints it, a program of yours can write the same, and `peerbeat top`,
-//! `peerbeat picture` and any log shipper read it, live or after the accident. A [`Journal`] is
-//! wrapped around the handler that you have, or used by itself:
+//! `peerbeat picture` and any log shipper read it, live or afterwards. A [`Journal`] is wrapped
+//! around the handler that you have, or used by itself:
 //!
 //! ```no_run
 //! use peerbeat::config::{Config, ConfigOptions};

@@ -1,7 +1,7 @@
 //! The numbers of a peer as a record.
 //!
-//! Counts run over all links that the peer had; what was measured is of the link of now, and null
-//! while there is none. Fields may be added and are never renamed.
+//! Counts run over all links that the peer had; measurements are those of the present link, and
+//! null while there is none. Fields may be added and are never renamed.
 
 use std::time::Duration;
 

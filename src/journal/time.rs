@@ -1,7 +1,7 @@
 //! The wall clock, for display only.
 //!
-//! Nothing is decided by it: it is stepped. It is written as RFC 3339 in UTC, because the standard
-//! library knows no time zones. The command uses this file as well.
+//! Nothing is decided by it, because it can be stepped. It is written as RFC 3339 in UTC, because
+//! the standard library knows no time zones. The command uses this file as well.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,6 +1,7 @@
 //! Several messages in one go: on one link, or on many.
 //!
-//! A program that knows what it sends next says so: then nothing has to find it out by watching.
+//! A program that knows what it sends next hands it over in one go; then the link need not guess it
+//! from the traffic.
 
 use std::error::Error;
 use std::fmt;

@@ -1,7 +1,7 @@
-//! The clock: where `Instant::now` begins.
+//! The clock of a link: `Instant::now` as plain numbers.
 //!
-//! One origin a link, so that the rules below see plain numbers; monotonic, never the time of day
-//!.
+//! Each link has its own origin, so that the rules below see plain numbers. The clock is monotonic,
+//! never the time of day.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! Why the values of a link are what they are, and whether they fit what was measured.
 //!
 //! For a person who has to decide about a heartbeat-time or a slack. Nothing here changes anything.
-//! The advice follows from the numbers beside it, and says if there are too few of them.
+//! The advice follows from the numbers beside it, and warns if there are too few of them.
 
 use std::fmt;
 use std::time::Duration;

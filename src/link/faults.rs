@@ -1,10 +1,9 @@
 //! Faults that a test puts into a real link of its own process.
 //!
-//! A link dies of what happens below and behind it, which a test cannot make happen to a real
-//! socket without another machine. These three make a living process behave like a broken one at
-//! its other end. Without them in [`LinkOptions`](super::LinkOptions) a link pays one comparison a
-//! write, a read and a turn of its sender thread; a message that is only queued or handed on pays
-//! nothing.
+//! A link dies of faults in the network and at the peer, which a test cannot cause on a real socket
+//! without another machine. These three make a living process behave like a broken one at its other
+//! end. Without them in [`LinkOptions`](super::LinkOptions) they cost a link one comparison per
+//! write, per read and per turn of its sender thread, and nothing per message.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

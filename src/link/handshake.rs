@@ -6,9 +6,9 @@
 //! [`Link::establish`](crate::link::Link::establish) with
 //! [`LinkOptions::greeted`](crate::link::LinkOptions::greeted).
 //!
-//! Every wait is computed from one absolute deadline, so that a stranger who drips is cut off at
-//! the same instant as one who says nothing. A stranger gets 1 KiB of stack, and memory only once
-//! the HELLO is whole and sound.
+//! Every wait is computed from one absolute deadline, so that a stranger who sends byte by byte is
+//! cut off at the same instant as one who sends nothing. A stranger costs 1 KiB of stack, and
+//! memory only once the HELLO is complete and valid.
 //!
 //! ```
 //! use std::net::{TcpListener, TcpStream};

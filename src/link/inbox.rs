@@ -1,15 +1,15 @@
 //! Receiving by asking: messages wait in a bounded buffer until the program takes them.
 //!
 //! An [`Inbox`] is a [`LinkHandler`] that copies each message into one contiguous buffer, and a
-//! handle on that buffer for any number of threads. Consumers swap the whole buffer against an
-//! empty one and walk it without meeting the reader's lock; they are woken only when it stops being
-//! empty. When it is full the reader is held: TCP slows the peer down, its silence does not count
-//! meanwhile, and [`InboxStats`] say so.
+//! handle on that buffer for any number of threads. Consumers swap the whole buffer for an empty
+//! one and read it without taking the reader's lock; they are woken only when it stops being empty.
+//! When it is full the reader is held: TCP slows the peer down, its silence does not count
+//! meanwhile, and [`InboxStats`] show it.
 //!
 //! Rules of the two locks: `front` belongs to the consumers, `back` to the reader, and a thread
 //! that wants both takes `front` first. Nothing is called and nothing waits with `front` held.
-//! Every change that a thread may wait for moves `Back::changes`, so no wake is lost between a look
-//! and a wait.
+//! Every change that a thread may wait for moves `Back::changes`, so no wake-up is lost between a
+//! check and a wait.
 //!
 //! Invariant: messages leave in the order they came, the end of the link after all of them.
 

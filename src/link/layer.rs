@@ -1,6 +1,6 @@
 //! What sits between a link and its socket and only transforms bytes, such as TLS.
 //!
-//! A [`Layer`] does no I/O, keeps no clock and takes no lock: [`Layered`](super::Layered) does all
+//! A [`Layer`] does no I/O, reads no clock and takes no lock: [`Layered`](super::Layered) does all
 //! three, and so the layer of a TLS library is a few lines.
 
 use std::io;

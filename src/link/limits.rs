@@ -1,7 +1,7 @@
-//! The limits of the system, for messages that name the one that is in the way.
+//! Limits of the system, for error messages that name the one that was reached.
 //!
-//! That of open files is read once, at the start: when descriptors have run out, the file that
-//! tells how many there may be cannot be opened either. Those of threads are named in `threads`.
+//! The limit of open files is read once, at the start: once descriptors have run out, the file that
+//! contains it cannot be opened either. The limits of threads are in `threads`.
 
 use std::fs;
 use std::io;

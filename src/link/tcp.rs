@@ -1,9 +1,9 @@
 //! std's TCP socket as a [`Stream`], and what Windows does differently.
 //!
-//! On Windows a blocking `send` that times out does not say how much it has taken: five such writes
-//! that reported nothing had delivered 3.9 MB. To write the same bytes again would corrupt the
-//! stream, so no blocking write with a timeout is made there: the socket is asked without waiting,
-//! which reports exactly what it accepted, and the wait is ours.
+//! On Windows a blocking `send` that times out does not report how much it has accepted: five such
+//! writes that reported nothing had delivered 3.9 MB. Writing the same bytes again would corrupt
+//! the stream, so we make no blocking write with a timeout there: we write without blocking, which
+//! reports exactly what was accepted, and wait ourselves.
 //!
 //! Invariant: a write that returns an error has accepted no byte.
 

@@ -1,12 +1,12 @@
-//! Making a thread, or saying which limit of the system is in the way.
+//! Makes a thread, or names the limit of the system that prevents it.
 //!
-//! `pthread_create` says "resource temporarily unavailable" for four limits alike. The process
-//! knows how many threads it has, so the smallest limit that this comes close to is the one; where
-//! none does, it is one that counts more than this process.
+//! `pthread_create` returns "resource temporarily unavailable" for four different limits. The
+//! process knows how many threads it has, so the smallest limit that is close to that number is the
+//! one; if none is, it is one that counts more than this process.
 //!
-//! A thread is refused early if maps of memory run short: a new thread of std's that does not
-//! get the one for its signals' stack aborts the whole process (measured: at the 8185th link). Each
-//! thread takes four; a thousand are left to the rest of the program, which is a guess.
+//! A thread is refused early if memory maps run short: a new std thread that cannot map its signal
+//! stack aborts the whole process (measured: at the 8185th link). Each thread takes four maps; a
+//! thousand are left for the rest of the program, which is a guess.
 
 use std::cell::Cell;
 use std::fs;

@@ -1,8 +1,8 @@
 //! A stream that is read and written until an absolute deadline.
 //!
 //! For handshakes: ours, and those of a TLS library that takes `std`'s traits. Every wait is
-//! computed from the deadline, so that a stranger who drips is cut off at the same instant as one
-//! who says nothing.
+//! computed from the deadline, so that a stranger who sends byte by byte is cut off at the same
+//! instant as one who sends nothing.
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};

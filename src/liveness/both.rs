@@ -1,7 +1,8 @@
 //! Both halves in one value, for a host that owns its socket and its loop.
 //!
-//! The host reports bytes in and out and asks what is due. Order matters once: before asking, it
-//! reads what the kernel holds, so that bytes that arrived in time are counted before the clock is.
+//! The host reports bytes in and out and asks what is due. Order matters in one place: before
+//! asking, the host reads what the kernel holds, so that bytes that arrived in time count before
+//! the clock does.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! The sending half: when a heartbeat is due, and which value it carries.
 //!
-//! Owned by the sending side of a link. It moves only on what the kernel accepted: never on what
-//! was received, queued or attempted. Deadlines are computed from the last byte and
-//! never sampled, so no gap is longer than was promised, and a stall costs one
-//! heartbeat, not a burst of them.
+//! Owned by the sending side of a link. It moves only when the kernel accepts bytes: never for what
+//! was received, queued or attempted. Deadlines are computed from the last byte, not found by
+//! polling, so no gap is longer than was promised, and a stall costs one heartbeat, not a burst of
+//! them.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
-//! A limit that runs: from the last byte on, by the largest limit since then (rule H4).
+//! A running limit: counted from the last byte, by the largest limit since then (rule H4).
 //!
-//! Silence and a pending write are judged by the same rule, and it is only in this file. A limit
-//! that grows holds at once; one that shrinks holds from the next byte on, so that nothing pending
-//! is judged by less than it began with, and no change moves a verdict beyond the largest limit
-//! since the last byte. One that comes into being counts from that moment.
+//! Silence and a pending write are judged by the same rule, which is only in this file. A limit
+//! that grows applies at once; one that shrinks applies from the next byte on, so that nothing
+//! pending is judged by less than it began with, and no change moves a verdict beyond the largest
+//! limit since the last byte. If there was no limit before, a new one counts from that moment.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The rules: when to send a heartbeat, when silence is late, when it kills.
+//! The rules: when to send a heartbeat, and after how much silence a peer is late or down.
 //!
 //! [`HeartbeatTimer`] decides for the sending side, [`SilenceTimer`] for the receiving one, and
 //! [`Liveness`] is both for a host that has a loop of its own. They are values that are given what

@@ -1,9 +1,9 @@
-//! What the peer is held to, and when that follows the value in force (rule H4).
+//! The heartbeat-time that the peer must keep, and when it follows the value in force (rule H4).
 //!
-//! The value in force is what we send by. The promise is what limits are made of: the same value,
-//! except that one which this side lowered while connected binds the peer only once the peer has
-//! announced one that is not larger. Both halves of a connection keep one of these, are given the
-//! same inputs, and so hold the peer to the same.
+//! We send by the value in force. Limits are computed from the promise: the same value, except that
+//! a value lowered by this side while connected binds the peer only once the peer has announced one
+//! that is not larger. Both halves of a connection keep a promise and are given the same inputs, so
+//! they expect the same of the peer.
 //!
 //! Invariant: a value in force only ever becomes smaller.
 

@@ -1,9 +1,9 @@
-//! The receiving half: when the peer's silence is late, and when it kills.
+//! The receiving half: after how much silence the peer is late, and after how much it is down.
 //!
 //! Owned by the reading side of a link. Silence is counted from the last byte *read*, and only
-//! while this side was able to read it: the time for which our own handler held the reader is not
-//! the peer's, and neither is the time for which our process was stopped.
-//! Attempts to read move nothing, and nothing is counted over a lifetime.
+//! while this side was able to read it: the time for which our own handler held the reader does not
+//! count, and neither does the time for which our process was stopped. Attempts to read change
+//! nothing, and nothing is counted over a lifetime.
 //!
 //! Invariant: a verdict is never passed before the limit, to the nanosecond.
 

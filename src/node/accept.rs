@@ -1,9 +1,9 @@
 //! The accepting side: a thread that accepts, and one for each connection that shakes hands.
 //!
-//! The accepting thread waits only for the system: another thread reports events, and
-//! what cannot be served now is refused at once. Beyond the handshakes allowed at the same time a
-//! newcomer takes the place of another, thread included. Without descriptors the thread waits and
-//! goes on; what is connected does not notice.
+//! The accepting thread waits only for the system: another thread reports events, and what cannot
+//! be served now is refused at once. Beyond the handshakes allowed at the same time a newcomer
+//! takes the place of another, thread included. Without descriptors the thread waits and tries
+//! again; established links are not affected.
 
 use std::io;
 use std::sync::Arc;

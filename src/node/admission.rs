@@ -1,8 +1,8 @@
-//! Which peer a HELLO belongs to, whether its connection may have it, and how a connection is
-//! refused: what an accepted connection is decided by.
+//! The decisions about an accepted connection: which peer its HELLO belongs to, whether it may
+//! become that peer's link, and how it is refused.
 //!
 //! A HELLO belongs to the first peer that it matches and that is free, else to the first that it
-//! matches. That one's link is then ended, and its end is waited for.
+//! matches: the link of that peer is then ended first.
 
 use std::io;
 use std::sync::Arc;

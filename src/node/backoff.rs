@@ -1,9 +1,9 @@
 //! How long to wait before the next dial.
 //!
 //! The wait is drawn evenly from zero to a ceiling, the first one too, so that a thousand clients
-//! of a restarted server do not come back as one. The ceiling doubles from one failed
-//! round to the next and falls back only after a link that lived: a peer that accepts and closes
-//! does not bring a storm. Nothing here reads a clock or draws a number by itself.
+//! of a restarted server do not all come back at once. The ceiling doubles from one failed round to
+//! the next and resets only after a link that lasted, so a peer that accepts and closes does not
+//! cause a storm. Nothing here reads a clock or draws a number by itself.
 //!
 //! Invariant: `min <= ceiling <= max`.
 

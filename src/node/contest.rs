@@ -1,7 +1,7 @@
-//! Two programs that go by one name and take the link from each other again and again.
+//! Detects two programs with one name that keep taking the link from each other.
 //!
-//! Each sees its own link replaced and dials again: a copy of a configuration that was started
-//! twice. One replacement is a peer that came back; several within a minute are reported, once a
+//! Each sees its own link replaced and dials again; usually one configuration was started twice. A
+//! single replacement is a peer that came back; several within a minute are reported, once a
 //! minute, with the addresses of both.
 
 use std::collections::VecDeque;

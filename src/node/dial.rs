@@ -1,9 +1,9 @@
-//! The dialling side: one thread a peer that does what the plan says: it resolves, connects, shakes
-//! hands, reads, waits, and again.
+//! The dialling side: one thread per peer that does what the plan says: it resolves, connects,
+//! shakes hands, reads, waits, and repeats.
 //!
-//! A thread inside the system's `connect` cannot be woken. A node that stops lets go of it, so it
-//! touches nothing of the node, the handler least of all, until its ownership says that the node
-//! still runs.
+//! A thread inside the system's `connect` cannot be woken. A node that stops abandons it, so it
+//! touches nothing of the node, least of all the handler, until its ownership confirms that the
+//! node still runs.
 
 use std::io;
 use std::path::Path;

@@ -1,7 +1,7 @@
-//! A node without threads, for a driver of its own: the rules that [`Node`](super::Node) drives
-//! with threads, by their names, and how one begins.
+//! A node without threads, for another driver: the rules that [`Node`](super::Node) drives with
+//! threads, and how such a node begins.
 //!
-//! It decides nothing; what is here is only made visible.
+//! Nothing here decides; it only makes those rules visible.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Why a node did not start or take another configuration, in words that say what to do.
+//! Why a node did not start or did not take another configuration, and what to do about it.
 //!
 //! Nothing of a node that did not start is left behind: no thread, no open port. Nothing of a
 //! configuration that was not taken is in force.

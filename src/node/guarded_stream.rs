@@ -1,8 +1,8 @@
-//! A stream of the program, whose panics are errors.
+//! A stream of the program whose panics become errors.
 //!
-//! Threads that keep a node going call it, the supervisor and the one that dials among them, and
-//! none of them may end of a mistake in it. The first panic is the last call, but for `shutdown`,
-//! which wakes whoever still waits in another.
+//! It is called by threads that keep a node running, such as the supervisor and the one that dials,
+//! and a panic in it must end none of them. After the first panic only `shutdown` is still called,
+//! which wakes threads that wait in other calls.
 
 use std::io;
 use std::net::Shutdown;

@@ -1,5 +1,5 @@
-//! What is asked of an ownership and what it answers, and what it needs of a link and of a
-//! connection on which HELLO is out.
+//! The requests to an ownership and its answers, and what it needs of a link and of a connection
+//! whose HELLO has been sent.
 //!
 //! The latter are traits, so that the rules of ownership are tested with a flag and a number in
 //! place of a link and a socket.

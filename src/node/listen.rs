@@ -1,8 +1,8 @@
 //! The listening sockets of a node, and how a thread that waits on one is woken.
 //!
-//! Without `datasrc-interface` one socket takes IPv6 and IPv4 alike, if the system can; else two,
-//! or the one that there is. A Unix socket is a file: one that a program left behind is replaced,
-//! one that is listened on is not, nor is a file of another kind.
+//! Without `datasrc-interface` one socket takes IPv6 and IPv4 alike if the system can do that; else
+//! there are two, or one if the system has only one family. A Unix socket is a file: one that a
+//! program left behind is replaced, but not one that is in use or a file of another kind.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};

@@ -5,8 +5,8 @@
 //! it is about; a peer's messages and the ups and downs around them come in order.
 //!
 //! One thread for each dialled peer, one for each accepted connection, one that accepts and one
-//! that ends them all; each link has its sender besides. This room never decides liveness: that is
-//! the link's.
+//! that ends them all; each link has its sender besides. This module never decides liveness: the
+//! link does.
 //!
 //! ```
 //! use peerbeat::config::{Config, ConfigOptions};

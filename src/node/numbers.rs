@@ -1,7 +1,7 @@
 //! What a program sets on a running peer, and the numbers of peers and nodes.
 //!
-//! Counted where events are reported: a number and its events never disagree. Totals run over all
-//! links that a peer had since the node started, the present one included.
+//! Counters change where events are reported, so the two never disagree. Totals run over all links
+//! that a peer had since the node started, the present one included.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -6,10 +6,10 @@
 //!
 //! When both sides dial each other, the link dialled by the smaller name stays. The side with the
 //! smaller name decides alone: while its own HELLO is out, and for [`DIALLED_KEPT_FOR`] after, it
-//! refuses the other's dials; else it takes them and sends no HELLO. The other side takes whatever
-//! comes. Two equal names both decide like the smaller: each refuses the other only while its own
-//! HELLO is out, so what a collision costs is a dial, not a link, and the jitter of the waits parts
-//! them.
+//! refuses the other's dials; else it accepts them and sends no HELLO. The other side accepts
+//! whatever comes. Two equal names both decide like the smaller: each refuses the other only while
+//! its own HELLO is out, so what a collision costs is a dial, not a link, and the jitter of the
+//! waits separates the next tries.
 //!
 //! Invariant: while a lease is held no HELLO of our own is out. No clock, no lock, no wait is here.
 

@@ -1,4 +1,5 @@
-//! The places of handshakes under way: how many there are, and who makes room when all are taken.
+//! The places of handshakes under way: how many there are, and which is given up when all are
+//! taken.
 //!
 //! A stranger may connect and say nothing, or a byte now and then, until its deadline. When every
 //! place is taken, a newcomer takes one over, with its thread: so however many come, there are no

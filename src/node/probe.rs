@@ -1,7 +1,7 @@
-//! The answer to a probe: a HELLO that only asks who is there.
+//! Answers a probe: a HELLO that only asks who is there.
 //!
-//! Name and heartbeat-time of the node are said, one HEARTBEAT is waited for and one sent, so that
-//! the program that asks can measure a round trip; then goodbye. No peer, link or event comes of
+//! The node sends its name and heartbeat-time, waits for one HEARTBEAT and sends one, so that the
+//! program that asks can measure a round trip, and says goodbye. No peer, link or event comes of
 //! it.
 //!
 //! Invariant: it lasts at most [`HEARTBEAT_WAIT_MAX`] and the moment in which a goodbye can be

@@ -1,9 +1,9 @@
-//! What no thread of a link reports: refused connections and troubles of accepting, on its own
-//! thread.
+//! Reports that belong to no link, made by a thread of their own: refused connections and problems
+//! with accepting.
 //!
-//! A thread that accepts or shakes hands puts a report here and goes on: a handler that is slow for
-//! strangers keeps no peer out. Refusals are limited in rate for each source address, with a count
-//! of what was held back; strangers cannot make the memory grow, nor a log.
+//! A thread that accepts or shakes hands puts a report here and goes on: a handler that is slow
+//! with reports about strangers keeps no peer out. Refusals are limited in rate for each source
+//! address, with a count of what was held back; strangers cannot make the memory grow, nor a log.
 //!
 //! Invariant: at most [`QUEUE_MAX`] refusals wait, and [`SOURCES_MAX`] sources are remembered.
 

@@ -1,9 +1,9 @@
-//! Calls of the system that have no time limit, made within one: the resolver, and `connect` of a
-//! Unix socket. They cannot be interrupted, so each runs on a thread of its own.
+//! System calls that have no timeout, given one: the resolver, and `connect` of a Unix socket. They
+//! cannot be interrupted, so each runs on a thread of its own.
 //!
-//! A call that hangs holds that thread and nothing else: the dial has failed once its time is
-//! over, and a node that stops lets go of it. The next dial of the name waits for the same thread
-//! and does not make another. A name that was resolved late serves the next dial; a socket that was
+//! A call that hangs holds that thread and nothing else: the dial fails when its time is over, and
+//! a node that stops abandons the thread. The next dial of the name waits for the same thread and
+//! does not make another. A name that was resolved late serves the next dial; a socket that was
 //! connected late is closed at once, or the other side would wait for a HELLO. Invariant: at most
 //! one thread for each name of a peer.
 

@@ -1,8 +1,8 @@
 //! One peer of a node: what it is configured with, who owns it, and its numbers.
 //!
-//! A runtime lives as long as its name is in the configuration. A reload gives it other values
-//! and leaves the rest alone, so handles and links stay; what the program has set on a peer holds
-//! until the file says something new about the same item.
+//! A runtime lives as long as its name is in the configuration. A reload gives it other values and
+//! leaves the rest alone, so handles and links stay; what the program has set on a peer holds until
+//! a reload changes the same item.
 //!
 //! Invariant: the locks here are held for a copy, a count or a call that sets a value of the link,
 //! which takes the link's own lock and no other.

@@ -1,7 +1,7 @@
 //! What the threads of a node share: its peers, its handler, and whether it runs.
 //!
-//! The phase only goes forward. The lock of the phase is held while nothing is called and nothing
-//! waits but on its own condition variable; the handler is called with no lock held, guarded
+//! The phase only goes forward. While the lock of the phase is held nothing is called, and nothing
+//! waits except on its own condition variable; the handler is called with no lock held, guarded
 //! against panics, and taken out once the node has ended, so that a handler that keeps handles on
 //! its peers is freed all the same.
 //!

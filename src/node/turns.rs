@@ -1,12 +1,12 @@
 //! Threads that wait for a peer: its ownership behind a lock, and the condition variable that
 //! wakes.
 //!
-//! Every rule is the ownership's or the plan's; here a thread waits until they say something else.
-//! Nothing waits in a simulator, which asks again.
+//! All rules are in the ownership and the plan; here a thread waits until their answer changes. The
+//! simulator does not wait: it asks again.
 //!
-//! Invariant: while locked no user code runs and no I/O is done. Inside are locked, each for a
-//! look: the peer's values, its link, the outcome of a call that is waited for, and the turns of
-//! the successor. Whoever holds one of them does not take this lock.
+//! Invariant: while locked no user code runs and no I/O is done. Under it these are locked, each
+//! briefly: the peer's values, its link, the outcome of a call that is waited for, and the turns of
+//! the successor. A thread that holds one of them does not take this lock.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 

@@ -1,4 +1,4 @@
-//! What a program waits for and asks of a peer, and what it can hold up: up, state, pause.
+//! What a program can wait for, query and pause on a peer.
 //!
 //! Nothing here decides about a connection: ownership does, and the link's own rules.
 

@@ -1,7 +1,7 @@
-//! What can be wrong with bytes.
+//! Protocol errors.
 //!
-//! One enum for the room. Each variant holds what was found and what is allowed, so that the text a
-//! person reads and the BYE a peer gets say the same.
+//! One enum for the module. Each variant holds what was found and what is allowed, so that the text
+//! for people and the BYE for the peer agree.
 
 use std::error::Error;
 use std::fmt;

@@ -1,8 +1,8 @@
 //! The wire format: frames, and how bytes become frames and frames bytes.
 //!
-//! This room owns HELLO, HEARTBEAT, DATA and BYE, the incremental [`Decoder`] and the [`Framing`]
+//! This module owns HELLO, HEARTBEAT, DATA and BYE, the incremental [`Decoder`] and the [`Framing`]
 //! trait that lets other protocols take the place of the [`Native`] one. It never reads a clock,
-//! never does I/O, and never allocates on the word of a length that has only been announced.
+//! never does I/O, and never allocates for a length that has only been announced.
 //!
 //! ```
 //! use peerbeat::protocol::{Decoder, Frame, Framing, Native};

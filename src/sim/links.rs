@@ -1,8 +1,8 @@
-//! Real links under the invariants: what two links did, written as a run of the simulator is.
+//! Real links under the invariants: what two links did, recorded like a run of the simulator.
 //!
 //! The connection of a link records itself as a simulated one does, with the times of the link's
-//! own clock. What its program sees, and what a kernel held, is told by who drives the two. It owns
-//! nothing but the record, and decides nothing.
+//! own clock. What its program sees, and what a kernel held, is added by the driver of the two. It
+//! owns nothing but the record, and decides nothing.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 

@@ -1,4 +1,4 @@
-//! Chance that repeats: splitmix64.
+//! Repeatable random numbers: splitmix64.
 //!
 //! One small generator decides all that is left to chance in a run. It owns no entropy and reads
 //! nothing from outside, so the same seed makes the same run on every machine.

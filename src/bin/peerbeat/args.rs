@@ -1,7 +1,7 @@
 //! Command-line parsing.
 //!
-//! Every complaint says what was found and what was expected, and names the nearest word if one was
-//! mistyped. The options of each command are a struct, filled here and nowhere else.
+//! Every error names what was found and what was expected, and suggests the nearest word for a
+//! typo. The options of each command are a struct, filled here and nowhere else.
 
 mod conform;
 pub(crate) mod nearest;

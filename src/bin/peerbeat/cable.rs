@@ -1,7 +1,7 @@
-//! `cable`: a line between two programs that is broken by words on stdin or by a script.
+//! `cable`: a proxy between two programs that breaks connections on words from stdin or a script.
 //!
-//! It is the library's [`Cable`] and nothing more: words come in, what was seen goes out, a line
-//! each. The script runs on this thread, which otherwise waits for words.
+//! It only drives the library's [`Cable`]: words come in and observations go out, one a line. The
+//! script runs on this thread, which otherwise waits for words.
 
 mod words;
 

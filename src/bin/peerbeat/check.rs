@@ -1,8 +1,8 @@
 //! `check`: what configuration files mean, without starting anything.
 //!
-//! For each link who dials whom, the values in force and where each was set, when silence is late
-//! and when it means down; then every warning. Several files, or the folder of a deployment, are
-//! applications whose ends are compared.
+//! For each link who dials whom, the values in force and where each was set, after how much silence
+//! the peer is late and down; then every warning. For several files, or the folder of a deployment,
+//! the two ends of each link are compared.
 
 mod deployment;
 mod ends;

@@ -1,8 +1,8 @@
-//! `conform`: holds an implementation of the wire protocol to its rules, one line a rule.
+//! `conform`: tests an implementation of the wire protocol against its rules, one line per check.
 //!
-//! It plays a peer that behaves, and one that does not, on a connection of its own for each check,
-//! one after the other. Every check is a function from the bench to a failure: what was expected,
-//! what came, and the bytes.
+//! It acts as a well-behaved peer and as a broken one. Checks run one after the other, each on a
+//! new connection. A check is a function from the bench to a failure: what was expected, what
+//! arrived, and the bytes.
 
 mod beats;
 mod bench;

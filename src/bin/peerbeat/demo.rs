@@ -1,7 +1,7 @@
 //! `demo`: two nodes, a cable between them that is pulled, and the promises, measured.
 //!
-//! What is measured is measured from outside: the cable notes when it handed the last byte to an
-//! end, and the verdict's time is taken when the node reports it. Every step has a deadline; a
+//! Measurements are taken from outside: the cable notes when it delivered the last byte to an end,
+//! and the time of the verdict is taken when the node reports it. Every step has a deadline; a
 //! broken promise is named on stderr and makes the exit code 1.
 
 mod promise;

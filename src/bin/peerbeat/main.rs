@@ -1,7 +1,7 @@
 //! The command `peerbeat`: see it work, run a configuration file, look at what a file means.
 //!
-//! Results go to stdout, complaints to stderr. Exit code 0: fine; 1: the thing asked for failed;
-//! 2: wrong usage or configuration. It uses nothing but the library's public items.
+//! Results go to stdout, errors to stderr. Exit code 0: fine; 1: the thing asked for failed; 2:
+//! wrong usage or configuration. It uses nothing but the library's public items.
 
 mod args;
 mod cable;

@@ -1,8 +1,8 @@
 //! stdout and stderr, without a panic and without a wait.
 //!
-//! `println!` panics if the reader of a pipe has gone away; here that is a value. Code that must
-//! not be held up by a reader (the node's threads) hands lines to an [`Output`], whose own thread
-//! writes them: what no longer fits its bound is dropped and counted, a non-blocking stdout is
+//! `println!` panics if the reader of a pipe has gone away; here it is an error value. Code that
+//! must not be held up by a reader (the node's threads) hands lines to an [`Output`], whose own
+//! thread writes them: lines beyond its limit are dropped and counted, a non-blocking stdout is
 //! waited for, and a closed pipe is an end, not a failure.
 
 mod lines;

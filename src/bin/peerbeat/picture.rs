@@ -1,6 +1,6 @@
-//! `picture`: a journal as one static SVG, a row a peer and one moment in detail.
+//! `picture`: a journal as one static SVG, one row per peer and one moment in detail.
 //!
-//! The journal is read once, line by line; what is kept of it is what is drawn.
+//! The journal is read once, line by line, and only what is drawn is kept.
 
 mod svg;
 mod timeline;

@@ -1,7 +1,8 @@
 //! `probe`: who listens there, and how far away it is.
 //!
-//! The protocol's probe asks without becoming a peer: no link of the other side's is touched. What
-//! does not answer as peerbeat is asked once more, as HTTP and as TLS, to be named.
+//! The protocol's probe asks without becoming a peer: no link of the other side is touched. A
+//! server that does not answer as peerbeat does is asked again, as HTTP and as TLS, to find out
+//! what it is.
 
 mod ask;
 

@@ -1,7 +1,7 @@
 //! Records of a journal, read back.
 //!
 //! A journal may come from anywhere: nothing in it makes this panic, recurse or allocate without
-//! bound, and a line that is no record is skipped and counted by the reader.
+//! bound, and a line that is not a record is skipped and counted by the reader.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Text and numbers as people read them.
 //!
-//! No number goes without its unit; text of others is shown as [`Escaped`], and nothing is wider
+//! No number goes without its unit; text from outside is shown as [`Escaped`], and nothing is wider
 //! than a terminal.
 
 pub(crate) use peerbeat::protocol::Escaped;

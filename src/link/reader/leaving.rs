@@ -1,4 +1,4 @@
-//! What a reader does once nothing is handed on any more.
+//! What a reader does when it no longer hands messages on.
 //!
 //! What still arrives is dropped and counted, so that the account of the end is right on both sides
 //! and the goodbye can be read.

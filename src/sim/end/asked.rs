@@ -1,6 +1,6 @@
 //! What a node's program asks of its link, and does to it.
 //!
-//! The words are the link's; what they mean the connection knows.
+//! The methods are those of a link; the connection decides what they do.
 
 use std::time::Duration;
 

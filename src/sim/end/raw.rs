@@ -1,4 +1,4 @@
-//! A connection before it is a node's link: bytes in and out, without a rule.
+//! A connection before it is a node's link: bytes in and out, without rules.
 //!
 //! Its handshake is the node's own. What went over the wire meanwhile is recorded when the link
 //! comes up, with the settings that the node gives it then.

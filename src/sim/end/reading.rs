@@ -1,7 +1,7 @@
 //! The receiving half of an end, driven as a link's reader thread does: the socket before the
 //! clock, heartbeats before messages, and nothing while the program holds the reader.
 //!
-//! It owns no rule: what arrived and what silence means the connection knows.
+//! It owns no rules: the connection decides what the bytes and the silence mean.
 
 use std::io;
 use std::time::Duration;

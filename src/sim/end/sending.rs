@@ -1,7 +1,7 @@
 //! The sending half of an end, driven as a link's sender thread does: what is due is taken, written
 //! as far as the kernel has room, and given back.
 //!
-//! It owns no rule: what is due, what is stuck and what was not sent the connection knows.
+//! It owns no rules: the connection decides what is due, what is stuck and what was not sent.
 
 use std::io;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The invariants' own account of one end of one connection, kept from the raw record.
 //!
-//! It computes values and deadlines again, by the words of the wire protocol; it must not ask
-//! the code that it judges.
+//! It computes values and deadlines again, from the text of the wire protocol; it must not use the
+//! code that it judges.
 
 use std::collections::VecDeque;
 use std::time::Duration;

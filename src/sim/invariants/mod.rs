@@ -6,9 +6,10 @@
 //! [`SilenceTimer`](crate::liveness::SilenceTimer) or an end, so a mistake in them is not repeated
 //! here.
 //!
-//! What the rules promise, and with which slack, is explored to the end in `tests/model`: no false
-//! verdict if the slack covers the jitter of delays and the lateness of the sender, a dead peer
-//! found within the promise + slack. These invariants hold the code that ships to those bounds.
+//! What the rules promise, and with which slack, is explored exhaustively in `tests/model`: no
+//! false verdict if the slack covers the jitter of delays and the lateness of the sender, a dead
+//! peer found within the promise + slack. These invariants hold the code that ships to those
+//! bounds.
 //!
 //! Give it the net as often as you like; it judges each record once, in order, and time as it
 //! passes between them.

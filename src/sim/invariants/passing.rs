@@ -1,5 +1,5 @@
 //! What must have been done by now, if nothing more has happened: sends, announcements, deaths, and
-//! that two ends hold the same.
+//! that both ends agree on the values.
 //!
 //! It judges from the [account](super::account) that was kept of the record, and keeps nothing.
 

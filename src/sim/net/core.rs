@@ -1,7 +1,7 @@
 //! Kernels, processes, the connections between them, and the virtual clock.
 //!
-//! What a net of programs and a net of nodes have in common. It knows of no program: its driver
-//! it takes the records and acts.
+//! What a net of programs and a net of nodes have in common. It knows no programs: its driver takes
+//! the records and acts on them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a script does to a net, done.
+//! Applies the operations of a script to a net.
 //!
 //! Faults act on paths, kernels and processes, never on an end's rules: how a link takes them is
 //! for the code under test to show.

@@ -1,7 +1,7 @@
 //! Connections between nodes, before they are links: made by kernels, read and written raw, and
-//! what nodes do to the links that come of them.
+//! what nodes do to the links that result.
 //!
-//! A kernel makes a connection also while its process is stopped, as kernels do.
+//! As in reality, a kernel makes a connection even while its process is stopped.
 
 use super::core::{Connection, Core};
 use crate::link::LinkOptions;

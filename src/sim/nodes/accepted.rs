@@ -1,7 +1,7 @@
 //! The accepting side, in the place of its threads: connections that a kernel has accepted, from
 //! their HELLO to their link.
 //!
-//! Who has a place, whose a HELLO is and why it is refused the node decides.
+//! The node decides who has a place, which peer a HELLO belongs to, and why it is refused.
 
 use std::sync::Arc;
 

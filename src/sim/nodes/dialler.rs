@@ -1,8 +1,8 @@
 //! The dialling side of one peer, in the place of its thread: it does what the plan says, on
 //! connections of the net.
 //!
-//! Every decision is the node's: which address and when is the plan's, who has the peer the
-//! ownership's, what an answer means the handshake's.
+//! Every decision is the node's: the plan chooses the address and the time, the ownership decides
+//! who has the peer, and the handshake interprets the answer.
 
 use std::io;
 use std::sync::Arc;

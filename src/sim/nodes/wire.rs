@@ -1,6 +1,6 @@
 //! A node's connection in the net: as its handshake, its link and its program see it.
 //!
-//! Every call locks the net for its own length; nothing of a node is called meanwhile.
+//! Every call locks the net while it lasts; nothing of a node is called meanwhile.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

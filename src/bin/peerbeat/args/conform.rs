@@ -1,6 +1,7 @@
 //! The command line of `conform`.
 //!
-//! The name is held to the protocol's limits here, so that every HELLO of a check can be made.
+//! The name is checked against the protocol's limits here, so that every HELLO that a check sends
+//! can be encoded.
 
 use std::ffi::OsString;
 use std::time::Duration;

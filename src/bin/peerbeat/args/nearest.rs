@@ -1,7 +1,7 @@
-//! The word that was probably meant.
+//! Suggests the word that was probably meant.
 //!
-//! Near is what one or two slips of the fingers make of a word: a letter too many, too few, another
-//! one, or two in the wrong order.
+//! Two words are near if one or two typing mistakes separate them: a letter too many, one missing,
+//! a wrong one, or two swapped.
 
 /// The nearest of `all`; `None` if nothing is near enough to be what was meant.
 pub(crate) fn nearest<'a>(word: &str, all: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

@@ -1,7 +1,7 @@
-//! Words into options, operands and values.
+//! Turns words into options, operands and values.
 //!
 //! Options may come before or after operands; `--name value` and `--name=value` are the same, and
-//! after `--` everything is an operand. If an option is given twice, the last one holds.
+//! after `--` everything is an operand. If an option is given twice, the last one wins.
 
 use std::ffi::OsString;
 use std::time::Duration;

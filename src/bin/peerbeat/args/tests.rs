@@ -1,6 +1,6 @@
-//! The command line: both forms, every complaint whole.
+//! Tests of the command line: both forms of an option, and every error message in full.
 //!
-//! A line is cut at blanks here; what a shell would quote is not needed.
+//! Command lines are split at blanks here; no test needs a shell's quotes.
 
 use super::parser::parse_seconds;
 use super::*;

@@ -1,6 +1,6 @@
-//! The command lines of what is looked at: `demo`, `top` and `picture`.
+//! The command lines of the commands that draw: `demo`, `top` and `picture`.
 //!
-//! Their options live here, beside the words that fill them.
+//! Their options are defined here, beside the code that fills them.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! The words of a cable, as written on stdin and in a script.
 //!
-//! One small function a rule of the grammar; a complaint names the word and what is expected.
+//! One small function per grammar rule; an error names the word and what is expected.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! The applications that `check` is asked about: files, and those in the folder of a deployment.
 //!
 //! In a folder an application is a `.conf` file that no other one includes and that says who it is
-//! or where it listens. What it includes is seen by reading it. An application in a folder `etc`
-//! runs with the folder above as its working directory, as deployments lay it out.
+//! or where it listens. Its includes are found by reading it. An application in a folder `etc` runs
+//! with the folder above as its working directory, as deployments lay it out.
 
 use std::collections::HashSet;
 use std::fs;

@@ -1,9 +1,9 @@
 //! Two files, one link: which `add-peer` of one meets which of the other, and what the two ends
 //! agree on.
 //!
-//! A host's name does not tell which file runs there, so a peer that is dialled is looked for
-//! behind every file that listens on the dialled port; one that has the name it is dialled by comes
-//! first. What can only be guessed is a note, not a warning.
+//! A host name does not show which file runs there, so a dialled peer is looked for in every file
+//! that listens on the dialled port; an application with the name that is dialled comes first. A
+//! match that is only a guess gives a note, not a warning.
 
 use std::collections::HashMap;
 use std::time::Duration;

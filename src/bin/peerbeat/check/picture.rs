@@ -2,7 +2,7 @@
 //! that dials to the one that is dialled.
 //!
 //! Applications that dial are on the left of those they dial. On an arrow are the heartbeat-times
-//! in force, and each side's limit; a peer that none of the files meets has a dashed box.
+//! in force, and each side's limit; a peer that matches none of the files has a dashed box.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,9 +1,8 @@
 //! The findings of `check` as one JSON object.
 //!
-//! Of one file: `node`, `peers`, `warnings`. Of several: `files`, each such an object, `links`
-//! between them, `unmet` peers, `parts` that are no applications, and the `warnings` that only
-//! comparing them showed. Times are in milliseconds; a
-//! value named `x_origin` says where `x` was set.
+//! For one file: `node`, `peers`, `warnings`. For several: `files`, each such an object, `links`
+//! between them, `unmet` peers, `parts` that are not applications, and the `warnings` that come
+//! from comparing them. Times are in milliseconds; `x_origin` is the place where `x` was set.
 
 use peerbeat::config::{Config, PeerConfig, Port, RecognisedBy};
 use peerbeat::liveness::Mode;

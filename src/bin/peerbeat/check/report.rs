@@ -1,6 +1,6 @@
-//! The findings of `check` for a person.
+//! The findings of `check` as text for people.
 //!
-//! Every value has its unit and the place where it was set; what a value means is said in words.
+//! Every value is printed with its unit, the place where it was set, and what it means.
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
-//! The checks of heartbeats and of silence: rules H1 to H4 and H6.
+//! Checks of heartbeats and of silence: rules H1 to H4 and H6.
 //!
-//! Never early is asserted tightly, by the other side's clock if it says what it shows; in time
-//! only within the tolerance, which is the network's and the machine's.
+//! That nothing comes too early is checked exactly, by the other side's clock if its heartbeats
+//! carry one; that it comes in time only within the tolerance, which allows for network and
+//! machine.
 
 use std::io::Write;
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! Where the implementation under test is, and how connections to it come about.
+//! The address of the implementation under test, and how connections to it are made.
 //!
 //! Both roles look alike to a check: [`Bench::open`] returns a connection on which our first frame
 //! is the next thing to happen.

@@ -1,6 +1,6 @@
 //! One connection to the implementation under test, as frames and their times.
 //!
-//! It never decides anything: a check says what it expects, and a [`Failure`] says what came
+//! It decides nothing: a check states what it expects, and a [`Failure`] shows what arrived
 //! instead, with its bytes.
 
 use std::fmt;

@@ -1,7 +1,7 @@
 //! The checks of the end of a link: rule H5.
 //!
-//! What the other side does of its own accord, such as its own orderly close, cannot be asked for
-//! from outside; here it is left by us.
+//! What the other side does of its own accord, such as its own orderly close, cannot be triggered
+//! from outside; here the link is always ended by us.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! The checks of frames on an established link: rules F1 to F8.
 //!
-//! That a frame was understood shows in what it changes: a HEARTBEAT among others carries a smaller
-//! value, which must be announced in turn (H2, H1).
+//! Whether frames were understood shows in their effect: a HEARTBEAT among them carries a smaller
+//! value, which the other side must announce in turn (H2, H1).
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! The checks of the handshake, rules S1 to S6, and of the probe.
 //!
-//! What is wrong is answered with the BYE of S6 before the end; a reset may have destroyed that on
-//! its way, and is taken for it.
+//! A mistake is answered with the BYE of S6 before the connection ends; a reset may have destroyed
+//! that BYE on its way, so a reset is accepted instead.
 
 use std::thread;
 use std::time::{Duration, Instant};

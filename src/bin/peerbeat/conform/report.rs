@@ -1,6 +1,6 @@
-//! What a check said, as a person, a TAP reader or a program reads it.
+//! The result of a check for a person, a TAP reader or a program.
 //!
-//! Text of the other side's is escaped. A terminal also sees what is being waited for.
+//! Text from the other side is escaped. A terminal also shows which check is running.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;

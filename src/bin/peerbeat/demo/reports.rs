@@ -1,4 +1,4 @@
-//! Questions to what was reported and to what passed the cable.
+//! Queries on what was reported and on what passed through the cable.
 //!
 //! Each answer is taken from the reports alone, so that asking twice gives the same.
 

@@ -1,7 +1,7 @@
 //! The stage: two nodes, what they report, and the timeline a person reads.
 //!
-//! Reports arrive over a channel with the instant they were made at. Every wait has a deadline, so
-//! that a broken library makes the demo fail and not hang.
+//! Reports arrive over a channel, each with the instant at which it was made. Every wait has a
+//! deadline, so that a broken library makes the demo fail and not hang.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal};

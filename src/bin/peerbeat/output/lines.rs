@@ -1,8 +1,8 @@
-//! Lines that are written by a thread of their own.
+//! Lines written by a dedicated thread.
 //!
-//! Invariant: [`Output::say`] never waits for the reader of stdout. What the queue cannot hold is
-//! dropped, whole lines only, and a line says how many once there is room again. A line that a full
-//! disk cut short is ended before the next one begins.
+//! Invariant: [`Output::say`] never waits for the reader of stdout. Lines that the queue cannot
+//! hold are dropped whole, and one line reports how many once there is room again. A line that a
+//! full disk cut short is ended before the next one begins.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};

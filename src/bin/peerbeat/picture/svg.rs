@@ -1,7 +1,7 @@
 //! The drawing: one static SVG without a script, readable with any viewer.
 //!
-//! A state has a colour and a word under or over it; text of others is escaped twice, for terminals
-//! and for XML.
+//! A state has a colour and a word under or over it; text from outside is escaped twice, for
+//! terminals and for XML.
 
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};

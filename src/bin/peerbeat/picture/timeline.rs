@@ -1,7 +1,7 @@
-//! What became of every peer, as stretches of time.
+//! The history of every peer, as intervals of time.
 //!
-//! Built from the records of a journal, in their order. A silence is known exactly only if a
-//! record speaks of it; what lies between is not made up.
+//! Built from the records of a journal, in order. A silence is known exactly only if a record
+//! mentions it; nothing is invented for the time between records.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! One probe: a connection, the question, and what the answer is taken for.
+//! One probe: a connection, the question, and how the answer is classified.
 //!
-//! Whatever comes back is foreign bytes: bounded in size and in time, and shown escaped.
+//! The answer is untrusted: it is limited in size and time, and shown escaped.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};

@@ -1,7 +1,7 @@
 //! The file with the metrics, for node_exporter's textfile collector.
 //!
-//! It is written whole beside its place and then renamed, so that half of it is never read. If that
-//! fails, it is a complaint, once until it works again.
+//! It is written to a file beside it and then renamed, so that no one reads half of it. A failure
+//! is reported once, until writing works again.
 
 use std::fs;
 use std::io;

@@ -1,7 +1,7 @@
 //! The numbers of a peer in words.
 //!
-//! Counts run over all links that the peer had; what was measured is of the present link, and left
-//! out while there is none.
+//! Counts run over all links that the peer had; measurements are those of the present link, and
+//! left out while there is none.
 
 use peerbeat::link::{Explanation, Percentiles, Stats};
 use peerbeat::node::PeerStats;

@@ -1,6 +1,6 @@
 //! How many peers are up, for the service manager.
 //!
-//! It hears of every change, and of nothing else.
+//! It is notified of every change, and of nothing else.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

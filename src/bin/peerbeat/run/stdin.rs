@@ -1,7 +1,8 @@
 //! Words on stdin while the node runs.
 //!
-//! A thread reads lines and hands them on; it is never waited for. In the background of a shell a
-//! terminal cannot be read: that is tried again. A wrong word is a complaint and nothing else.
+//! A thread reads lines and hands them on; it is never waited for. A background job of a shell
+//! cannot read the terminal, so reading is tried again. An unknown word is reported and otherwise
+//! ignored.
 
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};

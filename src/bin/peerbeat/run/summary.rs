@@ -1,7 +1,7 @@
-//! What a run came to: a few words for each peer.
+//! The summary of a run: a few words for each peer.
 //!
-//! Counts are taken when the node has stopped; what was measured, and what to make of it, just
-//! before, because it goes with the links.
+//! Counts are taken after the node has stopped; measurements and advice just before, because they
+//! vanish with the links.
 
 use std::time::Duration;
 

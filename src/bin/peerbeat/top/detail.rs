@@ -1,6 +1,6 @@
 //! One peer in detail: its values in force and why, its silences, ends, and what to make of it.
 //!
-//! It says what the journal's `stats` say, in words, and nothing that is not there.
+//! It puts the journal's `stats` into words and adds nothing.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a journal says about the peers, added up.
+//! The state of all peers, added up from the records of a journal.
 //!
 //! Everything on the screen comes from here, and everything here from records: a live node, a
 //! journal that grows and one of last week look the same. Times are those of the records.

@@ -1,4 +1,4 @@
-//! Where the records come from: a node of our own, stdin, or a file that grows.
+//! Where the records come from: a node in this process, stdin, or a file that grows.
 //!
 //! Each hands lines to a bounded channel from threads of its own; the drawing thread is never held
 //! up by them, and holds them up if it cannot keep up.

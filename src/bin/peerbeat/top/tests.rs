@@ -1,6 +1,6 @@
-//! What the pictures look like, whole, and what the keys do.
+//! The pictures in full, and what the keys do.
 //!
-//! All of it on a journal that is written here, at the time of its last record.
+//! Each is made of a journal that is written here, as of the time of its last record.
 
 use super::*;
 
