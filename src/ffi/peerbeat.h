@@ -1,50 +1,52 @@
 /*
- * peerbeat.h - tells a program, within a guaranteed time, that the peer on the other end of a TCP
- * connection is gone, even when the operating system reports nothing.
+ * peerbeat.h - reports to a program, within a guaranteed time, that the peer on the other end of a
+ * TCP connection is gone, even when the operating system reports nothing.
  *
- * Four levels; take the highest that fits:
+ * Four levels; use the highest that fits:
  *
  *   peerbeat_config_*, peerbeat_node_*   named peers of a configuration file: listens, dials, fails
  *                                        over, reconnects, reloads; calls you back, or you ask
- *   peerbeat_link_*, peerbeat_listener_* one connection: connect or accept, send, receive by asking
+ *   peerbeat_link_*, peerbeat_listener_* one connection: connect or accept, send, blocking receive
  *   peerbeat_connection_*                one connection without threads, for your own sockets and
  *                                        your own loop: framing, queue, heartbeats, close
- *   peerbeat_liveness_*                  the rules alone, for a protocol of your own as well
+ *   peerbeat_liveness_*                  only the heartbeat rules, for any protocol of your own
  *
  * Contents: Versions - Status codes - Options - Configuration files - Statistics - Why a link ended
  * - Nodes: events, start and stop, send, ask, events without callbacks - Links - Listeners; and,
  * included by this file, peerbeat_loop.h: Connections - Liveness, peerbeat_layer.h: TLS
  *
- * Words: heartbeat-time, what a side promises to send by; slack, what the receiver adds; silence,
- * the time since the last byte from the peer; limit = heartbeat-time in force + slack. The smaller
- * heartbeat-time of the two sides is in force for both. A peer that is silent for the limit is
- * down: never earlier.
+ * Terms: heartbeat-time, the longest that a side promises to go without sending; slack, what the
+ * receiver allows on top; silence, the time since the last byte from the peer; limit =
+ * heartbeat-time in force + slack. The smaller heartbeat-time of the two sides is in force for
+ * both. A peer is down when its silence reaches the limit, never earlier.
  *
  * CONVENTIONS
  *
- * - Functions return an int: PEERBEAT_OK (0) or a negative PEERBEAT_E_ code. Exceptions, which
- *   cannot fail: counts, texts and versions are returned directly, and for NULL are 0 or NULL.
- *   peerbeat_connection_next() and peerbeat_liveness_next() return what to do, or a negative code.
- * - peerbeat_strerror() has words for a code, peerbeat_last_error() the details of this thread's
- *   last failure. The liveness functions leave no details.
- * - Outputs are written only on success. Two exceptions: PEERBEAT_E_TOO_SMALL sets the length, and
- *   peerbeat_link_send_all() always says how many messages it sent.
- * - Any argument may be NULL: if one is needed the answer is PEERBEAT_E_INVALID. Freeing NULL does
+ * - Functions return an int: PEERBEAT_OK (0) or a negative PEERBEAT_E_ code. Functions that cannot
+ *   fail are the exception: they return counts, texts and versions directly, and 0 or NULL for
+ *   NULL. peerbeat_connection_next() and peerbeat_liveness_next() return what to do, or a negative
+ *   code.
+ * - peerbeat_strerror() returns the text for a code, peerbeat_last_error() the details of this
+ *   thread's last failure. The liveness functions store no details.
+ * - Outputs are written only on success, with two exceptions: PEERBEAT_E_TOO_SMALL sets the length,
+ *   and peerbeat_link_send_all() always reports how many messages it sent.
+ * - Any argument may be NULL: the result is PEERBEAT_E_INVALID if it is required. Freeing NULL does
  *   nothing. A handle must not be used after it was freed.
- * - timeout_ms: milliseconds; < 0 has no limit, 0 only looks.
- * - Times are in the unit of their name. If there may be none they are int64_t, and -1.
- * - Structs begin with struct_size, sizeof of what your program was compiled with. Set it before
- *   every call; programs compiled with an older header go on working. Fields named reserved are 0.
+ * - timeout_ms: milliseconds; < 0 waits without limit, 0 does not wait.
+ * - Times are in the unit that their name ends with. Those that may be missing are int64_t, and -1
+ *   then.
+ * - Structs begin with struct_size: set it to sizeof the struct before every call, so that programs
+ *   compiled with an older header keep working. Fields named reserved are 0.
  * - Strings are UTF-8. Text from a peer is escaped, except remote_name and remote_label.
  * - Texts that a function copies to (buf, cap) are cut to cap - 1 bytes and a zero byte; buf may be
  *   NULL if cap is 0.
  *
- * THREADS, AND WHO WAITS
+ * THREADS, AND WHICH CALLS WAIT
  *
  * - All functions may be called from any thread, and those on one handle at the same time, except
  *   free, which must be the last: it wakes and waits for threads that are inside a call. A
  *   peerbeat_connection or peerbeat_liveness is used by one thread at a time.
- * - These wait, for as long as it says here; no other function waits for a peer:
+ * - These functions wait, up to the time shown; no other function waits for a peer:
  *     timeout_ms                    recv, recv_borrow, accept, wait_up, wait_room, next_event,
  *                                   free_timeout, drain
  *     the send timeout              peerbeat_link_send, _send_all (each message), _node_send
@@ -52,24 +54,27 @@
  *     address of the host           handshake_timeout_ms; peerbeat_link_attach_fd: the latter
  *     close_max_ms (30 s) at most   peerbeat_link_free, _listener_free: until the peer ends its
  *                                   stream, or nothing moves for close_timeout_ms (2 s)
- *     the same, and every callback  peerbeat_node_free: as long as a callback of yours runs
+ *     the same, and every callback  peerbeat_node_free: while one of your callbacks runs
  *   So do not free while you hold a lock that a callback takes, and do not let the callbacks of two
  *   nodes free each other's node: use peerbeat_node_free_timeout(), which gives up in time.
- * - In a callback everything may be called but free on its own node (PEERBEAT_E_OWN_THREAD). There
- *   send, wait_room and wait_up for the same peer do not wait: PEERBEAT_E_FULL or E_TIMEOUT.
+ * - A callback may call everything except free on its own node (PEERBEAT_E_OWN_THREAD). In it,
+ *   send, wait_room and wait_up for the same peer do not wait: they return PEERBEAT_E_FULL or
+ *   PEERBEAT_E_TIMEOUT.
  * - A callback must return: no longjmp, no C++ exception, no pthread_exit.
  * - Cancellation: no function is a cancellation point; a pending pthread_cancel takes effect after
- *   it. That holds for the deferred type, which is the default; with the asynchronous type only the
- *   functions that POSIX names may be called at all.
- * - Signals: our threads block all but those that a thread raises by its own fault, and SIGPROF, so
- *   your signals reach your threads. Callbacks run with that mask, and what they fork inherits it.
- *   Nothing here is async-signal-safe but peerbeat_liveness_*() on a value of the handler's own,
- *   peerbeat_strerror() and peerbeat_version(). To stop on a signal use sigwait() or a self-pipe.
- * - fork: in the child every call on a node, link or listener of the parent does nothing and is
- *   PEERBEAT_E_FORKED; the parent's connections stay. The child may use what it makes itself. In a
- *   callback fork only to exec or _exit: a child that returns from the callback stops there.
- * - Nothing ends your program or changes it: no signal (nor SIGPIPE), signal mask, handler,
- *   environment or locale is touched.
+ *   it. This holds for deferred cancellation, the default; a thread with asynchronous cancellation
+ *   must not call these functions (POSIX allows only a few of its own).
+ * - Signals: our threads block all signals except those that a thread's own faults raise, and
+ *   SIGPROF, so your signals reach your threads. Callbacks run with that mask, and processes that
+ *   they fork inherit it. Only peerbeat_liveness_*() on a value that the signal handler alone uses,
+ *   peerbeat_strerror() and peerbeat_version() are async-signal-safe. To stop on a signal use
+ *   sigwait() or a self-pipe.
+ * - fork: in the child every call on a node, link or listener of the parent does nothing and
+ *   returns PEERBEAT_E_FORKED; the parent's connections are not affected. The child may use handles
+ *   that it makes itself. In a callback, fork only to exec or _exit: a child that returns from the
+ *   callback stops there.
+ * - Nothing here ends your program or changes its state: signals (SIGPIPE included), signal masks,
+ *   handlers, environment and locale are not touched.
  */
 #ifndef PEERBEAT_H
 #define PEERBEAT_H
@@ -82,7 +87,7 @@ extern "C" {
 #endif
 
 /* Versions ------------------------------------------------------------------------------------- */
-/* Of this header; the library's own may be newer. */
+/* The version of this header; the library may be newer. */
 #define PEERBEAT_VERSION_MAJOR 0
 #define PEERBEAT_VERSION_MINOR 1
 #define PEERBEAT_VERSION_PATCH 0
@@ -96,10 +101,10 @@ int peerbeat_abi_version(void);      /* of the library; compare it with PEERBEAT
 /* Status codes --------------------------------------------------------------------------------- */
 enum peerbeat_status {
     PEERBEAT_OK = 0,
-    PEERBEAT_E_INVALID = -1,          /* an argument that cannot be */
+    PEERBEAT_E_INVALID = -1,          /* an invalid argument */
     PEERBEAT_E_CONFIG = -2,           /* the configuration has errors: peerbeat_config_error() */
     PEERBEAT_E_NOT_FOUND = -3,        /* no peer of that name or index */
-    PEERBEAT_E_TIMEOUT = -4,          /* nothing came, or there was no room, in time */
+    PEERBEAT_E_TIMEOUT = -4,          /* nothing arrived, or there was no room, in time */
     PEERBEAT_E_FULL = -5,             /* there is no room in the send queue now */
     PEERBEAT_E_TOO_SMALL = -6,        /* the buffer is too small; the message is kept */
     PEERBEAT_E_TOO_LONG = -7,         /* the message is longer than frame_max allows */
@@ -111,13 +116,13 @@ enum peerbeat_status {
     PEERBEAT_E_LISTEN = -13,          /* the address cannot be listened on */
     PEERBEAT_E_IO = -14,              /* another error of a socket */
     PEERBEAT_E_LIMIT = -15,           /* out of threads, descriptors or memory */
-    PEERBEAT_E_OWN_THREAD = -16,      /* a callback cannot free what calls it, nor a layer's
+    PEERBEAT_E_OWN_THREAD = -16,      /* a callback cannot free its own caller, nor a layer's
                                        * function use or make a node, link or listener */
     PEERBEAT_E_FORKED = -17,          /* the handle belongs to the parent process */
     PEERBEAT_E_BUSY = -18,            /* this thread has a message borrowed: release it first */
     PEERBEAT_E_CLOSED = -19,          /* the listener is being freed */
     PEERBEAT_E_NEXT_CONNECTION = -20, /* only a smaller heartbeat-time takes effect now */
-    PEERBEAT_E_PANIC = -21            /* a mistake in peerbeat; it said so on stderr */
+    PEERBEAT_E_PANIC = -21            /* a bug in peerbeat; stderr has the details */
 };
 
 const char *peerbeat_strerror(int code); /* static; never NULL */
@@ -138,7 +143,7 @@ enum peerbeat_handshake {
     PEERBEAT_HANDSHAKE_DEFAULT = 0, /* dial for connect and attach_fd, accept for accept */
     PEERBEAT_HANDSHAKE_DIAL = 1,    /* say HELLO first */
     PEERBEAT_HANDSHAKE_ACCEPT = 2,  /* wait for HELLO first */
-    PEERBEAT_HANDSHAKE_NONE = 3     /* none: both sides begin with heartbeats and data at once */
+    PEERBEAT_HANDSHAKE_NONE = 3     /* none: both sides send heartbeats and data at once */
 };
 
 /* For links and liveness. NULL means the defaults, which peerbeat_options_init() fills in. */
@@ -154,12 +159,12 @@ typedef struct peerbeat_options {
     uint32_t send_timeout_ms;       /* 10000; how long peerbeat_link_send() waits for room */
     uint32_t close_timeout_ms;      /* 2000; how long a close goes on without progress */
     uint32_t local_id;              /* 0 */
-    uint32_t nagle;                 /* 0; 1 = leave Nagle's algorithm on */
-    uint64_t frame_max;             /* 16 MiB; the largest message and a byte */
+    uint32_t nagle;                 /* 0; 1 = leaves Nagle's algorithm on */
+    uint64_t frame_max;             /* 16 MiB; the largest message plus one byte */
     uint64_t queue_bytes;           /* 8 MiB may wait to be sent */
     uint64_t inbox_bytes;           /* 1 MiB may wait for recv; then TCP slows the peer down */
     uint64_t stack_size;            /* 256 KiB for each of a link's two threads */
-    const char *local_name;         /* "peerbeat"; what we call ourselves */
+    const char *local_name;         /* "peerbeat"; our name */
     const char *local_label;        /* "" */
     const char *thread_name;        /* threads: pb-r:NAME and pb-s:NAME; NULL = the peer's name */
     uint32_t close_max_ms;          /* 30000; the longest that a close takes in all */
@@ -186,8 +191,8 @@ typedef struct peerbeat_peer {
     uint64_t send_queue_bytes;
 } peerbeat_peer;
 
-/* app_name is %a in the files; NULL = what application-name says there, else the
- * file's name without its ending, else (for a text) "peerbeat". */
+/* app_name is %a in the files; NULL = the item application-name, else the file's name without its
+ * extension, else (for a text) "peerbeat". */
 int peerbeat_config_load(const char *path, const char *app_name, peerbeat_config **config);
 int peerbeat_config_parse(const char *text, const char *app_name, peerbeat_config **config);
 void peerbeat_config_free(peerbeat_config *config);
@@ -210,7 +215,7 @@ const char *peerbeat_config_warning(const peerbeat_config *config, size_t index)
 
 typedef struct peerbeat_stats {
     uint32_t struct_size;
-    uint32_t links; /* how many the numbers are of */
+    uint32_t links; /* how many links the numbers cover */
     uint64_t messages_accepted;
     uint64_t bytes_sent; /* heartbeats included */
     uint64_t heartbeats_sent;
@@ -221,20 +226,21 @@ typedef struct peerbeat_stats {
     int64_t round_trip_us;   /* the last that heartbeats measured */
     uint64_t inbox_messages; /* wait for recv */
     uint64_t inbox_bytes;
-    uint64_t held_ms;       /* for how long a full inbox kept us from reading, all together */
-    uint32_t local_blocked; /* 1 = it does now: the peer's silence is not counted */
+    uint64_t held_ms;       /* total time for which a full inbox kept us from reading */
+    uint32_t local_blocked; /* 1 = it does so now: the peer's silence is not counted */
     uint32_t reserved;
 } peerbeat_stats;
 
 /* Over all links that a peer has had since the node started or a reload brought it; with peer NULL
- * the sums over all peers. What is measured is that of the present link, or the largest. */
+ * the sums over all peers. Measurements are those of the present link; in the sums, the largest of
+ * any. */
 typedef struct peerbeat_totals {
     uint32_t struct_size;
     uint32_t peers_up;
     uint64_t messages_accepted;
     uint64_t bytes_sent;
     uint64_t heartbeats_sent;
-    uint64_t heartbeats_suppressed; /* data made them needless */
+    uint64_t heartbeats_suppressed; /* not needed, because data was sent */
     uint64_t messages_received;
     uint64_t bytes_received;
     uint64_t heartbeats_received;
@@ -244,8 +250,8 @@ typedef struct peerbeat_totals {
     uint64_t dial_failures;
     uint64_t refusals;      /* connections refused; in the sum also those of strangers */
     uint64_t downs[9];      /* how often links ended, by PEERBEAT_DOWN_; downs[0] is not used */
-    uint64_t own_late;      /* our heartbeats later than half the slack */
-    uint64_t stalls;        /* how often we ourselves were stopped or starved */
+    uint64_t own_late;      /* our heartbeats that were late by more than half the slack */
+    uint64_t stalls;        /* how often this process was stopped or starved */
     uint64_t up_ms;
     int64_t own_late_p50_us; /* how late our heartbeats were: half were no later */
     int64_t own_late_p999_us;
@@ -293,7 +299,7 @@ typedef struct peerbeat_state {
     char detail[256]; /* the reason in words */
     int64_t unconfirmed_bytes;  /* of an end: sent, and perhaps not read; -1 = not known */
     int64_t undelivered_frames; /* of an end: arrived, and not handed on */
-    int64_t handler_held_ms;    /* for how long a callback, or a full inbox, holds the reader */
+    int64_t handler_held_ms;    /* how long a callback, or a full inbox, has held the reader */
 } peerbeat_state;
 
 /* Nodes ---------------------------------------------------------------------------------------- */
@@ -354,8 +360,8 @@ enum peerbeat_dial_failure {
     PEERBEAT_DIAL_NAME = 8
 };
 
-/* Texts and data are valid during the callback, or until the next peerbeat_node_next_event(). What
- * a kind does not have is 0, "" or -1. */
+/* Texts and data are valid during the callback, or until the next peerbeat_node_next_event().
+ * Fields that a kind does not use are 0, "" or -1. */
 typedef struct peerbeat_event {
     uint32_t struct_size;
     int32_t kind;         /* PEERBEAT_EVENT_ */
@@ -399,9 +405,10 @@ const char *peerbeat_event_word(int kind); /* the journal's, such as "late"; sta
 /* Copies the line that the command prints for such an event, and returns its whole length. */
 size_t peerbeat_event_text(const peerbeat_event *event, char *buf, size_t cap);
 
-/* What a node calls, from several threads of its own; a peer's messages and the ups and downs
- * around them come one at a time and in order, peers side by side. While a callback lasts its peer
- * is not read, and not blamed for it; our heartbeats go on. Either function may be NULL. */
+/* The functions that a node calls, from several threads of its own. For one peer, calls come one at
+ * a time and in order, messages as well as ups and downs; different peers run in parallel. During a
+ * callback its peer is not read, which does not count as its silence; our heartbeats go on. Either
+ * function may be NULL. */
 typedef struct peerbeat_handler {
     uint32_t struct_size;
     uint32_t send_timeout_ms; /* how long peerbeat_node_send() waits for room; 0 = 10000 */
@@ -418,26 +425,27 @@ int peerbeat_node_start(const peerbeat_config *config, const peerbeat_handler *h
                         peerbeat_node **node);
 int peerbeat_node_port(peerbeat_node *node, uint16_t *port); /* 0 = it does not listen */
 
-/* Begins the stop: links are closed in order, no peer is dialled or accepted any more. */
+/* Begins the stop: links are closed in an orderly way, and no peer is dialled or accepted any more.
+ * */
 int peerbeat_node_shutdown(peerbeat_node *node);
 
-/* Drains the links of all peers side by side, connects with no peer meanwhile, then shuts down.
- * PEERBEAT_OK = every peer that was connected has read all; PEERBEAT_E_TIMEOUT = one has not.
- * In a callback it does not wait. Free it after that. */
+/* Drains the links of all peers in parallel, without new connections, then shuts down. PEERBEAT_OK
+ * = every peer that was connected has read everything; PEERBEAT_E_TIMEOUT = one has not. In a
+ * callback it does not wait. The node must still be freed. */
 int peerbeat_node_drain(peerbeat_node *node, int timeout_ms);
 
-/* Shuts down, waits for the last callback, which is of PEERBEAT_EVENT_STOPPED, and frees. */
+/* Shuts down, waits for the last callback, that of PEERBEAT_EVENT_STOPPED, and frees. */
 int peerbeat_node_free(peerbeat_node *node);
 
-/* Frees if that takes no longer than this, else PEERBEAT_E_TIMEOUT: it is shut down, and may be
- * freed later. */
+/* Frees if that takes no longer than timeout_ms, else PEERBEAT_E_TIMEOUT: the node is shut down,
+ * and may be freed later. */
 int peerbeat_node_free_timeout(peerbeat_node *node, int timeout_ms);
 
 /* Sends a message; waits for room. PEERBEAT_OK = it was written or queued. */
 int peerbeat_node_send(peerbeat_node *node, const char *peer, const void *data, size_t len);
 int peerbeat_node_try_send(peerbeat_node *node, const char *peer, const void *data, size_t len);
 
-/* Sends a message to all peers that are connected, as try_send to each. */
+/* Sends a message to all connected peers, as try_send does to each. */
 typedef struct peerbeat_published {
     uint32_t struct_size;
     uint32_t sent;          /* peers that accepted it: it was written or queued */
@@ -447,41 +455,42 @@ typedef struct peerbeat_published {
     uint32_t reserved;
 } peerbeat_published;
 
-/* PEERBEAT_OK = the report, unless NULL, says what became of it. full gets the names of the first
- * cap peers without room; they live as long as the node. It may be NULL if cap is 0. */
+/* PEERBEAT_OK = the counts are in report, which may be NULL. full gets the names of the first cap
+ * peers without room, valid as long as the node lives; it may be NULL if cap is 0. */
 int peerbeat_node_publish(peerbeat_node *node, const void *data, size_t len, const char **full,
                           size_t cap, peerbeat_published *report);
 
-/* Waits until try_send would take len bytes; another thread may take the room first. */
+/* Waits until try_send would accept len bytes; another thread may take the room first. */
 int peerbeat_node_wait_room(peerbeat_node *node, const char *peer, size_t len, int timeout_ms);
 
 /* Waits until the peer, or with NULL every peer, is connected. */
 int peerbeat_node_wait_up(peerbeat_node *node, const char *peer, int timeout_ms);
 
 /* Puts another configuration in force. Links of peers that did not change are not touched; a
- * smaller heartbeat-time and any slack act at once, all else from the next connection on. report
- * gets a line a peer. PEERBEAT_E_CONFIG: it listens elsewhere; nothing was changed. */
+ * smaller heartbeat-time and any slack take effect at once, everything else from the next
+ * connection on. report gets one line per peer. PEERBEAT_E_CONFIG: it listens on another address;
+ * nothing has changed. */
 int peerbeat_node_reload(peerbeat_node *node, const peerbeat_config *config, char *report,
                          size_t cap);
 
-/* As of a link, and for the next links as well, until a reload brings another value.
- * PEERBEAT_E_NEXT_CONNECTION: it is set, and in force from the next connection on. */
+/* As for a link, and kept for later links, until a reload brings another value.
+ * PEERBEAT_E_NEXT_CONNECTION: it is set, and takes effect from the next connection on. */
 int peerbeat_node_set_heartbeat_time(peerbeat_node *node, const char *peer,
                                      uint32_t heartbeat_time_ms);
 int peerbeat_node_set_slack(peerbeat_node *node, const char *peer, uint32_t slack_ms);
 
-/* Closes the peer's link in order; a dialled peer is dialled again after its wait. */
+/* Closes the peer's link in an orderly way; a dialled peer is dialled again after its wait. */
 int peerbeat_node_close_peer(peerbeat_node *node, const char *peer);
 
 /* How the peer's link is doing; while it is not connected, how the last one ended. */
 int peerbeat_node_state(peerbeat_node *node, const char *peer, peerbeat_state *state);
 
-/* Of one peer, or with NULL of all; links says how many of them are up. */
+/* Of one peer, or with NULL of all; links is the number that are up. */
 int peerbeat_node_stats(peerbeat_node *node, const char *peer, peerbeat_stats *stats);
 int peerbeat_node_totals(peerbeat_node *node, const char *peer, peerbeat_totals *totals);
 
-/* Which values are in force and why, and whether they fit what was measured, in some lines. *len is
- * the whole length; len may be NULL. */
+/* Which values are in force and why, and whether they fit the measurements, as a few lines of text.
+ * *len is the whole length; len may be NULL. */
 int peerbeat_node_explain(peerbeat_node *node, const char *peer, char *buf, size_t cap,
                           size_t *len);
 
@@ -489,31 +498,33 @@ int peerbeat_node_explain(peerbeat_node *node, const char *peer, char *buf, size
  * so that it may be compared, and asking by it is quicker. NULL = there is no such peer. */
 const char *peerbeat_node_peer(peerbeat_node *node, const char *peer);
 
-/* A pointer of yours for a peer; events carry it. It survives a reload, the peer going included. */
+/* A pointer of yours for a peer; events carry it. It survives a reload, even one that removes the
+ * peer. */
 int peerbeat_node_set_user_data(peerbeat_node *node, const char *peer, void *user_data);
 void *peerbeat_node_user_data(peerbeat_node *node, const char *peer);
 
 /* For hosts with a loop: a descriptor for select, poll or epoll that is readable while events wait;
  * do not read or close it. Then call next_event with timeout 0 until PEERBEAT_E_TIMEOUT. In a node
- * with on_event events are kept from this call on, and called back as well. Up to 1024 events and
- * 1 MiB of messages wait. Then a node without a handler stops reading until there is room; another
- * drops the oldest events and says how many in a PEERBEAT_EVENT_WARNING. */
+ * with on_event, events are queued from this call on, and called back as well. Up to 1024 events
+ * and 1 MiB of messages wait. Beyond that a node without a handler stops reading until there is
+ * room; one with a handler drops the oldest events and reports how many in a
+ * PEERBEAT_EVENT_WARNING. */
 int peerbeat_node_event_fd(peerbeat_node *node, int *fd);
 
-/* Takes the next event, or without a handler message, from one thread at a time.
- * PEERBEAT_E_DOWN: PEERBEAT_EVENT_STOPPED was taken, nothing follows. */
+/* Takes the next event, or, without a handler, the next event or message. One thread at a time.
+ * PEERBEAT_E_DOWN: PEERBEAT_EVENT_STOPPED was taken; nothing follows. */
 int peerbeat_node_next_event(peerbeat_node *node, peerbeat_event *event, int timeout_ms);
 
 /* Links ---------------------------------------------------------------------------------------- */
 typedef struct peerbeat_link peerbeat_link;
 
-/* Connects and shakes hands. The resolver takes the time it takes. */
+/* Connects and shakes hands. The time of the resolver is not limited. */
 int peerbeat_link_connect(const char *host, uint16_t port, const peerbeat_options *options,
                           peerbeat_link **link);
 
-/* Makes a link of a connected stream socket. On success the link closes it when it has ended; until
- * then take it out of your poll set, and do not read, write or close it. Else it is yours and as it
- * was, but for what the handshake has read and written. */
+/* Turns a connected stream socket into a link. On success the link closes it when it has ended:
+ * take it out of your poll set, and do not read, write or close it. On failure it is still yours
+ * and unchanged, except for what the handshake has read and written. */
 int peerbeat_link_attach_fd(int fd, const peerbeat_options *options, peerbeat_link **link);
 
 /* The name in the peer's HELLO; "" without a handshake. Lives as long as the link. */
@@ -534,15 +545,15 @@ int peerbeat_link_send_all(peerbeat_link *link, const peerbeat_bytes *messages, 
 
 int peerbeat_link_wait_room(peerbeat_link *link, size_t len, int timeout_ms);
 
-/* Takes the next message. After the end what had arrived comes first, then PEERBEAT_E_DOWN.
- * PEERBEAT_E_TOO_SMALL: *len is its length, and it is kept. */
+/* Takes the next message. After the link has ended, messages that had arrived come first, then
+ * PEERBEAT_E_DOWN. PEERBEAT_E_TOO_SMALL: *len is the message's length, and it is kept. */
 int peerbeat_link_recv(peerbeat_link *link, void *buf, size_t cap, size_t *len, int timeout_ms);
 
 /* Takes the next message without a copy: *data is valid until peerbeat_link_release(). One at a
  * time; other threads wait for theirs meanwhile. */
 int peerbeat_link_recv_borrow(peerbeat_link *link, const void **data, size_t *len,
                               int timeout_ms);
-int peerbeat_link_release(peerbeat_link *link); /* without a borrowed message it does nothing */
+int peerbeat_link_release(peerbeat_link *link); /* does nothing without a borrowed message */
 
 int peerbeat_link_state(const peerbeat_link *link, peerbeat_state *state);
 int peerbeat_link_stats(const peerbeat_link *link, peerbeat_stats *stats);
@@ -552,21 +563,21 @@ int peerbeat_link_explain(const peerbeat_link *link, char *buf, size_t cap, size
  * ended; do not read or close it. Then call recv with timeout 0 until PEERBEAT_E_TIMEOUT. */
 int peerbeat_link_event_fd(peerbeat_link *link, int *fd);
 
-/* A smaller value is announced at once and in force for sending; the peer is held to it once it has
+/* A smaller value is announced and used for sending at once; the peer must keep it once it has
  * confirmed it. A larger one, or 0: PEERBEAT_E_NEXT_CONNECTION, nothing changed. */
 int peerbeat_link_set_heartbeat_time(peerbeat_link *link, uint32_t heartbeat_time_ms);
 int peerbeat_link_set_slack(peerbeat_link *link, uint32_t slack_ms); /* smaller or larger */
 
-/* Closes in order, and waits until the peer has ended its stream: then it has read all, and what it
- * sent can be received. Else PEERBEAT_E_TIMEOUT. */
+/* Closes in an orderly way, and waits until the peer has ended its stream: by then it has read
+ * everything, and what it sent can be received. Else PEERBEAT_E_TIMEOUT. */
 int peerbeat_link_drain(peerbeat_link *link, int timeout_ms);
 
-/* Closes in order and wakes every waiting call. From any thread, and as often as you like. */
+/* Begins an orderly close and wakes every waiting call. From any thread, any number of times. */
 int peerbeat_link_shutdown(peerbeat_link *link);
 
 /* Shuts down, waits for the link's threads, and frees. */
 int peerbeat_link_free(peerbeat_link *link);
-int peerbeat_link_free_timeout(peerbeat_link *link, int timeout_ms); /* as of a node */
+int peerbeat_link_free_timeout(peerbeat_link *link, int timeout_ms); /* as for a node */
 
 /* Listeners ------------------------------------------------------------------------------------ */
 typedef struct peerbeat_listener peerbeat_listener;
@@ -575,12 +586,12 @@ typedef struct peerbeat_listener peerbeat_listener;
 int peerbeat_listener_open(const char *host, uint16_t port, peerbeat_listener **listener);
 int peerbeat_listener_port(peerbeat_listener *listener, uint16_t *port);
 
-/* Waits for the next connection whose handshake is done, or has failed. Handshakes run side by
- * side, up to 64, with the options of the call that began them; another may return their links. */
+/* Waits for the next connection whose handshake is done or has failed. Up to 64 handshakes run in
+ * parallel, with the options of the call that began them; another call may return their links. */
 int peerbeat_listener_accept(peerbeat_listener *listener, const peerbeat_options *options,
                              int timeout_ms, peerbeat_link **link);
 
-/* Ends handshakes that are under way, and frees. Links that were accepted stay. */
+/* Ends handshakes that are under way, and frees. Links that were accepted are not affected. */
 int peerbeat_listener_free(peerbeat_listener *listener);
 
 #ifdef __cplusplus
