@@ -1,4 +1,4 @@
-//! The command, run as a process: usage, exit codes, what it prints, and two of them that meet.
+//! The command, run as a process: usage, exit codes, output, and two of them connected.
 //!
 //! Nothing here asserts how late something came: only that it came, in which order, and that no
 //! verdict was early. Every wait has a deadline far beyond what an idle machine needs.

@@ -1,5 +1,5 @@
-//! The configuration room through its public interface: tables of good and bad text with whole
-//! messages, files in the manner of upstream's templates, files that go wrong, and properties.
+//! The module `config` through its public interface: tables of valid and invalid text with complete
+//! messages, files in the style of upstream's templates, files that cannot be read, and properties.
 //!
 //! Nothing here depends on the machine: the host is `myhost`, and files are in memory or beside
 //! this one.

@@ -1,7 +1,7 @@
-//! The corpora of the fuzz targets, replayed: what a fuzzer once found stays found.
+//! The corpora of the fuzz targets, replayed as regression tests.
 //!
-//! The bodies are the very ones that the targets of `fuzz/` run, and need nothing but std. Each
-//! target has its own folder of inputs, which grows by what `cargo fuzz cmin` keeps.
+//! The bodies are the ones that the targets of `fuzz/` run, and need only std. Each target has its
+//! own folder of inputs, which grows by what `cargo fuzz cmin` keeps.
 
 use std::fs;
 use std::path::{Path, PathBuf};

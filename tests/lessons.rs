@@ -1,7 +1,7 @@
-//! What went wrong elsewhere, and the tests that keep it from going wrong here.
+//! Problems of other libraries, and the tests that prevent them here.
 //!
 //! `lessons.md` is the list: under the number by which sources and tests name it (`lesson 20`) the
-//! tests that pin it, or why none can. The tests below hold the list to that.
+//! tests that pin it, or why none can. The tests below check the list.
 
 #![allow(clippy::unwrap_used)]
 
@@ -28,7 +28,7 @@ struct Lesson {
     words: String,
     /// Files and tests.
     places: Vec<(String, String)>,
-    /// What is said besides.
+    /// Further remarks.
     note: String,
 }
 

@@ -3,11 +3,11 @@
 //!
 //! Random scripts, each drawn from a seed, drive pairs of links through a cable that delays,
 //! splits, freezes, cuts and resets, while the links' own faults are switched. Many run at once,
-//! because links mostly wait. A "too late" is asserted only if it happens twice while ticking
-//! threads see that the machine has time for us; until then the script is run again.
+//! because links mostly wait. "Too late" is asserted only if it happens twice while ticking threads
+//! show that this process gets CPU time; until then the script is run again.
 //!
-//! A few hundred: `cargo test --release --test links_laws -- --ignored --nocapture`; others and
-//! more with `LINKS_SEED=1000 LINKS_SCRIPTS=2000` before it.
+//! For a few hundred: `cargo test --release --test links_laws -- --ignored --nocapture`;
+//! `LINKS_SEED=1000 LINKS_SCRIPTS=2000` selects others and more.
 
 // A test that cannot go on says so by panicking.
 #![allow(clippy::unwrap_used)]

@@ -1,6 +1,6 @@
 //! The rules of heartbeats on a virtual clock, exact to the nanosecond (lesson 57).
 //!
-//! Nothing here sleeps: each test says what happened when, and asks one nanosecond before, at and
+//! Nothing here sleeps: each test states what happened when, and asks one nanosecond before, at and
 //! after the instant that the rule names.
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! What a node holds of the system: threads and descriptors, counted for the whole process.
+//! The system resources that a node holds: threads and descriptors, counted for the whole process.
 //!
-//! One test after the other, in a binary of their own: whatever runs besides would be counted too.
+//! One test at a time, in a separate binary: anything that runs in parallel would be counted too.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-//! The wire format held to its description: literal bytes, every split, every error, bounded
-//! memory.
+//! The wire format checked against its description: literal bytes, every split, every error,
+//! bounded memory.
 //!
 //! Frames are compared as their debug text, so that a transcript owns itself and a failure reads.
 

@@ -1,7 +1,7 @@
 //! The simulator: what it does to a link, exactly; the invariants; and the campaign of random runs.
 //!
-//! The campaign runs for a few seconds, the same seeds each time. Longer, and elsewhere:
-//! `SIM_SECONDS=60 SIM_SEED=1000000 cargo test --release --test sim random -- --nocapture`.
+//! The campaign runs for a few seconds, with the same seeds each time. Longer, and with other
+//! seeds: `SIM_SECONDS=60 SIM_SEED=1000000 cargo test --release --test sim random -- --nocapture`.
 
 #[path = "common/basics.rs"]
 mod basics;
@@ -86,7 +86,7 @@ fn random_runs_break_no_law() {
     assert!(sum.ups > 0 && sum.deaths > 0 && sum.heartbeats > 0);
 }
 
-/// Reduces a failing run and says how to see it again.
+/// Reduces a failing run and prints how to repeat it.
 fn report(seed: u64, script: Script, invariant: peerbeat::sim::Invariant) -> ! {
     let small =
         script.reduce(|script| script.run().is_err_and(|broken| broken.invariant == invariant));

@@ -1,4 +1,4 @@
-//! The house rules, held by reading the source tree.
+//! The house rules, checked by reading the source tree.
 //!
 //! Each rule is a function from sources to complaints. `can_fail` gives each a source that breaks
 //! it, so that no rule passes because it sees nothing. Only what git tracks is looked at: what an

@@ -1,9 +1,9 @@
-//! Any text is a configuration that keeps its promises, or a list of errors that can be shown;
-//! reading it twice says the same.
+//! Any text is a valid configuration or a list of errors that can be shown, and reading it twice
+//! gives the same result.
 //!
 //! The input is text, cut at NUL bytes: the first part is the main file, the others are [`FILES`]
 //! for includes, then `/f7` and so on. Nothing is read from the machine. A text that is included
-//! whole, or read from a file, means what it means by itself.
+//! whole, or read from a file, has the same meaning as by itself.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -60,7 +60,7 @@ fn check_whole(main: &str, options: &ConfigOptions) {
     }
 }
 
-/// All that a configuration says, but not where.
+/// All values of a configuration, without their locations.
 fn values(config: &Config) -> String {
     let mut text = format!(
         "{} {} {} {:?} {:?} {:?}\n",
@@ -88,7 +88,7 @@ fn values(config: &Config) -> String {
     text
 }
 
-/// Checks what came of the text, and says it in one string.
+/// Checks the result of reading the text, and returns it as one string.
 fn said(text: &str, options: &ConfigOptions) -> String {
     match Config::parse(text, options) {
         Ok(config) => {
@@ -139,7 +139,7 @@ fn check(config: &Config) {
     }
 }
 
-/// Where the parts of the input lie: beside each other, in folders, and hidden.
+/// The paths of the parts of the input: beside each other, in folders, and hidden.
 const FILES: [&str; 6] = ["/f1", "/f2", "/d/f3", "/d/f4", "/d/e/f5", "/d/.f6"];
-/// Where the main text lies as a file.
+/// The path of the main text as a file.
 const WHOLE: &str = "/whole";

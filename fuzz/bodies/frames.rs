@@ -1,5 +1,6 @@
-//! Any bytes in any pieces: the decoder never panics, yields what the bytes are as a whole, holds
-//! no more memory than was received, stays at an error, and what it yields encodes to what it was.
+//! Any bytes in any pieces: the decoder never panics, yields the same frames as for the bytes in
+//! one piece, holds no more memory than was received, stays at an error, and its frames encode to
+//! the same bytes.
 //!
 //! The input is a frame limit (2 bytes), the number of cuts (1 byte), the lengths of the pieces (1
 //! byte each), and the stream.

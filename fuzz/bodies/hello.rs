@@ -1,5 +1,5 @@
-//! A HELLO that can be read can be written, and reads as the same; one that cannot be written is
-//! refused with nothing written.
+//! A HELLO that can be read can be written, and reads back the same; one that cannot be written is
+//! refused, and nothing is written.
 //!
 //! The input is taken twice: as the payload of a HELLO from a stranger, and as id, flags, name and
 //! label of our own.

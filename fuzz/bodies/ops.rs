@@ -1,7 +1,7 @@
-//! Whatever happens to the rules of heartbeats, they do what the models of the properties say.
+//! Whatever happens, the heartbeat rules do what the models of the property tests predict.
 //!
-//! The input says which half, or both, then the settings, then what happens: a byte for each step
-//! and what that step needs. A step that the input ends in is dropped.
+//! The input selects one half or both, then the settings, then the steps: a byte for each step and
+//! its arguments. A step that the input cuts short is dropped.
 
 use std::time::Duration;
 

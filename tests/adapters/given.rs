@@ -1,4 +1,4 @@
-//! Values that were given and not negotiated, and framings that keep their promises badly.
+//! Values that were given and not negotiated, and framings that break their contract.
 
 use std::net::TcpStream;
 use std::sync::Arc;

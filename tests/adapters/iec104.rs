@@ -1,4 +1,5 @@
-//! IEC 104 against a scripted station, its seconds shortened, and against lib60870 if it is there.
+//! IEC 104 against a scripted station with shortened timeouts, and against lib60870 if it is
+//! installed.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;

@@ -1,8 +1,8 @@
 //! Other protocols over a link, other streams below it, and hosts with a loop of their own.
 //!
 //! The adapters are the examples themselves; their peers are small scripts of raw bytes, with
-//! heartbeat times shortened; for STOMP a real RabbitMQ as well. Its start and its whole seconds
-//! take longest, and the others run beside it.
+//! heartbeat times shortened; for STOMP a real RabbitMQ as well. Its start and its whole-second
+//! timeouts take longest, and the other tests run in parallel.
 
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]

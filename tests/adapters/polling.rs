@@ -1,4 +1,4 @@
-//! The rules alone, in a loop of the host: one thread, many sockets.
+//! Only the rules, in an event loop of the host: one thread, many sockets.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener, TcpStream};

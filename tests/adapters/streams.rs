@@ -1,4 +1,4 @@
-//! Links over streams that are not TCP. The documentation of `Stream` has a host's own.
+//! Links over streams that are not TCP. The documentation of `Stream` shows how a host writes one.
 
 use std::os::unix::net::UnixStream;
 

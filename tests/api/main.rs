@@ -1,8 +1,8 @@
-//! The list of public items, kept as a file so that a change of it is seen.
+//! The list of public items, kept as a file so that every change of it shows in a diff.
 //!
 //! `unreachable_pub` is denied, so what is written `pub` is what a user can reach: the items are
-//! read off the source, and `sim` and everything else count alike; the C functions do not. After a
-//! change on purpose, `PEERBEAT_API=write cargo test --test api` writes the list again.
+//! read off the source, and `sim` and everything else count alike; the C functions do not. After an
+//! intended change, `PEERBEAT_API=write cargo test --test api` writes the list again.
 
 // A test that cannot go on says so by panicking.
 #![allow(clippy::unwrap_used)]

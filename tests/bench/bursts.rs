@@ -1,10 +1,11 @@
 //! One-way latency of bursts of 1, 10 and 100 messages, 1,000 bursts a second, and their CPU.
 //!
-//! Against two designs of a sender, [`common::proto`]: *direct*, every message one write of the
-//! caller's, and *swap*, a thread that writes what has gathered. Latency is counted from the
-//! instant at which the burst was there to the handler, so a caller who is held up in `send`
-//! shows; *own* is counted from each message's own call of `send`. `--rounds N`, `--bursts N` a
-//! run, `--quick`. `--alone --size N` runs peerbeat once and nothing else, for a profiler.
+//! Compared with two designs of a sender, [`common::proto`]: *direct*, one write by the caller for
+//! every message, and *swap*, a thread that writes what has gathered. Latency is counted from the
+//! instant at which the burst was ready until the handler, so it includes the time for which `send`
+//! holds up the caller; *own* is counted from each message's own call of `send`. `--rounds N`,
+//! `--bursts N` a run, `--quick`. `--alone --size N` runs peerbeat once and nothing else, for a
+//! profiler.
 
 mod common;
 

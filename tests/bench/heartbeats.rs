@@ -1,9 +1,9 @@
 //! How late our own heartbeats are, idle and with 8 spinning threads beside them.
 //!
-//! A heartbeat says when it was sent by the sender's clock, so the gap between two of one link is
-//! known to the microsecond, whenever it is read: lateness is that gap less the heartbeat-time.
-//! *Arrival* is the same by the clock of the reading end, whose own waking up is in it. `--links
-//! N`, `--seconds N`, `--quick`.
+//! A heartbeat carries the time of its sending by the sender's clock, so the gap between two of one
+//! link is known to the microsecond, whenever it is read: lateness is that gap less the
+//! heartbeat-time. *Arrival* is the same by the clock of the reading end, whose own waking up is in
+//! it. `--links N`, `--seconds N`, `--quick`.
 
 mod common;
 

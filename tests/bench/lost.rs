@@ -2,8 +2,8 @@
 //!
 //! The hundred are sockets of this process that send their last message back to back and then
 //! nothing, so a hundred limits end within a millisecond: the worst case. The other ends of the
-//! nine hundred are in a second process (this program again), read our heartbeats, and say at the
-//! end how late those came by our clock. Heartbeats every second, slack 1 s. `--links N` and
+//! nine hundred are in a second process (this program again), read our heartbeats, and report at
+//! the end how late those came by our clock. Heartbeats every second, slack 1 s. `--links N` and
 //! `--lost N`.
 
 mod common;

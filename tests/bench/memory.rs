@@ -1,9 +1,9 @@
 //! Allocations a message and memory after load, seen by a counting allocator.
 //!
-//! Both ends run in this process, so none counted in steady state means none on either side. Each
-//! part fills the queue to its bound and does its work once before: buffers may grow then. The last
-//! part floods a link and tells what it holds; with `--long` it goes on to tell, for a minute of
-//! quiet, how that returns. `--quick` counts fewer messages.
+//! Both ends run in this process, so a count of 0 in steady state means none on either side. Each
+//! part fills the queue to its bound and does its work once beforehand, so that buffers grow then.
+//! The last part floods a link and prints how much memory it holds; with `--long` it goes on to
+//! print, over a quiet minute, how that is returned. `--quick` counts fewer messages.
 
 mod common;
 

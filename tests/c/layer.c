@@ -11,7 +11,7 @@ typedef struct trial {
     const char *text;  /* with this text, or NULL: with this status */
     int status;
     int lies;           /* counts bytes that it was not given */
-    int is_mute;        /* says nothing in the handshake */
+    int is_mute;        /* silent in the handshake */
     int is_early;       /* says hello in create */
     int forks;          /* in create; the child returns from it */
     pid_t child;
@@ -380,7 +380,7 @@ static void *dial(void *argument) {
     return NULL;
 }
 
-/* Garbage, a cut and silence are refused each by itself, and delay nobody. */
+/* Garbage, a cut and silence are each refused separately, and delay no one. */
 static void a_listener_refuses_strangers(void) {
     trial trial = {0};
     dialler dialler = {.trial = {0}};
@@ -466,7 +466,7 @@ static void nodes_meet_over_layers(void) {
     MUST(GET(states_alive) == 0);
 }
 
-/* Freeing a node ends handshakes with peers that say nothing, and calls nothing afterwards. */
+/* Freeing a node ends handshakes with silent peers, and calls nothing afterwards. */
 static void a_node_is_freed_in_mid_handshake(void) {
     uint16_t port;
     trial of_hub = {0}, of_feed = {0};

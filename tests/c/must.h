@@ -1,4 +1,4 @@
-/* What the test programs share: a check that says where it failed. */
+/* Shared by the test programs: a check that prints where it failed. */
 #ifndef MUST_H
 #define MUST_H
 

@@ -18,7 +18,7 @@ static inline peerbeat_node *start(const char *text, const peerbeat_layer *layer
     return node;
 }
 
-/* A feed that dials whoever is to be called remote_name. */
+/* A feed that dials a peer that must have the name remote_name. */
 static inline peerbeat_node *start_feed(uint16_t port, const char *remote_name,
                                         const peerbeat_layer *layer) {
     char text[300];

@@ -87,7 +87,7 @@ static void fails(uint16_t port, const char *remote_name, SSL_CTX *context, int 
     IS(peerbeat_node_free(node), PEERBEAT_OK);
 }
 
-/* Two nodes meet by their certificates; nobody else does. */
+/* Two nodes connect by their certificates; no one else can. */
 static void nodes_prove_their_names(void) {
     uint16_t port;
     peerbeat_node *near = hub_with(hub);

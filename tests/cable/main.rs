@@ -1,7 +1,7 @@
 //! The cable between two plain TCP programs: what each fault looks like to both.
 //!
-//! Waits end with what they wait for, far beyond what an idle machine needs; nothing is asserted to
-//! be fast. That nothing arrives is asserted by what arrives next.
+//! Every wait has a deadline far beyond what an idle machine needs; nothing is asserted to be fast.
+//! That nothing arrives is asserted by what arrives next.
 
 #![allow(clippy::unwrap_used)] // also in the helpers of tests, which Clippy does not know as such
 

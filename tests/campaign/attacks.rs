@@ -1,7 +1,7 @@
-//! Strangers that mean harm, one kind a row, from a process of their own: silent sockets, HELLOs
-//! that drip, HELLOs that are wrong, probes, and connections that are opened by half.
+//! Malicious strangers, one kind per row, from a separate process: silent sockets, HELLOs sent byte
+//! by byte, invalid HELLOs, probes, and half-open connections.
 //!
-//! While each goes on a configured peer comes and goes, the node redials a peer of its own, and a
+//! During each attack a configured peer comes and goes, the node redials a peer of its own, and a
 //! link that is up must live. Shown are how long the configured peer waited for its welcome, and
 //! what the attack cost us in memory, threads and CPU, beside what it cost the attackers.
 

@@ -1,4 +1,4 @@
-//! A first address that is no way to the peer, one kind after the other, while the second one is.
+//! A first address that does not lead to the peer, in every way, and a second one that does.
 //!
 //! The node must reach its peer at the second address each time. Shown is how long that took.
 

@@ -1,7 +1,7 @@
 //! Five hundred peers that are all lost at once and all come back, and how they come.
 //!
 //! Packets to and from one port vanish and arrive again; nothing else is done. Both sides must
-//! notice every loss, and the dials must not come as one.
+//! notice every loss, and the dials must not all come at once.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,5 +1,5 @@
-//! What runs out: ports, descriptors, threads, patience. What runs goes on, what cannot be done is
-//! named, and once there is room again all is well.
+//! Exhausted resources: ports, descriptors, threads, time. What runs goes on, what fails is named,
+//! and once resources are free again everything works.
 
 use std::fs;
 use std::net::TcpStream;
@@ -142,7 +142,7 @@ pub(crate) fn ports(row: &mut Row) {
     healthy.settle(row);
 }
 
-/// Strangers that connect to a node and say nothing: each is turned away, in time.
+/// Strangers that connect to a node and send nothing: each is turned away in time.
 pub(crate) fn strangers(row: &mut Row) {
     const COUNT: usize = 1000;
     let mut healthy = Healthy::start(NodeOptions::default());

@@ -1,4 +1,4 @@
-//! The fault campaign: every fault that we know how to make, on real sockets, counted.
+//! The fault campaign: every fault that we can make, on real sockets, counted.
 //!
 //! ```text
 //! cargo test --release --test campaign -- --ignored --nocapture

@@ -1,4 +1,4 @@
-//! Processes that are stopped and killed: the peer's, and our own.
+//! Processes that are stopped and killed: that of the peer, and our own.
 
 use std::net::{TcpListener, TcpStream};
 use std::thread;

@@ -1,4 +1,4 @@
-//! Peers and cables that are slow, stuck or odd: the healthy ones live and lose nothing.
+//! Peers and cables that are slow, stuck or odd: the healthy ones stay up and lose nothing.
 
 use std::process::Command;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The figures of one fault, and the table of them all.
 //!
-//! A row is judged from what was counted in it; nothing that was not counted passes.
+//! A row is judged by its counts, and does not pass without them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The numbers and layouts of the header are those that are pinned.
+//! The numbers and layouts of the header are the pinned ones.
 
 use std::fmt::Write;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The header: strict compilers take it, and its names are the archive's, none more, none less.
+//! The header: strict compilers accept it, and it declares exactly the names in the archive.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -2,8 +2,8 @@
 //! this test builds for itself, and the header compared with the archive name by name.
 //!
 //! Needs a C compiler (`$CC`, else `cc`); without one the tests say so on stderr, past cargo's
-//! capture, and pass. What is Rust's side of the same interface is in tests/ffi, which needs the
-//! feature `capi`.
+//! capture, and pass. The Rust side of the same interface is in tests/ffi, which needs the feature
+//! `capi`.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! The programs of tests/c, examples and trials, compiled strictly and run.
+//! The programs of tests/c, examples and tests, compiled strictly and run.
 
 use std::fs;
 use std::path::Path;

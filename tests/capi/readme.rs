@@ -1,4 +1,4 @@
-//! README's program in C, made with its line and run against a node.
+//! README's program in C, built with the command shown there and run against a node.
 
 use std::fs;
 use std::path::Path;

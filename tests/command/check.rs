@@ -1,4 +1,4 @@
-//! `check`: each link as a person would want it, compared whole.
+//! `check`: the whole output for each link, compared with the text that a person should see.
 //!
 //! The files are in the manner of upstream: an adapter that dials, a server that knows it by label.
 

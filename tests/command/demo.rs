@@ -1,4 +1,4 @@
-//! `demo` holds what it promises, and tells the whole story.
+//! `demo` keeps its promises and shows every step.
 //!
 //! It is run as a user runs it; its own measurements decide.
 

@@ -1,4 +1,4 @@
-//! How `run` ends, and that nothing on the way to its reader holds it.
+//! How `run` ends, and that a slow or broken reader of its output does not block it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};

@@ -1,4 +1,4 @@
-//! A small JSON reader, strict: what it takes is JSON, and keys keep their order.
+//! A small, strict JSON reader; keys keep their order.
 //!
 //! It fails the test if the text is not JSON.
 

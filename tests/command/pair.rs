@@ -1,5 +1,5 @@
-//! Two processes that know nothing of each other but their files find each other, and each knows in
-//! time that the other is gone.
+//! Two processes that share only their configuration files connect, and each learns in time that
+//! the other is gone.
 
 use crate::harness::{Folder, Running};
 use crate::json::Value;

@@ -1,4 +1,4 @@
-//! `probe`: a node, and five kinds of listener that are none.
+//! `probe`: a node, and five kinds of listener that are not nodes.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,6 +1,6 @@
-//! `run` alone: what it complains about, and how it ends.
+//! `run` by itself: the errors it prints, and how it ends.
 //!
-//! Its peers are raw sockets that do what no node does.
+//! Its peers are raw sockets that do what no node would do.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

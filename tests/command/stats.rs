@@ -1,4 +1,4 @@
-//! `run --stats-every`: the numbers of every peer, again and again.
+//! `run --stats-every`: the numbers of every peer at intervals.
 
 use crate::harness::Folder;
 use crate::json::Value;

@@ -1,6 +1,6 @@
-//! Wrong usage is refused whole, with what was found and what is allowed.
+//! Wrong usage is refused completely, with what was found and what is allowed.
 //!
-//! Complaints are compared as they are: scripts and people rely on them.
+//! Error messages are compared in full: scripts and people rely on them.
 
 use crate::harness::Folder;
 

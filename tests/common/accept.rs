@@ -1,4 +1,4 @@
-//! The next connection to a listener, waited for with an end.
+//! Waits for the next connection to a listener, with a deadline.
 //!
 //! The system's own `accept` waits for a connection that a test has broken as long as for one that
 //! is late: forever. The house rules keep it out of the tests.

@@ -1,6 +1,6 @@
-//! What every test may need: times, waiting, connections on the loopback.
+//! What any test may need: times, waiting, connections on the loopback.
 //!
-//! A wait has an end that names what did not happen. Nothing is asserted to come early.
+//! Every wait has a deadline that names what did not happen. Nothing is asserted to be fast.
 // Each test binary uses a part of it, and helpers of tests may unwrap as tests do.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 

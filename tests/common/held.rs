@@ -1,4 +1,4 @@
-//! What this process holds of the system: peerbeat's threads, descriptors, memory.
+//! The system resources that this process holds: peerbeat's threads, descriptors, memory.
 //!
 //! Counted for the whole process, so tests that compare run one after the other.
 

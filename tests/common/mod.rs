@@ -1,4 +1,5 @@
-//! What tests with real sockets share: a peer made of raw bytes, and a handler that writes down.
+//! What tests with real sockets share: a peer made of raw bytes, and a handler that records its
+//! calls.
 //!
 //! The bytes are written here literally and not by the library, so that a mistake in both
 //! directions of its codec cannot hide.

@@ -1,8 +1,8 @@
 //! A socket with a door in front of it: so many bytes pass, and then none until the test says so.
 //!
-//! What a kernel holds of a stream that is not read cannot be known: it depends on the machine,
-//! grows while one looks, and is a hundred times more elsewhere. A test that needs a write to be
-//! stuck, and to stay so, puts this between the link and its socket.
+//! How much a kernel buffers of a stream that is not read cannot be known: it depends on the
+//! machine, grows while the test runs, and is a hundred times more on other machines. A test that
+//! needs a write to get stuck and stay stuck puts this between the link and its socket.
 
 use std::fmt;
 use std::io::{self, ErrorKind};

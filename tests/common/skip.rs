@@ -1,7 +1,7 @@
-//! How a test reports that it shows nothing on this machine.
+//! How a test reports that it cannot run on this machine.
 //!
-//! Not by `eprintln`, which cargo swallows for tests that pass: past its capture, so that no one
-//! takes what was left out for what was shown.
+//! Not by `eprintln`, whose output cargo hides for tests that pass: past that capture, so that no
+//! one mistakes a skipped test for one that passed.
 
 use std::io::Write;
 

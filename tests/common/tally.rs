@@ -1,4 +1,4 @@
-//! Numbered messages, and whether they all arrived, each once and in order.
+//! Numbered messages, and a check that all arrived, each once and in order.
 //!
 //! The sender numbers what was accepted, and nothing else, from 0. So every number that does not
 //! arrive is a message that was lost.

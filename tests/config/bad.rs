@@ -1,4 +1,4 @@
-//! Text that is wrong, and every word of what is said about it: `bad.txt` holds the cases.
+//! Invalid text and its complete error messages: `bad.txt` holds the cases.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Files that include files, files that are none, and what a file may cost.
+//! Files that include files, paths that are not files, and limits on what a file may cost.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Text that is right, and what it comes to.
+//! Valid text, and the configuration that it gives.
 
 use super::*;
 

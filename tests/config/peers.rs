@@ -1,4 +1,4 @@
-//! Peers: what they are called, who they are, where they are dialled.
+//! Peers: their names, how they are recognised, and their addresses.
 
 use peerbeat::config::{PeerBuilder, RecognisedBy};
 

@@ -1,4 +1,4 @@
-//! Properties: nothing in a text panics or hangs, and what is written is what is read.
+//! Properties: no text causes a panic or a hang, and what is written reads back the same.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,5 @@
-//! A deployment in the manner of upstream's templates: two legs, with and without failover, by way
-//! of a transformer or direct. The files are in `pricing/`.
+//! A deployment in the style of upstream's templates: two legs, with and without failover, through
+//! a transformer or directly. The files are in `pricing/`.
 
 use super::*;
 

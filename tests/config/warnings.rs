@@ -1,4 +1,5 @@
-//! Text that is good but hardly meant, and every word of advice: `warnings.txt` holds the cases.
+//! Valid text that is probably not intended, and its complete warnings: `warnings.txt` holds the
+//! cases.
 
 use peerbeat::config::{WarningKind, limits};
 

@@ -1,7 +1,7 @@
 //! A FIX 4.4 initiator whose connection is a peerbeat link: `fix ADDRESS SENDER TARGET [SECONDS]`.
 //!
 //! Every message has a number, heartbeats included, and the framing counts when it encodes. Logon
-//! and the answers to administrative messages stay here. Nothing is stored or asked for again: a
+//! and the answers to administrative messages stay here. Nothing is stored or requested again: a
 //! gap in the numbers, on either side, ends the link, and a new Logon resets them.
 
 pub(crate) mod greeting;

@@ -1,6 +1,6 @@
 //! What the handshakes of the examples have in common: one question, one answer, one deadline.
 //!
-//! The bytes behind the answer are kept: they belong to the link that is made of the stream.
+//! The bytes after the answer are kept: they belong to the link that the stream becomes.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

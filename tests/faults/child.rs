@@ -1,7 +1,7 @@
 //! This binary again, as a process of its own that can be frozen.
 //!
-//! A child plays a role, says what happens on its standard output, one line each, and ends when its
-//! standard input does: no child outlives its test.
+//! A child plays a role, reports what happens on its standard output, one line each, and exits when
+//! its standard input ends, so that no child outlives its test.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,4 +1,5 @@
-//! SIGSTOP and SIGCONT: a frozen peer is dead in time; we, frozen ourselves, blame no peer.
+//! SIGSTOP and SIGCONT: a frozen peer is reported down in time, and a process that was frozen
+//! itself closes no healthy link.
 
 use std::net::{TcpListener, TcpStream};
 use std::thread;

@@ -1,4 +1,4 @@
-//! How late the verdict is: a table, measured, not asserted but for "never early".
+//! How late verdicts are: a table of measurements, of which only "never early" is asserted.
 //!
 //! Run it on a machine that does nothing else, see the crate's head. Links of one limit run at the
 //! same time, each begun a little after the one before, so that their verdicts do not meet; if the
@@ -44,7 +44,8 @@ fn link(stream: TcpStream, limit_ms: u64) -> (Link, Log) {
     (Link::start_with(stream, Native::default(), &options, notes).unwrap(), log)
 }
 
-/// Waits for the end and says how long after `last` it came, or after the last byte that was read.
+/// Waits for the end and returns how long after `last` it came, or after the last byte that was
+/// read.
 fn measure(log: &Log, last: Option<Instant>) -> Trial {
     let (seen, down, at) = log.until_down_at(Duration::from_secs(120));
     let stalled = seen.iter().any(|seen| matches!(seen, Seen::Event(LinkEvent::Stalled { .. })));
@@ -86,7 +87,7 @@ fn stuff(link: &Link) {
     while link.try_send(&[0; 200_000]).is_ok() {}
 }
 
-/// The peer says nothing and reads nothing, and our sender is in a write from early on.
+/// The peer sends nothing and reads nothing, and our sender is in a write from early on.
 fn stuck_sender(link: &Link, mock: &Mock, limit_ms: u64) -> Option<Instant> {
     thread::sleep(ms(limit_ms / 10));
     stuff(link);

@@ -1,9 +1,9 @@
 //! Faults that a process cannot make for itself: frozen processes, dropped packets, busy cores.
 //!
 //! A test runs this binary again as a process in a role ([`child`]), or as root of a network of its
-//! own ([`network`]), and says so loudly if the machine does not allow it. Never early is asserted
-//! to the nanosecond, not late only loosely; how late it really is says the ignored test
-//! `lateness`, which prints a table:
+//! own ([`network`]), and reports it as skipped if the machine does not allow that. That a verdict
+//! is never early is asserted to the nanosecond, that it is not late only loosely; the ignored test
+//! `lateness` prints a table of how late verdicts are:
 //!
 //! ```text
 //! cargo test --release --test faults lateness -- --ignored --nocapture

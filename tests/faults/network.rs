@@ -22,7 +22,7 @@ pub(crate) enum Place {
 }
 
 /// Runs the named test again inside a network of its own and returns `false`; there it returns
-/// `true`. If the machine does not allow that, it says so loudly and skips the test.
+/// `true`. If the machine does not allow that, the test is skipped and reported as skipped.
 pub(crate) fn own_network(name: &str) -> bool {
     match enter(name) {
         Place::Inside => true,

@@ -1,4 +1,4 @@
-//! The numbers and layouts of Rust are those that are pinned.
+//! The numbers and layouts in Rust are the pinned ones.
 
 use std::mem::offset_of;
 

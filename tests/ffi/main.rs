@@ -1,5 +1,5 @@
-//! The C functions as Rust declares them: numbers, layouts, and calls in a process of Rust's, which
-//! ThreadSanitizer can look into. Built only with the feature `capi`.
+//! The C functions as Rust declares them: numbers, layouts, and calls from a Rust process, which
+//! ThreadSanitizer can check. Built only with the feature `capi`.
 
 #![allow(clippy::unwrap_used, unsafe_code)]
 

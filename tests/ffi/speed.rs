@@ -1,4 +1,4 @@
-//! What the C functions cost beside the Rust ones, in one run and in turns.
+//! The cost of the C functions compared with the Rust ones, alternating in one run.
 //!
 //! Ignored in a debug build's suite: `cargo test --release --features capi --test ffi speed --
 //! --ignored --nocapture --test-threads 1`.

@@ -1,6 +1,6 @@
 //! The journal around a handler, and the metrics, of two nodes that are connected.
 //!
-//! What is written is read back by parsers of the formats' own kind.
+//! The output is read back by parsers of JSON and of Prometheus' text format.
 
 #![allow(clippy::unwrap_used)] // also in the helpers of tests, which Clippy does not know as such
 

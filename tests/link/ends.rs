@@ -1,4 +1,4 @@
-//! How the peer ends a link, and what we say of it.
+//! How the peer ends a link, and what we report about it.
 
 use std::thread;
 use std::time::Instant;

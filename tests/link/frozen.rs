@@ -1,7 +1,7 @@
 //! A process that is really stopped, SIGSTOP and SIGCONT, with a link in it and its peer outside.
 //!
 //! The stopped process is this test binary again, running [`the_process_that_is_stopped`] alone.
-//! These tests take longest, so the name is one that begins early.
+//! These tests take longest, so their module has a name that sorts early.
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};

@@ -18,7 +18,7 @@ fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Sends what a link tells, with the time, to the test.
+/// Sends what a link reports, with the time, to the test.
 struct Teller(mpsc::Sender<(Instant, Seen)>);
 
 #[derive(Debug, PartialEq)]

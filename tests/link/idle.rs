@@ -1,4 +1,4 @@
-//! What links cost that have nothing to do.
+//! What idle links cost.
 
 use std::io::Write;
 use std::net::TcpStream;

@@ -1,7 +1,7 @@
 //! Links over a layer that makes records: as on a plain socket, whatever the layer does.
 //!
-//! The layer is a toy with what matters of TLS: records that must be whole, answers of its own, a
-//! goodbye. TLS itself is in tests/tls.
+//! The layer is a toy with the essentials of TLS: records that must be complete, answers of its
+//! own, a goodbye. TLS itself is in tests/tls.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! A peer that lives, in every way that looks like death: no link is closed.
+//! A live peer, in every way that could look like death: no link is closed.
 
 use std::sync::mpsc;
 use std::thread;

@@ -1,8 +1,9 @@
 //! The link against real sockets and real faults.
 //!
 //! The other end is a [`mock::Mock`]: bytes written and parsed by hand, so that a mistake shared by
-//! our encoder and our decoder shows. Never early is asserted to the nanosecond, not late only
-//! loosely: the machine that runs this is busy. What looks into `/proc` is for Linux alone.
+//! our encoder and our decoder shows. That nothing is early is asserted to the nanosecond, that
+//! nothing is late only loosely: the machine may be busy. Tests that read `/proc` are for Linux
+//! only.
 
 // A test that cannot go on says so by panicking; clippy allows that only inside `#[test]`
 // functions, and most of what is here are their helpers.

@@ -12,7 +12,7 @@ pub(crate) use crate::basics::PATIENCE as LONG;
 #[allow(unused_imports, reason = "the tests of faults use a part")]
 pub(crate) use crate::frames::{BYE, DATA, HEARTBEAT, bye, frame, heartbeat, timed_heartbeat};
 
-/// A frame as it stood on the wire.
+/// A frame as it was on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) at: Instant,
@@ -34,7 +34,7 @@ impl Frame {
     }
 }
 
-/// What a read of the mock's brought.
+/// What a read by the mock brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Got {
     Frame(Frame),
@@ -179,7 +179,7 @@ pub(crate) fn tcp_pair() -> (TcpStream, TcpStream) {
     (ours, theirs)
 }
 
-/// A thread of the mock's that writes the same bytes again and again.
+/// A thread of the mock that writes the same bytes again and again.
 #[derive(Debug)]
 pub(crate) struct Beating {
     stop: Arc<AtomicBool>,

@@ -1,4 +1,4 @@
-//! The slack of a living link, its numbers and what it makes of them, over real sockets.
+//! The slack of a living link, its numbers, and the advice drawn from them, over real sockets.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

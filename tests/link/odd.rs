@@ -1,4 +1,4 @@
-//! Streams whose timeouts and buffers are not what was asked for, and what the link makes of them.
+//! Streams whose timeouts and buffers are not what was asked for, and how the link copes.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, TcpStream};
@@ -55,7 +55,7 @@ fn a_stream_that_panics_in_a_write_ends_the_link_and_blocks_no_caller() {
         let _panics_there = thread::spawn(move || program.send(b"x")).join();
         let down = link.wait_down(LONG).expect("it ends");
         assert!(matches!(down.reason, DownReason::Io { .. }), "{down}");
-        // What was accepted is counted, whoever's write it was.
+        // What was accepted is counted, whichever thread wrote it.
         assert_eq!(down.unsent_frames, link.stats().messages_accepted, "{down}");
     }
 }

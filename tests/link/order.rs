@@ -24,7 +24,7 @@ fn message(thread: u8, place: u16, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// Says what is wrong with the frames that the threads' messages of these sizes became.
+/// Returns what is wrong with the frames that the threads' messages of these sizes became.
 fn check(frames: &[Frame], sizes: &[Vec<usize>]) -> Result<(), String> {
     let mut next = vec![0usize; sizes.len()];
     for frame in frames.iter().filter(|frame| frame.kind == DATA) {

@@ -1,4 +1,4 @@
-//! One link, one reason: whichever side or call ends it first, all get the same.
+//! One link, one reason: whichever side or call ends it first, everyone gets the same reason.
 
 use std::sync::{Arc, Barrier};
 use std::thread;

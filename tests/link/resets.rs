@@ -14,8 +14,8 @@ use peerbeat::protocol::Native;
 use crate::mock::{DATA, LONG, Mock, frame};
 use crate::rig::{Seen, ms, notes, options};
 
-/// A socket that is reset while its reader waits, close to the limit, and that says so only to who
-/// asks first: the sender.
+/// A socket that is reset while its reader waits, close to the limit, and reports that only to the
+/// first thread that asks: the sender.
 struct ResetOnce {
     socket: TcpStream,
     asked: (Mutex<bool>, Condvar),

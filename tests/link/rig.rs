@@ -135,7 +135,7 @@ impl Log {
     }
 }
 
-/// A link, the mock at its other end, and what the link tells.
+/// A link, the mock at its other end, and what the link reports.
 #[derive(Debug)]
 pub(crate) struct Rig<S: Stream = TcpStream> {
     /// Before the link existed.

@@ -1,8 +1,9 @@
-//! Small links over a pipe, whose threads meet in every way: as short as they can be, and without
-//! sockets.
+//! Small links over a pipe, to try every interleaving of their threads: as short as possible, and
+//! without sockets.
 //!
-//! Here they run once. Under Miri the clock is virtual and each seed is another schedule, which it
-//! also searches for data races, weak-memory surprises and deadlocks: `.ci/deep miri`.
+//! Under `cargo test` they run once. Under Miri the clock is virtual and each seed is another
+//! schedule, which is also checked for data races, weak-memory effects and deadlocks: `.ci/deep
+//! miri`.
 
 use std::thread;
 

@@ -1,4 +1,4 @@
-//! A peer that says nothing more: dead in time, and never early.
+//! A peer that falls silent: reported down in time, and never early.
 
 use std::thread;
 use std::time::{Duration, Instant};

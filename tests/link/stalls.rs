@@ -1,4 +1,4 @@
-//! Waits that end late, early or by a signal: no peer is blamed for our own delay.
+//! Waits that end late, early or by a signal: our own delay never counts against a peer.
 
 use std::thread;
 use std::time::{Duration, Instant};

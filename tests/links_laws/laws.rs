@@ -1,10 +1,9 @@
 //! What one connection is judged by: the invariants of the simulator, from what the links recorded
 //! themselves and their programs saw.
 //!
-//! What they cannot know is added here: that the record is true to the wire, what the kernel held
-//! when a verdict was passed, and what the script makes of a line on which nothing goes wrong.
-//! Only what says "too late" needs a machine that is not starved; such a breach is marked as
-//! `upward`.
+//! Checks that those cannot make are added here: that the record agrees with the wire, what the
+//! kernel held when a verdict was passed, and what must hold on a line without faults. Only "too
+//! late" needs a machine that is not starved; such a breach is marked as `upward`.
 
 use std::time::Duration;
 
@@ -83,8 +82,8 @@ impl<'a> Side<'a> {
         broken(format!("end {}: {what}: {detail}", self.index))
     }
 
-    /// The handle says of the end what the handler was told, and the handler was told of no change
-    /// that the connection has not recorded.
+    /// The handle reports the same end as the handler, and the handler was given no change that the
+    /// connection has not recorded.
     fn is_told_once(&self) -> Judged {
         if self.end.downs[0] != self.end.downs[1] {
             return self.wrong("two accounts", format!("{:?}", self.end.downs));
@@ -165,8 +164,8 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// On a line on which nothing goes wrong nobody dies, and both come to the smallest value that
-    /// no floor forbids and say so.
+    /// On a line without faults both ends live, reach the smallest value that no floor forbids, and
+    /// announce it.
     fn is_fair(&self) -> Judged {
         if !self.record.is_fair {
             return Ok(());

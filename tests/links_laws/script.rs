@@ -1,14 +1,14 @@
 //! A run as a value: two ends, and what happens on each of their two connections.
 //!
 //! A seed draws a script, always the same one. Times are in milliseconds from the beginning of the
-//! connection. The second connection has the same ends and knows nothing of the first.
+//! connection. The second connection has the same ends and is independent of the first.
 
 use std::time::Duration;
 
 use peerbeat::liveness::{Mode, Settings};
 use peerbeat::sim::Rng;
 
-/// Two ends and two connections of theirs.
+/// Two ends and their two connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     pub(crate) ends: [Settings; 2],

@@ -1,4 +1,4 @@
-//! What a cable between two ends saw: frames as they came, and bytes as they were handed on.
+//! What a cable between two ends saw: frames as they came, and bytes as they were forwarded.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};

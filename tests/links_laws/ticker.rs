@@ -1,8 +1,8 @@
-//! Threads that only tick: how late they are tells how starved this process is.
+//! Threads that only tick: their lateness shows how starved this process is.
 //!
-//! There are several, because cores have queues of their own and one of them may be free while all
-//! that wait for another one starve. They cannot tell that every thread had its core in time, but
-//! if one of them was late nothing that is measured upwards says anything about the links.
+//! There are several, because each core has its own queue, and one may be free while threads that
+//! wait for another one starve. They cannot prove that every thread got its core in time, but if
+//! one of them was late no upper bound that was measured says anything about the links.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,7 @@
-//! Two ends over a line that does anything, judged from the record of what was sent and heard.
+//! Two ends over an arbitrary line, judged from the record of what was sent and heard.
 //!
-//! The laws are computed from lists of instants alone, and know nothing of how the rules are kept.
+//! The laws are computed only from lists of instants, independently of how the rules are
+//! implemented.
 
 use std::time::Duration;
 

@@ -145,7 +145,7 @@ fn after_a_suspend_the_peer_has_time_to_speak_whatever_the_clock_did() {
     let mut timer = self::timer();
     assert!(timer.handle_waited(at(6000), back).is_some());
     assert!(is_silent(&mut timer, back + ms(2000)));
-    // The clock stood, as on Linux and macOS: the night did not happen, and what was left of the
+    // The clock stopped, as on Linux and macOS: the night did not happen, and what was left of the
     // limit is left.
     let mut timer = self::timer();
     assert_eq!(timer.handle_waited(at(6000), at(6000) + NS), None);

@@ -1,4 +1,4 @@
-//! Follows every choice of a model until no new state comes.
+//! Follows every choice of a model until no new state appears.
 
 use std::collections::HashMap;
 use std::fmt::Debug;

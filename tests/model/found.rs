@@ -1,7 +1,7 @@
 //! How soon a dead peer is found.
 //!
-//! The cut comes at every instant, also between a change and its announcement. Counted from the
-//! last byte, or from when the first limit came into being.
+//! The cut comes at every instant, including between a change and its announcement. Counted from
+//! the last byte, or from the moment of the first limit.
 
 use crate::world::{May, Seen, World, run};
 

@@ -1,9 +1,9 @@
-//! The rules of heartbeats and of the orderly close, as a model that is explored whole.
+//! The rules of heartbeats and of the orderly close, as a model that is explored exhaustively.
 //!
-//! Time goes in ticks. In each tick every wire delivers as much as it likes of what its delay
-//! allows, and every side does any one thing that it may do; the exploration follows all of it
-//! until no new state comes. So a bound holds for every schedule there is, and one that is a tick
-//! too small comes with the schedule that breaks it.
+//! Time goes in ticks. In each tick every wire delivers any part of what its delay allows, and
+//! every side takes any one step that it may take; the exploration follows all choices until no new
+//! state appears. So a bound holds for every possible schedule, and for a bound that is one tick
+//! too small the schedule that breaks it is printed.
 //!
 //! `ends` has the rules H1 to H4, `closing` H5. `bounds` asks which slack is enough, `found` how
 //! soon a dead peer is found, `wordings` breaks the rules in ways that were once believed right:

@@ -1,5 +1,5 @@
-//! More strangers than there are places: none of them keeps a peer out, whatever they do, and what
-//! is reported about them stays readable. Lessons 66 and 72.
+//! More strangers than places: whatever they do, none of them keeps a peer out, and the reports
+//! about them stay readable. Lessons 66 and 72.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};

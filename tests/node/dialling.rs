@@ -1,4 +1,4 @@
-//! The dialling side: what failed dials tell, and when the next one comes.
+//! The dialling side: what failed dials report, and when the next dial comes.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ fn text(port: u16, extra: &str) -> String {
     )
 }
 
-/// A node that dials a listener of the test's.
+/// A node that dials a listener in the test.
 fn dialling(extra: &str) -> (TcpListener, Node, Recorder) {
     let (listener, port) = listener();
     let (node, book) = start(&text(port, extra));

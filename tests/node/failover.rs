@@ -1,4 +1,4 @@
-//! Which address is dialled next, and which answers count as none. Lesson 63.
+//! Which address is dialled next, and which answers count as a failure. Lesson 63.
 
 use std::io::{Read, Write};
 use std::thread;

@@ -1,7 +1,7 @@
 //! Nodes with real sockets on the loopback: one file for each part of a node's life.
 //!
-//! Real clocks: that nothing comes too early may be asserted tightly, that it comes is waited for
-//! with patience.
+//! The clocks are real: that nothing comes too early may be asserted exactly, but waits for things
+//! to come are generous.
 
 #![allow(clippy::unwrap_used)]
 

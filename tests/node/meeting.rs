@@ -1,4 +1,4 @@
-//! Two nodes that know nothing of each other but their configurations.
+//! Two nodes that share only their configurations.
 
 use std::time::Duration;
 

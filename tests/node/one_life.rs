@@ -1,5 +1,6 @@
-//! One life a name, whatever reloads do: up, messages and down of a link are over before those of
-//! the next one begin, and what is set holds for the living link and the next one alike.
+//! One life at a time for each name, whatever reloads do: up, messages and down of a link are over
+//! before those of the next one begin, and what is set holds for the living link and the next one
+//! alike.
 
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex};

@@ -1,4 +1,4 @@
-//! Connections that are not welcome, each with the BYE it gets, and what it does to the others.
+//! Connections that are refused, each with its BYE, and their effect on the others.
 
 use std::io::Write;
 use std::time::{Duration, Instant};

@@ -407,7 +407,8 @@ fn a_transport_that_panics_when_asked_whether_it_resolves_costs_one_dial() {
     assert_eq!(book.count(failed), 1, "{:?}", book.all());
 }
 
-/// A socket that is reset right behind the welcome, and says so once: to whoever looks, or reads.
+/// A socket that is reset right after the welcome, and reports it once: to the first call that
+/// polls or reads.
 struct ResetOnce {
     socket: Socket,
     says_to_look: bool,

@@ -1,4 +1,5 @@
-//! Nodes over Unix sockets: dialled and listened on as files say, and what becomes of the files.
+//! Nodes over Unix sockets: dialled and listened on as configured, and what happens to the socket
+//! files.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;

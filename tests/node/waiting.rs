@@ -1,4 +1,4 @@
-//! Waiting for peers, asking how they are, pausing them and dialling at once.
+//! Waiting for peers, querying their state, pausing them and dialling at once.
 
 use std::time::{Duration, Instant};
 

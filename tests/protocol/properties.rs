@@ -1,4 +1,4 @@
-//! Laws that hold for all bytes in all pieces.
+//! Laws that hold for all bytes, however they are split.
 
 use super::{Transcript, decode_with, describe, drain, feed, frame, vectors};
 use peerbeat::protocol::{

@@ -1,4 +1,4 @@
-//! The vectors as data, which other implementations read too: each line says what its bytes are.
+//! The vectors as data, which other implementations read too: each line describes its bytes.
 
 use super::{decode, vectors};
 use peerbeat::protocol::{Decoded, Frame, Framing, Hello, Native};

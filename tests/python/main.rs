@@ -1,7 +1,7 @@
 //! Two implementations that share no code: a peer in Python, written from the documentation of
 //! `protocol` alone, against the node, against the vectors, and both under `peerbeat conform`.
 //!
-//! Nothing here asserts how late something came, beyond the seconds that `conform` is given.
+//! Nothing here asserts how late something came, except for the tolerance that `conform` is given.
 
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]

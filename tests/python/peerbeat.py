@@ -90,7 +90,7 @@ def wait(seconds):
 
 
 class Handle:
-    """Something of the library's, freed at the end of `with`."""
+    """Something that belongs to the library, freed at the end of `with`."""
 
     def __init__(self, pointer):
         self.pointer = pointer

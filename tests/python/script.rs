@@ -11,7 +11,7 @@ use crate::skip::say_skipped;
 
 pub(crate) const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/peer.py");
 
-/// Python 3, or nothing, which is said.
+/// Python 3, or nothing, which is reported.
 pub(crate) fn python(what: &str) -> Option<Command> {
     let name = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let version = Command::new(&name).arg("--version").output();
@@ -38,7 +38,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Starts it with these words; `None` = there is no Python, which has been said.
+    /// Starts it with these words; `None` = there is no Python, which has been reported.
     pub(crate) fn start(what: &str, line: &str) -> Option<Self> {
         let mut command = python(what)?;
         command.arg(PEER).args(line.split_whitespace());

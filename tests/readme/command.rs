@@ -1,4 +1,4 @@
-//! Its configuration files, and the commands that it shows.
+//! README's configuration files, and the commands that it shows.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,13 +1,13 @@
-//! What README claims, as far as a machine can hold it: names and figures against the files that
+//! The claims of README, as far as a test can check them: names and figures against the files that
 //! own them, its configuration files and commands against the command, its programs compiled and
 //! run.
 //!
 //! The Rust programs are also compiled as tests of the documentation; the one in C is in
 //! `tests/capi`, and the two commands at the top are run by `.ci/run`. `rules` names the tests that
-//! hold the rest. No test can hold these: that `demo` takes about ten seconds (it prints how long
+//! prove the rest. No test can check these: that `demo` takes about ten seconds (it prints how long
 //! it took), what an operator should do about a reason, and that the figures are those of today's
 //! code (they are compared with the file that the measurement wrote). Files that a package does not
-//! carry are not compared there, and that is said.
+//! contain are not compared there, and reported as skipped.
 
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]

@@ -1,4 +1,4 @@
-//! Its two programs in Rust, made as it says with `cargo add --path`, and run.
+//! README's two programs in Rust, built as described with `cargo add --path`, and run.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

@@ -1,7 +1,7 @@
-//! Claims that tests elsewhere hold: each with the words of README and the test's name.
+//! Claims that other tests prove: each with the words of README and the test's name.
 //!
 //! This proves only that the words and the tests are there; what a test shows is for the test
-//! itself. What no test can hold is said in `tests/readme/main.rs`.
+//! itself. `tests/readme/main.rs` lists what no test can check.
 
 use std::fs;
 use std::path::Path;

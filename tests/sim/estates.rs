@@ -1,8 +1,8 @@
 //! Estates of 2 to 20 nodes under every fault there is: the invariants of links, those of nodes,
 //! and that everything is well again some time after the last fault.
 //!
-//! A seed is an estate, its faults and what its programs do. The campaign runs two of them;
-//! longer, and elsewhere: `SIM_SECONDS=60 SIM_SEED=1000 cargo test --release --test sim estates --
+//! A seed is an estate, its faults and what its programs do. The campaign runs two of them; longer,
+//! and with other seeds: `SIM_SECONDS=60 SIM_SEED=1000 cargo test --release --test sim estates --
 //! --nocapture`.
 
 use std::collections::{BTreeMap, VecDeque};

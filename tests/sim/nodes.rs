@@ -1,4 +1,4 @@
-//! Nodes in the simulator: real configurations and handlers, and what they are seen, exactly.
+//! Nodes in the simulator: real configurations and handlers, and exactly what the handlers see.
 //!
 //! Nothing here depends on a machine: the same seed makes the same records, to the nanosecond.
 

@@ -1,7 +1,7 @@
 //! The faults: drawn by a seed, one at a time for each peer, with a rest between them.
 //!
-//! Each says what it may lead to. A fault that must kill and does not is missed; a death that no
-//! fault explains is false.
+//! Each states what it may lead to. A fault that must end a link and does not was missed; an end
+//! that no fault explains is false.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
     Slice,
     /// Some hundred bytes now and then.
     Squeeze,
-    /// The peer says nothing: no data, and its heartbeats are held.
+    /// The peer is silent: no data, and its heartbeats are held back.
     Mute,
     /// The peer's reader is stuck, and little is sent to it.
     StuckReader,

@@ -4,12 +4,11 @@
 //! cargo test --release --test soak -- --ignored --nocapture
 //! ```
 //!
-//! `PEERBEAT_SOAK_SECONDS=180` makes it shorter, `PEERBEAT_SOAK_SEED=7` repeats a draw. A line a
-//! minute says what the process holds, how links ended, and what became of the messages. In the end
-//! all faults are off and all peers up: memory, threads and descriptors must be what they were, no
-//! death may have been without a fault, early, or for another reason than the fault explains, and
-//! every message must have arrived once, or its number be missing only if a connection was
-//! destroyed.
+//! `PEERBEAT_SOAK_SECONDS=180` makes it shorter, `PEERBEAT_SOAK_SEED=7` repeats a draw. One line
+//! per minute shows what the process holds, how links ended, and what happened to the messages. At
+//! the end all faults are off and all peers up. Then memory, threads and descriptors must be what
+//! they were; no link may have ended without a fault, early, or for a reason that the fault does
+//! not explain; and every message must have arrived once, unless its connection was destroyed.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 

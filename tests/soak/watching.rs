@@ -92,6 +92,6 @@ impl Drop for Starving {
     }
 }
 
-/// Samples without which memory says nothing: every peer must have been through some faults.
+/// Samples that are skipped before memory is judged: every peer must have been through some faults.
 const WARM: usize = 300;
 const NAP: Duration = Duration::from_millis(20);

@@ -5,7 +5,7 @@
 //! What must hold whatever happens: the invariants that the simulator judges nodes by, one call at
 //! a time for a name, messages of a sender in order, and after a quiet moment every pair is
 //! connected again; at the end no thread and no descriptor is left. `PEERBEAT_STRESS_SECONDS` and
-//! `PEERBEAT_STRESS_SEED` make it longer and other.
+//! `PEERBEAT_STRESS_SEED` set its length and its seed.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 

@@ -1,6 +1,7 @@
-//! Those who connect and are no peers, or only seem to be.
+//! Connections that are not from peers, or only seem to be.
 //!
-//! Each does one thing and goes; what the node answers does not matter here, only that it lives.
+//! Each does one thing and leaves; the node's answer does not matter here, only that the node
+//! lives.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -1,4 +1,4 @@
-//! Every rule sees what breaks it, and is silent about what only looks so.
+//! Every rule detects what breaks it, and ignores what only looks like it.
 
 use super::source::Source;
 use super::{circles, lessons, paths, rules};

@@ -168,7 +168,7 @@ pub(super) fn no_writev(sources: &[Source]) -> Vec<String> {
     complain_of(sources.iter(), bans, "writev raises SIGPIPE in a C host")
 }
 
-/// `cable` and the command import nothing of that kind, and say it themselves.
+/// `cable` and the command import nothing of that kind, and do so themselves.
 pub(super) fn one_recovery(sources: &[Source]) -> Vec<String> {
     let bans = |named: &Named| named.parts.iter().any(|part| part == "PoisonError");
     let others = ["recover", "cable", "bin"];

@@ -1,4 +1,4 @@
-//! The tree that the rules read: the files that git tracks, wherever the checkout lies.
+//! The tree that the rules read: the files that git tracks, wherever the checkout is.
 
 use std::env;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub(super) fn root() -> PathBuf {
 }
 
 /// The tracked files that exist, as paths from the package's root with forward slashes; `None`,
-/// said loudly, if this is no checkout: an unpacked archive, a published package.
+/// reported as skipped, if this is not a checkout: an unpacked archive, a published package.
 pub(super) fn tracked() -> Option<&'static [String]> {
     static TRACKED: OnceLock<Option<Vec<String>>> = OnceLock::new();
     let list = || match list() {

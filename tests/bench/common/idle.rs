@@ -1,7 +1,7 @@
-//! Idle links in one process, their other ends in a second: who runs them, and what is counted.
+//! Idle links in one process, their other ends in a second: how they are run, and what is counted.
 //!
 //! A program that has such designs runs itself as `--role far` and as `--role near`. The far one
-//! prints where it listens. The near one makes its links, lets them settle, and prints one line of
+//! prints its address. The near one makes its links, lets them settle, and prints one line of
 //! [`Figures`].
 
 use std::io::{BufRead, BufReader};

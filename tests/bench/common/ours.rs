@@ -1,4 +1,5 @@
-//! peerbeat in the benchmarks: always through the public API, heartbeats on, defaults else.
+//! peerbeat in the benchmarks: always through the public API, heartbeats on, otherwise with
+//! defaults.
 
 use std::net::TcpStream;
 use std::sync::mpsc;

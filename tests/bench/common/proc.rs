@@ -1,4 +1,4 @@
-//! What Linux says of a process: CPU, context switches, memory, and the noise around it.
+//! What Linux reports about a process: CPU, context switches, memory, and the noise around it.
 //!
 //! Everything is read from `/proc`, so nothing here needs more than std.
 

@@ -1,6 +1,6 @@
 //! The designs that peerbeat's sender is measured against, each as small as it can be written.
 //!
-//! *Direct*: every message is one write of the caller's, under a lock. *Swap*: the caller encodes
+//! *Direct*: every message is one write by the caller, under a lock. *Swap*: the caller encodes
 //! into one buffer under the lock and notifies only if it was empty; a thread swaps the buffer for
 //! an empty one and writes it. Both read as the raw socket does, see [`Walk`]. Neither has
 //! heartbeats, a bound, or an end that a program would want.

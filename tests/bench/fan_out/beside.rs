@@ -1,4 +1,4 @@
-//! What a saturated hub does to the links beside it, and what it holds when nobody reads.
+//! What a saturated hub does to the links beside it, and what it holds when no one reads.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -104,7 +104,7 @@ fn idle_links() -> Vec<Link> {
     (0..LINKS).map(start).collect()
 }
 
-/// The ends of links whose peers say nothing, over some seconds.
+/// The ends of links whose peers are silent, over some seconds.
 fn silent_links() -> Vec<Down> {
     let options = ours::options(BEAT, SLACK);
     let (to, ends) = mpsc::channel();

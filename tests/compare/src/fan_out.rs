@@ -2,7 +2,7 @@
 //! two processes.
 //!
 //! PUB drops what a subscriber has no room for, so its queues are not limited here: every message
-//! must arrive. Every subscriber is a socket and a thread of its own, as a link has its reader.
+//! must arrive. Every subscriber has its own socket and thread, as a link has its reader.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;

@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release` measures all of it in some minutes and writes `RESULTS.md` and
 //! `results.svg`; with `--only PART` it renews the sections of that part. `-- --quick` takes
-//! seconds and writes nothing: against rot, not for figures.
-//! `--rounds N`, `--only one-way|from-c|round-trip|fan-out|verdict|idle`, `--out FOLDER`.
+//! seconds and writes nothing: it shows that all parts work. `--rounds N`, `--only
+//! one-way|from-c|round-trip|fan-out|verdict|idle`, `--out FOLDER`.
 
 #[path = "../../bench/common/mod.rs"]
 mod common;

@@ -1,6 +1,6 @@
 //! A bar chart of all sections, written by hand: text, rectangles, and whiskers for the range.
 //!
-//! Every section has its own scale, from 0 to its largest median; a bar says its own figure.
+//! Every section has its own scale, from 0 to its largest median; each bar shows its figure.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! How late each one tells of a silent peer.
+//! How late each library reports a silent peer.
 //!
 //! peerbeat and tokio (a timer around a read) talk to a socket that sends one last message and
 //! stays open. libzmq talks to a real libzmq through one of our cables, which is cut: from then on

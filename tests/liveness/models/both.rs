@@ -1,7 +1,7 @@
 //! Both halves together, as a host with a loop of its own drives them.
 //!
-//! What is asked of the host follows from the two other models, from the instant that it was last
-//! asked to wait for, and from the heartbeat that it was asked for and has not sent yet.
+//! What the host is asked to do follows from the two other models, from the instant that it was
+//! last asked to wait for, and from the heartbeat that it was asked for and has not sent yet.
 
 use std::time::Duration;
 

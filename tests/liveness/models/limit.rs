@@ -1,4 +1,4 @@
-//! What the peer is held to, and the limit of what is pending, by definition (H4).
+//! What the peer must keep, and the limit of what is pending, by definition (H4).
 //!
 //! All values that were ever configured, announced or set are kept, and all limits that were in
 //! force since the last byte.
@@ -16,7 +16,7 @@ pub(crate) enum Said {
     Set(Duration),
 }
 
-/// All that was said about the value, from the one that was configured on.
+/// Every announcement and change of the value, starting with the configured one.
 #[derive(Clone, Debug)]
 pub(crate) struct Values {
     pub(crate) configured: Option<Duration>,

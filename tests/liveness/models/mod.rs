@@ -1,8 +1,8 @@
 //! The rules by definition: models that keep everything that happened and compute from that.
 //!
 //! Each half has its own, and both together are a third. They are run with steps that a property
-//! draws or a fuzzer makes of bytes, so nothing but std is used here, and what differs panics.
-//! Nothing here asks the code that it judges.
+//! draws or a fuzzer makes from bytes, so only std is used here, and a difference panics. Nothing
+//! here uses the code that it judges.
 
 mod both;
 mod limit;

@@ -78,7 +78,7 @@ impl Receiver {
         self.lates.clear();
     }
 
-    /// The heartbeat of the bytes that came last says so.
+    /// The heartbeat in the bytes that came last.
     pub(crate) fn hear_value(&mut self, raw: u32, now: Time) {
         let Some(raised) = raise(&self.settings, raw) else { return };
         self.values.said.push(Said::Announced(ms(raw.into()), raised));

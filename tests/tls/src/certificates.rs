@@ -14,10 +14,10 @@ pub struct Authority {
     roots: Arc<RootCertStore>,
 }
 
-/// What a process needs to dial as somebody: a root, a certificate and its key, as bytes.
+/// What a process needs to dial under a name: a root, a certificate and its key, as bytes.
 pub type Parts = [Vec<u8>; 3];
 
-/// Somebody of whom another process has made the parts.
+/// An identity whose parts another process has made.
 ///
 /// # Panics
 /// If they are none.
@@ -42,7 +42,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), root, roots: Arc::new(roots) }
     }
 
-    /// A certificate with this name, and its key; one that has expired if it is said so.
+    /// A certificate with this name, and its key; an expired one if asked for.
     pub fn certificate(
         &self,
         name: &str,
@@ -61,13 +61,13 @@ impl Authority {
         (certificate.der().clone(), key.into())
     }
 
-    /// Somebody of this name who dials, for another process.
+    /// The identity with which another process dials under this name.
     pub fn parts(&self, name: &str) -> Parts {
         let (certificate, key) = self.certificate(name, false);
         [self.root.to_vec(), certificate.to_vec(), key.secret_der().to_vec()]
     }
 
-    /// Somebody of this name who dials.
+    /// The identity to dial with under this name.
     pub fn client(&self, name: &str) -> Arc<ClientConfig> {
         self.client_with(self.certificate(name, false))
     }
@@ -80,7 +80,7 @@ impl Authority {
         Arc::new(config.with_client_auth_cert(vec![certificate], key).expect("a certificate"))
     }
 
-    /// Somebody of this name who accepts, and wants a certificate of the other side's.
+    /// The identity to accept with under this name; the other side must present a certificate.
     pub fn server(&self, name: &str) -> Arc<ServerConfig> {
         self.server_with(self.certificate(name, false))
     }

@@ -33,7 +33,7 @@ pub fn client_end(authority: &Authority, socket: TcpStream) -> TlsStream {
     client_end_with(authority.client("client"), socket)
 }
 
-/// The same as somebody.
+/// The same with an identity.
 ///
 /// # Panics
 /// If the handshake fails.
@@ -52,8 +52,8 @@ pub fn server_end(authority: &Authority, socket: TcpStream) -> TlsStream {
     Arc::new(Layered::open(socket, Tls(tls.into()), Instant::now() + LONG).expect("a handshake"))
 }
 
-/// Both ends, with what `between` puts between them: it is given where the server listens, and
-/// returns where the client dials.
+/// Both ends, with what `between` puts between them: it is given the server's address, and returns
+/// the address that the client dials.
 ///
 /// # Panics
 /// If there is no connection.

@@ -1,4 +1,4 @@
-//! Figures: links over TLS beside what they are compared with, in one and the same run.
+//! Figures: links over TLS compared with plain links and bare TLS, in the same run.
 //!
 //! `cargo run` prints throughput, round trip and processor time of a link over rustls, of a bare
 //! rustls stream between two threads, and of a plain link; then the lateness of verdicts.

@@ -2,7 +2,8 @@
 //! for what only TLS can know, and verdicts are as punctual.
 //!
 //! Prints the table with `cargo test --test faults -- --nocapture`. The peer that is stopped is
-//! another process; packets are lost in a network namespace: without one that is skipped, and said.
+//! another process; packets are lost in a network namespace; without one that part is reported as
+//! skipped.
 
 #[path = "../../common/accept.rs"]
 mod accept;
@@ -266,7 +267,7 @@ fn faults_over_tls_are_those_of_plain_tcp() {
     }
 }
 
-/// Says that a process is in a namespace of its own.
+/// Marks a process that is in its own namespace.
 const INSIDE: &str = "PEERBEAT_INSIDE_A_NAMESPACE";
 
 /// The rows of `inside_a_namespace`; none if there can be no such namespace.

@@ -1,4 +1,4 @@
-//! Links over TLS under every fault that the same links bear over plain TCP.
+//! Links over TLS under every fault that links over plain TCP survive.
 
 #[path = "../../common/accept.rs"]
 mod accept;
@@ -288,7 +288,7 @@ fn a_peer_that_renews_keys_without_end_and_does_not_read_does_not_fill_the_memor
     let authority = Authority::new();
     let (near, far, ()) = ends(&authority, direct);
     let (near, _inbox) = link(&near, 60_000, 60_000);
-    // The far end has no link: nobody reads.
+    // The far end has no link: no one reads.
     let layer = |tls: &mut Tls| tls.0.refresh_traffic_keys();
     for _ in 0..2000 {
         far.with_layer(layer).expect("TLS 1.3");

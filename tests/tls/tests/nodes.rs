@@ -1,4 +1,5 @@
-//! Nodes over TLS: who is let in, who is not and with which words, and that the rest goes on.
+//! Nodes over TLS: who is accepted, who is refused and with which message, and that the other links
+//! go on.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,7 +13,7 @@ use peerbeat::node::{
 };
 use peerbeat_tls::{Authority, LONG, TlsTransport};
 
-/// Writes down what a node tells.
+/// Records what a node reports.
 #[derive(Clone, Default)]
 struct Book(Arc<(Mutex<Vec<String>>, Condvar)>);
 

@@ -1,5 +1,5 @@
-//! The transports of the page on encrypting that are no TLS: a source address and options of the
-//! socket, and a SOCKS5 proxy, good and bad.
+//! The transports on the page about encrypting that are not TLS: a source address and options of
+//! the socket, and a SOCKS5 proxy, good and bad.
 
 #[path = "../../common/accept.rs"]
 mod accept;
@@ -18,7 +18,7 @@ use peerbeat::node::{
 };
 use peerbeat_tls::{LONG, Socks5, SourceAddress};
 
-/// Tells of dials that failed.
+/// Reports failed dials.
 struct Failures(Mutex<Sender<(DialFailedReason, String)>>);
 
 impl NodeHandler for Failures {

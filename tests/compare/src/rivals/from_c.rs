@@ -1,4 +1,4 @@
-//! The same work sent from C, `from_c.c`: what of a library's speed a host in C gets.
+//! The same work sent from C, `from_c.c`: how much of a library's speed a C program gets.
 //!
 //! Only the sender is C: the receivers are those of the rows in Rust, so a row's figures differ by
 //! the entry into the library alone.

@@ -1,8 +1,8 @@
 //! The others: one file for each library, each doing the same work with the same messages.
 //!
-//! Every receiver counts and checks what peerbeat's does ([`crate::common::Tally`]). Each library
-//! is given its best shape for the work that a program could really use; its file describes that.
-//! Heartbeats are on if the library has them.
+//! Every receiver counts and checks the same as that of peerbeat ([`crate::common::Tally`]). Each
+//! library is given its best shape for the work that a program could really use; its file describes
+//! that. Heartbeats are on if the library has them.
 
 pub(crate) mod from_c;
 pub(crate) mod nng;
