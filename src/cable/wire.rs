@@ -215,7 +215,7 @@ impl Wire {
         self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Waits until there is room for more; says what became of the connection meanwhile.
+    /// Waits until there is room for more; returns the state of the connection by then.
     fn wait_room(&self) -> Fate {
         let mut state = self.lock();
         while state.fate == Fate::Open && !state.has_room() {
@@ -441,7 +441,7 @@ fn is_timeout(kind: ErrorKind) -> bool {
 
 /// What a delayed way holds at most, in bytes.
 const QUEUE_MAX: usize = 8 << 20;
-/// How often a thread that reads looks whether its connection has ended, at the least.
+/// The longest interval at which a reading thread checks whether its connection has ended.
 const END_POLL: Duration = Duration::from_millis(50);
 /// The same for a thread that is woken by every change.
 const WOKEN_POLL: Duration = Duration::from_secs(3600);

@@ -305,7 +305,7 @@ impl PeerBuilder {
         let location = Location::new(shown.into(), 0, None);
         reader.begin_peer(&location);
         for (name, value) in self.items.0 {
-            // What a file tells apart by its text has a method each.
+            // Values that a file distinguishes by their text have a method each.
             let is_host = name == "addr";
             let name = if name == UNIX { "addr" } else { name };
             let item = item(name, value, &location);

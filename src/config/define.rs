@@ -104,7 +104,7 @@ impl Reader<'_> {
         for name in marks.undefined.iter().filter(|name| VERSIONS.contains(&&***name)) {
             self.warn_version(line, name);
         }
-        // One value as written may be several once it is expanded, and is one all the same.
+        // One value as written may be several once it is expanded, and still counts as one.
         let written = rest.split_once(lexer::BLANKS).map_or("", |(_, value)| value);
         let (name, value) = match &*values {
             [name] => (name, String::new()),

@@ -17,7 +17,7 @@ use super::value::{Item, Port, Text, fill_host};
 use super::warning::WarningKind;
 use crate::liveness::{Mode, Settings};
 
-/// What comes of an item: perhaps a warning.
+/// The result of an item: perhaps a warning.
 pub(super) type Taken = Result<Option<WarningKind>, ErrorKind>;
 
 /// What the files set.
@@ -90,7 +90,7 @@ impl GlobalItems {
         Ok(None)
     }
 
-    /// Returns true if the files say who we are or where we listen, as those of an application do
+    /// Returns true if the files set who we are or where we listen, as those of an application do
     /// and those that are included seldom do.
     pub(super) fn name_an_application(&self) -> bool {
         APPLICATIONS.iter().any(|item| self.set_at.contains_key(*item))
@@ -123,7 +123,7 @@ impl GlobalItems {
             }
         }
         if interfaces.iter().any(|host| host == "*") {
-            // All of TCP, which a Unix socket is no part of.
+            // `*` is all of TCP, which does not include Unix sockets.
             interfaces.retain(|host| host == "*" || host.starts_with("unix:"));
             if interfaces.iter().all(|host| host == "*") {
                 interfaces.clear();
@@ -241,7 +241,7 @@ impl Default for Timing {
     }
 }
 
-/// What an application says about itself, and an included file seldom does.
+/// Items that describe the application itself, seldom set in an included file.
 const APPLICATIONS: [&str; 6] = [
     "application-name",
     "datasrc-name",

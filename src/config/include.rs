@@ -95,8 +95,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Says what a reader of the file would not expect of an include that worked: `places` are the
-    /// one that had it and those after it.
+    /// Warns of what a reader of the file would not expect of an include that worked: `places` are
+    /// the one that had it and those after it.
     fn end_include(&mut self, line: Line<'_>, places: &[PathBuf], path: &str, marks: &Marks) {
         let [place, later @ ..] = places else { return };
         let files = Arc::clone(&self.options.files);
@@ -139,7 +139,7 @@ impl Reader<'_> {
         self.include_dirs.push(IncludeDir {
             shown: cut(&self.shown(&folder)),
             location: line.location(),
-            // What is in a group of others is not complained about.
+            // Contents of another program's group are not reported.
             is_used: self.blocks.owner() == Owner::Others,
             path: folder,
         });

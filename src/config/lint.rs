@@ -59,7 +59,7 @@ pub(super) fn lint_ports(
     }
 }
 
-/// The same peer twice: each link takes the place of the other's.
+/// The same peer twice: each link replaces the other.
 fn lint_duplicates(peers: &[PeerConfig], report: &mut Report) {
     let mut first: HashMap<String, &Location> = HashMap::new();
     for peer in peers.iter().filter(|peer| !peer.addresses().is_empty()) {

@@ -80,7 +80,7 @@ impl RecognisedBy {
     }
 }
 
-/// Who the other side is, as `add-peer` says it.
+/// Who the other side is, according to `add-peer`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) name: Option<String>,
@@ -103,7 +103,7 @@ impl Identity {
         [id, label, name].into_iter().flatten().collect()
     }
 
-    /// The way by which a HELLO with these values is this peer's, if it is.
+    /// How a HELLO with these values matches this peer, if it does.
     pub(super) fn recognise(&self, name: &str, label: &str, id: u32) -> Option<RecognisedBy> {
         if let Some(own) = &self.label {
             return (own == label).then_some(RecognisedBy::RemoteLabel);
@@ -118,7 +118,7 @@ impl Identity {
         is_name.then_some(RecognisedBy::RemoteName)
     }
 
-    /// The way by which this peer recognises what `other` says about itself.
+    /// How this peer recognises `other` by its HELLO.
     pub(super) fn recognise_other(&self, other: &Identity) -> Option<RecognisedBy> {
         let label = other.label.as_deref().or(other.old_label.as_deref()).unwrap_or_default();
         self.recognise(other.name.as_deref().unwrap_or_default(), label, other.id.unwrap_or(0))
@@ -250,7 +250,7 @@ impl PeerConfig {
         self.identity.ways()
     }
 
-    /// The way by which a peer that dials us and says this in its HELLO is this one, if it is.
+    /// How a peer that dials us with these values in its HELLO matches this one, if it does.
     pub fn recognise(&self, name: &str, label: &str, id: u32) -> Option<RecognisedBy> {
         self.identity.recognise(name, label, id)
     }

@@ -120,7 +120,7 @@ impl Reader<'_> {
                 return false;
             }
         };
-        // Every term is looked at, so that what is wrong in the last one is said.
+        // Every term is checked, so that an error in the last one is reported too.
         let fails = terms.iter().filter(|term| !self.term_holds(line, item, term)).count();
         fails == 0
     }

@@ -106,7 +106,7 @@ impl Item<'_> {
         }
     }
 
-    /// Seconds from 0.01 to a day; 0 is taken as the least, and `true` says so.
+    /// Seconds from 0.01 to a day; 0 is taken as the smallest, and then `true` is returned.
     pub(super) fn slack(&self) -> Result<(Duration, bool), ErrorKind> {
         match decimal_seconds(self.one(SECONDS)?) {
             Some(Seconds::Usual(value)) => Ok((value, false)),
@@ -186,7 +186,7 @@ impl Item<'_> {
         self.list(HOSTS)?.iter().map(target).collect()
     }
 
-    /// The error of an `addr` that is no host.
+    /// The error for an `addr` that is not a host.
     pub(super) fn no_host(&self) -> ErrorKind {
         self.bad(HOSTS)
     }

@@ -58,8 +58,8 @@ pub struct Down {
     /// framing whose heartbeats carry no echo.
     ///
     /// A peer that gives up by itself in the moment in which our goodbye is on its way to it, as it
-    /// hears nothing, ends its stream without a word too, and cannot be told from one that has read
-    /// all.
+    /// hears nothing, ends its stream without a goodbye too, and cannot be distinguished from one
+    /// that has read all.
     pub unconfirmed_bytes: Option<u64>,
     /// Messages that arrived and were not handed on, because this side had ended the link.
     pub undelivered_frames: u64,

@@ -128,7 +128,7 @@ impl LinkEvent {
         }
     }
 
-    /// How loudly a log should say it.
+    /// The level at which a log should report it.
     pub fn level(&self) -> Level {
         match self {
             Self::HeartbeatTime { .. } | Self::Recovered { .. } | Self::QueueLow { .. } => {

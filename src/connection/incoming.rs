@@ -30,7 +30,7 @@ pub(crate) struct Incoming<F> {
     heard: u32,
     /// Nothing behind a goodbye, or behind what breaks the protocol, is heard.
     is_over: bool,
-    /// We were stopped during this silence: it says nothing about the peer.
+    /// We were stopped during this silence: it is no evidence about the peer.
     stalled: bool,
     largest_silence: Duration,
     undelivered: u64,
@@ -185,7 +185,7 @@ impl<F: Framing> Incoming<F> {
         self.traced([clamped, adopted, flooding], now)
     }
 
-    /// Takes over the value of the peer's HELLO, likewise.
+    /// Takes over the value of the peer's HELLO in the same way.
     pub(crate) fn hear_hello(&mut self, value_ms: u32, now: Time) -> [Option<LinkEvent>; 2] {
         let outcome = self.timer.handle_announced(value_ms, now);
         let events = self.outcome(outcome.clamped, outcome.adopted);

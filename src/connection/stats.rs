@@ -53,8 +53,8 @@ pub struct Stats {
     /// How late our heartbeats were: written minus due. Data that went out in the place of one that
     /// was due already counts alike, announcements of a new value do not.
     pub own_lateness: Percentiles,
-    /// How many of those were later than half our slack: a peer that forgives as much as we do has
-    /// called us late.
+    /// How many of those were later than half our slack: a peer with the same slack has called us
+    /// late.
     pub own_late: u64,
     /// How much later than it promised the peer was heard: its silence minus the heartbeat-time in
     /// force, zero in time. Of silences that lasted half the heartbeat-time or longer: what is
@@ -64,7 +64,7 @@ pub struct Stats {
     /// How many of its silences were late ([`LinkEvent::Late`](super::LinkEvent::Late)): past the
     /// heartbeat-time in force and half our slack.
     pub peer_late: u64,
-    /// The longest silence of the peer that has ended, measured likewise.
+    /// The longest silence of the peer that has ended, measured in the same way.
     pub largest_silence: Duration,
     /// How often we ourselves were stopped or starved.
     pub stalls: u64,
@@ -144,6 +144,6 @@ impl Measures {
 pub(crate) struct Silence {
     /// The longest of all so far.
     pub(crate) largest: Duration,
-    /// How much longer than promised it was, if it was long enough to say.
+    /// How much longer than promised it was, if it was long enough to matter.
     pub(crate) late: Option<Duration>,
 }

@@ -90,7 +90,7 @@ impl Unreported {
         self.events.len()
     }
 
-    /// Forgets those that were added after the first `length`, but for what is held back.
+    /// Forgets those that were added after the first `length`, except what is held back.
     pub(crate) fn truncate(&mut self, length: usize) {
         self.events.truncate(length);
     }

@@ -130,8 +130,8 @@ impl<F: Framing> Connection<F> {
         (self.close_timeout, self.close_max) = (timeout, max);
     }
 
-    /// Takes in what the peer's HELLO said about its heartbeat-time, if the host made the
-    /// handshake: both ends then start at the smaller value.
+    /// Takes in the heartbeat-time in the peer's HELLO, if the host made the handshake: both ends
+    /// then start at the smaller value.
     pub fn handle_hello(&mut self, heartbeat_time_ms: u32, now: Time) {
         self.outgoing.handle_hello(heartbeat_time_ms, now);
         let events = self.incoming.hear_hello(heartbeat_time_ms, now);
@@ -384,7 +384,7 @@ impl<F: Framing> Connection<F> {
         self.outgoing.pending()
     }
 
-    /// What went out so far, and how punctually; what was received is the host's to count.
+    /// What went out so far, and how punctually; the host counts what was received.
     pub fn stats(&self, now: Time) -> Stats {
         self.outgoing.stats(now)
     }
@@ -396,11 +396,12 @@ impl<F: Framing> fmt::Debug for Connection<F> {
     }
 }
 
-/// What may wait to be sent, unless the host says otherwise; the default of links and of `sim` too.
+/// What may wait to be sent, unless the host sets another limit; the default of links and of `sim`
+/// too.
 pub(crate) const QUEUE_BYTES: usize = 8 << 20;
-/// How long a close may go on without the kernel taking a byte, likewise.
+/// How long a close may go on without the kernel taking a byte, by default.
 pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a close may take in all, likewise.
+/// How long a close may take in all, by default.
 pub(crate) const CLOSE_MAX: Duration = Duration::from_secs(30);
 
 #[cfg(test)]

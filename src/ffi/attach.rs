@@ -256,7 +256,7 @@ mod system {
         Ok(())
     }
 
-    /// Windows does not say: a socket that is handed over is taken for a blocking one.
+    /// Windows does not report this: a socket that is handed over is assumed to be blocking.
     pub(super) fn is_blocking(_fd: c_int) -> bool {
         true
     }

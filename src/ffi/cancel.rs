@@ -24,7 +24,7 @@ mod system {
 
     pub(super) fn set(state: c_int) -> c_int {
         let mut before = DISABLE;
-        // SAFETY: a state of the system's, and a place for the one before.
+        // SAFETY: a state that the system defines, and a place for the one before.
         unsafe { pthread_setcancelstate(state, &raw mut before) };
         before
     }

@@ -173,7 +173,7 @@ impl PeerbeatConnection {
     }
 }
 
-/// Who the peer's HELLO says that it is.
+/// The name in the peer's HELLO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_connection_remote_name(
     connection: *const PeerbeatConnection,
@@ -446,7 +446,7 @@ pub unsafe extern "C" fn peerbeat_connection_stats(
     })
 }
 
-/// Frees; the socket is the host's.
+/// Frees; the socket still belongs to the host.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_connection_free(connection: *mut PeerbeatConnection) {
     guard(|| {

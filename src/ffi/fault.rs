@@ -97,8 +97,7 @@ impl Fault {
         Self { code: E_INVALID, detail: Detail::Null(name), errno: 0 }
     }
 
-    /// A failed call of the system's: `E_LIMIT` if a limit is behind it, which is named, else
-    /// `code`.
+    /// A failed system call: `E_LIMIT` if a limit is behind it, which is named, else `code`.
     pub(super) fn io(code: c_int, doing: impl Display, error: &io::Error) -> Self {
         let errno = error.raw_os_error().unwrap_or(0);
         match limit(error) {
@@ -146,7 +145,7 @@ impl From<RecvError> for Fault {
 impl From<HandshakeError> for Fault {
     fn from(error: HandshakeError) -> Self {
         match error {
-            // Without a number it is not the system's error but a layer's.
+            // Without a number it is an error of a layer, not of the system.
             HandshakeError::Io(error) => {
                 let code = if error.raw_os_error().is_some() { E_IO } else { E_HANDSHAKE };
                 Self::io(code, "HELLO", &error)

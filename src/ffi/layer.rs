@@ -151,7 +151,7 @@ pub unsafe extern "C" fn peerbeat_layer_put(
     })
 }
 
-/// Says why a function fails; returns what it may return then.
+/// Sets the reason why a function fails; returns a status for it to return.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_layer_fail(
     out: *mut PeerbeatLayerOut,
@@ -207,8 +207,7 @@ unsafe impl Send for CLayer {}
 impl CLayer {
     /// Makes the state for a connection.
     ///
-    /// # Errors
-    /// What `create` says.
+    /// # Errors The result of `create`.
     pub(super) fn new(functions: PeerbeatLayer, of: Of<'_>) -> io::Result<Self> {
         let state = functions.user_data;
         let mut made = Self { functions, state, begun: Vec::new(), counted: None };
@@ -242,8 +241,7 @@ impl CLayer {
 
     /// The name that the other side has proven; `None` = none is asked for.
     ///
-    /// # Errors
-    /// What `verified_name` says.
+    /// # Errors The result of `verified_name`.
     pub(super) fn verified_name(&mut self) -> io::Result<Option<String>> {
         let Some(verified_name) = self.functions.verified_name else { return Ok(None) };
         let mut name = null();

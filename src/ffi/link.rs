@@ -165,7 +165,7 @@ pub unsafe extern "C" fn peerbeat_link_try_send(
     })
 }
 
-/// Sends several messages; `sent` says how many were accepted, even if one was not.
+/// Sends several messages; `sent` is how many were accepted, even if one was not.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn peerbeat_link_send_all(
     link: *mut PeerbeatLink,
@@ -178,7 +178,7 @@ pub unsafe extern "C" fn peerbeat_link_send_all(
         let link = unsafe { handle(link, "link") }?.handle.enter()?;
         // SAFETY: as the header says.
         let messages = unsafe { list(messages, count, "messages") }?;
-        // Up to the first that is not well formed: those before it are sent all the same.
+        // Up to the first that is malformed: those before it are sent anyway.
         let mut payloads = Vec::with_capacity(messages.len());
         let listed = messages.iter().try_for_each(|message| {
             // SAFETY: as the header says.

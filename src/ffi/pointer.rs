@@ -10,7 +10,7 @@ use std::slice;
 
 use super::fault::Fault;
 
-/// A struct of the header's that begins with `struct_size`.
+/// A struct of the header that begins with `struct_size`.
 ///
 /// # Safety
 /// `repr(C)`, begins with a `u32`, and every pattern of bits is a value of it.
@@ -236,7 +236,7 @@ pub(super) unsafe fn check_sized<T: SizedStruct>(
     check_size::<T>(unsafe { declared_size(pointer) }).map_err(|unfit| unfit.named(name))
 }
 
-/// Fills a struct of the host, but for its `struct_size`.
+/// Fills a struct of the host, except its `struct_size`.
 ///
 /// # Safety
 /// `pointer` is null or valid for reads and writes of as many bytes as its `struct_size` says.

@@ -16,7 +16,7 @@ mod system {
     use std::ffi::c_int;
     use std::ptr::null_mut;
 
-    /// `sigset_t`: no system's is larger than that of Linux.
+    /// `sigset_t`: that of Linux is the largest of all systems.
     #[repr(C, align(8))]
     #[derive(Clone, Copy, Debug)]
     pub(super) struct Set([u64; 16]);

@@ -59,7 +59,7 @@ mod system {
     unsafe extern "C" fn add(loaded: *const Loaded, _size: usize, total: *mut c_void) -> c_int {
         guard::light(|| {
             const PT_TLS: u32 = 7;
-            // SAFETY: the system's, valid during the call.
+            // SAFETY: owned by the system, valid during the call.
             let loaded = unsafe { &*loaded };
             // SAFETY: as many headers as it says; there is at least one.
             let headers =

@@ -20,7 +20,7 @@ pub(super) fn event(at: &str, node: &str, peer: Option<&str>, event: &NodeEvent)
             .string("remote_label", remote_label),
         NodeEvent::Link(event) => self::link(begin(event.as_str()), event),
         NodeEvent::Down(down) => fill_down(begin("down"), down),
-        // About a stranger who may only claim to be the peer: it is named by what it says.
+        // About a stranger who may only claim to be the peer: it is named as it introduces itself.
         NodeEvent::Refused { addr, name, reason, count, .. } => {
             self::begin(at, node, "refused", event.level(), None)
                 .string("addr", &addr.to_string())

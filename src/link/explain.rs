@@ -109,7 +109,7 @@ pub enum Advice {
         /// The limit that this makes.
         limit: Duration,
     },
-    /// Too little was measured to say how much slack is needed.
+    /// There are too few measurements to recommend a slack.
     TooFew {
         /// How many silences were measured.
         count: u64,
@@ -119,7 +119,7 @@ pub enum Advice {
 }
 
 impl<S: Stream, F: Framing> Link<S, F> {
-    /// Says which values are in force and why, and whether they fit what was measured so far.
+    /// Explains which values are in force and why, and whether they fit what was measured so far.
     pub fn explain(&self) -> Explanation {
         let stats = self.stats();
         let shared = self.shared();

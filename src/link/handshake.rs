@@ -55,7 +55,7 @@ use crate::protocol::{
     Bye, ByeCode, CONTROL_MAX, Decoded, Frame, Framing, Heartbeat, Hello, Native, ProtocolError,
 };
 
-/// What the other side said of itself, and the bytes that came behind it.
+/// What the other side said about itself, and the bytes after that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Greeting {
@@ -108,7 +108,7 @@ impl HandshakeError {
     }
 }
 
-/// The error in words; text of the other side's is escaped.
+/// The error in words; text from the other side is escaped.
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,7 +8,8 @@ use std::io;
 /// A transformation of bytes in both directions, with a state of its own: TLS, compression.
 ///
 /// Every call returns at once. An error or a panic ends the link, with the error's text, and the
-/// layer is not called again but for [`close`](Self::close), which says goodbye to the other side.
+/// layer is not called again except for [`close`](Self::close), which says goodbye to the other
+/// side.
 ///
 /// ```
 /// use peerbeat::link::{Layer, Layered, Link, Opened};

@@ -63,7 +63,8 @@ pub struct Layered<S, L> {
     output: Mutex<Output>,
     /// The layer has made bytes that are not in `output` yet.
     has_pending: AtomicBool,
-    /// Sealed bytes of the layer's own are in `output`, and no other thread may come to write them.
+    /// `output` has sealed bytes that the layer made by itself, and perhaps no other thread comes
+    /// to write them.
     is_stuck: AtomicBool,
     input: Mutex<Input>,
     /// A read may return at once, whatever the stream below has.
@@ -391,7 +392,8 @@ impl<S: fmt::Debug, L> fmt::Debug for Layered<S, L> {
     }
 }
 
-/// A panic while it was locked was the layer's, whose state is not used again, or the program's.
+/// A panic while it was locked came from the layer, whose state is not used again, or from the
+/// program.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().recover()
 }
@@ -408,5 +410,5 @@ fn nanos(duration: Duration) -> u64 {
 const PIECE_MAX: usize = 64 << 10;
 /// How long a write may keep the goodbye waiting.
 const GOODBYE_WAIT: Duration = Duration::from_millis(5);
-/// How often bytes of the layer's own that the kernel has no room for are tried again.
+/// How often bytes that the layer made by itself are tried again while the kernel has no room.
 const STUCK_POLL: Duration = Duration::from_millis(20);

@@ -92,9 +92,9 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         }
     }
 
-    /// Makes the calling thread the reader's, before it runs, and takes in what has arrived: for a
-    /// program that learns of the link before its messages, and may hold this thread meanwhile.
-    /// From now on `send` does not wait here.
+    /// Makes the calling thread the reader thread, before it runs, and takes in what has arrived:
+    /// for a program that learns of the link before its messages, and may hold this thread
+    /// meanwhile. From now on `send` does not wait here.
     pub(crate) fn enter(&mut self) {
         let link = self.link.clone();
         let _first = link.shared().reader.set(threads::own_number());
@@ -180,7 +180,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
     fn read<H: LinkHandler<S, F>>(&mut self, stream: &S, handler: &mut H, next: Time) {
         let link = self.link.clone();
         let shared = link.shared();
-        // Without a limit nothing but this look tells us of one that the program sets.
+        // Without a limit only this check notices one that the program sets.
         let has_limit = self.incoming.timer().limit().is_some();
         let farthest = if has_limit { READ_MAX } else { UNLIMITED_WAIT_MAX.min(READ_MAX) };
         let next = next.min(self.unreported.due());

@@ -163,7 +163,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
                     self.shared.publish_changes();
                 }
                 pace.on_written(outgoing.bytes_sent());
-                // The next wait tells us when the kernel stopped accepting: the shorter the better.
+                // The next wait shows when the kernel stopped accepting: the shorter the better.
                 self.set_timeout(WRITE_TIMEOUT_MIN);
             }
             Err(e) if is_timeout(e.kind()) => {

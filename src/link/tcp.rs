@@ -87,9 +87,9 @@ fn at_once(stream: &TcpStream, call: impl FnOnce() -> io::Result<usize>) -> io::
     result.or_else(|error| back.and(Err(error)))
 }
 
-/// Tells a connection that the kernel has given up from a wait whose time was up. On Unix the
-/// latter is `WouldBlock`; `TimedOut` means that nothing was acknowledged for as long as the kernel
-/// tries, and is said once, after which the socket only says that it has ended.
+/// Distinguishes a connection that the kernel has given up from a wait whose time was up. On Unix
+/// the latter is `WouldBlock`; `TimedOut` means that nothing was acknowledged for as long as the
+/// kernel tries, and is said once, after which the socket only says that it has ended.
 fn given_up(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::TimedOut if cfg!(unix) => {
@@ -147,7 +147,7 @@ mod without_timeout {
     const PAUSES_MS: [u64; 4] = [1, 2, 4, 8];
 }
 
-/// Elsewhere a write that the kernel took no byte of says so, and may wait in the kernel.
+/// Elsewhere a write of which the kernel took no byte reports that, and may wait in the kernel.
 #[cfg(not(any(windows, test)))]
 mod without_timeout {
     /// Nothing to hold: a thread that looks without waiting is the only one that does.

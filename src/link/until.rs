@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::stream::{READ_MAX, Stream, is_timeout, step};
 
 /// A [`Stream`] as `std`'s [`Read`] and [`Write`], until a deadline: an error of kind
-/// [`TimedOut`](io::ErrorKind::TimedOut) from then on, however the other side drips.
+/// [`TimedOut`](io::ErrorKind::TimedOut) from then on, even if the other side sends byte by byte.
 ///
 /// What is read or written here is gone from the stream; its timeouts are changed.
 ///

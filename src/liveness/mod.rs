@@ -58,7 +58,7 @@ pub struct Settings {
     #[doc(alias = "interval")]
     #[doc(alias = "ping")]
     pub heartbeat_time: Option<Duration>,
-    /// What we forgive a late peer; local, never sent. Default 2 s.
+    /// How late the peer may be before it is down; local, never sent. Default 2 s.
     #[doc(alias = "grace")]
     #[doc(alias = "tolerance")]
     pub slack: Duration,

@@ -44,7 +44,7 @@ pub struct SilenceTimer {
     flood: Flood,
 }
 
-/// What [`SilenceTimer::poll`] says.
+/// What [`SilenceTimer::poll`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a verdict that is not looked at protects from nothing"]
 pub enum Verdict {
@@ -53,7 +53,8 @@ pub enum Verdict {
         /// The next instant at which the answer changes by time alone.
         next: Time,
     },
-    /// Silence has passed the heartbeat-time in force and half the slack. Said once a silence.
+    /// Silence has passed the heartbeat-time in force and half the slack. Reported once per
+    /// silence.
     Late {
         /// How long the peer has been silent.
         silence: Duration,
@@ -73,10 +74,10 @@ pub enum Verdict {
 pub struct HeartbeatOutcome {
     /// The value in force changed.
     pub adopted: Option<Change>,
-    /// The peer asked for less than our floor and got the floor; said once a connection.
+    /// The peer asked for less than our floor and got the floor; reported once per connection.
     pub clamped: Option<Duration>,
-    /// The peer sends more than ten heartbeats a floor interval; said once a connection, never a
-    /// reason to kill.
+    /// The peer sends more than ten heartbeats a floor interval; reported once per connection,
+    /// never a reason to kill.
     pub flooding: bool,
 }
 
@@ -197,7 +198,8 @@ impl SilenceTimer {
         self.limit.change(now, self.promise.promised(), slack);
     }
 
-    /// Says what silence means at `now`. Bytes that the kernel holds must have been read first.
+    /// Returns what the silence means at `now`. Bytes that the kernel holds must have been read
+    /// first.
     #[inline]
     pub fn poll(&mut self, now: Time) -> Verdict {
         let Some(parts) = self.limit.parts() else { return Verdict::Wait { next: Time::NEVER } };

@@ -109,7 +109,7 @@ fn rules(runtime: &PeerRuntime, greeting: &Greeting, reject_new: bool) -> ClaimR
     let ours = (peer.local_name(), peer.local_id(), peer.local_label());
     let theirs = (greeting.name.as_str(), greeting.id, greeting.label.as_str());
     ClaimRules {
-        // Both sides see the same two triples, so at most one of two that differ says yes.
+        // Both sides see the same two triples, so if they differ at most one side comes first.
         ours_first: !peer.addresses().is_empty() && ours <= theirs,
         reject_new,
     }

@@ -30,7 +30,7 @@ pub(crate) trait VirtualClock: Send + Sync {
 }
 
 impl Clock {
-    /// The system's, from now on.
+    /// The system clock, from now on.
     pub(super) fn start() -> Self {
         Self::System(Instant::now())
     }

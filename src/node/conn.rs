@@ -1,4 +1,4 @@
-//! A connection whose handshake is under way: a socket, or one of a simulator's.
+//! A connection whose handshake is under way: a socket, or a simulated connection.
 //!
 //! All that the rules do to it is to wake the threads that wait on it.
 
@@ -11,18 +11,18 @@ use super::transport::AnyStream;
 use crate::link::{Socket, Stream, handshake};
 use crate::protocol::ByeCode;
 
-/// A handle on a connection that is no link yet.
+/// A handle on a connection that is not a link yet.
 #[derive(Clone)]
 pub(crate) enum Conn {
     /// One that was accepted, before its transport's handshake.
     Socket(Socket),
     /// One on which our HELLO is out.
     Stream(AnyStream),
-    /// One of a simulator's.
+    /// A simulated one.
     Virtual(Arc<dyn VirtualConn>),
 }
 
-/// A connection of a simulator's.
+/// A simulated connection.
 pub(crate) trait VirtualConn: Send + Sync {
     /// Ends the reading side, as if the other side had ended its stream.
     fn interrupt(&self);

@@ -42,7 +42,7 @@ impl Contest {
     }
 }
 
-/// How many replacements within a minute are no chance.
+/// How many replacements within a minute are no coincidence.
 const REPLACEMENTS_MAX: usize = 3;
 const REPLACEMENTS_WINDOW: Duration = Duration::from_secs(60);
 

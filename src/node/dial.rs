@@ -231,7 +231,7 @@ pub(crate) fn end_greeting(
     }
 }
 
-/// Refuses an answer that is what we said ourselves, when another peer was meant.
+/// Refuses an answer that is our own HELLO, when another peer was meant.
 ///
 /// # Errors
 /// [`HandshakeError::Protocol`].

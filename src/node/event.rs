@@ -36,7 +36,7 @@ use crate::text::{Measured, More};
 #[non_exhaustive]
 pub enum NodeEvent {
     /// The node listens; reported once for each address, before everything else, and for no peer.
-    /// Like every event it comes on a thread of the node's: `Node::start` may have returned.
+    /// Like every event it comes on a thread of the node: `Node::start` may have returned.
     Listening {
         /// Where, with the real port.
         addr: Endpoint,
@@ -46,7 +46,7 @@ pub enum NodeEvent {
         /// Where to, as configured: `host:port`.
         addr: String,
     },
-    /// The peer is connected and has said who it is.
+    /// The peer is connected and has identified itself.
     Up {
         /// The other end of the connection.
         addr: Endpoint,
@@ -117,7 +117,7 @@ impl NodeEvent {
         }
     }
 
-    /// How loudly a log should say it.
+    /// The level at which a log should report it.
     pub fn level(&self) -> Level {
         match self {
             Self::Dialling { .. } | Self::Retry { .. } => Level::Debug,

@@ -150,8 +150,7 @@ fn port_of(listener: &Listener) -> Option<u16> {
 
 /// The sockets that take connections to a host, or without one to every interface.
 ///
-/// # Errors
-/// The system's, if none of the host's addresses can be listened on.
+/// # Errors The error of the system, if none of the host's addresses can be listened on.
 #[cfg(feature = "capi")]
 pub(crate) fn listening_sockets(host: Option<&str>, port: u16) -> io::Result<Vec<TcpListener>> {
     let listeners = match host {
@@ -252,7 +251,7 @@ fn bind(addr: SocketAddr) -> io::Result<Listener> {
 }
 
 /// A socket that takes IPv4 and IPv6 alike shows IPv4 addresses in the guise of IPv6. All else
-/// stays: an address of one link says nothing without its scope.
+/// stays: a link-local address means nothing without its scope.
 fn plain(addr: SocketAddr) -> SocketAddr {
     match addr {
         SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
@@ -382,8 +381,8 @@ mod unix {
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
     mod lock {
-        //! One program at a time looks at a socket file and replaces it. The lock is a name of
-        //! Linux's that is no file, and goes with whoever holds it.
+        //! One program at a time looks at a socket file and replaces it. The lock is an abstract
+        //! socket name of Linux, which is not a file and vanishes with its last holder.
 
         use std::io::ErrorKind::AddrInUse;
         #[cfg(target_os = "android")]

@@ -144,9 +144,10 @@ pub use waiting::PeerState;
 /// threads of the node and may come at the same time. No lock is held during a call: all of the
 /// node may be used from inside, [`Node::shutdown`] included.
 ///
-/// While a call lasts, that link is not read: its peer is not blamed for the silence, but feels the
-/// back-pressure. A panic ends the link with [`DownReason::Local`](crate::link::DownReason::Local);
-/// the node goes on. The handler is dropped right after [`NodeEvent::Stopped`].
+/// While a call lasts, that link is not read: the silence does not count against its peer, which
+/// feels the back-pressure. A panic ends the link with
+/// [`DownReason::Local`](crate::link::DownReason::Local); the node goes on. The handler is dropped
+/// right after [`NodeEvent::Stopped`].
 ///
 /// ```
 /// use peerbeat::node::{NodeEvent, NodeHandler, Peer};
@@ -363,7 +364,7 @@ impl Peer {
         self.runtime.name()
     }
 
-    /// What the configuration says of it; of a peer that was taken out, what it said last.
+    /// Its configuration; for a peer that was removed, the last one.
     pub fn config(&self) -> Arc<PeerConfig> {
         self.runtime.config()
     }

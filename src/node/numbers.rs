@@ -208,8 +208,8 @@ impl Peer {
         self.runtime.stats()
     }
 
-    /// Says which values are in force and why, and whether they fit what was measured; `None` while
-    /// it is not connected.
+    /// Explains which values are in force and why, and whether they fit what was measured; `None`
+    /// while it is not connected.
     pub fn explain(&self) -> Option<Explanation> {
         self.link().ok()?.explain()
     }

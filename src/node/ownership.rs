@@ -56,7 +56,7 @@ struct Holder<L> {
 enum Dial<S> {
     /// Between dials, or not dialled at all.
     Idle,
-    /// In a call of the system's that nothing interrupts.
+    /// In a system call that nothing interrupts.
     Blocked,
     /// Our HELLO is out.
     HelloEnd { number: u64, stream: S },

@@ -1,8 +1,8 @@
-//! The link of a peer: one with threads, or one of a simulator's. Both have the same connection
-//! inside; nothing here decides.
+//! The link of a peer: one with threads, or a simulated one. Both have the same connection inside;
+//! nothing here decides.
 //!
-//! What waits on a link with threads does not wait on one of a simulator's: there every call
-//! behaves as in the link's own handler.
+//! Calls that wait on a link with threads do not wait on a simulated one: there every call behaves
+//! as in the link's own handler.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(crate) enum PeerLink {
     Virtual(Arc<dyn VirtualLink>),
 }
 
-/// A link of a simulator's. No call waits.
+/// A simulated link. No call waits.
 pub(crate) trait VirtualLink: Send + Sync {
     /// Accepts a message, or is [`SendError::Full`].
     fn send(&self, payload: &[u8]) -> Result<(), SendError>;

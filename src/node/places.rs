@@ -162,7 +162,7 @@ pub(super) fn source(addr: &Endpoint) -> Option<IpAddr> {
     })
 }
 
-/// How long a connection has to be heard before it counts as one that is silent, or drips.
+/// How long a connection has to send its HELLO before it counts as silent or slow.
 const HEARD_WITHIN: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

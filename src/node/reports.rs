@@ -115,7 +115,7 @@ impl Reports {
         self.clock.now()
     }
 
-    /// None of our code panics while it is locked, so what a poisoned lock guards is whole.
+    /// None of our code panics while it is locked, so the data behind a poisoned lock is whole.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().recover()
     }

@@ -29,7 +29,7 @@ pub(super) struct Resolver<T = Vec<SocketAddr>> {
     running: Mutex<Vec<Arc<Running<T>>>>,
 }
 
-/// One call of the system's.
+/// One system call.
 struct Running<T> {
     address: Address,
     state: Mutex<State<T>>,
@@ -38,7 +38,7 @@ struct Running<T> {
 enum State<T> {
     /// Under way.
     Awaited,
-    /// Under way, and what comes of it is not wanted.
+    /// Under way, and its result is not wanted.
     GivenUp,
     Done(io::Result<T>),
     /// It came to its end when it was not wanted.
@@ -201,7 +201,7 @@ fn lookup(address: &Address) -> Outcome {
     }
 }
 
-/// None of our code panics while it is locked, so what a poisoned lock guards is whole.
+/// None of our code panics while it is locked, so the data behind a poisoned lock is whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().recover()
 }

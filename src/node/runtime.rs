@@ -37,7 +37,7 @@ pub(crate) struct PeerRuntime {
 
 struct Values {
     config: Arc<PeerConfig>,
-    /// What the program set, in the place of what the file says.
+    /// What the program set instead of the value in the file.
     heartbeat_time: Option<Duration>,
     slack: Option<Duration>,
     /// The link, from its start to its end: what is set under this lock is set on it too, so that
@@ -58,7 +58,7 @@ struct Counts {
     shown: Shown,
 }
 
-/// What the last events of the peer said.
+/// What the last events of the peer reported.
 #[derive(Clone, Default)]
 pub(super) struct Shown {
     /// Where the present link goes, and who dialled.
@@ -268,7 +268,7 @@ impl PeerRuntime {
         stats
     }
 
-    /// None of our code panics while it is locked, so what a poisoned lock guards is whole.
+    /// None of our code panics while it is locked, so the data behind a poisoned lock is whole.
     fn values(&self) -> MutexGuard<'_, Values> {
         self.values.lock().recover()
     }

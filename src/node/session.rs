@@ -34,7 +34,7 @@ pub(crate) struct About {
     pub(crate) addr: Endpoint,
     pub(crate) direction: Direction,
     pub(crate) greeting: Greeting,
-    /// What our HELLO said.
+    /// What our HELLO contained.
     pub(crate) settings: Settings,
 }
 

@@ -48,7 +48,7 @@ pub(crate) struct Shared {
     pub(super) local_addrs: Vec<SocketAddr>,
     /// One reload at a time; nothing waits for the handler while it is held.
     pub(super) reloading: Mutex<()>,
-    /// Refusals of connections that were no peer's.
+    /// Refusals of connections that belonged to no peer.
     pub(super) strangers: AtomicU64,
     /// Probes that were answered.
     pub(super) probes: AtomicU64,
@@ -372,7 +372,7 @@ impl Shared {
         self.wait_for(Phase::Joined);
     }
 
-    /// None of our code panics while it is locked, so what a poisoned lock guards is whole.
+    /// None of our code panics while it is locked, so the data behind a poisoned lock is whole.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().recover()
     }

@@ -36,8 +36,7 @@ pub(crate) type NodeLink = Link<AnyStream>;
 /// use peerbeat::node::{Connected, Dial, Transport};
 /// use std::io;
 ///
-/// /// Plain connections with a larger buffer of the kernel's, and only from this machine.
-/// struct Careful;
+/// /// Plain connections with a larger kernel buffer, and only from this machine. struct Careful;
 ///
 /// impl Transport for Careful {
 ///     fn connect(&self, dial: &Dial<'_>) -> io::Result<Connected> {
@@ -206,7 +205,7 @@ impl TransportOption {
     }
 }
 
-/// Calls code of the user's.
+/// Calls user code.
 fn call<T>(transport: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     guarded(transport).unwrap_or_else(|| Err(io::Error::other("the transport panicked")))
 }

@@ -181,7 +181,7 @@ impl<L: Held, S: Greeted> Turns<L, S> {
         }
     }
 
-    /// What the plan says now, without waiting.
+    /// The plan's current answer, without waiting.
     pub(crate) fn poll_plan(&self, plan: &mut DialPlan, peer: &Arc<PeerConfig>) -> DialStep {
         let now = self.clock.now();
         plan.poll(&mut self.lock().rules, peer, now, || self.clock.random())
@@ -246,8 +246,7 @@ impl<L: Held, S: Greeted> Turns<L, S> {
         self.change(Ownership::leave_blocked)
     }
 
-    /// Waits until no call of the dialling thread's is blocked; `false` = at `deadline` it still
-    /// is.
+    /// Waits until no call of the dialling thread is blocked; `false` = at `deadline` it still is.
     pub(super) fn wait_unblocked(&self, deadline: Time) -> bool {
         self.wait_for(|rules, now| match rules.is_blocked() {
             false => Ok(true),
@@ -318,7 +317,7 @@ impl<L: Held, S: Greeted> Turns<L, S> {
         })
     }
 
-    /// None of our code panics while it is locked, so what a poisoned lock guards is whole.
+    /// None of our code panics while it is locked, so the data behind a poisoned lock is whole.
     fn lock(&self) -> MutexGuard<'_, Locked<L, S>> {
         self.state.lock().recover()
     }

@@ -106,8 +106,8 @@ impl Node {
     /// [`shutdown`](Self::shutdown) does. Waits up to `timeout` in all, and returns whether every
     /// peer that was connected has ended its side, and so has read all that was accepted.
     ///
-    /// In a handler it does not wait, because nothing of that peer is read meanwhile; the links
-    /// have the time all the same. In a forked child it does nothing.
+    /// In a handler it does not wait, because nothing of that peer is read meanwhile; the links are
+    /// given the time anyway. In a forked child it does nothing.
     pub fn drain(&self, timeout: Duration) -> bool {
         if self.shared.is_forked() {
             return false;

@@ -18,7 +18,7 @@ pub enum ProtocolError {
         length: u64,
         /// The largest length allowed, in bytes.
         max: u64,
-        /// The four bytes as they came, which often tell what program is really speaking.
+        /// The four bytes as they came, which often show what program is really speaking.
         head: [u8; 4],
     },
     /// A payload ended before its fields did.

@@ -22,7 +22,7 @@ pub enum Frame<'a> {
     Hello(Hello<'a>),
     /// The last frame of a direction, with the reason.
     Bye(Bye<'a>),
-    /// A frame that means nothing here and is skipped; it counts as life all the same.
+    /// A frame that means nothing here and is skipped; it still counts as life.
     Unknown {
         /// Its type.
         kind: u8,

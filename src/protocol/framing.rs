@@ -106,7 +106,7 @@ pub trait Framing: Send + Sync + 'static {
         0
     }
 
-    /// Appends the frame that carries `payload`, or appends nothing and says why not.
+    /// Appends the frame that carries `payload`, or appends nothing and returns why not.
     ///
     /// A host that frames its messages itself appends them as they are, one whole frame at a time.
     ///

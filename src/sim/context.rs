@@ -55,7 +55,7 @@ impl<'a, 'h> Context<'a, 'h> {
         self.net.now()
     }
 
-    /// Dials `to`; what comes of it is seen later.
+    /// Dials `to`; the result is seen later.
     pub fn connect(&mut self, to: Host) -> Option<LinkId> {
         self.net.connect(self.host, to)
     }

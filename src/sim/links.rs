@@ -74,7 +74,7 @@ impl LinkRecord {
             let mut records = record.lock();
             let before = match &step {
                 Step::Up => Some(SimEvent::Opened { peer }),
-                // What was read has arrived; only what was not read must be told.
+                // What was read has arrived; only what was not read must be added.
                 Step::Read { bytes } => Some(SimEvent::Arrived { bytes: *bytes }),
                 _ => None,
             };

@@ -15,7 +15,7 @@ use crate::protocol::FRAME_MAX;
 /// What a *program* does, from [`Op::Connect`] to [`Op::Send`], is for a [`Net`](super::Net), whose
 /// programs do what scripts say. In [`Nodes`](super::Nodes) the programs are the handlers, and
 /// these do to the newest link between two nodes what [`Peer`](crate::node::Peer) does, except for
-/// [`Op::Connect`]: who is dialled, and when, is the node's own to say, so there it does nothing.
+/// [`Op::Connect`]: there it does nothing, because a node decides by itself whom it dials and when.
 ///
 /// In [`Nodes`](super::Nodes), [`Op::SlowReader`] holds the reader that long after each message,
 /// besides what the handler [holds](super::hold).

@@ -340,7 +340,7 @@ fn listed() -> String {
     format!("{} or {last}", others.join(", "))
 }
 
-/// The commands and what their help says.
+/// The commands and their help texts.
 const COMMANDS: [(&str, &str); 8] = [
     ("demo", help::DEMO),
     ("run", help::RUN),

@@ -63,7 +63,7 @@ pub(crate) fn check(options: &CheckOptions) -> ExitCode {
     output::exit_code(output::write(&text), done)
 }
 
-/// Errors and the warnings beside them; nothing else can be said of such files.
+/// Errors and the warnings beside them; nothing else can be reported about such files.
 fn refuse(errors: &[Diagnostic], warnings: &[Diagnostic], as_json: bool) -> ExitCode {
     for error in errors {
         complain(&format_args!("{}: {}", error.location, error.text));
@@ -92,7 +92,7 @@ fn name_of(path: &Path) -> String {
 struct Estate {
     files: Vec<File>,
     compared: ends::Compared,
-    /// Files of a deployment that are no applications, and why.
+    /// Files of a deployment that are not applications, and why.
     parts: Vec<(String, &'static str)>,
 }
 

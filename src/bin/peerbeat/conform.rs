@@ -121,7 +121,7 @@ const CHECKS: &[Check] = &[
     Check { rule: "P", name: "a probe is answered", run: Run::Perhaps(handshake::probe) },
 ];
 
-/// Runs the checks and says how they ended.
+/// Runs the checks and reports how they ended.
 pub(crate) fn conform(options: &ConformOptions) -> ExitCode {
     match run(options) {
         Ok(true) => ExitCode::SUCCESS,

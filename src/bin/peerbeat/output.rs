@@ -25,7 +25,7 @@ pub(crate) fn write(text: &str) -> io::Result<()> {
     write_patiently(&mut stdout()?, &mut text.as_bytes(), || true)
 }
 
-/// Writes `text` to stdout as all that a command has to say.
+/// Writes `text` to stdout as the whole output of a command.
 pub(crate) fn print(text: &str) -> ExitCode {
     exit_code(write(text), ExitCode::SUCCESS)
 }
@@ -42,7 +42,7 @@ pub(crate) fn exit_code(written: io::Result<()>, done: ExitCode) -> ExitCode {
     }
 }
 
-/// Writes a complaint to stderr. If even that fails, there is no way to say so.
+/// Writes an error to stderr. If even that fails, there is no way to report it.
 pub(crate) fn complain(text: &dyn Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }

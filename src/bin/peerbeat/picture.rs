@@ -40,7 +40,7 @@ pub(crate) fn picture(options: &PictureOptions) -> ExitCode {
     }
 }
 
-/// Draws what a journal says, from a reader.
+/// Draws a journal, from a reader.
 ///
 /// # Errors
 /// If it holds no records, or nothing of the peer that is asked for.
@@ -122,7 +122,7 @@ pub(crate) fn parse_time(text: &str) -> Option<Duration> {
 
 /// Rows that a picture has at most.
 const ROWS_SHOWN: usize = 60;
-/// A longer line is none of a journal's.
+/// A journal has no longer lines.
 const LINE_MAX: u64 = 1 << 20;
 
 #[cfg(test)]

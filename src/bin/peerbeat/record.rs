@@ -26,7 +26,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Parses a line; `None` if it is no record of a version that this knows.
+    /// Parses a line; `None` if it is not a record of a known version.
     pub(crate) fn parse(line: &str) -> Option<Self> {
         let mut parser = Parser { rest: line.trim().as_bytes(), depth: 0 };
         let Value::Object(fields) = parser.value()? else { return None };

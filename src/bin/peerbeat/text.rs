@@ -11,7 +11,7 @@ pub(crate) use peerbeat::text::{Count, Measured, Seconds};
 pub(crate) fn wrapped(text: &str, columns: usize, indent: usize) -> String {
     let mut lines = String::with_capacity(text.len() + 16);
     let mut column = 0;
-    // Blanks at the beginning are an indent of the caller's.
+    // Blanks at the beginning are the caller's indent.
     let begin = text.len() - text.trim_start_matches(' ').len();
     lines.push_str(&text[..begin]);
     column += begin;
@@ -36,7 +36,7 @@ pub(crate) fn wrapped(text: &str, columns: usize, indent: usize) -> String {
     lines
 }
 
-/// What a person's terminal shows in one line, unless it says otherwise.
+/// The width of a terminal, unless it reports another one.
 pub(crate) const COLUMNS: usize = 80;
 
 #[cfg(test)]

@@ -400,7 +400,7 @@ impl Account {
         }
     }
 
-    /// A heartbeat was decided on: is it due, and does it say the truth?
+    /// A heartbeat was decided on: is it due, and is its content right?
     fn judge_beat(&mut self, at: Time, value: Duration) -> Judged {
         if self.in_force != Some(value) {
             let detail = format!("heartbeat with {value:?}, in force {:?}", self.in_force);
@@ -409,7 +409,7 @@ impl Account {
         if self.announced != Some(value) {
             let (count, last) = self.news;
             self.news = (count + 1, at);
-            // A value of our own that is below our floor is kept to all the same.
+            // We keep our own value even if it is below our floor.
             if count >= 2 && at < last + self.floor().min(value) {
                 return broken(
                     Invariant::NeverCloser,

@@ -36,7 +36,7 @@ pub enum Invariant {
     /// Silence past the limit, and a write that is stuck for it, is death, at most the clock's
     /// granularity later.
     DeathInTime,
-    /// Both ends come to the smaller heartbeat-time, and each tells the other what it holds.
+    /// Both ends come to the smaller heartbeat-time, and each announces to the other what it holds.
     Converges,
     /// While a process runs, the gap between its sends is never above the value in force.
     GapHolds,

@@ -49,7 +49,7 @@ impl Account {
         Ok(())
     }
 
-    /// Judges what two ends hold when nothing is left to be said between them.
+    /// Judges what two ends hold when nothing is left to be announced between them.
     pub(super) fn judge_meeting(&self, other: &Self) -> Judged {
         let quiet = [(self, other), (other, self)].iter().all(|(from, to)| {
             let announced = from.announced == from.in_force;

@@ -97,7 +97,7 @@ impl Core {
         }
     }
 
-    /// Says what the node of a host listens on.
+    /// Sets what the node of a host listens on.
     pub(in crate::sim) fn set_port(&mut self, host: Host, port: Option<u16>) {
         self.hosts[host.0].port = port;
     }

@@ -60,7 +60,7 @@ impl fmt::Display for NodeRecord {
 pub(super) struct Log(Arc<Mutex<Vec<NodeRecord>>>);
 
 impl Log {
-    /// None of our code panics while it is locked, so what a poisoned lock guards is whole.
+    /// None of our code panics while it is locked, so the data behind a poisoned lock is whole.
     pub(super) fn lock(&self) -> MutexGuard<'_, Vec<NodeRecord>> {
         self.0.lock().recover()
     }

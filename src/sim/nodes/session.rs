@@ -75,6 +75,6 @@ pub fn hold(time: Duration) {
 }
 
 thread_local! {
-    /// For how long the handler that is called holds the reader, as it says.
+    /// How long the handler that is called holds the reader, as it has set it.
     static HELD: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }

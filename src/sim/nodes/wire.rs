@@ -21,7 +21,7 @@ use crate::sim::{Host, LinkId, Rng};
 /// The net, as nodes and their programs share it.
 pub(super) type SharedCore = Arc<Mutex<Core>>;
 
-/// None of our code panics while it is locked, so what a poisoned lock guards is whole.
+/// None of our code panics while it is locked, so the data behind a poisoned lock is whole.
 pub(super) fn lock(core: &SharedCore) -> MutexGuard<'_, Core> {
     core.lock().recover()
 }

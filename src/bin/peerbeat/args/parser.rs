@@ -22,7 +22,7 @@ pub(super) type Range = (Duration, Duration, &'static str);
 /// Takes the words of a command one by one.
 pub(super) struct ArgParser<I> {
     words: I,
-    /// The command, for complaints; empty before it is known.
+    /// The command, for error messages; empty before it is known.
     pub(super) command: &'static str,
     /// `--` has been met.
     only_operands: bool,

@@ -19,7 +19,7 @@ use crate::args::CheckOptions;
 /// What is to be checked.
 pub(super) struct Found {
     pub(super) applications: Vec<Application>,
-    /// Other files of a deployment, and why they are no applications.
+    /// Other files of a deployment, and why they are not applications.
     pub(super) parts: Vec<(String, &'static str)>,
 }
 

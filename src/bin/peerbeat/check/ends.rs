@@ -28,7 +28,7 @@ pub(super) struct Link {
     /// The address that meets, as the dialling file has it.
     pub(super) address: String,
     /// The name that the dialled side was expected to have and does not; guessed if names are made
-    /// of the application's and the host's.
+    /// of the application and the host.
     pub(super) other_name: Option<(String, String)>,
 }
 
@@ -167,7 +167,7 @@ fn recognise(config: &Config, dialling: &PeerConfig) -> Option<usize> {
 }
 
 /// The first address of the peer at which the other file may listen, with its port. A file meets
-/// itself only if the address says so.
+/// itself only if the address shows that.
 fn listening<'a>(peer: &'a PeerConfig, other: &File, itself: bool) -> Option<(&'a Address, u16)> {
     let Some(Port::Fixed(port)) = other.config.port() else { return None };
     let is_here = |address: &&Address| address.port() == Some(port);

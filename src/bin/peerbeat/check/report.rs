@@ -214,7 +214,7 @@ fn wrapped(first: &str, rest: &str, sentence: &str) -> String {
     text + "\n"
 }
 
-/// Who says it is who.
+/// A node's identity in words.
 fn identity(name: &str, label: &str, id: u32) -> String {
     let mut text = format!("\"{}\"", Escaped(name));
     if !label.is_empty() {

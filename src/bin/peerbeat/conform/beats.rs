@@ -93,7 +93,7 @@ pub(crate) fn keeps_at(bench: &Bench<'_>, other: u32) -> Result<(), Failure> {
     conn.expect_beat(&expected, bench.soon(), |b| b.heartbeat_time_ms == value - 1).map(drop)
 }
 
-/// H2: a value below the floor is raised to it, and no flood comes of it.
+/// H2: a value below the floor is raised to it, and causes no flood.
 pub(crate) fn raises_to_the_floor(bench: &Bench<'_>) -> Result<(), Failure> {
     let (mut conn, own) = bench.settled(5000)?;
     let floor = u32::try_from(bench.options.floor.as_millis()).unwrap_or(u32::MAX).max(1);

@@ -44,7 +44,7 @@ impl<'a> Bench<'a> {
     }
 
     /// A connection on which our first frame is the next thing to happen: the side that dials us
-    /// has said its HELLO.
+    /// has sent its HELLO.
     ///
     /// # Errors
     /// There is none to be had.
@@ -84,7 +84,7 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// An established link; we say that our heartbeat-time is `value`.
+    /// An established link; we announce `value` as our heartbeat-time.
     ///
     /// # Errors
     /// It was not welcome.

@@ -18,7 +18,7 @@ pub(crate) fn closes_after_bye(bench: &Bench<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Data, BYE and the end of our stream in one go: it reads all of it, and ours is no reset.
+/// Data, BYE and the end of our stream in one go: it reads all of it, and we see no reset.
 pub(crate) fn closes_while_data_flows(bench: &Bench<'_>) -> Result<(), Failure> {
     let (mut conn, _) = bench.settled(5000)?;
     for _ in 0..64 {

@@ -91,7 +91,7 @@ fn refused_as(bench: &Bench<'_>, bytes: &[u8], code: u8) -> Result<(), Failure> 
     conn.expect_bye(code, bench.soon()).map_err(|failure| sent(failure, bytes))
 }
 
-/// Says what it was that was answered so.
+/// Adds the bytes that had been sent to a failure.
 pub(crate) fn sent(failure: Failure, bytes: &[u8]) -> Failure {
     let hex: String = bytes.iter().take(24).map(|byte| format!("{byte:02x}")).collect();
     Failure { got: format!("{} (after {hex})", failure.got), ..failure }

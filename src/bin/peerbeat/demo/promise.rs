@@ -29,7 +29,7 @@ struct Promise {
 }
 
 impl Promises {
-    /// Something counted, or said, that must be so.
+    /// A count or a text that must match.
     pub(super) fn add(&mut self, what: &str, promised: &str, measured: &str, held: bool) {
         let (what, promised, measured) = (what.into(), promised.into(), measured.into());
         self.all.push(Promise { what, promised, measured, held });
@@ -48,7 +48,7 @@ impl Promises {
         self.not_before(what, limit, measured);
     }
 
-    /// Something that must happen at a time, not before, and after it as soon as may be.
+    /// Something that must happen at a given time: not earlier, and as soon as possible after it.
     pub(super) fn not_before(&mut self, what: &str, limit: Duration, measured: Option<Duration>) {
         let held = measured.is_some_and(|m| m >= limit && m <= limit + TOLERANCE);
         self.add(what, &format!("after {}", Seconds(limit)), &shown(measured), held);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::{complain, stdout, write_patiently};
 
-/// Makes the line that says how many lines were dropped.
+/// Makes the line that reports how many lines were dropped.
 type DroppedLine = Box<dyn Fn(u64) -> String + Send>;
 
 /// A bounded queue of lines and the thread that writes them to stdout.

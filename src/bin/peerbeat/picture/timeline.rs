@@ -237,7 +237,7 @@ impl Row {
     }
 }
 
-/// Ends that are no alarm.
+/// Ends that are not alarming.
 fn is_goodbye(record: &Record) -> bool {
     matches!(record.text("reason"), Some("closed" | "local" | "replaced"))
 }

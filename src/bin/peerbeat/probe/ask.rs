@@ -39,11 +39,11 @@ pub(super) enum Found {
     Ssh {
         banner: String,
     },
-    /// It takes the connection and says nothing.
+    /// It accepts the connection and sends nothing.
     Silent,
     /// It closes the connection.
     Closed,
-    /// It says something else.
+    /// It answers with something else.
     Unknown {
         bytes: Vec<u8>,
     },
@@ -292,5 +292,5 @@ const CLIENT_HELLO: &[u8] = &[
     0x16, 3, 1, 0, 45, 1, 0, 0, 41, 3, 3, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
     17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 0, 0, 2, 0, 0x2f, 1, 0,
 ];
-/// Of an answer that is no peerbeat's.
+/// Bytes of an answer that is not from peerbeat.
 const BYTES_MAX: usize = 1024;

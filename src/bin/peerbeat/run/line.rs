@@ -27,7 +27,7 @@ impl Lines {
         Self { width, day: Mutex::default() }
     }
 
-    /// What happened at a time, in lines of 80 columns; the first of a day says which.
+    /// What happened at a time, in lines of 80 columns; the first of a day has the date.
     pub(super) fn of(&self, at: SystemTime, peer: Option<&str>, what: &str) -> String {
         let at = clock::written(at);
         let (day, time) = (&at[..10], &at[11..23]);

@@ -38,7 +38,7 @@ pub(crate) fn frame(
     lines.iter().map(|line| cut(line, size.columns)).collect()
 }
 
-/// What there is to say, a line each; `label` in the first columns.
+/// The lines about one peer; `label` is in the first columns.
 pub(crate) fn body(peer: &PeerRow, now: Duration) -> Vec<String> {
     let numbers = &peer.numbers;
     let mut lines = Vec::new();
@@ -109,7 +109,7 @@ fn amount_bytes(bytes: u64) -> String {
     format!("{}B", amount(bytes as f64))
 }
 
-/// The value in force and why, as far as the journal says so.
+/// The value in force and why, as far as the journal contains it.
 fn explained(beat: Duration, peer: &PeerRow) -> String {
     let numbers = &peer.numbers;
     let why = match numbers.source.as_deref() {

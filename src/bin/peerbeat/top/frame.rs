@@ -118,7 +118,7 @@ pub(crate) fn frame(model: &Model, view: &mut View, size: Size, now: Duration) -
     lines.push(columns.head());
     let left = size.lines.saturating_sub(1 + lines.len() + 1);
     let events = (left / 3).min(EVENTS_SHOWN).min(model.events.len());
-    // A line says how many are not shown, and one is empty.
+    // One line reports how many are not shown, and one is empty.
     let room = left.saturating_sub(events + 2).max(1);
     let shown = peers.len().min(room);
     // The chosen one is among those that are shown, and no line is empty for nothing.

@@ -285,7 +285,7 @@ impl PeerRow {
         };
     }
 
-    /// The silence that a record tells of.
+    /// The silence that a record reports.
     fn hear(&mut self, record: &Record) {
         if let Some(silence) = record.ms("silent_ms") {
             self.silence = Some((silence, record.at));
@@ -318,7 +318,7 @@ fn sentence(value: &Value) -> Option<String> {
     }
 }
 
-/// Ends that are no alarm.
+/// Ends that are not alarming.
 fn is_goodbye(record: &Record) -> bool {
     ORDERLY.contains(&record.text("reason").unwrap_or_default())
 }

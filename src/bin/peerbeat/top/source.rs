@@ -145,6 +145,6 @@ fn is_same(old: &fs::Metadata, new: &fs::Metadata) -> bool {
 
 /// Lines that wait to be drawn.
 const LINES_MAX: usize = 65_536;
-/// A longer line is none of a journal's.
+/// A journal has no longer lines.
 const LINE_MAX: u64 = 1 << 20;
 const FOLLOW_EVERY: Duration = Duration::from_millis(200);

@@ -145,7 +145,7 @@ fn stty(tty: Tty, arguments: &[&str]) -> Option<String> {
 fn parse_size(text: &str) -> Option<Size> {
     let (lines, columns) = text.split_once(' ')?;
     let (lines, columns) = (lines.parse().ok()?, columns.parse().ok()?);
-    // A terminal that does not know its size says 0.
+    // A terminal that does not know its size reports 0.
     (lines > 0 && columns > 0).then_some(Size { columns, lines })
 }
 
