@@ -22,10 +22,9 @@
  *
  * CONVENTIONS
  *
- * - Functions return an int: PEERBEAT_OK (0) or a negative PEERBEAT_E_ code. Functions that cannot
- *   fail are the exception: they return counts, texts and versions directly, and 0 or NULL for
- *   NULL. peerbeat_connection_next() and peerbeat_liveness_next() return what to do, or a negative
- *   code.
+ * - Functions return an int: PEERBEAT_OK (0) or a negative PEERBEAT_E_ code. Those that cannot fail
+ *   return counts, texts and versions directly, and 0 or NULL for NULL. peerbeat_connection_next()
+ *   and peerbeat_liveness_next() return what to do, or a negative code.
  * - peerbeat_strerror() returns the text for a code, peerbeat_last_error() the details of this
  *   thread's last failure. The liveness functions store no details.
  * - Outputs are written only on success, with two exceptions: PEERBEAT_E_TOO_SMALL sets the length,
@@ -33,8 +32,7 @@
  * - Any argument may be NULL: the result is PEERBEAT_E_INVALID if it is required. Freeing NULL does
  *   nothing. A handle must not be used after it was freed.
  * - timeout_ms: milliseconds; < 0 waits without limit, 0 does not wait.
- * - Times are in the unit that their name ends with. Those that may be missing are int64_t, and -1
- *   then.
+ * - Times are in the unit at the end of their name. Those that may be missing are int64_t, then -1.
  * - Structs begin with struct_size: set it to sizeof the struct before every call, so that programs
  *   compiled with an older header keep working. Fields named reserved are 0.
  * - Strings are UTF-8. Text from a peer is escaped, except remote_name and remote_label.
@@ -58,21 +56,19 @@
  *   So do not free while you hold a lock that a callback takes, and do not let the callbacks of two
  *   nodes free each other's node: use peerbeat_node_free_timeout(), which gives up in time.
  * - A callback may call everything except free on its own node (PEERBEAT_E_OWN_THREAD). In it,
- *   send, wait_room and wait_up for the same peer do not wait: they return PEERBEAT_E_FULL or
- *   PEERBEAT_E_TIMEOUT.
+ *   send, wait_room and wait_up for the same peer do not wait: PEERBEAT_E_FULL or E_TIMEOUT.
  * - A callback must return: no longjmp, no C++ exception, no pthread_exit.
  * - Cancellation: no function is a cancellation point; a pending pthread_cancel takes effect after
  *   it. This holds for deferred cancellation, the default; a thread with asynchronous cancellation
  *   must not call these functions (POSIX allows only a few of its own).
  * - Signals: our threads block all signals except those that a thread's own faults raise, and
  *   SIGPROF, so your signals reach your threads. Callbacks run with that mask, and processes that
- *   they fork inherit it. Only peerbeat_liveness_*() on a value that the signal handler alone uses,
- *   peerbeat_strerror() and peerbeat_version() are async-signal-safe. To stop on a signal use
+ *   they fork inherit it. Only peerbeat_strerror(), peerbeat_version() and, on a value that the
+ *   signal handler alone uses, peerbeat_liveness_*() are async-signal-safe. To stop on a signal use
  *   sigwait() or a self-pipe.
  * - fork: in the child every call on a node, link or listener of the parent does nothing and
- *   returns PEERBEAT_E_FORKED; the parent's connections are not affected. The child may use handles
- *   that it makes itself. In a callback, fork only to exec or _exit: a child that returns from the
- *   callback stops there.
+ *   returns PEERBEAT_E_FORKED; the parent's connections stay. The child may use what it makes
+ *   itself. In a callback, fork only to exec or _exit: a child that returns from it stops there.
  * - Nothing here ends your program or changes its state: signals (SIGPIPE included), signal masks,
  *   handlers, environment and locale are not touched.
  */
@@ -232,8 +228,7 @@ typedef struct peerbeat_stats {
 } peerbeat_stats;
 
 /* Over all links that a peer has had since the node started or a reload brought it; with peer NULL
- * the sums over all peers. Measurements are those of the present link; in the sums, the largest of
- * any. */
+ * the sums over all peers. Measurements are those of the present link; in the sums, the largest. */
 typedef struct peerbeat_totals {
     uint32_t struct_size;
     uint32_t peers_up;
@@ -425,8 +420,7 @@ int peerbeat_node_start(const peerbeat_config *config, const peerbeat_handler *h
                         peerbeat_node **node);
 int peerbeat_node_port(peerbeat_node *node, uint16_t *port); /* 0 = it does not listen */
 
-/* Begins the stop: links are closed in an orderly way, and no peer is dialled or accepted any more.
- * */
+/* Begins the stop: links are closed in an orderly way, no peer is dialled or accepted any more. */
 int peerbeat_node_shutdown(peerbeat_node *node);
 
 /* Drains the links of all peers in parallel, without new connections, then shuts down. PEERBEAT_OK
@@ -498,8 +492,7 @@ int peerbeat_node_explain(peerbeat_node *node, const char *peer, char *buf, size
  * so that it may be compared, and asking by it is quicker. NULL = there is no such peer. */
 const char *peerbeat_node_peer(peerbeat_node *node, const char *peer);
 
-/* A pointer of yours for a peer; events carry it. It survives a reload, even one that removes the
- * peer. */
+/* A pointer of yours for a peer; events carry it. It survives a reload that removes the peer. */
 int peerbeat_node_set_user_data(peerbeat_node *node, const char *peer, void *user_data);
 void *peerbeat_node_user_data(peerbeat_node *node, const char *peer);
 

@@ -23,8 +23,8 @@ use std::time::Duration;
 /// use std::sync::mpsc::{Sender, channel};
 /// use std::time::Duration;
 ///
-/// /// The program under test: here it only reports which link it lost. struct
-/// Program(Sender<Down>);
+/// /// The program under test: here it only reports which link it lost.
+/// struct Program(Sender<Down>);
 ///
 /// impl LinkHandler for Program {
 ///     fn on_message(&mut self, _: &Link, _: &[u8]) {}

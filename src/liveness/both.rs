@@ -20,13 +20,17 @@ use super::{
 /// let mut now = Time::ZERO;
 /// let mut liveness = Liveness::new(&settings, now);
 ///
-/// // Our value is announced at once ... assert_eq!(liveness.poll(now), Action::SendHeartbeat {
-/// value_ms: 5000 }); liveness.handle_heartbeat_sent(5000, now); // ... the next heartbeat is due
-/// after 5 s without a byte sent ... let next = now + Duration::from_secs(5);
-/// assert_eq!(liveness.poll(now), Action::Wait { until: next }); now = next;
+/// // Our value is announced at once ...
 /// assert_eq!(liveness.poll(now), Action::SendHeartbeat { value_ms: 5000 });
-/// liveness.handle_heartbeat_sent(5000, now); // ... and a peer that is silent for 5 s + 2 s of
-/// slack is gone. now = Time::ZERO + Duration::from_secs(7);
+/// liveness.handle_heartbeat_sent(5000, now);
+/// // ... the next heartbeat is due after 5 s without a byte sent ...
+/// let next = now + Duration::from_secs(5);
+/// assert_eq!(liveness.poll(now), Action::Wait { until: next });
+/// now = next;
+/// assert_eq!(liveness.poll(now), Action::SendHeartbeat { value_ms: 5000 });
+/// liveness.handle_heartbeat_sent(5000, now);
+/// // ... and a peer that is silent for 5 s + 2 s of slack is gone.
+/// now = Time::ZERO + Duration::from_secs(7);
 /// assert!(matches!(liveness.poll(Time::ZERO + Duration::from_secs(6)), Action::Late { .. }));
 /// assert!(matches!(liveness.poll(now), Action::Silent { .. }));
 /// ```

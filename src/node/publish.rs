@@ -40,7 +40,7 @@ impl Node {
     /// # fn tick(node: &peerbeat::node::Node) -> Result<(), peerbeat::link::SendError> {
     /// let published = node.publish(b"EURUSD 1.0871")?;
     /// for peer in &published.full {
-    /// // The program decides what such a peer gets later; here: nothing, it is closed.
+    ///     // The program decides what such a peer gets later; here: nothing, it is closed.
     ///     peer.close();
     /// }
     /// # Ok(()) }

@@ -36,7 +36,8 @@ pub(crate) type NodeLink = Link<AnyStream>;
 /// use peerbeat::node::{Connected, Dial, Transport};
 /// use std::io;
 ///
-/// /// Plain connections with a larger kernel buffer, and only from this machine. struct Careful;
+/// /// Plain connections with a larger kernel buffer, and only from this machine.
+/// struct Careful;
 ///
 /// impl Transport for Careful {
 ///     fn connect(&self, dial: &Dial<'_>) -> io::Result<Connected> {
