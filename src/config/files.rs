@@ -12,10 +12,10 @@ use std::path::{Component, Path, PathBuf};
 pub trait Files: fmt::Debug + Send + Sync {
     /// The content of a regular file, but at most `max` bytes of it.
     ///
-    /// # Errors [`io::ErrorKind::NotFound`] or [`io::ErrorKind::NotADirectory`] if nothing is
-    /// there, which is [`FileProblem::Missing`](super::FileProblem::Missing);
-    /// [`io::ErrorKind::IsADirectory`] if a folder is,
-    /// [`FileProblem::Folder`](super::FileProblem::Folder). All others are
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] or [`io::ErrorKind::NotADirectory`] if nothing is there, which
+    /// is [`FileProblem::Missing`](super::FileProblem::Missing); [`io::ErrorKind::IsADirectory`] if
+    /// a folder is, [`FileProblem::Folder`](super::FileProblem::Folder). All others are
     /// [`FileProblem::Unreadable`](super::FileProblem::Unreadable) with the error's text, such as
     /// [`io::ErrorKind::InvalidInput`] of [`DiskFiles`] for anything but a regular file.
     fn read(&self, path: &Path, max: usize) -> io::Result<Vec<u8>>;

@@ -207,7 +207,8 @@ unsafe impl Send for CLayer {}
 impl CLayer {
     /// Makes the state for a connection.
     ///
-    /// # Errors The result of `create`.
+    /// # Errors
+    /// The result of `create`.
     pub(super) fn new(functions: PeerbeatLayer, of: Of<'_>) -> io::Result<Self> {
         let state = functions.user_data;
         let mut made = Self { functions, state, begun: Vec::new(), counted: None };
@@ -241,7 +242,8 @@ impl CLayer {
 
     /// The name that the other side has proven; `None` = none is asked for.
     ///
-    /// # Errors The result of `verified_name`.
+    /// # Errors
+    /// The result of `verified_name`.
     pub(super) fn verified_name(&mut self) -> io::Result<Option<String>> {
         let Some(verified_name) = self.functions.verified_name else { return Ok(None) };
         let mut name = null();

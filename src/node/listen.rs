@@ -150,7 +150,8 @@ fn port_of(listener: &Listener) -> Option<u16> {
 
 /// The sockets that take connections to a host, or without one to every interface.
 ///
-/// # Errors The error of the system, if none of the host's addresses can be listened on.
+/// # Errors
+/// The error of the system, if none of the host's addresses can be listened on.
 #[cfg(feature = "capi")]
 pub(crate) fn listening_sockets(host: Option<&str>, port: u16) -> io::Result<Vec<TcpListener>> {
     let listeners = match host {

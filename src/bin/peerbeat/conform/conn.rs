@@ -105,7 +105,8 @@ impl Conn {
 
     /// What comes next, or `Nothing` at `until`.
     ///
-    /// # Errors Bytes that are not a frame of this protocol.
+    /// # Errors
+    /// Bytes that are not a frame of this protocol.
     pub(crate) fn next(&mut self, until: Instant) -> Result<Seen, Failure> {
         loop {
             if let Some(seen) = self.take_frame()? {
