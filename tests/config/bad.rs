@@ -19,7 +19,6 @@ fn every_mistake_is_named_with_place_item_found_and_allowed() {
     }
 }
 
-// lesson 65
 #[test]
 fn a_port_that_is_wrong_is_not_missing_too() {
     let text = "add-peer\naddr a\nport 99999\nend-peer";
@@ -27,6 +26,7 @@ fn a_port_that_is_wrong_is_not_missing_too() {
     assert!(errors.warnings().is_empty(), "{errors}");
 }
 
+// lesson 65
 #[test]
 fn a_host_has_no_invisible_blanks() {
     for blank in ['\u{a0}', '\u{3000}', '\u{b}', '\u{7f}'] {
