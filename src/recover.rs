@@ -8,7 +8,7 @@
 
 use std::sync::{LockResult, PoisonError};
 
-/// What a lock or a wait returns, taken whether or not another holder has panicked.
+/// The value that a lock or a wait returns, whether or not another holder has panicked.
 pub(crate) trait Recover {
     /// The guard.
     type Guard;

@@ -21,13 +21,13 @@ pub(super) struct Block {
 pub(super) enum BlockKind {
     /// An `if` whose conditions decide: whether a branch was taken, and whether `else` has come.
     If { taken: bool, had_else: bool },
-    /// An `if` in what does not count.
+    /// An `if` inside a branch that is skipped.
     DeadIf,
     /// The `add-peer` that we read.
     Peer,
     /// A group of others: what opened it, and its name.
     Group { opener: String, name: String },
-    /// What is nearly `add-peer`, and ends at what is nearly `end-peer`.
+    /// A misspelled `add-peer`, which ends at a misspelled `end-peer`.
     PeerLike { opener: String },
     /// The body of a `defmacro`.
     Macro,

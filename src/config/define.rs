@@ -52,8 +52,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Expands a side of a condition. What is not defined there is empty without a word: that is
-    /// how files ask whether it is.
+    /// Expands a side of a condition. An undefined variable there is empty without a warning: that
+    /// is how files ask whether it is.
     pub(super) fn expand_condition(
         &mut self,
         line: Line<'_>,

@@ -134,7 +134,7 @@ pub enum ErrorKind {
         found: String,
         /// Its parts read as decimal numbers.
         decimal: String,
-        /// What the C library makes of it, if that differs.
+        /// The address that the C library reads it as, if that differs.
         dialled: Option<String>,
     },
     /// Bytes that are not UTF-8 in a value that peerbeat reads.
@@ -166,11 +166,11 @@ pub enum ErrorKind {
         /// The item that closes it.
         closer: String,
     },
-    /// An item that closes or divides what is not open.
+    /// An item that closes or divides a block that is not open.
     Stray {
         /// The item.
         item: String,
-        /// What is open here instead, and where it was opened.
+        /// The block that is open here instead, and where it was opened.
         open: Option<(String, Location)>,
         /// What would have to be open.
         needs: String,

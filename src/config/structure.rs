@@ -60,7 +60,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Words of other grammars; they do what they mean after they were reported.
+    /// Words of other grammars; they are reported and then obeyed.
     pub(super) fn read_other_word(&mut self, line: Line<'_>, name: &str, rest: &str) {
         let meant = OTHER_WORDS.iter().find(|(word, _)| *word == name).map(|(_, meant)| *meant);
         if self.blocks.owner() == Owner::Others && self.blocks.above_if() != Some(0) {
@@ -195,13 +195,13 @@ impl Reader<'_> {
         }
     }
 
-    /// Skips what is nearly `add-peer`.
+    /// Skips a misspelled `add-peer`.
     pub(super) fn open_peer_like(&mut self, line: Line<'_>, opener: &str) {
         self.warn(line, WarningKind::PeerMisspelt { item: cut(opener) });
         self.push(line, BlockKind::PeerLike { opener: opener.to_owned() }, true);
     }
 
-    /// Returns true if `name` is the end of what is nearly `add-peer`, as which it was opened.
+    /// Returns true if `name` ends the misspelled `add-peer` that is open.
     pub(super) fn ends_peer_like(&mut self, name: &str) -> bool {
         let Some(Block { kind: BlockKind::PeerLike { .. }, .. }) = self.blocks.top() else {
             return false;

@@ -43,7 +43,7 @@ impl TlsItems {
             return;
         }
         let item = TlsItem { item: name.to_owned(), location: location(), peer: peer.cloned() };
-        // What is not a plain number is not looked into: it is an item of others.
+        // Anything but a plain number is ignored: the item belongs to another program.
         let number = rest.trim().parse().ok().filter(|_| PORTS.contains(&name));
         if let Some(number) = number {
             self.port = Some((item.clone(), number));

@@ -27,7 +27,7 @@ impl Warning {
         &self.location
     }
 
-    /// What it is.
+    /// Its kind.
     pub fn kind(&self) -> &WarningKind {
         &self.kind
     }
@@ -39,7 +39,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// What is worth knowing.
+/// The kinds of warnings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WarningKind {
@@ -75,7 +75,7 @@ pub enum WarningKind {
     NearMiss {
         /// The item.
         item: String,
-        /// What is most likely meant.
+        /// The most likely meaning.
         nearest: &'static str,
     },
     /// An item of `add-peer` outside one; it was skipped.
@@ -83,7 +83,7 @@ pub enum WarningKind {
         /// The item.
         item: String,
     },
-    /// What is nearly `add-peer`; its lines were skipped to its end.
+    /// A misspelled `add-peer`; its lines were skipped to its end.
     PeerMisspelt {
         /// The item.
         item: String,

@@ -25,9 +25,9 @@ pub enum LinkEvent {
     /// The heartbeat-time in force changed; both directions follow it. If the peer changes it more
     /// than ten times in ten seconds, at most one a second is reported, for all since the last.
     HeartbeatTime {
-        /// What was in force before; `None` = nothing.
+        /// The value in force before; `None` = none.
         from: Option<Duration>,
-        /// What is in force now.
+        /// The value in force now.
         to: Duration,
         /// Who caused it.
         cause: Cause,
@@ -58,9 +58,9 @@ pub enum LinkEvent {
     },
     /// The peer asked for a heartbeat-time under our floor and got the floor. Once a connection.
     Clamped {
-        /// What it asked for.
+        /// The value that it asked for.
         asked: Duration,
-        /// What it got.
+        /// The value that it got.
         floor: Duration,
     },
     /// The peer sends more than ten heartbeats a floor interval. Once a connection; it is not

@@ -83,7 +83,7 @@ impl Alive {
     }
 }
 
-/// Counts a layer for as long as it is there.
+/// Counts a layer while it exists.
 #[derive(Debug)]
 pub(super) struct One(Arc<Alive>);
 

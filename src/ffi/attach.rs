@@ -88,7 +88,7 @@ impl HostSocket {
         match stream.peer_addr() {
             // Without a number it is not the system's error but std's: connected, but no TCP.
             Err(error) if error.raw_os_error().is_some() => {
-                let what = format!("descriptor {fd} is no connected socket: {error}");
+                let what = format!("descriptor {fd} is not a connected socket: {error}");
                 return Err(Fault::invalid(what));
             }
             _ => {}

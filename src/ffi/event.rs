@@ -44,7 +44,7 @@ impl CEvent {
         Self { event, _texts: Vec::new(), _data: data }
     }
 
-    /// A message where it lies, for as long as it lies there.
+    /// A message in place, valid while it stays there.
     pub(super) fn borrowed_message(peer: &CStr, data: &[u8]) -> PeerbeatEvent {
         PeerbeatEvent {
             peer: peer.as_ptr(),

@@ -123,7 +123,7 @@ pub(super) const DIALLED: c_int = 1;
 /// `PEERBEAT_DIRECTION_ACCEPTED`.
 pub(super) const ACCEPTED: c_int = 2;
 
-/// `peerbeat_layer_out`: what a call of a layer's functions gives besides its status.
+/// `peerbeat_layer_out`: the output of a layer's function besides its status.
 #[derive(Debug)]
 pub struct PeerbeatLayerOut {
     sealed: Vec<u8>,
@@ -143,7 +143,7 @@ pub unsafe extern "C" fn peerbeat_layer_put(
         // SAFETY: as the header says.
         let out = unsafe { out.as_mut() }.ok_or_else(|| is_null("out"))?;
         if out.is_shut {
-            return Err(Fault::invalid("this function of a layer can put nothing"));
+            return Err(Fault::invalid("this function of a layer cannot put bytes"));
         }
         // SAFETY: as the header says.
         out.sealed.extend_from_slice(unsafe { bytes(data, len, "data") }?);
@@ -195,7 +195,7 @@ impl PeerbeatLayer {
 pub(super) struct CLayer {
     functions: PeerbeatLayer,
     state: *mut c_void,
-    /// What `create` has put; it goes out in front of what is sealed first.
+    /// The bytes that `create` has put; they go out before the first sealed bytes.
     begun: Vec<u8>,
     /// Dropped after the state is destroyed, as fields are.
     counted: Option<One>,
@@ -234,7 +234,7 @@ impl CLayer {
         Ok(made)
     }
 
-    /// The same, counted for as long as it is there.
+    /// The same, counted while it exists.
     pub(super) fn counted(mut self, one: One) -> Self {
         self.counted = Some(one);
         self
@@ -336,7 +336,7 @@ fn run(
     judge(name, status, out.failure)
 }
 
-/// The same for a function that can put nothing.
+/// The same for a function that cannot put bytes.
 fn run_shut(name: &str, function: impl FnOnce(*mut PeerbeatLayerOut) -> c_int) -> io::Result<bool> {
     let mut out = PeerbeatLayerOut { sealed: Vec::new(), failure: None, is_shut: true };
     let status = call(|| function(&raw mut out));

@@ -125,7 +125,7 @@ pub(super) unsafe fn buffer<'a>(
     if pointer.is_null() {
         return Err(is_null(name));
     }
-    // A host may well say "as long as you like".
+    // A host may pass a very large cap to mean "no limit".
     let len = len.min(isize::MAX as usize);
     // SAFETY: not null, not too long, and the caller's promise.
     Ok(unsafe { slice::from_raw_parts_mut(pointer, len) })

@@ -135,7 +135,7 @@ impl Timer {
             for peer in node.peers() {
                 journal.stats(&peer);
             }
-            // No burst makes up for what was missed.
+            // Missed records are not made up for in a burst.
             next = (next + every).max(Instant::now());
             phase = self.state.lock().recover();
         }

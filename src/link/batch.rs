@@ -14,8 +14,8 @@ use super::stream::Stream;
 use crate::connection::SendError;
 use crate::protocol::{Framing, Native};
 
-/// Holds back what is sent through it until it is dropped or [flushed](Self::flush): then each link
-/// is written once, in the order in which they were first sent on.
+/// Holds back messages that are sent through it until it is dropped or [flushed](Self::flush): then
+/// each link is written once, in the order in which they were first sent on.
 ///
 /// Queued messages that fill a buffer are written at once, and another thread that sends on a link,
 /// or its heartbeat, takes along what is held back there: messages stay in order. One batch is for
@@ -70,8 +70,8 @@ impl<S: Stream, F: Framing> Batch<S, F> {
         Ok(())
     }
 
-    /// Writes what is held back, and returns the links that failed in that, with the reason. Their
-    /// messages are counted in the accounts of their ends.
+    /// Writes the messages that are held back, and returns the links that failed, with the reason.
+    /// Their messages are counted in the accounts of their ends.
     pub fn flush(&mut self) -> Vec<(Link<S, F>, SendError)> {
         let write = |link: Link<S, F>| {
             let error = link.shared().write_held(self.number).err()?;

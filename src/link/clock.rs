@@ -19,7 +19,7 @@ impl Clock {
         Self(Instant::now())
     }
 
-    /// What the clock of the machine showed at `time`.
+    /// The machine's clock at `time`.
     #[inline]
     pub(super) fn instant(&self, time: Time) -> Instant {
         self.0 + Duration::from_nanos(time.as_nanos())

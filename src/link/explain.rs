@@ -27,16 +27,16 @@ use crate::protocol::Framing;
 pub struct Explanation {
     /// What this side was configured with, or given to send by; `None` = it asks for nothing.
     pub configured: Option<Duration>,
-    /// What the program set on the living link, the last time that it was smaller.
+    /// The value that the program last set on the living link, if it was smaller.
     pub set: Option<Duration>,
-    /// What the peer last asked for, as it came.
+    /// The value that the peer last asked for, as received.
     pub received: Option<Duration>,
     /// What we send by.
     pub in_force: Option<Duration>,
     /// Where the value in force comes from.
     pub source: Source,
-    /// What the peer's silence is measured against: the value in force, unless this side lowered it
-    /// and the peer has not announced it yet, or the values were given.
+    /// The value that the peer's silence is measured against: the value in force, unless this side
+    /// lowered it and the peer has not announced it yet, or the values were given.
     pub expected: Option<Duration>,
     /// The slack.
     pub slack: Duration,
@@ -89,7 +89,7 @@ pub enum Advice {
     },
     /// The slack is smaller than what would have been needed with a margin.
     MoreSlack {
-        /// What it should be at least.
+        /// The least that it should be.
         least: Duration,
     },
     /// Our own heartbeats were late enough to matter to a peer with a slack like ours.

@@ -56,7 +56,7 @@ pub struct Link<S: Stream = TcpStream, F: Framing = Native> {
 /// ```
 /// use peerbeat::link::{Link, LinkEvent, LinkHandler};
 ///
-/// /// Counts, and says what it has counted when the link ends.
+/// /// Counts bytes, and prints their number when the link ends.
 /// #[derive(Default)]
 /// struct Counter {
 ///     bytes: usize,
@@ -259,7 +259,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         self.shared.lock().outgoing.phase().reason().is_none()
     }
 
-    /// The account of the link's end, once its reader has ended.
+    /// The account of the link's end, once its reader has finished.
     pub fn down(&self) -> Option<Down> {
         self.shared.lock().down()
     }

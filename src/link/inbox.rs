@@ -85,7 +85,7 @@ pub enum RecvError {
     Down(Box<Down>),
 }
 
-/// What is in an [`Inbox`], and the effects of its having been full.
+/// The contents of an [`Inbox`], and the effects of its having been full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InboxStats {
@@ -178,7 +178,7 @@ impl Inbox {
         self.inner.room.notify_all();
     }
 
-    /// What is in it now.
+    /// Its contents now.
     pub fn stats(&self) -> InboxStats {
         let front = self.inner.lock_front();
         let back = self.inner.lock_back();

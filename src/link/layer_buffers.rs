@@ -20,7 +20,7 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// What the layer has not taken.
+    /// The bytes that the layer has not taken.
     pub(super) fn rest(&self) -> &[u8] {
         &self.bytes[self.taken..self.filled]
     }
@@ -131,7 +131,7 @@ impl Output {
     }
 
     fn clear(&mut self) {
-        // What a burst has left is not kept by an idle link.
+        // An idle link does not keep a buffer that a burst has left.
         if self.bytes.len() < KEPT_BYTES / 4 && self.bytes.capacity() > KEPT_BYTES {
             self.bytes = Vec::new();
         }

@@ -25,7 +25,7 @@ impl<L: Layer> LayerGuard<L> {
         Self { layer, pending: Vec::new(), broken: None, is_closed: false }
     }
 
-    /// Seals; what comes of it is pending.
+    /// Seals; the result is pending.
     pub(super) fn seal(&mut self, plain: &[u8]) -> io::Result<usize> {
         if self.is_closed {
             return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the stream is closed"));
@@ -35,7 +35,7 @@ impl<L: Layer> LayerGuard<L> {
         Ok(count)
     }
 
-    /// Opens; what it answers is pending.
+    /// Opens; its answers are pending.
     pub(super) fn open(&mut self, sealed: &[u8], plain: &mut [u8]) -> io::Result<Opened> {
         let opened = self.call(|layer, pending| layer.open(sealed, plain, pending))?;
         self.check(opened.taken <= sealed.len() && opened.given <= plain.len())?;

@@ -83,7 +83,7 @@ impl<S: Stream, L: Layer> Layered<S, L> {
     /// # Errors
     /// [`io::ErrorKind::TimedOut`] at the deadline; [`io::ErrorKind::UnexpectedEof`] if the other
     /// side ended the stream before the handshake was done; [`io::ErrorKind::InvalidData`] if the
-    /// layer takes nothing of 64 KiB that have arrived; else what the layer or the stream says.
+    /// layer takes nothing of 64 KiB that have arrived; else the error of the layer or the stream.
     pub fn open(below: S, layer: L, deadline: Instant) -> io::Result<Self> {
         below.set_blocking()?;
         let layered = Self {

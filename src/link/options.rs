@@ -48,12 +48,12 @@ pub struct LinkOptions {
     /// The stack of each of the link's threads, in bytes; only what is touched takes memory. A
     /// handler that needs more asks for it here. Default 256 KiB.
     pub stack_size: usize,
-    /// What the link's threads are called after: `pb-s:NAME` sends, `pb-r:NAME` reads. Default
+    /// What the link's threads are named after: `pb-s:NAME` sends, `pb-r:NAME` reads. Default
     /// empty.
     pub name: String,
-    /// What the peer's HELLO said about its heartbeat-time, in milliseconds: it counts as a
-    /// heartbeat that arrives when the link is established, so that both ends start at the smaller
-    /// value. Default `None`: it said nothing.
+    /// The heartbeat-time in the peer's HELLO, in milliseconds: it counts as a heartbeat that
+    /// arrives when the link is established, so that both ends start at the smaller value. Default
+    /// `None`: it said nothing.
     pub peer_heartbeat_time_ms: Option<u32>,
     /// Bytes that were read from the stream beyond the handshake: they are the link's first.
     /// Default empty.

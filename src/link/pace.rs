@@ -160,7 +160,7 @@ impl Pace {
     /// The sender thread looks at the link at `now`, `sent` bytes being out and `queued` waiting:
     /// returns whether the queue is its to write. In a stream it is only if no caller has written
     /// since the last poll: a part of a batch taken from under those that fill it only costs
-    /// everybody. For the same reason a batch that half filled up since then is left to them, once.
+    /// them all. For the same reason a batch that half filled up since then is left to them, once.
     pub(super) fn poll(&mut self, sent: u64, queued: usize, now: Time) -> bool {
         self.is_the_senders = false;
         if queued == 0 {

@@ -46,11 +46,11 @@ pub struct Reader<S: Stream = TcpStream, F: Framing = Native> {
     /// When the last wait ended, if its time was up; else zero. A verdict needs a look at the
     /// socket that is no older than the limit, and this thread may be stopped in between.
     watched: Time,
-    /// What was found and the handler has not been given yet.
+    /// Events that were found and not given to the handler yet.
     unreported: Unreported,
     /// The program learns of the link before this runs, on this thread.
     has_entered: bool,
-    /// What the stream failed with before this runs: it may say that only once.
+    /// The error that the stream returned before this runs: it may return that only once.
     failed: Option<io::Error>,
 }
 
@@ -289,7 +289,8 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         self.hear();
     }
 
-    /// Hears the heartbeats of what has arrived, before anything of it is handed on.
+    /// Processes the heartbeats in the bytes that have arrived, before any message of them is
+    /// handed on.
     fn hear(&mut self) {
         while let Some(heartbeat) = self.incoming.poll_heartbeat() {
             self.handle_heartbeat(&heartbeat);
@@ -359,14 +360,14 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         shared.hands_on_since.store(Time::NEVER.as_nanos(), Ordering::Relaxed);
     }
 
-    /// Reports what has been found, in order.
+    /// Reports events, in order.
     fn tell_all<H: LinkHandler<S, F>>(&mut self, handler: &mut H) {
         let events = self.unreported.take(self.now);
         if events.is_empty() {
             return;
         }
         self.link.shared().hands_on_since.store(self.now.as_nanos(), Ordering::Relaxed);
-        // What a handler brings about is reported as well, but not without end.
+        // Events that a handler causes are reported as well, up to a limit.
         for event in events {
             if self.link.shared().is_ended() {
                 break;
@@ -397,8 +398,8 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         // A shorter one that is set already only makes one more step; the last stretch is exact.
         let serves = self.timeout <= wanted && self.timeout >= wanted / 2;
         if !serves || wanted <= LAST_STRETCH {
-            // Fails only on a stream that is shut, and then the next read says so; macOS refuses it
-            // there with data still unread.
+            // Fails only on a stream that is shut, and then the next read fails too; macOS refuses
+            // it there with data still unread.
             let _shut = stream.set_read_timeout(wanted);
             self.timeout = wanted;
         }
@@ -450,7 +451,7 @@ impl<S: Stream, F: Framing> Drop for Reader<S, F> {
 const UNLIMITED_WAIT_MAX: Duration = Duration::from_secs(5);
 /// The shortest wait on the stream: the kernel makes a tick of it.
 const READ_TIMEOUT_MIN: Duration = Duration::from_millis(1);
-/// How long a write that is under way has to say why the stream has ended.
+/// How long a write that is under way may take to show why the stream has ended.
 const WRITE_END_MAX: Duration = Duration::from_millis(50);
 /// How often the phase is looked at while a close is under way.
 const CLOSING_POLL: Duration = Duration::from_millis(50);

@@ -69,7 +69,7 @@ struct Sender<'a, S, F> {
     deferred: Time,
     /// The next write of a stuck buffer does not wait: when it was to begin.
     look_at: Option<Time>,
-    /// What a close has to write was tried at least once.
+    /// The bytes that a close has to write were tried at least once.
     has_tried_to_close: bool,
     /// Our direction has been shut, behind the goodbye.
     is_shut: bool,
@@ -91,7 +91,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
         }
     }
 
-    /// Does what is due, or waits for it.
+    /// Does the work that is due, or waits for some.
     fn turn(&mut self, mut state: Guard<'a, S, F>) -> Guard<'a, S, F> {
         let now = self.shared.clock.now();
         let silent_at = Time::from_nanos(self.shared.silent_at.load(Ordering::SeqCst));
@@ -308,7 +308,7 @@ impl<'a, S: Stream, F: Framing> Sender<'a, S, F> {
     fn set_timeout(&mut self, timeout: Duration) {
         let timeout = timeout.max(WRITE_TIMEOUT_MIN);
         if timeout != self.timeout {
-            // Fails only on a stream that is shut, and then the next write says so.
+            // Fails only on a stream that is shut, and then the next write fails too.
             let _shut = self.stream.set_write_timeout(timeout);
             self.timeout = timeout;
         }

@@ -162,8 +162,8 @@ pub trait Stream: Send + Sync + 'static {
     ///
     /// # Errors
     /// Of any kind, such as [`io::ErrorKind::InvalidInput`], which some systems give after a
-    /// shutdown. A link ignores it, since the next read says what is wrong; a handshake fails if it
-    /// needs to wait.
+    /// shutdown. A link ignores it, since the next read shows what is wrong; a handshake fails if
+    /// it needs to wait.
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()>;
 
     /// Limits the writes that begin from now on; never zero.
@@ -171,7 +171,7 @@ pub trait Stream: Send + Sync + 'static {
     /// # Errors
     /// Of any kind, such as [`io::ErrorKind::InvalidInput`], which some systems give after a
     /// shutdown. No link is started on the stream then; one that lives ignores it, since the next
-    /// write says what is wrong.
+    /// write shows what is wrong.
     fn set_write_timeout(&self, timeout: Duration) -> io::Result<()>;
 
     /// Shuts directions down and wakes the threads blocked in them.
@@ -193,8 +193,9 @@ pub trait Stream: Send + Sync + 'static {
     /// Whether a read would return at once, with bytes or the end. Does not wait.
     ///
     /// # Errors
-    /// What a read would fail with, such as [`io::ErrorKind::ConnectionReset`]: a socket says that
-    /// only once, so the link ends with it. A stream that cannot tell returns `Ok(true)`.
+    /// The error that a read would return, such as [`io::ErrorKind::ConnectionReset`]: a socket
+    /// reports that only once, so the link ends with it. A stream that cannot know returns
+    /// `Ok(true)`.
     fn is_readable(&self) -> io::Result<bool> {
         Ok(true)
     }
@@ -297,7 +298,7 @@ pub(crate) fn step(left: Duration) -> Duration {
     if left <= LAST_STRETCH { left } else { left / 8 * 7 }
 }
 
-/// What is waited for in one go.
+/// The longest single wait.
 pub(super) const LAST_STRETCH: Duration = Duration::from_millis(64);
 /// The longest that a reader waits in one read.
 ///

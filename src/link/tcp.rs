@@ -83,7 +83,7 @@ fn at_once(stream: &TcpStream, call: impl FnOnce() -> io::Result<usize>) -> io::
     stream.set_nonblocking(true)?;
     let result = call();
     let back = stream.set_nonblocking(false);
-    // What was accepted was accepted, whatever came after it.
+    // Accepted bytes count, whatever came after them.
     result.or_else(|error| back.and(Err(error)))
 }
 

@@ -12,7 +12,7 @@ use super::stream::{READ_MAX, Stream, is_timeout, step};
 /// A [`Stream`] as `std`'s [`Read`] and [`Write`], until a deadline: an error of kind
 /// [`TimedOut`](io::ErrorKind::TimedOut) from then on, even if the other side sends byte by byte.
 ///
-/// What is read or written here is gone from the stream; its timeouts are changed.
+/// Bytes that are read here are gone from the stream; its timeouts are changed.
 ///
 /// ```
 /// use peerbeat::link::Until;
@@ -106,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    /// Has nothing to read but for the third time, and notes what it was to wait for.
+    /// Has nothing to read until the third time, and records the waits that it was asked for.
     struct Slow(Mutex<Vec<Duration>>);
 
     impl Stream for Slow {

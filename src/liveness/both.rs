@@ -151,7 +151,7 @@ impl Liveness {
         self.silence_timer.handle_heartbeat(received_ms, now)
     }
 
-    /// Asks what is due at `now`. Call again after every answer but [`Action::Wait`].
+    /// Asks what is due at `now`. Call again after every answer except [`Action::Wait`].
     pub fn poll(&mut self, now: Time) -> Action {
         let waited_until = std::mem::replace(&mut self.waits_until, Time::NEVER);
         let late = self.silence_timer.handle_waited(waited_until, now);

@@ -185,7 +185,7 @@ impl HeartbeatTimer {
         self.settings.slack
     }
 
-    /// What the peer is held to: the heartbeat-time in force, unless this side lowered that one and
+    /// The promise of the peer: the heartbeat-time in force, unless this side lowered that one and
     /// the peer has not announced it yet; for values that were given, the larger one.
     pub fn promise(&self) -> Option<Duration> {
         self.promise.promised()

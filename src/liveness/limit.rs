@@ -40,7 +40,7 @@ impl Limit {
         limit
     }
 
-    /// A byte moved at `now`: what follows is judged by what is in force now.
+    /// A byte moved at `now`: from here on the values in force now are used.
     #[inline]
     pub(super) fn begin(&mut self, now: Time, promise: Option<Duration>, slack: Duration) {
         self.counts_from = now;
@@ -48,7 +48,7 @@ impl Limit {
         self.grace = None;
     }
 
-    /// What is in force changed at `now`, while nothing moved.
+    /// The values in force changed at `now`, while nothing moved.
     pub(super) fn change(&mut self, now: Time, promise: Option<Duration>, slack: Duration) {
         let Some(new) = promise.map(|promise| Parts { promise, slack }) else { return };
         match self.judged_by {
@@ -61,7 +61,7 @@ impl Limit {
         }
     }
 
-    /// What is in force changed with the very byte that the limit counts from.
+    /// The values in force changed with the same byte that the limit counts from.
     pub(super) fn replace(&mut self, now: Time, promise: Option<Duration>, slack: Duration) {
         let Some(new) = promise.map(|promise| Parts { promise, slack }) else { return };
         if self.judged_by.is_none() {

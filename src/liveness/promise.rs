@@ -39,7 +39,7 @@ impl Promise {
         self.in_force
     }
 
-    /// What the peer is held to; `None` = nothing.
+    /// The heartbeat-time that the peer must keep; `None` = none.
     #[inline]
     pub(super) fn promised(&self) -> Option<Duration> {
         self.promised

@@ -85,9 +85,9 @@ pub struct HeartbeatOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Change {
-    /// What was in force before; `None` = nothing.
+    /// The value in force before; `None` = none.
     pub from: Option<Duration>,
-    /// What is in force now.
+    /// The value in force now.
     pub to: Duration,
 }
 
@@ -230,7 +230,7 @@ impl SilenceTimer {
         Some(self.limit.parts()?.sum())
     }
 
-    /// What the peer is held to in the present silence: the heartbeat-time in force, unless this
+    /// The promise of the peer in the present silence: the heartbeat-time in force, unless this
     /// side lowered that one and the peer has not announced it yet.
     pub fn promise(&self) -> Option<Duration> {
         Some(self.limit.parts()?.promise)
@@ -254,7 +254,7 @@ impl SilenceTimer {
         self.promise.in_force()
     }
 
-    /// What the peer last asked for, as it came.
+    /// The value that the peer last asked for, as received.
     pub fn received(&self) -> Option<Duration> {
         self.received
     }

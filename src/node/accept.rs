@@ -74,7 +74,7 @@ impl ReportOnce {
         }
     }
 
-    /// 100 ms to 1 s: `accept` fails at once for as long as descriptors are missing.
+    /// 100 ms to 1 s: `accept` fails at once while there are no descriptors.
     fn next_wait(&mut self) -> Duration {
         let wait = Duration::from_millis(100) * (1 << self.failures.min(4));
         self.failures += 1;

@@ -24,7 +24,7 @@ pub(crate) struct Admission {
     rules: ClaimRules,
     claim: Claim,
     deadline: Time,
-    /// What it has come to already.
+    /// Its result, once there is one.
     claimed: Option<Claimed>,
 }
 

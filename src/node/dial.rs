@@ -64,7 +64,7 @@ struct Dialler<'a> {
     connector: Connector,
 }
 
-/// What a dial came to.
+/// The result of a dial.
 #[derive(Debug)]
 enum Dialled {
     /// No link.
@@ -206,7 +206,7 @@ fn unproven(proven: Option<&str>, wanted: Option<&str>, greeting: &Greeting) -> 
     Some(format!("HELLO says \"{said}\", dialled is \"{wanted}\", proven is \"{proven}\""))
 }
 
-/// What the answer to our HELLO comes to.
+/// The result of the answer to our HELLO.
 pub(crate) enum Answer {
     /// A link may be made.
     Welcome(Lease, Greeting),

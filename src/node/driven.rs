@@ -32,7 +32,7 @@ use crate::link::SystemLimits;
 /// Makes a node that listens on these addresses and does nothing by itself.
 ///
 /// # Errors
-/// As [`Node::start`], but for sockets and threads, of which it has none.
+/// As [`Node::start`], but without sockets and threads.
 pub(crate) fn start(
     config: Config,
     options: NodeOptions,

@@ -101,7 +101,7 @@ impl fmt::Display for ReloadError {
                 write!(f, "nothing was changed: {}", not_dialled(peer, addr))
             }
             Self::Thread { advice, .. } => write!(f, "nothing was changed: {advice}"),
-            Self::NotRunning => f.write_str("the node does not run"),
+            Self::NotRunning => f.write_str("the node is not running"),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::guarded::guarded;
 use crate::link::Stream;
 
-/// Calls its stream as long as that has not panicked.
+/// Calls its stream until that has panicked.
 pub(super) struct GuardedStream<S: Stream> {
     /// Taken out when it is dropped.
     stream: Option<S>,

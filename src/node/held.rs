@@ -103,7 +103,7 @@ pub(crate) enum HelloStart {
     Stop,
 }
 
-/// What a claim has come to.
+/// The state of a claim.
 #[derive(Debug, PartialEq)]
 pub(super) enum Step<L, S> {
     /// It has the lease; our greeting that it displaced is to be interrupted.

@@ -269,7 +269,7 @@ fn failed(host: &str, port: u16, error: io::Error, limits: &SystemLimits) -> Sta
             "{error}: another program listens on port {port}; stop it, or set another datasrc-port"
         ),
         io::ErrorKind::PermissionDenied => {
-            format!("{error}: ports below 1024 need rights; set another datasrc-port")
+            format!("{error}: ports below 1024 need privileges; set another datasrc-port")
         }
         io::ErrorKind::AddrNotAvailable => {
             format!("{error}: datasrc-interface must be an address of this machine")
@@ -346,7 +346,7 @@ mod unix {
         let in_use = |what| Err(io::Error::new(io::ErrorKind::AddrInUse, what));
         let looked_at = file(path)?;
         if !fs::symlink_metadata(path)?.file_type().is_socket() {
-            return in_use("a file that is no socket has this name; remove it, or set another");
+            return in_use("a file that is not a socket has this name; remove it, or set another");
         }
         let (tell, wakes) = mpsc::channel();
         let own = path.to_owned();

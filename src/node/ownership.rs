@@ -124,7 +124,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
         self.dials = dials;
     }
 
-    /// Looks what has become of a claim, for the first time or again.
+    /// Checks the state of a claim, for the first time or again.
     pub(super) fn poll_claim(
         &mut self,
         claim: &mut Claim,
@@ -251,7 +251,7 @@ impl<L: Held, S: Greeted> Ownership<L, S> {
 
     /// Ends the lease; the link that it had is to be dropped while nothing is locked.
     pub(super) fn end_lease(&mut self, stable: bool) -> Option<L> {
-        // One that was stable counts, even if another one came and went before anybody looked.
+        // One that was stable counts, even if another one came and went before any check.
         self.lost = Some(stable || self.lost == Some(true));
         let (link, _) = self.holder.take()?.link?;
         Some(link)

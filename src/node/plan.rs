@@ -94,7 +94,8 @@ impl DialPlan {
         Self { backoff, due: None, round: None, reports: VecDeque::new() }
     }
 
-    /// What is to be done at `now`. What a reload has changed counts from the next round on.
+    /// The next thing to do at `now`. Values that a reload has changed count from the next round
+    /// on.
     pub(crate) fn poll<L: Held, S: Greeted>(
         &mut self,
         rules: &mut Ownership<L, S>,
@@ -172,7 +173,7 @@ impl DialPlan {
         if reason != DialFailedReason::Connect {
             host.worst = reason;
         }
-        // A program that answers in our protocol is the one that was meant; it would say it again.
+        // A program that answers in our protocol is the right one, and would answer the same again.
         if reason == DialFailedReason::Refused {
             host.left.clear();
         }

@@ -21,7 +21,7 @@ use super::supervisor::spawn_dialler;
 use crate::config::{Config, PeerConfig, Port};
 use crate::recover::Recover;
 
-/// What a reload came to. Displays as a line a peer.
+/// The result of a reload. Displays as one line per peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reload {

@@ -67,7 +67,7 @@ impl Session {
         Ok(self.end(down))
     }
 
-    /// Shows the link, before anybody finds it: what is set from here on is set on it.
+    /// Publishes the link before any thread can use it: values set from here on are set on it.
     pub(crate) fn begin(&self, link: &PeerLink) {
         self.runtime.begin_link(link, &self.about.settings);
         if !self.lease.go_up(link.clone()) {
@@ -103,7 +103,7 @@ impl Session {
         link_options.greeted(self.about.greeting.clone())
     }
 
-    /// Reports that the peer is up, and what a person should look at in that.
+    /// Reports that the peer is up, and warns of anything odd about that.
     pub(crate) fn report_up(&self, link: &PeerLink) {
         let About { addr, direction, greeting, .. } = &self.about;
         let Greeting { name, label, .. } = greeting;
@@ -131,7 +131,7 @@ impl Session {
         }
     }
 
-    /// Who passes what the link reports to the handler.
+    /// Passes the reports of the link to the handler.
     pub(crate) fn teller(&self, link: PeerLink) -> Teller {
         // Without a handler the node has ended, and nothing is reported any more.
         let (handler, peer) = (self.shared.handler(), Peer::new(&self.shared, &self.runtime));
@@ -139,7 +139,7 @@ impl Session {
     }
 }
 
-/// Turns what a link reports into what a node reports.
+/// Turns the reports of a link into those of a node.
 pub(crate) struct Teller {
     /// None once it has panicked: it is not called with the rest of what had arrived.
     handler: Option<Arc<dyn NodeHandler>>,
@@ -187,7 +187,7 @@ fn end_after_panic(link: &PeerLink) {
     link.end(DownReason::Local { detail: detail.to_owned() }, Some(&bye));
 }
 
-/// What we say to a peer.
+/// Our HELLO to a peer.
 pub(crate) fn hello_to<'a>(peer: &'a PeerConfig, settings: &Settings) -> Hello<'a> {
     Hello {
         name: peer.local_name(),

@@ -46,7 +46,7 @@ pub(crate) struct Lease<L: Held = PeerLink, S: Greeted = Conn> {
     pub(super) replaced: bool,
 }
 
-/// What a claim comes to: the lease, or why not.
+/// The result of a claim: the lease, or why not.
 pub(crate) type Claimed<L = PeerLink, S = Conn> = Result<Lease<L, S>, ClaimRefused>;
 
 impl<L: Held, S: Greeted> Turns<L, S> {

@@ -145,7 +145,7 @@ fn a_dial_never_begins_before_it_is_due() {
 
 // lesson 48
 #[test]
-fn a_stop_wakes_everybody_and_lets_nobody_begin() {
+fn a_stop_wakes_all_threads_and_lets_none_begin() {
     let turns = turns();
     let (lease, link) = dialled(&turns);
     thread::scope(|scope| {
@@ -183,7 +183,7 @@ fn a_stop_interrupts_a_greeting_and_lets_go_of_a_blocked_call() {
 }
 
 #[test]
-fn a_link_that_comes_up_while_the_node_stops_is_told_so() {
+fn a_link_that_comes_up_while_the_node_stops_is_refused() {
     let turns = turns();
     let lease = turns.claim_if_free(THEIRS).unwrap().unwrap();
     assert_eq!(turns.stop(), None);
@@ -218,7 +218,7 @@ fn a_name_that_comes_back_waits_until_those_before_it_have_ended() {
 }
 
 #[test]
-fn a_name_that_has_ended_holds_nobody_up() {
+fn a_name_that_has_ended_holds_no_one_up() {
     let [first, second] = [(); 2].map(|()| turns());
     drop(first.claim_if_free(THEIRS).unwrap());
     first.stop();

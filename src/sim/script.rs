@@ -39,7 +39,7 @@ pub struct Script {
     pub length: Duration,
 }
 
-/// What a run that broke no invariant came to.
+/// The result of a run that broke no invariant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
@@ -57,7 +57,7 @@ pub struct Outcome {
 
 impl Script {
     /// Draws a script from `seed`: settings, conditions and up to two dozen faults of a few kinds,
-    /// within `length`. It mends what it breaks, so that one run sees many links.
+    /// within `length`. It repairs what it breaks, so that one run sees many links.
     pub fn random(seed: u64, length: Duration) -> Self {
         let mut rng = Rng::new(seed);
         // Hours of a heartbeat every few milliseconds show no more than minutes of it.
@@ -113,7 +113,7 @@ impl Script {
     }
 
     /// Makes a failing script smaller: drops one op after the other, and what else is not needed,
-    /// for as long as `fails` returns true.
+    /// while `fails` returns true.
     pub fn reduce(mut self, fails: impl Fn(&Self) -> bool) -> Self {
         loop {
             let before = self.ops.len();

@@ -124,7 +124,7 @@ fn a_stalled_reader_stalls_the_other_end_and_blames_no_peer() {
 }
 
 #[test]
-fn a_stalled_link_closes_in_time_all_the_same() {
+fn a_stalled_link_still_closes_in_time() {
     for stall in [Faults::stall_reader, Faults::stall_writer] {
         let Pair { broken, whole, faults } = pair(10_000, 10_000);
         stall(&faults, true);

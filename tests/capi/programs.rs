@@ -108,7 +108,7 @@ fn a_host_asks_waits_and_changes_without_callbacks() {
 // lessons 61, 62, 66, 71
 #[test]
 fn a_host_that_cancels_signals_and_locks_comes_to_no_harm() {
-    run_c("unhurt.c", &[]);
+    run_c("unharmed.c", &[]);
 }
 
 // lesson 71

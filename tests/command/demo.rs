@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::harness::{Folder, exit_code};
 
 #[test]
-fn demo_tells_every_step_and_holds_every_promise() {
+fn demo_shows_every_step_and_keeps_every_promise() {
     let folder = Folder::new();
     // It measures lateness, and this machine runs other tests beside it: it gets three tries.
     let ended = (0..3)

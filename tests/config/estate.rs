@@ -101,7 +101,7 @@ fn an_application_says_otherwise_than_the_file_it_shares() {
 }
 
 #[test]
-fn what_an_older_adapter_asks_for_without_effect_is_said() {
+fn what_an_older_adapter_asks_for_without_effect_is_reported() {
     let file = "tests/config/estate/orders/etc/orders.conf";
     let expected = format!(
         "{file}:1: file: not UTF-8, read as Latin-1; save the file as UTF-8\n\

@@ -38,7 +38,7 @@ fn includes_are_looked_for_beside_the_file_then_in_folders_then_from_the_root() 
 }
 
 #[test]
-fn what_is_not_expected_of_an_include_that_works_is_said() {
+fn what_is_not_expected_of_an_include_that_works_is_reported() {
     let options = with_files([
         (
             "/etc/main.conf",

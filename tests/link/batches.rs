@@ -100,7 +100,7 @@ fn a_batch_is_written_when_it_is_dropped_and_not_before() {
 }
 
 #[test]
-fn whoever_sends_meanwhile_takes_a_batch_along_in_order() {
+fn a_send_meanwhile_takes_a_batch_along_in_order() {
     let (link, mut mock) = link(&quiet());
     let mut batch = Batch::new();
     batch.try_send(&link, b"first").unwrap();
@@ -113,7 +113,7 @@ fn whoever_sends_meanwhile_takes_a_batch_along_in_order() {
 }
 
 #[test]
-fn a_batch_tells_of_a_link_that_has_ended() {
+fn a_batch_reports_a_link_that_has_ended() {
     let ((good, mut mock), (bad, _gone)) = (link(&quiet()), link(&quiet()));
     let mut batch = Batch::new();
     batch.try_send(&bad, b"lost").unwrap();
@@ -173,7 +173,7 @@ fn stuck_links_share_a_budget_fairly_and_each_may_hold_one_message() {
 }
 
 #[test]
-fn whoever_waits_for_room_gets_what_another_link_gives_back() {
+fn a_thread_that_waits_for_room_gets_what_another_link_gives_back() {
     let options = quiet().queue_budget(QueueBudget::new(200_000));
     let ((one, _door), (other, _other_door)) = (Rig::narrow(&options), Rig::narrow(&options));
     for rig in [&one, &other] {

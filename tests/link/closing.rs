@@ -113,7 +113,7 @@ fn end_with_a_bye_drops_what_is_queued_and_says_why() {
 }
 
 #[test]
-fn a_goodbye_is_written_also_where_the_sender_comes_to_it_late() {
+fn a_goodbye_is_written_even_if_the_sender_comes_to_it_late() {
     // Its time was over before the sender thread had any: on a starved machine that is usual.
     let (ours, theirs) = pipe(1000);
     ours.slow_writes(ms(120));

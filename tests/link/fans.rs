@@ -170,7 +170,7 @@ fn two_hubs_in_one_process_do_not_meet() {
 }
 
 #[test]
-fn a_stuck_peer_of_a_fan_ends_by_its_limit_and_holds_up_nobody() {
+fn a_stuck_peer_of_a_fan_ends_by_its_limit_and_holds_up_no_other() {
     let crowd = Crowd::start(8, plain);
     let (stuck, mock) = Mock::pair();
     let _beating = mock.beat(100, Duration::from_millis(30));

@@ -188,7 +188,7 @@ fn a_first_value_of_all_binds_the_peer_once_it_has_answered() {
 }
 
 #[test]
-fn where_the_protocol_gives_the_values_only_our_sending_follows() {
+fn if_the_protocol_gives_the_values_only_our_sending_follows() {
     let (near, mut far) = streams();
     let given = FixedIntervals { send: Some(millis(60_000)), expect: Some(millis(60_000)) };
     let liveness = Settings::default().slack(SLACK).given(Some(given));

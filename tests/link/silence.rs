@@ -155,7 +155,7 @@ fn a_limit_far_below_a_kernel_tick_kills() {
 
 // lesson 31
 #[test]
-fn bytes_that_came_in_time_count_where_the_reader_lost_the_processor() {
+fn bytes_that_came_in_time_count_even_if_the_reader_lost_the_processor() {
     let (ours, _theirs) = pipe(1000);
     // The first wait ends before the peer is late, at 192 ms; the limit is 240 ms.
     ours.lose_processor(&frame(DATA, b"tick"), ms(100));

@@ -36,7 +36,7 @@ pub(crate) struct End {
     pub(crate) settings: Settings,
     /// Before the link's own clock began.
     pub(crate) origin: Instant,
-    /// The changes of the heartbeat-time that its program was told of.
+    /// The changes of the heartbeat-time that were reported to its program.
     pub(crate) told: Vec<LinkEvent>,
     /// The account of its end that its program was given, and what the handle said of it.
     pub(crate) downs: [Option<Down>; 2],
@@ -74,7 +74,7 @@ impl End {
         [own(self), theirs].into_iter().flatten().min()
     }
 
-    /// What the laws are told that the link was given.
+    /// What the link was given, for the laws.
     pub(crate) fn options(&self) -> SimOptions {
         SimOptions::default().liveness(self.settings).granularity(TOLERANCE)
     }

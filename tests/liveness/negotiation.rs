@@ -61,7 +61,7 @@ fn what_each_side_says_first_is_its_own_and_what_it_adopted_second() {
 }
 
 #[test]
-fn a_busy_sender_still_tells_a_silent_receiver_its_value() {
+fn a_busy_sender_still_announces_its_value_to_a_silent_receiver() {
     let mut line = Line::new([settings(3000, 2000), settings(0, 2000)]).with_delay(ms(20));
     for _ in 0..1000 {
         line.send_data(0);
@@ -77,7 +77,7 @@ fn a_busy_sender_still_tells_a_silent_receiver_its_value() {
 }
 
 #[test]
-fn an_end_that_is_busy_tells_a_value_that_it_adopted() {
+fn an_end_that_is_busy_announces_a_value_that_it_adopted() {
     let mut line = Line::new([settings(5000, 2000), settings(300, 2000)]).with_delay(ms(20));
     for _ in 0..100 {
         line.send_data(0);

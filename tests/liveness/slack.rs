@@ -18,7 +18,7 @@ fn settled(timer: &mut SilenceTimer, now: Time) -> Verdict {
 
 // lesson 8
 #[test]
-fn a_greater_slack_holds_at_once_also_in_the_last_nanosecond() {
+fn a_greater_slack_holds_at_once_even_in_the_last_nanosecond() {
     let mut timer = SilenceTimer::new(&settings(5000, 2000), Time::ZERO);
     let old = at(7000);
     assert_eq!(settled(&mut timer, old - NS), Verdict::Wait { next: old });

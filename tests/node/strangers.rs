@@ -76,7 +76,7 @@ fn a_peer_that_is_not_configured_is_refused_by_name_label_and_id() {
 }
 
 #[test]
-fn another_version_and_what_is_no_hello_are_refused() {
+fn another_version_and_anything_but_hello_are_refused() {
     let house = House::new();
     let mut version = hello("friend", "", 0);
     version[9] = 2;
@@ -101,7 +101,7 @@ fn another_version_and_what_is_no_hello_are_refused() {
 }
 
 #[test]
-fn other_programs_are_told_apart() {
+fn other_programs_are_distinguished() {
     let house = House::new();
     let get = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     house.assert_refused(get, 4, RefusedReason::Protocol, "HTTP");

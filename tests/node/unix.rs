@@ -131,7 +131,7 @@ fn a_node_leaves_the_socket_of_another_program_alone() {
 }
 
 #[test]
-fn a_socket_that_nobody_accepts_on_costs_a_dial_its_time() {
+fn a_socket_that_no_one_accepts_on_costs_a_dial_its_time() {
     let folder = Folder::new("full");
     let _full = UnixListener::bind(folder.socket()).unwrap();
     // The queue of a listener that does not accept fills up; std asks for one of at least 128.

@@ -138,7 +138,7 @@ const HELD: &[(&str, &str, &str)] = &[
     (
         "it first reads whatever has arrived",
         "tests/link",
-        "bytes_that_came_in_time_count_where_the_reader_lost_the_processor",
+        "bytes_that_came_in_time_count_even_if_the_reader_lost_the_processor",
     ),
     (
         "Time that your handler spends does not count as the peer's silence",

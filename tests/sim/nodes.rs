@@ -126,7 +126,7 @@ fn times_are_exact_and_a_seed_replays() {
 }
 
 #[test]
-fn a_port_that_refuses_and_a_host_that_is_gone_are_told_apart() {
+fn a_port_that_refuses_and_a_host_that_is_gone_are_distinguished() {
     let (mut nodes, [adapter, first, second], _) = trio(1);
     nodes.apply(Op::Refuse { host: first, refuses: true });
     nodes.apply(Op::PowerOff { host: second });
@@ -162,7 +162,7 @@ fn a_resolver_that_hangs_costs_the_connect_timeout_and_no_more() {
 }
 
 #[test]
-fn a_name_that_nobody_has_is_told_as_such() {
+fn a_name_that_does_not_exist_is_reported_as_such() {
     let mut nodes = Nodes::new(1);
     let text = ADAPTER.replace("first", "nowhere").replace("second", "10.9.9.9");
     nodes.start("adapter", config(&text), Adapter).expect("it starts");
@@ -290,7 +290,7 @@ fn a_panic_in_a_handler_ends_the_link_and_nothing_else() {
 }
 
 #[test]
-fn a_handler_that_takes_its_time_holds_the_reader_and_blames_nobody() {
+fn a_handler_that_takes_its_time_holds_the_reader_and_blames_no_peer() {
     let mut nodes = Nodes::new(1);
     let slow = |_: &Peer, _: &[u8]| hold(Duration::from_secs(30));
     let first = nodes.start("first", config(SERVER), slow).expect("it starts");

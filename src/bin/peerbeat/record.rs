@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_none_and_never_a_panic() {
+    fn a_line_that_is_not_a_record_is_none_and_never_a_panic() {
         let deep = "[".repeat(100_000);
         let whole = format!("{{{HEAD}}}");
         for wrong in ["", "{", "null", "[1]", "{}", "{\"v\":2}", &deep, r#"{"v":1,"at":"x"}"#] {

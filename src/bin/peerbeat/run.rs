@@ -277,7 +277,7 @@ fn payload(number: u64, size: usize) -> Vec<u8> {
     payload
 }
 
-/// What comes again and again, if it was asked for.
+/// Periodic work, if it was asked for.
 struct Ticks {
     every: Option<Duration>,
     next: Option<Instant>,

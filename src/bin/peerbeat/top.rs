@@ -281,7 +281,7 @@ impl View {
     }
 }
 
-/// Whether a state is what a monitor wants.
+/// Whether a state is good for a monitor.
 fn is_well(state: State) -> bool {
     matches!(state, State::Up | State::Late)
 }

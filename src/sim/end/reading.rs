@@ -182,7 +182,8 @@ impl End {
         }
     }
 
-    /// Hears the heartbeats of what has arrived, before anything of it is handed on.
+    /// Processes the heartbeats in the bytes that have arrived, before any message of them is
+    /// handed on.
     fn hear(&mut self, world: &mut World<'_>) {
         while let Some(heartbeat) = self.incoming.poll_heartbeat() {
             self.received.heartbeats += 1;

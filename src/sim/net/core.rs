@@ -492,5 +492,5 @@ impl Connection {
 
 /// What holds a HELLO of any name.
 const SOCKET_BYTES_MIN: usize = 1024;
-/// How many records are never forgotten: what a violation shows.
+/// How many records are always kept, to be shown with a violation.
 const RECORDS_KEPT: usize = 100;

@@ -187,7 +187,7 @@ fn a_plain_peer_at_a_tls_port_and_the_reverse_end_in_words() {
 }
 
 #[test]
-fn strangers_who_never_finish_the_handshake_are_too_slow_and_keep_nobody_out() {
+fn strangers_who_never_finish_the_handshake_are_too_slow_and_keep_no_peer_out() {
     let authority = Authority::new();
     let (hub, book) = hub(&authority);
     let addr = hub.local_addrs()[0];

@@ -67,7 +67,7 @@ fn a_node_dials_from_an_address_of_its_choice() {
     let port = hub.local_addrs()[0].port();
     let (feed, _) = start(&feed("127.0.0.1", port), Some(SourceAddress(source)));
     meet(&hub, &feed);
-    // It is told with the event, which comes a moment after the link.
+    // It is reported with the event, which comes a moment after the link.
     let until = Instant::now() + LONG;
     let addr = loop {
         match hub.peer("feed").unwrap().state().addr {

@@ -11,7 +11,7 @@ use peerbeat::protocol::{Bye, ByeCode, Decoder, Frame, Heartbeat, Hello, Native,
 
 use crate::text::Escaped;
 
-/// What a probe came to.
+/// The result of a probe.
 pub(super) struct Answer {
     pub(super) addr: Option<SocketAddr>,
     pub(super) connect: Option<Duration>,

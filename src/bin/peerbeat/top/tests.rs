@@ -175,7 +175,7 @@ fn a_picture_of_nothing_says_so() {
 }
 
 #[test]
-fn what_is_no_record_is_counted() {
+fn lines_that_are_not_records_are_counted() {
     let mut model = model();
     model.handle_line("what?");
     model.handle_line("");
