@@ -2,9 +2,9 @@
 //!
 //! Everything runs in one process over one loopback connection, both ends; a run's time is from the
 //! first send to the arrival of the last message, and every message's length and number is checked.
-//! `--only rate|calls|size|threads` runs a part, `--rounds N`, `--messages N` (of `calls`),
-//! `--quick`. `--alone` runs peerbeat once and nothing else, for a profiler: `--threads N --size N
-//! --messages N`.
+//! `--only rate|calls|sides|size|threads` runs a part, `--rounds N`, `--messages N` (of `calls`),
+//! `--quick`. `--alone` runs one contender once and nothing else, for a profiler: `--threads N
+//! --size N --messages N`, or `--call try_send|send_all|batch|raw --group N`.
 
 mod common;
 
@@ -18,7 +18,15 @@ fn main() {
     let args = Args::parse();
     if args.has("alone") {
         let (threads, size) = (args.number("threads", 1) as u64, args.number("size", 64));
-        let cost = ours::one_way(threads, size, args.number("messages", 10_000_000) as u64);
+        let count = args.number("messages", 10_000_000) as u64;
+        let group = args.number("group", 1);
+        let cost = match args.value("call") {
+            Some("try_send") => ours::in_groups(group, size, count, try_send),
+            Some("send_all") => ours::in_groups(group, size, count, send_all),
+            Some("batch") => ours::in_groups(group, size, count, batch),
+            Some("raw") => raw::batched(threads, size, count, Reading::Frames),
+            _ => ours::one_way(threads, size, count),
+        };
         println!("{:.3} M/s, CPU {:.4} s a million", cost.rate(), cost.cpu_a_million());
         return;
     }
@@ -30,6 +38,9 @@ fn main() {
     }
     if args.wants("calls") {
         calls(&args);
+    }
+    if args.wants("sides") {
+        sides(&args);
     }
     if args.wants("size") {
         growth_with_size(&args);
@@ -94,6 +105,23 @@ fn calls(args: &Args) {
         ("batch of 4", Box::new(move || ours::in_groups(4, 64, count, batch))),
         ("batch of 16", Box::new(move || ours::in_groups(16, 64, count, batch))),
         ("batch of 100", Box::new(move || ours::in_groups(100, 64, count, batch))),
+    ];
+    print_costs(&mut contenders, args.rounds());
+}
+
+/// Which side limits: each of ours against the raw other side.
+fn sides(args: &Args) {
+    heading("64 bytes one way, 1 thread: one side ours, the other raw");
+    let count = args.scaled(args.number("messages", 5_000_000) as u64);
+    let mut contenders: Vec<Contender<'_, Cost>> = vec![
+        ("raw-batched", Box::new(move || raw::batched(1, 64, count, Reading::Frames))),
+        ("raw to peerbeat", Box::new(move || ours::from_raw(64, count))),
+        ("try_send to raw", Box::new(move || ours::to_raw(1, 64, count, try_send))),
+        ("send_all of 4 to raw", Box::new(move || ours::to_raw(4, 64, count, send_all))),
+        ("send_all of 100 to raw", Box::new(move || ours::to_raw(100, 64, count, send_all))),
+        ("try_send", Box::new(move || ours::in_groups(1, 64, count, try_send))),
+        ("send_all of 4", Box::new(move || ours::in_groups(4, 64, count, send_all))),
+        ("send_all of 100", Box::new(move || ours::in_groups(100, 64, count, send_all))),
     ];
     print_costs(&mut contenders, args.rounds());
 }

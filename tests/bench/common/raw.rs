@@ -55,7 +55,7 @@ pub(crate) fn pieces(size: usize, messages: u64) -> Cost {
     })
 }
 
-fn send_batched(mut near: &TcpStream, size: usize, messages: u64) {
+pub(crate) fn send_batched(mut near: &TcpStream, size: usize, messages: u64) {
     let mut payload = vec![7; size];
     let mut buffer = Vec::with_capacity(BUFFER.max(HEAD + size));
     for sequence in 0..messages {
@@ -98,7 +98,7 @@ fn send_shared(near: &TcpStream, threads: u64, size: usize, messages: u64) {
 #[inline]
 pub(crate) fn frame(payload: &[u8], buffer: &mut Vec<u8>) {
     buffer.extend_from_slice(&(payload.len() as u32 + 1).to_be_bytes());
-    buffer.push(3);
+    buffer.push(DATA);
     buffer.extend_from_slice(payload);
 }
 
@@ -112,7 +112,7 @@ fn count_bytes(mut far: TcpStream, bytes: u64) {
     }
 }
 
-fn walk_frames(mut far: TcpStream, size: usize, messages: u64) {
+pub(crate) fn walk_frames(mut far: TcpStream, size: usize, messages: u64) {
     let mut tally = Tally::new(size, messages);
     let mut walk = Walk::new(HEAD + size);
     loop {
@@ -140,7 +140,8 @@ impl Walk {
         &mut self.buffer[self.end..]
     }
 
-    /// Hands on the payload of every whole frame until `handle` returns true for the last one.
+    /// Hands on the payload of every whole frame with data until `handle` returns true for the
+    /// last one.
     #[inline]
     pub(crate) fn handle_filled(
         &mut self,
@@ -152,7 +153,7 @@ impl Walk {
         while let Some(length) = self.buffer[at..self.end].first_chunk::<4>() {
             let length = u32::from_be_bytes(*length) as usize;
             let Some(frame) = self.buffer[at..self.end].get(4..4 + length) else { break };
-            if handle(&frame[1..]) {
+            if frame[0] == DATA && handle(&frame[1..]) {
                 return true;
             }
             at += 4 + length;
@@ -163,6 +164,8 @@ impl Walk {
     }
 }
 
+/// The kind of a frame that carries a message.
+const DATA: u8 = 3;
 /// Bytes before a payload.
 pub(crate) const HEAD: usize = 5;
 /// Bytes a write and a read.
