@@ -346,8 +346,9 @@ const DIRECT_RUN_MAX: u32 = 16;
 /// Writes closer than this are in quick succession.
 const BURST_GAP_MAX: Duration = Duration::from_micros(50);
 /// Queued bytes that the thread that fills them writes out: the buffers then stay in the cache, and
-/// a stream needs no second thread.
-const BATCH_BYTES: usize = 64 << 10;
+/// a stream needs no second thread. With its last message it still fits into one packet on loopback
+/// and one read of the peer's: a few bytes more than 64 KiB make two of each.
+const BATCH_BYTES: usize = 60 << 10;
 /// The same of long messages, for which copying is what takes the time and every write that wakes
 /// the peer's reader counts: a quarter more of 16 KiB messages a second.
 const BATCH_BYTES_OF_LONG: usize = 256 << 10;
