@@ -118,6 +118,15 @@ impl Part {
         (bytes <= self.held && !budget.is_short()) || self.grow(bytes)
     }
 
+    /// How many bytes may wait in all without more being taken.
+    pub(super) fn held_max(&self) -> usize {
+        match &self.budget {
+            None => usize::MAX,
+            Some(budget) if budget.is_short() => 0,
+            Some(_) => self.held,
+        }
+    }
+
     #[cold]
     fn grow(&mut self, bytes: usize) -> bool {
         let Some(budget) = &self.budget else { return true };

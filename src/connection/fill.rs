@@ -54,6 +54,11 @@ impl Fill {
         self.limit
     }
 
+    /// How many bytes may wait, and not one more without something to report.
+    pub(super) fn calm_max(&self) -> usize {
+        self.limit.min(self.calm_from.saturating_add(self.calm_span))
+    }
+
     pub(super) fn set_limit(&mut self, limit: usize) {
         *self = Self {
             is_high: self.is_high,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
+use super::allowance::Allowance;
 use super::fan::{Fan, Member};
 use super::pace::{Pace, Turn, WRITE_TIMEOUT_MIN, Write};
 use super::shared::{Guard, Shared, State};
@@ -50,20 +51,23 @@ enum Writer {
 }
 
 impl<S: Stream, F: Framing> Shared<S, F> {
-    /// Takes the message if it can be taken now.
+    /// Takes the message if it can be taken now. The lock was taken to send.
     #[inline]
     pub(super) fn offer<'a>(
         self: &'a Arc<Self>,
         state: Guard<'a, S, F>,
         payload: &[u8],
     ) -> Offer<'a, S, F> {
-        self.offer_with(state, payload.len(), |outgoing| outgoing.queue(payload))
+        self.offer_with(state, payload.len(), |outgoing| outgoing.append(payload))
     }
 
     /// Takes a message that is encoded already.
     pub(super) fn offer_frame(self: &Arc<Self>, frame: &[u8]) -> Result<(), SendError> {
-        let queue = |outgoing: &mut Outgoing<F>| outgoing.queue_frame(frame);
-        self.offer_with(self.lock(), frame.len(), queue).or_full()
+        let append = |outgoing: &mut Outgoing<F>| {
+            outgoing.append_frame(frame);
+            Ok(())
+        };
+        self.offer_with(self.lock_to_send(), frame.len(), append).or_full()
     }
 
     #[inline]
@@ -71,7 +75,28 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         self: &'a Arc<Self>,
         mut state: Guard<'a, S, F>,
         length: usize,
-        queue: impl FnOnce(&mut Outgoing<F>) -> Result<(), SendError>,
+        append: impl Fn(&mut Outgoing<F>) -> Result<(), SendError>,
+    ) -> Offer<'a, S, F> {
+        let own = state.outgoing.queued_bytes();
+        if !state.allowance.covers(own.saturating_add(length)) {
+            return self.decide(state, length, append);
+        }
+        if let Err(error) = append(&mut state.outgoing) {
+            return Offer::Refused(error);
+        }
+        if state.allowance.covers(state.outgoing.queued_bytes()) {
+            return Offer::Taken;
+        }
+        self.see_to(state, own, length, false)
+    }
+
+    /// Takes a message for which nothing is decided yet.
+    #[inline(never)]
+    fn decide<'a>(
+        self: &'a Arc<Self>,
+        mut state: Guard<'a, S, F>,
+        length: usize,
+        append: impl Fn(&mut Outgoing<F>) -> Result<(), SendError>,
     ) -> Offer<'a, S, F> {
         let writes = self.writes_now(&state);
         let waits = !writes && !state.outgoing.has_room(length);
@@ -79,9 +104,24 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             return Offer::NoRoom(state);
         }
         let own = state.outgoing.queued_bytes();
-        if let Err(error) = queue(&mut state.outgoing) {
+        let outgoing = &mut state.outgoing;
+        if let Err(error) = outgoing.check_up().and_then(|()| append(outgoing)) {
             return Offer::Refused(error);
         }
+        self.see_to(state, own, length, writes)
+    }
+
+    /// Sees to it that a message of `length` bytes, which begins at the byte `own` of the queue, is
+    /// written.
+    #[inline(never)]
+    fn see_to<'a>(
+        self: &'a Arc<Self>,
+        mut state: Guard<'a, S, F>,
+        own: usize,
+        length: usize,
+        writes: bool,
+    ) -> Offer<'a, S, F> {
+        state.outgoing.handle_appended();
         if writes || self.is_full(&state, length) {
             let written = self.write_queued_as(Writer::Caller { own, messages: 1 }, state);
             return written.map_or_else(Offer::Refused, |()| Offer::Taken);
@@ -93,28 +133,36 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     /// Takes as many messages as there is room for and as make one write; returns how many they
     /// were, and why the next one was not taken if it was refused.
     pub(super) fn offer_all(self: &Arc<Self>, payloads: &[&[u8]]) -> (usize, Option<SendError>) {
-        let mut state = self.lock();
+        let mut state = self.lock_to_send();
         let writes = self.writes_now(&state);
         let own = state.outgoing.queued_bytes();
         let (mut count, mut refused, mut fills) = (0, None, false);
         for payload in payloads.iter().copied() {
-            let has_room = writes && count == 0 || state.outgoing.has_room(payload.len());
+            let then = state.outgoing.queued_bytes().saturating_add(payload.len());
+            let is_allowed = state.allowance.covers(then);
+            let has_room =
+                is_allowed || writes && count == 0 || state.outgoing.has_room(payload.len());
             if !has_room && state.outgoing.phase().is_up() {
                 refused = Some(SendError::Full);
                 break;
             }
-            if let Err(error) = state.outgoing.queue(payload) {
+            let outgoing = &mut state.outgoing;
+            if let Err(error) = outgoing.check_up().and_then(|()| outgoing.append(payload)) {
                 refused = Some(error);
                 break;
             }
             count += 1;
+            if state.allowance.covers(state.outgoing.queued_bytes()) {
+                continue;
+            }
+            state.outgoing.handle_appended();
             if self.is_full(&state, payload.len()) {
                 fills = true;
                 break;
             }
         }
-        if count == 0 {
-            return (0, refused);
+        if count == 0 || state.allowance.covers(state.outgoing.queued_bytes()) {
+            return (count, refused);
         }
         if writes || fills {
             let writer = Writer::Caller { own, messages: count as u64 };
@@ -130,8 +178,10 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     /// Takes a message for a batch, which has it written later; returns the batch that held
     /// something back here before, 0 for none.
     pub(super) fn hold(self: &Arc<Self>, payload: &[u8], batch: u64) -> Result<u64, SendError> {
-        let mut state = self.lock();
-        if !state.outgoing.has_room(payload.len()) {
+        let mut state = self.lock_to_send();
+        let then = state.outgoing.queued_bytes().saturating_add(payload.len());
+        if !state.allowance.covers_in_batch(then, batch) && !state.outgoing.has_room(payload.len())
+        {
             // What is held back must not be in its own way.
             self.write_waiting(state)?;
             state = self.lock();
@@ -140,12 +190,18 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             }
         }
         let own = state.outgoing.queued_bytes();
-        state.outgoing.queue(payload)?;
+        let outgoing = &mut state.outgoing;
+        outgoing.check_up().and_then(|()| outgoing.append(payload))?;
         let before = std::mem::replace(&mut state.held_by, batch);
+        if state.allowance.covers_in_batch(state.outgoing.queued_bytes(), batch) {
+            return Ok(before);
+        }
+        state.outgoing.handle_appended();
         if self.is_full(&state, payload.len()) {
             self.write_queued_as(Writer::Caller { own, messages: 1 }, state)?;
         } else {
             self.publish_crossing(&state);
+            state.allowance = Allowance::of_batch(self.allowed(&state), batch);
         }
         Ok(before)
     }
@@ -187,11 +243,18 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     /// it.
     #[inline]
     fn is_full(&self, state: &State<S, F>, length: usize) -> bool {
+        state.outgoing.queued_bytes() >= self.batch(state, length)
+    }
+
+    /// How many bytes, of messages of `length` bytes, the thread that queued them writes; no number
+    /// is enough while the write is another's.
+    #[inline]
+    fn batch(&self, state: &State<S, F>, length: usize) -> usize {
+        if !state.outgoing.can_take() || state.pace.is_the_senders() {
+            return usize::MAX;
+        }
         let members = state.fan.as_ref().map_or(1, |fan| fan.members());
-        let batch = Pace::batch(length, self.options.queue_bytes, members);
-        state.outgoing.queued_bytes() >= batch
-            && state.outgoing.can_take()
-            && !state.pace.is_the_senders()
+        Pace::batch(length, self.options.queue_bytes, members)
     }
 
     /// The reader reports that the queue has become high or low.
@@ -202,13 +265,19 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         }
     }
 
-    /// Leaves what is queued to the thread that writes it.
-    #[inline]
+    /// Leaves what is queued to the thread that writes it, and what is put behind it as well.
     fn leave(self: &Arc<Self>, state: &mut Guard<'_, S, F>) {
         self.publish_crossing(state);
         if !self.joins_line(state) && state.pace.wakes_sender() {
             self.wake_sender(state);
         }
+        state.allowance = Allowance::new(self.allowed(state));
+    }
+
+    /// How long the queue may become before something is to be decided, if it has a writer.
+    fn allowed(&self, state: &State<S, F>) -> usize {
+        // The shortest messages make the smallest batch.
+        state.outgoing.calm_bytes().min(self.batch(state, 0))
     }
 
     /// Whether what is queued is the fan's to write: the link is then in the line, or the thread
@@ -240,7 +309,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         let Some(stream) = state.stream.clone() else {
             return Err(SendError::NotConnected);
         };
-        let mut buffer = state.outgoing.take_queue();
+        let mut buffer = state.take_queue();
         drop(state);
         let mut write = match writer {
             Writer::Round => None,

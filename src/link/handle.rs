@@ -137,7 +137,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
     pub fn send_timeout(&self, payload: &[u8], timeout: Duration) -> Result<(), SendError> {
         let shared = &*self.shared;
         let mut until = None;
-        let mut state = shared.lock();
+        let mut state = shared.lock_to_send();
         loop {
             state = match self.shared.offer(state, payload) {
                 Offer::Taken => return Ok(()),
@@ -192,7 +192,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// [`SendError::Full`] if there is no room now; [`SendError::Unfit`] for a message that no
     /// frame can carry; [`SendError::Down`] once the link ends or a write has failed.
     pub fn try_send(&self, payload: &[u8]) -> Result<(), SendError> {
-        self.shared.offer(self.shared.lock(), payload).or_full()
+        self.shared.offer(self.shared.lock_to_send(), payload).or_full()
     }
 
     /// Sends a message that is encoded already, as [`try_send`](Self::try_send) does.

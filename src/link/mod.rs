@@ -35,6 +35,7 @@
 //! *Death*, from whichever thread: the first reason stays, both directions are shut, every waiter
 //! is woken. No thread outlives its link, and nothing of an old link can touch a new one.
 
+mod allowance;
 mod batch;
 mod clock;
 mod control;

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
+use super::allowance::Allowance;
 use super::clock::Clock;
 use super::fan::Fan;
 use super::faults;
@@ -76,6 +77,7 @@ pub(super) struct State<S, F> {
     pub(super) stream: Option<Arc<S>>,
     pub(super) outgoing: Outgoing<F>,
     pub(super) pace: Pace,
+    pub(super) allowance: Allowance,
     /// The fan that the link is in, if it was ever in one, and whether it is in its line.
     pub(super) fan: Option<Arc<Fan>>,
     pub(super) is_in_line: bool,
@@ -113,6 +115,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             stream: Some(Arc::new(stream)),
             outgoing,
             pace: Pace::new(now),
+            allowance: Allowance::default(),
             fan: None,
             is_in_line: false,
             held_by: 0,
@@ -146,6 +149,15 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     /// Takes the lock. A panic of another holder does not spread: only a framing is called under
     /// the lock, at points at which the state is whole.
     pub(super) fn lock(&self) -> Guard<'_, S, F> {
+        let mut state = self.lock_to_send();
+        state.allowance.withdraw();
+        state
+    }
+
+    /// Takes the lock to queue messages, and for nothing else as long as they are allowed without a
+    /// decision.
+    #[inline]
+    pub(super) fn lock_to_send(&self) -> Guard<'_, S, F> {
         self.state.lock().recover()
     }
 
@@ -190,11 +202,14 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         state: Guard<'a, S, F>,
         until: Time,
     ) -> Guard<'a, S, F> {
-        if until == Time::NEVER {
-            return condvar.wait(state).recover();
-        }
-        let left = until.since(self.clock.now());
-        condvar.wait_timeout(state, left).recover().0
+        let mut state = if until == Time::NEVER {
+            condvar.wait(state).recover()
+        } else {
+            let left = until.since(self.clock.now());
+            condvar.wait_timeout(state, left).recover().0
+        };
+        state.allowance.withdraw();
+        state
     }
 
     /// Wakes the sender thread if it waits.
@@ -340,6 +355,16 @@ impl<S: Stream, F: Framing> Drop for Unwound<'_, S, F> {
 }
 
 impl<S, F> State<S, F> {
+    /// Takes what is queued, to be written.
+    pub(super) fn take_queue(&mut self) -> WriteBuffer
+    where
+        F: Framing,
+    {
+        // What was allowed rests on a queue that is not empty, and on nothing being in flight.
+        self.allowance.withdraw();
+        self.outgoing.take_queue()
+    }
+
     /// The account of the end, once it has been drawn up.
     pub(super) fn down(&self) -> Option<Down>
     where

@@ -7,6 +7,7 @@
 //!
 //! Invariant: a message that was accepted is written whole and in order, or counted as unsent.
 
+mod accepting;
 mod encoding;
 mod ending;
 mod setting;
@@ -21,13 +22,11 @@ use super::down::DownReason;
 use super::echo::Echoes;
 use super::fill::Fill;
 use super::phase::{Phase, Writing};
-use super::send_error::SendError;
 use super::stats::{Measures, Silence, Stats};
 use super::trace::{Step, Trace};
 use super::write_buffer::{Unsent, WriteBuffer};
 use crate::liveness::{HeartbeatTimer, Mode, Settings, Time};
 use crate::protocol::{Framing, Heartbeat};
-use encoding::Encoding;
 
 pub(crate) use ending::SilenceReport;
 
@@ -121,15 +120,6 @@ impl<F: Framing> Outgoing<F> {
         self.part = Part::of(budget);
     }
 
-    /// Whether a message of `length` bytes can be accepted now. One is, however long, while nothing
-    /// waits.
-    #[inline]
-    pub(crate) fn has_room(&mut self, length: usize) -> bool {
-        let pending = self.pending();
-        let then = pending.saturating_add(length);
-        pending == 0 || then <= self.fill.limit() && self.part.grows_to(then)
-    }
-
     /// Whether nothing is queued or being written.
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {
@@ -144,41 +134,6 @@ impl<F: Framing> Outgoing<F> {
 
     pub(crate) fn is_writing(&self) -> bool {
         self.is_writing
-    }
-
-    /// Accepts a message. The driver has looked for room.
-    #[inline]
-    pub(crate) fn queue(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        if !self.phase.is_up() {
-            return Err(self.refuse());
-        }
-        let encoding = Encoding { length: self.queue.len(), queue: &mut self.queue };
-        self.framing.encode_data(payload, encoding.queue).map_err(SendError::Unfit)?;
-        std::mem::forget(encoding);
-        self.queued += 1;
-        self.stats.messages_accepted += 1;
-        self.fill.handle_pending(self.pending());
-        Ok(())
-    }
-
-    /// Accepts a message that is encoded already, as one of this framing's. The driver has looked
-    /// for room.
-    #[inline]
-    pub(crate) fn queue_frame(&mut self, frame: &[u8]) -> Result<(), SendError> {
-        if !self.phase.is_up() {
-            return Err(self.refuse());
-        }
-        self.queue.extend_from_slice(frame);
-        self.queued += 1;
-        self.stats.messages_accepted += 1;
-        self.fill.handle_pending(self.pending());
-        Ok(())
-    }
-
-    #[cold]
-    fn refuse(&self) -> SendError {
-        let reason = self.phase.refusal().cloned();
-        reason.map_or(SendError::NotConnected, SendError::Down)
     }
 
     /// Messages that wait in the queue.
