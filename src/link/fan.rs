@@ -319,6 +319,17 @@ mod tests {
     }
 
     #[test]
+    fn a_time_round_that_found_nothing_makes_no_thread_eager() {
+        let fan = Fan::join();
+        fan.ask(64 << 10);
+        while fan.line().is_asked {
+            thread::yield_now();
+        }
+        assert_eq!(fan.eager_until.load(Ordering::Relaxed), 0);
+        fan.leave();
+    }
+
+    #[test]
     fn a_thread_that_is_made_when_the_last_link_has_left_is_waited_for() {
         let fan = Fan::join();
         fan.leave();

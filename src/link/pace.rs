@@ -310,7 +310,7 @@ impl Run {
 
 /// Whether so many messages in so many writes of the thread that goes round were worth its coming.
 pub(super) fn was_worth_it(messages: u64, writes: u64) -> bool {
-    messages >= WORTH * writes
+    writes > 0 && messages >= WORTH * writes
 }
 
 static LAST_RUN: AtomicU64 = AtomicU64::new(0);
