@@ -2,7 +2,9 @@
 //!
 //! Everything is read from `/proc`, so nothing here needs more than std.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -30,9 +32,20 @@ pub(crate) struct Use {
 impl Use {
     /// Adds up what `/proc/self/task` says.
     pub(crate) fn of_threads() -> Self {
+        Self::of_threads_but(None)
+    }
+
+    /// The same without the calling thread, which only counts: with hundreds of threads to look at
+    /// that is no small part of what they use.
+    pub(crate) fn of_other_threads() -> Self {
+        let own = fs::read_link("/proc/thread-self").ok();
+        Self::of_threads_but(own.as_deref().and_then(Path::file_name))
+    }
+
+    fn of_threads_but(own: Option<&OsStr>) -> Self {
         let mut total = Self::default();
         let Ok(tasks) = fs::read_dir("/proc/self/task") else { return total };
-        for task in tasks.flatten() {
+        for task in tasks.flatten().filter(|task| Some(task.file_name().as_os_str()) != own) {
             // A thread may end while we look.
             let Ok(stat) = fs::read_to_string(task.path().join("schedstat")) else { continue };
             let Ok(status) = fs::read_to_string(task.path().join("status")) else { continue };

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,21 +36,31 @@ pub(crate) fn measure(args: &Args) {
             "most",
             "later than slack / 2",
         ]);
+        let mut waits = Table::new(["hub", "bare waits of", "p50 ms", "p99 ms", "most"]);
         for is_saturated in [false, true] {
             let (mut verdicts, mut beats) = (Vec::new(), Vec::new());
+            let mut bare: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
             for round in 0..rounds(args) {
                 progress(&format!("round {round}, saturated: {is_saturated}"));
                 let seen = beside(args, links, is_saturated);
                 verdicts.extend(seen.0);
                 beats.extend(seen.1);
+                bare[0].extend(seen.2.iter().map(|late| late[0]));
+                bare[1].extend(seen.2.iter().map(|late| late[1]));
             }
             verdicts.sort_by(f64::total_cmp);
             let millis = |duration: Duration| duration.as_nanos() as f64 / 1e6;
             let worst = |figure: fn(&peerbeat::link::Stats) -> Duration| {
                 digits(beats.iter().map(|stats| millis(figure(stats))).fold(0.0, f64::max))
             };
+            let hub = if is_saturated { "saturated" } else { "idle" };
+            for (what, mut late) in ["a condition variable", "a read"].into_iter().zip(bare) {
+                late.sort_by(f64::total_cmp);
+                let at = |percent| digits(percentile(&late, percent));
+                waits.row([hub.to_owned(), what.to_owned(), at(50.0), at(99.0), at(100.0)]);
+            }
             table.row([
-                (if is_saturated { "saturated" } else { "idle" }).to_owned(),
+                hub.to_owned(),
                 verdicts.len().to_string(),
                 verdicts.iter().filter(|late| **late < 0.0).count().to_string(),
                 digits(percentile(&verdicts, 50.0)),
@@ -63,16 +73,22 @@ pub(crate) fn measure(args: &Args) {
             ]);
         }
         table.print();
+        println!("\nThreads that do nothing else than wait for as long, in the same process:\n");
+        waits.print();
     }
 }
 
-/// How late the verdicts were, in milliseconds, and what the idle links did.
-fn beside(args: &Args, links: usize, is_saturated: bool) -> (Vec<f64>, Vec<peerbeat::link::Stats>) {
+/// How late the verdicts were, in milliseconds, what the idle links did, and how late bare waits
+/// were.
+type Beside = (Vec<f64>, Vec<peerbeat::link::Stats>, Vec<[f64; 2]>);
+
+fn beside(args: &Args, links: usize, is_saturated: bool) -> Beside {
     let ended = AtomicBool::new(false);
     thread::scope(|scope| {
         if is_saturated {
             scope.spawn(|| {
-                let work = Work::at_full_speed(links, messages(args) / links as u64);
+                // Long, so that little of the time goes into its beginning.
+                let work = Work::at_full_speed(links, 10 * messages(args) / links as u64);
                 while !ended.load(Ordering::Relaxed) {
                     hub::publish(Design::Peerbeat, &work);
                 }
@@ -80,14 +96,46 @@ fn beside(args: &Args, links: usize, is_saturated: bool) -> (Vec<f64>, Vec<peerb
             // Its receivers start.
             thread::sleep(Duration::from_millis(500));
         }
+        let bare = scope.spawn(bare_waits);
         let (idle, silent) = (idle_links(), silent_links());
         let limit = (BEAT + SLACK).as_nanos() as f64 / 1e6;
         let late = silent.iter().map(|down| down.silence.as_nanos() as f64 / 1e6 - limit);
         let late = late.collect();
         let stats = idle.iter().map(Link::stats).collect();
+        let bare = bare.join().expect("the waits end");
         ended.store(true, Ordering::Relaxed);
-        (late, stats)
+        (late, stats, bare)
     })
+}
+
+/// How late, in milliseconds, a wait on a condition variable and a read with a timeout end that
+/// are as long as the limit of the silent links: what the machine allows.
+fn bare_waits() -> Vec<[f64; 2]> {
+    let (began, limit) = (Instant::now(), BEAT + SLACK);
+    let late = move |began: Instant| (began.elapsed().as_secs_f64() - limit.as_secs_f64()) * 1e3;
+    let waits = move || {
+        let lock = Mutex::new(());
+        let guard = lock.lock().expect("nobody else has it");
+        let began = Instant::now();
+        drop(Condvar::new().wait_timeout_while(guard, limit, |()| true));
+        late(began)
+    };
+    let reads = move || {
+        let (mut near, _far) = pair();
+        near.set_read_timeout(Some(limit)).expect("a timeout that is not zero");
+        let began = Instant::now();
+        assert!(near.read(&mut [0]).is_err(), "nothing comes");
+        late(began)
+    };
+    let start = |turn| {
+        // Between two of the silent links.
+        let at = began + SPREAD * turn / VERDICTS + SPREAD / VERDICTS / 2;
+        thread::sleep(at.saturating_duration_since(Instant::now()));
+        (thread::spawn(waits), thread::spawn(reads))
+    };
+    let threads: Vec<_> = (0..VERDICTS).map(start).collect();
+    let end = |thread: thread::JoinHandle<f64>| thread.join().expect("a wait ends");
+    threads.into_iter().map(|(wait, read)| [end(wait), end(read)]).collect()
 }
 
 /// Links on which only heartbeats go out; their peers read and answer nothing, and are forgiven.

@@ -54,13 +54,13 @@ fn gather(design: Design, work: &Work) -> Run {
     let output = child.stdout.take().expect("its output is a pipe");
     let mut line = String::new();
     BufReader::new(output).read_line(&mut line).expect("the peers say that they are ready");
-    let (used, began) = (Use::of_threads(), nanos());
+    let (used, began) = (Use::of_other_threads(), nanos());
     let mut input = child.stdin.take().expect("its input is a pipe");
     input.write_all(b"go\n").expect("the peers wait for it");
     // What a thread of a raw socket has used is counted while it lives: the peers stay.
     let mut ends: Vec<f64> =
         (0..work.links).map(|_| finished.recv().expect("every peer ends")).collect();
-    let used = Use::of_threads().since(&used);
+    let used = Use::of_other_threads().since(&used);
     ends.sort_by(f64::total_cmp);
     child.kill().expect("the peers are there");
     child.wait().expect("the peers end");

@@ -94,6 +94,8 @@ pub(crate) enum Design {
     RawEach,
     RawBatched,
     Peerbeat,
+    /// peerbeat, its peers being the raw sockets of the others: what the hub alone makes of it.
+    PeerbeatToRaw,
 }
 
 impl Design {
@@ -102,11 +104,12 @@ impl Design {
             Self::RawEach => "raw-each",
             Self::RawBatched => "raw-batched",
             Self::Peerbeat => "peerbeat",
+            Self::PeerbeatToRaw => "peerbeat-to-raw",
         }
     }
 
-    fn is_raw(self) -> bool {
-        matches!(self, Self::RawEach | Self::RawBatched)
+    fn has_raw_receivers(self) -> bool {
+        self != Self::Peerbeat
     }
 }
 
@@ -180,7 +183,7 @@ pub(crate) fn publish(design: Design, work: &Work) -> Run {
     assert_eq!(line.trim(), "ready");
     thread::sleep(SETTLE);
 
-    let (used, began) = (Use::of_threads(), nanos());
+    let (used, began) = (Use::of_other_threads(), nanos());
     // What a thread has used is counted while it lives: the publishers end after the count.
     let (counted, all_counted) = std::sync::mpsc::channel::<()>();
     let all_counted = std::sync::Mutex::new(all_counted);
@@ -195,7 +198,7 @@ pub(crate) fn publish(design: Design, work: &Work) -> Run {
         }
         line.clear();
         output.read_line(&mut line).expect("the receivers say what they saw");
-        let used = Use::of_threads().since(&used);
+        let used = Use::of_other_threads().since(&used);
         drop(counted);
         used
     });
@@ -210,8 +213,10 @@ fn hubs(design: Design, work: &Work, streams: Vec<TcpStream>, bad: &[Link]) -> V
     match design {
         Design::RawEach => vec![Hub::Each(streams)],
         Design::RawBatched => vec![Hub::Batched(streams.into_iter().map(batched).collect())],
-        Design::Peerbeat => {
-            let options = ours::every_second();
+        Design::Peerbeat | Design::PeerbeatToRaw => {
+            // A raw peer is silent.
+            let slack = Duration::from_secs(if design == Design::Peerbeat { 2 } else { 600 });
+            let options = ours::options(Duration::from_secs(1), slack);
             let start = |stream| ours::start(stream, &options, quiet);
             let links: Vec<Link> = streams.into_iter().map(start).collect();
             let parts = links.chunks(work.links.div_ceil(work.hubs));
@@ -251,7 +256,7 @@ fn start_receivers(design: Design, work: &Work, address: &str) -> (Child, BufRea
     for (name, number) in numbers {
         command.args([name, &number.to_string()]);
     }
-    if design.is_raw() {
+    if design.has_raw_receivers() {
         command.arg("--raw");
     }
     let mut child = command.stdout(Stdio::piped()).spawn().expect("this program starts again");

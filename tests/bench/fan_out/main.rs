@@ -9,6 +9,8 @@
 //! `--only PART` runs one of rate, paced, bursts, crowd, fan-in, beside, full; `--links
 //! 10,100,1000`, `--rounds N`, `--messages N` (of a run at full speed), `--periods 10000,900` (of
 //! `paced`, in microseconds), `--designs raw-batched,peerbeat`, `--quick`.
+//! *peerbeat* has peerbeat at both ends; *peerbeat-to-raw* has the receivers of the raw designs, so
+//! that what the hub costs is told apart from what its peers do on the same machine.
 
 mod beside;
 #[path = "../common/mod.rs"]
@@ -131,7 +133,9 @@ fn paced(args: &Args) {
                 "hub CPU us each",
                 "CPU x raw-each",
                 "p50 us",
+                "p50 x raw-each",
                 "p99 us",
+                "p99 x raw-each",
                 "max us",
             ]);
             for (design, runs) in &results {
@@ -140,7 +144,9 @@ fn paced(args: &Args) {
                     spread(runs, Run::cpu_each),
                     ratio(runs, &results[0].1, Run::cpu_each).to_string(),
                     spread(runs, |run| run.p50),
+                    ratio(runs, &results[0].1, |run| run.p50).to_string(),
                     spread(runs, |run| run.p99),
+                    ratio(runs, &results[0].1, |run| run.p99).to_string(),
                     spread(runs, |run| run.max),
                 ]);
             }
@@ -218,4 +224,4 @@ fn nanos() -> u64 {
 const SIZE: usize = 64;
 /// All designs, and those that send every tick at once.
 const EVERY: [Design; 3] = [Design::RawEach, Design::RawBatched, Design::Peerbeat];
-const AT_ONCE: [Design; 2] = [Design::RawEach, Design::Peerbeat];
+const AT_ONCE: [Design; 3] = [Design::RawEach, Design::PeerbeatToRaw, Design::Peerbeat];
