@@ -94,7 +94,7 @@ fn a_file_that_a_killed_program_left_is_replaced_and_others_are_not() {
 
     fs::write(folder.socket(), "precious").unwrap();
     let error = start();
-    assert!(error.to_string().contains("no socket has this name"), "{error}");
+    assert!(error.to_string().contains("a file that is not a socket has this name"), "{error}");
     assert_eq!(fs::read(folder.socket()).unwrap(), b"precious");
 }
 
