@@ -2,8 +2,8 @@
 //! that to a thread of the link's.
 //!
 //! Here is how; who writes is decided by `pace`. The lock is never held during a write. Invariant:
-//! when the lock is let go, what is queued has a writer: it is being written, the link is
-//! in a fan's line, the sender has been woken, or it polls.
+//! when the lock is let go, what is queued has a writer (it is being written, the link is in a
+//! fan's line, the sender has been woken, or it polls), or a batch holds it back.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -101,7 +101,13 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         let writes = self.writes_now(&state);
         let waits = !writes && !state.outgoing.has_room(length);
         if waits && state.outgoing.phase().is_up() {
-            return Offer::NoRoom(state);
+            if state.held_by == 0 {
+                return Offer::NoRoom(state);
+            }
+            return match self.write_held_back(state) {
+                Ok(state) => self.decide(state, length, append),
+                Err(error) => Offer::Refused(error),
+            };
         }
         let own = state.outgoing.queued_bytes();
         let outgoing = &mut state.outgoing;
@@ -182,9 +188,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         let then = state.outgoing.queued_bytes().saturating_add(payload.len());
         if !state.allowance.covers_in_batch(then, batch) && !state.outgoing.has_room(payload.len())
         {
-            // What is held back must not be in its own way.
-            self.write_waiting(state)?;
-            state = self.lock();
+            state = self.write_held_back(state)?;
             if !state.outgoing.has_room(payload.len()) && state.outgoing.phase().is_up() {
                 return Err(SendError::Full);
             }
@@ -213,6 +217,17 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             state.held_by = 0;
         }
         self.write_waiting(state)
+    }
+
+    /// Has everything written that a batch holds back, which must not be in the way of a message
+    /// that finds no room.
+    pub(super) fn write_held_back<'a>(
+        self: &'a Arc<Self>,
+        mut state: Guard<'a, S, F>,
+    ) -> Result<Guard<'a, S, F>, SendError> {
+        state.held_by = 0;
+        self.write_waiting(state)?;
+        Ok(self.lock())
     }
 
     /// Writes what is queued, or leaves it to the thread that writes it.

@@ -163,7 +163,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// [`SendError::TimedOut`] after the wait; [`SendError::Down`] once the link ends or a write
     /// has failed; [`SendError::Full`] at once on the link's own reader thread.
     pub fn wait_room(&self, length: usize, timeout: Duration) -> Result<(), SendError> {
-        let shared = &*self.shared;
+        let shared = &self.shared;
         let until = shared.clock.now() + timeout;
         let mut state = shared.lock();
         loop {
@@ -172,6 +172,10 @@ impl<S: Stream, F: Framing> Link<S, F> {
             }
             if state.outgoing.has_room(length) {
                 return Ok(());
+            }
+            if state.held_by != 0 {
+                state = shared.write_held_back(state)?;
+                continue;
             }
             if self.is_own_thread() {
                 return Err(SendError::Full);

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use peerbeat::link::{
     Batch, DownReason, Link, LinkOptions, QueueBudget, SendAllError, SendError, Stream,
@@ -199,7 +200,7 @@ fn a_batch_that_fills_a_buffer_is_written_at_once() {
         batch.try_send(&link, &numbered(place, 40)).unwrap();
     }
     // By this thread, or by the sender's that took it along.
-    wait_for("a full buffer to be written", || link.stats().bytes_sent >= 65_536);
+    wait_for("a full buffer to be written", || link.stats().bytes_sent >= 60 << 10);
     drop(batch);
     drains.join().unwrap();
 }
@@ -215,6 +216,29 @@ fn what_a_batch_holds_back_is_not_in_its_own_way() {
     drop(batch);
     for (byte, length) in [(1, 5000), (2, 18_000), (3, 100)] {
         assert_eq!(mock.no_heartbeat().payload, vec![byte; length]);
+    }
+}
+
+#[test]
+fn what_a_batch_holds_back_is_in_the_way_of_no_other_send() {
+    const WAIT: Duration = Duration::from_secs(5);
+    type Send = fn(&Link) -> bool;
+    let ways: [Send; 4] = [
+        |link| link.try_send(&[2; 18_000]).is_ok(),
+        |link| link.send_timeout(&[2; 18_000], WAIT).is_ok(),
+        |link| link.send_all(&[[2; 18_000]]).is_ok(),
+        |link| link.wait_room(18_000, WAIT).is_ok() && link.try_send(&[2; 18_000]).is_ok(),
+    ];
+    for way in ways {
+        let (link, mut mock) = link(&quiet().queue_bytes(20_000));
+        let mut batch = Batch::new();
+        batch.try_send(&link, &[1; 5000]).unwrap();
+        assert!(way(&link));
+        batch.try_send(&link, &[3; 100]).unwrap();
+        drop(batch);
+        for (byte, length) in [(1, 5000), (2, 18_000), (3, 100)] {
+            assert_eq!(mock.no_heartbeat().payload, vec![byte; length]);
+        }
     }
 }
 
