@@ -5,7 +5,8 @@
 //! It uses the heartbeat rules of Caplin DataSource, in plain blocking threads, with no dependency
 //! but std. Both ends meet at the smaller heartbeat-time, so configuring one side is enough; any
 //! byte counts as life; and a peer is down after heartbeat-time + slack, the *limit* (elsewhere
-//! called timeout): never a nanosecond earlier, and on an idle machine within a millisecond after.
+//! called timeout): never a nanosecond earlier, and on an idle machine mostly within half a
+//! millisecond after.
 //!
 //! ```
 //! use peerbeat::config::{Config, ConfigOptions};

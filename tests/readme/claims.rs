@@ -149,13 +149,13 @@ fn its_numbers_are_the_medians_of_results() {
 }
 
 #[test]
-fn a_verdict_was_measured_within_a_millisecond_of_each_limit() {
-    assert!(readme().contains("reported within a millisecond of that"));
+fn most_verdicts_were_measured_within_half_a_millisecond_of_each_limit() {
+    assert!(readme().contains("most verdicts come within half a millisecond"));
     let Some(results) = read_in_checkout("tests/compare/RESULTS.md") else { return };
     for limit in ["0.3 s", "1 s", "3 s"] {
-        let title = format!("Lateness of the verdict, limit {limit}, p99");
+        let title = format!("Lateness of the verdict, limit {limit}, p50");
         let late = median(&results, &title, "peerbeat");
-        assert!(late <= 1.0, "{title}: {late} ms");
+        assert!(late <= 0.5, "{title}: {late} ms");
     }
 }
 
