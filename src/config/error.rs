@@ -296,7 +296,7 @@ impl fmt::Display for ErrorKind {
             ErrorKind::ReconnectOrder { min, max } => {
                 let (min, max) = (Seconds(*min), Seconds(*max));
                 write!(f, "reconnect-time-min: found {min}, ")?;
-                write!(f, "allowed: at most reconnect-time-max, which is {max}; set both")
+                write!(f, "allowed: at most reconnect-time-max, which is {max}")
             }
             ErrorKind::File { item, path, problem, chain } => {
                 write!(f, "{item}: found {}, {problem}", Quoted(path))?;

@@ -279,6 +279,8 @@ pub(super) struct PeerItems {
     local_id: Option<u32>,
     targets: Vec<Target>,
     ports: Vec<u16>,
+    /// A port that is wrong is not missing as well.
+    port_was_refused: bool,
     connect_timeout: Option<Duration>,
     timing: TimingItems,
     /// Where each item was set last.
@@ -298,6 +300,7 @@ impl PeerItems {
             local_id: None,
             targets: Vec::new(),
             ports: Vec::new(),
+            port_was_refused: false,
             connect_timeout: None,
             timing: TimingItems::default(),
             set_at: HashMap::new(),
@@ -307,7 +310,11 @@ impl PeerItems {
     pub(super) fn set(&mut self, item: &Item<'_>) -> Taken {
         let is_nobody = match item.name {
             "addr" => self.add(item.hosts()?, Vec::new())?,
-            "port" => self.add(Vec::new(), item.ports()?)?,
+            "port" => {
+                let ports = item.ports();
+                self.port_was_refused |= ports.is_err();
+                self.add(Vec::new(), ports?)?
+            }
             "remote-name" => set_unless_empty(&mut self.remote_name, item.label()?),
             "remote-label" => set_unless_empty(&mut self.remote_label, item.label()?),
             "label" => set_unless_empty(&mut self.label, item.label()?),
@@ -384,7 +391,7 @@ impl PeerItems {
                 self.targets = vec![host; self.ports.len()];
             }
             (0, 1.., 1..) => report.warn(&self.origin, WarningKind::PortWithoutAddr),
-            (1.., _, 0) if !report.has_errors() => {
+            (1.., _, 0) if !self.port_was_refused => {
                 report.warn(&self.origin, WarningKind::AddrWithoutPort);
             }
             _ => {}

@@ -1,5 +1,6 @@
 //! What has been found and not reported yet. Everything is reported as it comes, except how late
-//! the peer is and the values that it sends: those at a bounded [rate](super::rate).
+//! the peer is, how full the queue is and the values that the peer sends: those at a bounded
+//! [rate](super::rate).
 //!
 //! `late` and `recovered` are one kind, `queue-high` and `queue-low` another: the last one reported
 //! is never older than [`Rate`] allows.

@@ -3,7 +3,7 @@
 //! The header is the documentation; a test compares it with this module, name by name and byte by
 //! byte. This module owns pointers, status codes and the guard, and no logic: every function checks
 //! its arguments, calls the same Rust that other callers use, and translates the answer. `unsafe`
-//! lives here alone, one operation at a time.
+//! lives in no other module of the library, and one operation at a time.
 //!
 //! Invariant: no body runs outside the guard, so that a panic never leaves us; and no handle
 //! of a parent process is touched in a forked child.

@@ -7,8 +7,8 @@
 //! What it rests on changes only under the link's lock, and taking that withdraws it
 //! ([`lock`](super::shared::Shared::lock)), unless it is taken to send. How many links a fan has
 //! and whether a common budget is short depend on other links: a change of those is seen with the
-//! next decision, which is at most one batch away, and until then only bytes that the budget has
-//! given already are used.
+//! next decision, at most one batch or one wait of a stuck write later. Until then only bytes that
+//! the budget has given already are used, which a fresh decision may refuse.
 //!
 //! Invariant: as long as it is there the link is up, the queue is not empty, and whoever is to
 //! write it has not looked since.
@@ -57,6 +57,7 @@ impl Allowance {
 mod tests {
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
+    use std::sync::atomic::Ordering::SeqCst;
     use std::time::Duration;
 
     use super::Allowance;
@@ -81,7 +82,8 @@ mod tests {
         let link = Link::start_with(near, Native::default(), options, ignore).unwrap();
         far.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         far.read_exact(&mut [0; 33]).unwrap();
-        while link.stats().heartbeats_sent == 0 {
+        // The reader then waits, and takes no event of what follows.
+        while link.stats().heartbeats_sent == 0 || !link.shared().is_reading.load(SeqCst) {
             std::thread::yield_now();
         }
         (link, far)
@@ -188,7 +190,7 @@ mod tests {
     type Way = fn(&Link, &mut Batch, [&[u8]; 2]) -> bool;
 
     /// Sends messages of several sizes until 20 were refused, and returns what became of each two,
-    /// with what the link then has to report; with a decision for each, or not.
+    /// with what the link then has to report; with a fresh decision before each two, or not.
     fn refusals(options: &LinkOptions, way: Way, each: bool) -> Vec<(bool, bool, u64, usize)> {
         let (link, _far) = link(options);
         leave(&link);
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_that_is_kept_takes_refuses_and_reports_what_each_its_own_would() {
+    fn a_decision_that_is_kept_takes_refuses_and_reports_what_fresh_ones_would() {
         let ways: [Way; 3] = [
             |link, _, two| two.map(|one| link.try_send(one)).contains(&Err(SendError::Full)),
             |link, batch, two| {

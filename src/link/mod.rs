@@ -9,7 +9,7 @@
 //! *Sending adapts.* A program's thread that finds the link idle writes its own frame: no other
 //! thread has to wake up. While a write is under way, frames are appended to one buffer that goes
 //! out in one write. A run of direct writes in quick succession, with nothing received in between,
-//! is a stream: messages are queued, the caller that fills 64 KiB writes it (256 KiB of long ones;
+//! is a stream: messages are queued, the caller that fills 60 KiB writes it (256 KiB of long ones;
 //! the buffers stay in the cache, and a stream needs no second thread), and the sender thread looks
 //! in every 0.1 ms for what is left, until a look finds nothing. After a stream a burst is likely:
 //! its first message wakes the sender, which writes what has gathered by then, and a wake-up that

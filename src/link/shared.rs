@@ -4,7 +4,8 @@
 //! Rules of the lock. While it is held: no I/O, no join, no user code but a framing's. A thread
 //! that writes to the stream takes the buffer first and lets go of the lock; only one thread writes
 //! at a time, so frames never mix, and no thread that waits for the lock waits for the network.
-//! Waits loop on state with absolute deadlines. `changed` has two kinds of waiters while the link
+//! Taking it withdraws the [allowance](super::allowance), unless it is taken to send. Waits loop
+//! on state with absolute deadlines. `changed` has two kinds of waiters while the link
 //! lives, the sender thread and the callers that wait for room, so all are notified if both may
 //! wait. Programs that wait for the link's end wait on `gone`: traffic wakes none.
 
@@ -360,7 +361,7 @@ impl<S, F> State<S, F> {
     where
         F: Framing,
     {
-        // What was allowed rests on a queue that is not empty, and on nothing being in flight.
+        // What was allowed rests on a queue that is not empty, and on what was in flight.
         self.allowance.withdraw();
         self.outgoing.take_queue()
     }

@@ -12,7 +12,7 @@ use super::stream::{READ_MAX, Stream, is_timeout, step};
 /// A [`Stream`] as `std`'s [`Read`] and [`Write`], until a deadline: an error of kind
 /// [`TimedOut`](io::ErrorKind::TimedOut) from then on, even if the other side sends byte by byte.
 ///
-/// Bytes that are read here are gone from the stream; its timeouts are changed.
+/// What is read and written here is not undone; the stream's timeouts are changed.
 ///
 /// ```
 /// use peerbeat::link::Until;

@@ -2,7 +2,7 @@
 //! become that peer's link, and how it is refused.
 //!
 //! A HELLO belongs to the first peer that it matches and that is free, else to the first that it
-//! matches: the link of that peer is then ended first.
+//! matches: the link of that peer is then ended, and its end waited for.
 
 use std::io;
 use std::sync::Arc;

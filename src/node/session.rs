@@ -67,7 +67,8 @@ impl Session {
         Ok(self.end(down))
     }
 
-    /// Publishes the link before any thread can use it: values set from here on are set on it.
+    /// Publishes the link: values that are set from here on reach it, and only then can the program
+    /// find it.
     pub(crate) fn begin(&self, link: &PeerLink) {
         self.runtime.begin_link(link, &self.about.settings);
         if !self.lease.go_up(link.clone()) {

@@ -1,6 +1,7 @@
 //! What any test may need: times, waiting, connections on the loopback.
 //!
-//! Every wait has a deadline that names what did not happen. Nothing is asserted to be fast.
+//! Every wait has a deadline, whose panic names what did not happen. Nothing is asserted to be
+//! fast.
 // Each test binary uses a part of it, and helpers of tests may unwrap as tests do.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 

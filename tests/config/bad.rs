@@ -21,9 +21,11 @@ fn every_mistake_is_named_with_place_item_found_and_allowed() {
 
 #[test]
 fn a_port_that_is_wrong_is_not_missing_too() {
-    let text = "add-peer\naddr a\nport 99999\nend-peer";
+    let text = "add-peer\naddr a\nport 99999\nend-peer\nadd-peer\naddr b\nend-peer";
     let errors = Config::parse(text, &ConfigOptions::default()).unwrap_err();
-    assert!(errors.warnings().is_empty(), "{errors}");
+    let warnings: Vec<_> = errors.warnings().iter().map(ToString::to_string).collect();
+    let missing = |line: &String| line.contains("add port") && line.contains(":5:");
+    assert!(warnings.len() == 1 && warnings.iter().all(missing), "{warnings:?}");
 }
 
 // lesson 65

@@ -86,7 +86,9 @@ pub(crate) fn to_raw(
     let messages = messages.next_multiple_of(group as u64);
     let (near, far) = pair();
     let peer = far.try_clone().expect("a descriptor");
-    let link = start(near, &every_second(), |_: &Link, _: &[u8]| {});
+    // The peer sends nothing.
+    let patient = options(Duration::from_secs(1), Duration::from_secs(600));
+    let link = start(near, &patient, |_: &Link, _: &[u8]| {});
     let cost = Cost::of(messages, || {
         let reader = thread::spawn(move || raw::walk_frames(far, size, messages));
         send_groups(&link, group, size, messages, send);
