@@ -46,6 +46,9 @@ pub struct Reader<S: Stream = TcpStream, F: Framing = Native> {
     /// When the last wait ended, if its time was up; else zero. A verdict needs a look at the
     /// socket that is no older than the limit, and this thread may be stopped in between.
     watched: Time,
+    /// The last wait was a stall of our process and brought nothing: what came meanwhile is still
+    /// to be read.
+    slept: bool,
     /// Events that were found and not given to the handler yet.
     unreported: Unreported,
     /// The program learns of the link before this runs, on this thread.
@@ -73,6 +76,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             timeout: Duration::ZERO,
             last_large: now,
             watched: Time::ZERO,
+            slept: false,
             unreported: Unreported::new(heard.into_iter().flatten().flatten(), now),
             has_entered: false,
             failed: None,
@@ -162,6 +166,11 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         while !self.link.shared().is_ended() {
             self.take_changes();
             self.tell_all(handler);
+            if self.slept {
+                self.read(&stream, handler, self.now + READ_TIMEOUT_MIN);
+                self.slept = false;
+                continue;
+            }
             match self.incoming.poll_verdict(self.now) {
                 Verdict::Late { silence } => {
                     self.link.shared().lock().outgoing.add_peer_late();
@@ -210,6 +219,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         // process.
         let latest = until + self.timeout / 8;
         let stalled = self.incoming.handle_waited(latest, self.now);
+        self.slept = stalled.is_some() && read.as_ref().is_err_and(|e| is_timeout(e.kind()));
         let is_new = |late: &Duration| shared.lock().outgoing.add_stall(*late, self.now);
         let stalled = stalled.filter(is_new).map(|late| LinkEvent::Stalled { late });
         self.unreported.add_all(stalled, self.now);

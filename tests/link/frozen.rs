@@ -82,7 +82,9 @@ fn the_process_that_is_stopped() {
     let options = options(HEARTBEAT_TIME, SLACK);
     let link = Link::start_with(stream, Native::default(), &options, notes).unwrap();
     let down = link.wait_down(LONG * 6).expect("the test ends the link");
-    println!("down {} after {} stalls", down.reason.as_str(), link.stats().stalls);
+    let stats = link.stats();
+    println!("down {} after {} stalls", down.reason.as_str(), stats.stalls);
+    println!("{} silences were late", stats.peer_late);
 }
 
 // lessons 11, 12, 31, 33
@@ -107,6 +109,27 @@ fn a_process_that_was_stopped_for_three_limits_blames_no_living_peer_and_sends_n
     let words = stopped.words();
     assert!(words.contains("down eof after "), "{words}");
     assert!(!words.contains("after 0 stalls"), "{words}");
+}
+
+#[test]
+fn a_process_that_was_stopped_calls_no_living_peer_late() {
+    // A machine that is busy may make the peer late as well, but not each time.
+    let mut seen = Vec::new();
+    let mut on_time = 0;
+    while on_time == 0 {
+        assert!(seen.len() < 5, "late each time: {seen:?}");
+        let mut stopped = Stopped::start();
+        let beating = stopped.mock.beat(HEARTBEAT_TIME as u32, ms(HEARTBEAT_TIME));
+        stopped.mock.listen(LIMIT / 2);
+        stopped.stop_for_three_limits();
+        stopped.mock.listen(LIMIT / 2);
+        drop(beating);
+        stopped.mock.finish();
+        let words = stopped.words();
+        assert!(!words.contains("after 0 stalls"), "{words}");
+        on_time += usize::from(words.contains("\n0 silences were late"));
+        seen.push(words);
+    }
 }
 
 // lesson 33
