@@ -31,10 +31,10 @@ enum peerbeat_next {
 /* A link as a value: framing, send queue, heartbeats, verdicts, an orderly close and the account of
  * the end. The socket is yours, non-blocking. One turn of your loop:
  *
- *   read into _space and report it with _received, until the socket has no more;
+ *   read once into _space and report it with _received;
  *   write what _transmit gives and report it with _written; then ask _next, and both again, until
  *   it returns PEERBEAT_NEXT_NOTHING; poll the socket, for writing if something is left of
- *   _transmit, until *deadline_ns.
+ *   _transmit, until *deadline_ns. If there is more to read, poll returns at once.
  *
  * This way bytes that arrived in time count before a verdict is passed. Pointers that functions
  * return are valid until the next call on the connection. In a forked child a connection continues
