@@ -128,6 +128,11 @@ fn the_first_programs_print_what_it_shows() {
     let mut printed = Vec::new();
     for _ in 0..3 {
         printed = play(&programs).iter().map(|line| plain(line)).collect();
+        // With `bindv6only` it listens twice, once for each kind of address.
+        let mut listens = false;
+        printed.retain(|line| {
+            !line.contains(" listening on ") || !std::mem::replace(&mut listens, true)
+        });
         // The node's thread and the program's own race for the first line.
         printed[..2].sort();
         shown[..2].sort();
