@@ -78,7 +78,8 @@ int main(void) {
     link_pair(&near, &far, &options);
     IS(peerbeat_listener_open("127.0.0.1", 0, &listener), PEERBEAT_OK);
     IS(peerbeat_config_parse("datasrc-interface 127.0.0.1\ndatasrc-port auto\nadd-peer\n"
-                             "remote-name far\nheartbeat-time 0.3\nend-peer\n",
+                             "remote-name far\nheartbeat-time 0.3\nheartbeat-slack-time 2.7\n"
+                             "end-peer\n",
                              NULL, &config),
        PEERBEAT_OK);
     IS(peerbeat_node_start(config, &handler, &node), PEERBEAT_OK);
@@ -102,7 +103,7 @@ int main(void) {
         MUST(waitpid(child, &status, 0) == child);
         MUST(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     }
-    sleep_ms(2000); /* two limits: no link was lost */
+    sleep_ms(4000); /* more than a limit: no link was lost */
     both_ways("tack");
     peerbeat_stats stats = {.struct_size = sizeof stats};
     IS(peerbeat_node_stats(node, "far", &stats), PEERBEAT_OK);
