@@ -213,7 +213,7 @@ impl<'o> Variables<'o> {
         self.put(rest, false, &mut open, &mut written, sink)?;
         match open.is_empty() {
             true => Ok(marks),
-            false => Err(ExpandError::Wrong("a } for every ${")),
+            false => Err(ExpandError::Wrong("a } for each ${")),
         }
     }
 

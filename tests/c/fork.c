@@ -70,21 +70,15 @@ static void both_ways(const char *message) {
 }
 
 int main(void) {
-    peerbeat_config *config;
     peerbeat_link *client;
     uint16_t port;
-    peerbeat_options options = options_of(300, 600);
+    peerbeat_options options = options_of(300, 2700);
     peerbeat_handler handler = {sizeof handler, 0, NULL, on_event, NULL, 0};
     link_pair(&near, &far, &options);
     IS(peerbeat_listener_open("127.0.0.1", 0, &listener), PEERBEAT_OK);
-    IS(peerbeat_config_parse("datasrc-interface 127.0.0.1\ndatasrc-port auto\nadd-peer\n"
-                             "remote-name far\nheartbeat-time 0.3\nheartbeat-slack-time 2.7\n"
-                             "end-peer\n",
-                             NULL, &config),
-       PEERBEAT_OK);
-    IS(peerbeat_node_start(config, &handler, &node), PEERBEAT_OK);
-    peerbeat_config_free(config);
-    IS(peerbeat_node_port(node, &port), PEERBEAT_OK);
+    node = start_node("datasrc-interface 127.0.0.1\ndatasrc-port auto\nadd-peer\nremote-name far\n"
+                      "heartbeat-time 0.3\nheartbeat-slack-time 2.7\nend-peer\n",
+                      &handler, &port);
     options.handshake = PEERBEAT_HANDSHAKE_DEFAULT;
     options.local_name = "far";
     IS(peerbeat_link_connect("127.0.0.1", port, &options, &client), PEERBEAT_OK);

@@ -54,6 +54,26 @@ static inline peerbeat_options options_of(uint32_t heartbeat_time_ms, uint32_t s
     return options;
 }
 
+/* A node of a configuration, with a port of its own. */
+static inline peerbeat_node *start_node(const char *text, const peerbeat_handler *handler,
+                                        uint16_t *port) {
+    peerbeat_config *config;
+    peerbeat_node *node;
+    IS(peerbeat_config_parse(text, NULL, &config), PEERBEAT_OK);
+    IS(peerbeat_node_start(config, handler, &node), PEERBEAT_OK);
+    peerbeat_config_free(config);
+    IS(peerbeat_node_port(node, port), PEERBEAT_OK);
+    return node;
+}
+
+/* A path for a file or folder of this process alone, where the system has its temporary ones. */
+static inline void scratch_path(char *path, size_t len, const char *name) {
+    const char *folder = getenv("TMPDIR");
+    folder = folder ? folder : "/tmp";
+    int written = snprintf(path, len, "%s/peerbeat-%s-%d", folder, name, getpid());
+    MUST(written > 0 && (size_t)written < len);
+}
+
 /* The next event of a kind; those before it are dropped. */
 static inline peerbeat_event next_of(peerbeat_node *node, int kind) {
     peerbeat_event event = {.struct_size = sizeof event};

@@ -4,6 +4,7 @@
 #include "must.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -12,12 +13,13 @@
 static const char *NAME = "two-addresses";
 
 static void name_two_addresses(void) {
-    char path[] = "/tmp/peerbeat-hosts-XXXXXX";
+    char path[200];
     if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
         _exit(77);
     if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0)
         _exit(77);
-    int fd = mkstemp(path);
+    scratch_path(path, sizeof path, "hosts");
+    int fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0644);
     MUST(fd >= 0);
     MUST(dprintf(fd, "127.0.0.1 %s\n127.0.0.2 %s\n", NAME, NAME) > 0);
     int mounted = mount(path, "/etc/hosts", "none", MS_BIND, NULL);

@@ -87,19 +87,13 @@ static void on_event(void *user_data, peerbeat_node *node, const peerbeat_event 
             sleep_ms(1);
 }
 
+static const char CALM[] = "datasrc-interface 127.0.0.1\ndatasrc-port auto\nadd-peer\n"
+                           "remote-name far\nheartbeat-time 30\nend-peer\n";
+
 static peerbeat_node *start(void) {
-    peerbeat_config *config;
-    peerbeat_node *node;
     peerbeat_handler handler = {.struct_size = sizeof handler, .on_message = on_message};
     handler.on_event = on_event;
-    IS(peerbeat_config_parse("datasrc-interface 127.0.0.1\ndatasrc-port auto\nadd-peer\n"
-                             "remote-name far\nheartbeat-time 30\nend-peer\n",
-                             NULL, &config),
-       PEERBEAT_OK);
-    IS(peerbeat_node_start(config, &handler, &node), PEERBEAT_OK);
-    peerbeat_config_free(config);
-    IS(peerbeat_node_port(node, &port), PEERBEAT_OK);
-    return node;
+    return start_node(CALM, &handler, &port);
 }
 
 static peerbeat_link *dial(void) {
@@ -275,16 +269,8 @@ static void on_message_fork(void *user_data, peerbeat_node *node, const char *pe
 }
 
 static void forking(void) {
-    peerbeat_config *config;
-    peerbeat_node *node;
     peerbeat_handler handler = {.struct_size = sizeof handler, .on_message = on_message_fork};
-    IS(peerbeat_config_parse("datasrc-interface 127.0.0.1\ndatasrc-port auto\nadd-peer\n"
-                             "remote-name far\nheartbeat-time 30\nend-peer\n",
-                             NULL, &config),
-       PEERBEAT_OK);
-    IS(peerbeat_node_start(config, &handler, &node), PEERBEAT_OK);
-    peerbeat_config_free(config);
-    IS(peerbeat_node_port(node, &port), PEERBEAT_OK);
+    peerbeat_node *node = start_node(CALM, &handler, &port);
     peerbeat_link *link = dial();
     for (int i = 0; i < 200; i++) {
         IS(peerbeat_link_send(link, "tick", 4), PEERBEAT_OK);

@@ -45,7 +45,7 @@ pub(crate) const RUN: &str = "\
 Usage: peerbeat run FILE [OPTIONS]
 
 Runs the node of a DataSource configuration file until it is stopped, and prints
-a line for everything that happens to its peers.
+a line for each event of its peers.
 
   --app-name N         the application's name, %a in the file (default:
                        application-name in the file, else the name of the file)

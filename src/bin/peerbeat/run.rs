@@ -1,4 +1,4 @@
-//! `run`: the node of a configuration file, and a line for everything that happens to its peers.
+//! `run`: the node of a configuration file, and a line for each event of its peers.
 //!
 //! The node's threads hand lines to the output, which never holds them up; this thread sends and
 //! counts if asked to, and waits for the end: a signal, the duration, the end of stdin, or a reader
