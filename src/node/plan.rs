@@ -293,7 +293,10 @@ impl DialFailure {
             HandshakeError::Protocol(_) => DialFailedReason::Protocol,
             HandshakeError::Io(_) => DialFailedReason::Io,
         };
-        Self { reason, detail: error.to_string() }
+        let detail = error.to_string();
+        // The words for some codes of a refusal begin with the reason.
+        let detail = detail.strip_prefix("refused: ").map(str::to_owned).unwrap_or(detail);
+        Self { reason, detail }
     }
 
     /// The other side has proven another name than the one in its HELLO, or than the one that was

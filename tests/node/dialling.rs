@@ -47,7 +47,7 @@ fn a_goodbye_instead_of_a_welcome_is_reported_in_words() {
     mock.say(&bye(1, "who\u{1b}[31m are you"));
     let (reason, detail) = failed(&book, 1);
     assert_eq!(reason, DialFailedReason::Refused);
-    assert_eq!(detail, "refused: peer not known here: \"who\\u{1b}[31m are you\"");
+    assert_eq!(detail, "peer not known here: \"who\\u{1b}[31m are you\"");
     book.wait_count("retry", 1, |seen| matches!(seen.event(), Some(NodeEvent::Retry { .. })));
     let mut again = Mock::accept(&listener);
     again.expect_hello();
