@@ -135,9 +135,10 @@ configuration, whose node runs in this process, as with run. - reads a journal
 Keys: q quits, s sorts, d shows only the peers that are down, / searches, arrow
 and page keys select, enter or x shows one peer with its values and the reasons
 for them, esc goes back, p pauses. SILENT is the time since the last byte, LIMIT
-how long it may be, LATE the peer's lateness (99 % were no later), LOST the
-number of ends without a goodbye. Colours appear only on a terminal, and not if
-NO_COLOR is set.
+how long it may be, BEAT the heartbeat-time in force, RTT the last round trip,
+LATE the peer's lateness (99 % were no later), QUEUE the bytes that wait to be
+sent, LOST the number of ends without a goodbye. Colours appear only on a
+terminal, and not if NO_COLOR is set.
 
 Exit codes: 0 success, 1 a peer is down (--once) or the node could not start,
 2 wrong usage or configuration.

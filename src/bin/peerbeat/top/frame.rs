@@ -155,10 +155,10 @@ pub(crate) fn head(model: &Model, now: Duration) -> Vec<String> {
     let since = model.first.map_or(Duration::ZERO, |first| now.saturating_sub(first));
     let node = padded(&Escaped(&model.node).to_string(), 0);
     let first = format!(
-        "{}  {at}  {}: {up} up  {late} late  {down} down{never}  {}",
+        "{}  {at}  {}  {}: {up} up  {late} late  {down} down{never}",
         cut(&node, 20),
-        counted(model.peers.len(), "peer"),
         long(since),
+        counted(model.peers.len(), "peer"),
     );
     let rates = model.rates();
     let losses: u64 = model.losses.values().sum();

@@ -46,7 +46,7 @@ fn drawn(model: &Model, view: &mut View, columns: usize, lines: usize) -> String
 #[test]
 fn the_worst_come_first_and_80_columns_do() {
     let expected = "\
-hub  2026-11-28 13:42:39 UTC  4 peers: 1 up  1 late  1 down  1 never up  39 s
+hub  2026-11-28 13:42:39 UTC  39 s  4 peers: 1 up  1 late  1 down  1 never up
 in 1.2k/s 12kB/s  out 0/s 0B/s  losses 1: silent 1
 
   PEER        STATE    SILENT / LIMIT  BEAT   RTT  LATE QUEUE LOST LAST LOSS
