@@ -74,7 +74,8 @@ fn what_was_accepted_and_not_sent_is_counted_to_the_byte() {
         [(0, Mode::Idle), (4, Mode::Idle), (333, Mode::Idle), (50, Mode::Always)]
     {
         let (ours, theirs) = pipe(capacity);
-        let mut options = options(50, 250);
+        // Long enough that a busy machine fills the queue and sends the beats within it.
+        let mut options = options(50, 950);
         options.liveness.mode = mode;
         options.queue_bytes = 2000;
         let (notes, log) = notes(|_, _| {});
