@@ -34,16 +34,29 @@ impl Allowance {
         Self { below, batch }
     }
 
+    /// How long the queue may become without a decision, exclusive.
+    #[inline]
+    pub(super) fn below(&self) -> usize {
+        self.below_in_batch(0)
+    }
+
+    /// The same if the messages come from a batch, whose number is 0 as long as it holds nothing
+    /// back.
+    #[inline]
+    pub(super) fn below_in_batch(&self, batch: u64) -> usize {
+        if self.batch == 0 || self.batch == batch { self.below } else { 0 }
+    }
+
     /// Whether a queue of so many bytes needs no decision.
     #[inline]
     pub(super) fn covers(&self, bytes: usize) -> bool {
-        bytes < self.below && self.batch == 0
+        bytes < self.below()
     }
 
-    /// The same if the message comes from a batch.
+    /// Whether it is for the messages of one batch.
     #[inline]
-    pub(super) fn covers_in_batch(&self, bytes: usize, batch: u64) -> bool {
-        bytes < self.below && (self.batch == 0 || self.batch == batch)
+    pub(super) fn is_of_a_batch(&self) -> bool {
+        self.batch != 0
     }
 
     /// The next message needs a decision.
@@ -103,10 +116,10 @@ mod tests {
     #[test]
     fn it_ends_below_its_bytes_and_is_withdrawn_whole() {
         let mut allowance = Allowance::new(1000);
-        assert!(allowance.covers(999) && allowance.covers_in_batch(999, 7));
-        assert!(!allowance.covers(1000) && !allowance.covers_in_batch(1000, 7));
+        assert!(allowance.covers(999) && 999 < allowance.below_in_batch(7));
+        assert!(!allowance.covers(1000) && 1000 >= allowance.below_in_batch(7));
         allowance.withdraw();
-        assert!(!allowance.covers(0) && !allowance.covers_in_batch(0, 7));
+        assert_eq!((allowance.below(), allowance.below_in_batch(7)), (0, 0));
     }
 
     #[test]
@@ -166,11 +179,12 @@ mod tests {
     #[test]
     fn a_batch_is_allowed_what_others_are_not() {
         let (link, _far) = link(&calm());
-        link.shared().hold(b"tick", 7).unwrap();
-        let state = link.shared().lock_to_send();
+        let shared = link.shared();
+        shared.hold(shared.lock_to_send(), b"tick", 7).unwrap();
+        let state = shared.lock_to_send();
         assert!(!state.allowance.covers(0));
-        assert!(state.allowance.covers_in_batch(1000, 7));
-        assert!(!state.allowance.covers_in_batch(0, 8));
+        assert!(1000 < state.allowance.below_in_batch(7));
+        assert_eq!(state.allowance.below_in_batch(8), 0);
     }
 
     /// Bytes of one message in flight, of which the kernel takes none.
@@ -209,12 +223,15 @@ mod tests {
 
     #[test]
     fn a_decision_that_is_kept_takes_refuses_and_reports_what_fresh_ones_would() {
-        let ways: [Way; 3] = [
+        let ways: [Way; 4] = [
             |link, _, two| two.map(|one| link.try_send(one)).contains(&Err(SendError::Full)),
             |link, batch, two| {
                 two.map(|one| batch.try_send(link, one)).contains(&Err(SendError::Full))
             },
-            |link, _, two| link.shared().offer_all(&two).1 == Some(SendError::Full),
+            |link, batch, [one, other]| {
+                [link.try_send(one), batch.try_send(link, other)].contains(&Err(SendError::Full))
+            },
+            |link, _, two| link.shared().offer_all(&two, &mut 0) == Err(SendError::Full),
         ];
         for (bytes, way) in [1000, 10_000, 100_000].into_iter().flat_map(|b| ways.map(|w| (b, w))) {
             let options = calm().queue_bytes(bytes);
@@ -228,13 +245,37 @@ mod tests {
     }
 
     #[test]
+    fn several_messages_in_a_call_are_taken_and_refused_as_one_by_one() {
+        let in_a_call: Way = |link, _, two| link.shared().offer_all(&two, &mut 0).is_err();
+        let one_by_one: Way = |link, _, two| two.iter().any(|one| link.try_send(one).is_err());
+        for bytes in [1000, 10_000, 100_000] {
+            let options = calm().queue_bytes(bytes);
+            let seen = refusals(&options, in_a_call, false);
+            assert_eq!(seen, refusals(&options, one_by_one, true));
+        }
+    }
+
+    #[test]
+    fn a_batch_holds_nothing_back_behind_what_has_a_writer() {
+        let (link, _far) = link(&calm());
+        leave(&link);
+        link.try_send(b"tick").unwrap();
+        let mut batch = Batch::new();
+        batch.try_send(&link, b"tock").unwrap();
+        let state = link.shared().lock_to_send();
+        assert_eq!((state.held_by, state.outgoing.queued_messages()), (0, 2));
+        assert!(state.allowance.covers(1000));
+    }
+
+    #[test]
     fn it_ends_with_what_makes_a_write() {
         let (link, _far) = link(&calm());
-        link.shared().hold(b"tick", 7).unwrap();
-        let state = link.shared().lock_to_send();
+        let shared = link.shared();
+        shared.hold(shared.lock_to_send(), b"tick", 7).unwrap();
+        let state = shared.lock_to_send();
         let batch = Pace::batch(0, link.shared().options.queue_bytes, 1);
-        assert!(state.allowance.covers_in_batch(batch - 1, 7));
-        assert!(!state.allowance.covers_in_batch(batch, 7));
+        assert!(batch - 1 < state.allowance.below_in_batch(7));
+        assert!(batch >= state.allowance.below_in_batch(7));
     }
 
     #[test]

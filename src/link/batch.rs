@@ -9,7 +9,10 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::allowance::Allowance;
+use super::direct::{Given, Writer};
 use super::handle::Link;
+use super::shared::{Guard, Shared};
 use super::stream::Stream;
 use crate::connection::SendError;
 use crate::protocol::{Framing, Native};
@@ -18,8 +21,9 @@ use crate::protocol::{Framing, Native};
 /// each link is written once, in the order in which they were first sent on.
 ///
 /// Queued messages that fill a buffer are written at once, and another thread that sends on a link,
-/// or its heartbeat, takes along what is held back there: messages stay in order. One batch is for
-/// one thread; links may be in several.
+/// or its heartbeat, takes along what is held back there: messages stay in order. For the same
+/// reason nothing is held back behind messages that are about to be written anyway. One batch is
+/// for one thread; links may be in several.
 ///
 /// ```
 /// use peerbeat::link::{Batch, Link};
@@ -43,6 +47,7 @@ use crate::protocol::{Framing, Native};
 /// ```
 #[derive(Debug)]
 pub struct Batch<S: Stream = TcpStream, F: Framing = Native> {
+    /// None, 0, until it holds something back: on a link on which a stream flows it does not.
     number: u64,
     links: Vec<Link<S, F>>,
 }
@@ -50,8 +55,7 @@ pub struct Batch<S: Stream = TcpStream, F: Framing = Native> {
 impl<S: Stream, F: Framing> Batch<S, F> {
     /// An empty one.
     pub fn new() -> Self {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        Self { number: LAST.fetch_add(1, Ordering::Relaxed) + 1, links: Vec::new() }
+        Self { number: 0, links: Vec::new() }
     }
 
     /// Accepts a message for `link` if there is room now.
@@ -60,7 +64,44 @@ impl<S: Stream, F: Framing> Batch<S, F> {
     /// [`SendError::Full`] if there is no room now; [`SendError::Unfit`] for a message that no
     /// frame can carry; [`SendError::Down`] once the link ends or a write has failed.
     pub fn try_send(&mut self, link: &Link<S, F>, payload: &[u8]) -> Result<(), SendError> {
-        let before = link.shared().hold(payload, self.number)?;
+        let shared = link.shared();
+        let mut state = shared.lock_to_send();
+        let own = state.outgoing.queued_bytes();
+        let below = state.allowance.below_in_batch(self.number);
+        let is_allowed = own.saturating_add(payload.len()) < below;
+        if is_allowed {
+            // What is queued has a writer, or is held back by this batch already.
+            state.outgoing.append(payload)?;
+            if state.outgoing.queued_bytes() < below {
+                return Ok(());
+            }
+        }
+        self.try_send_further(link, state, own, payload, is_allowed)
+    }
+
+    /// The same of a message that needs a decision; `is_in` if it is in the queue already, from the
+    /// byte `own` on.
+    #[inline(never)]
+    fn try_send_further(
+        &mut self,
+        link: &Link<S, F>,
+        state: Guard<'_, S, F>,
+        own: usize,
+        payload: &[u8],
+        is_in: bool,
+    ) -> Result<(), SendError> {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let shared = link.shared();
+        if is_in && state.allowance.is_of_a_batch() {
+            return shared.see_to_held(state, own, payload.len());
+        }
+        if is_in {
+            return shared.offer_further(state, own, Given::Payload(payload), true);
+        }
+        if self.number == 0 {
+            self.number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        }
+        let before = shared.hold(state, payload, self.number)?;
         // Two batches that take turns on a link do not list it again each time; only one that was
         // written meanwhile is.
         let is_known = |known: &Link<S, F>| Arc::ptr_eq(known.shared(), link.shared());
@@ -89,8 +130,130 @@ impl<S: Stream, F: Framing> Default for Batch<S, F> {
 
 impl<S: Stream, F: Framing> Drop for Batch<S, F> {
     fn drop(&mut self) {
-        // A link that fails reports it in its end.
-        let _failed = self.flush();
+        if !self.links.is_empty() {
+            // A link that fails reports it in its end.
+            let _failed = self.flush();
+        }
+    }
+}
+
+impl<S: Stream, F: Framing> Shared<S, F> {
+    /// Takes a message for a batch, which has it written later; returns the batch that held
+    /// something back here before, 0 for none.
+    pub(super) fn hold<'a>(
+        self: &'a Arc<Self>,
+        mut state: Guard<'a, S, F>,
+        payload: &[u8],
+        batch: u64,
+    ) -> Result<u64, SendError> {
+        if !state.outgoing.has_room(payload.len()) {
+            state = self.write_held_back(state)?;
+            if !state.outgoing.has_room(payload.len()) && state.outgoing.phase().is_up() {
+                return Err(SendError::Full);
+            }
+        }
+        let own = state.outgoing.queued_bytes();
+        let outgoing = &mut state.outgoing;
+        outgoing.check_up().and_then(|()| outgoing.append(payload))?;
+        let before = std::mem::replace(&mut state.held_by, batch);
+        self.see_to_held(state, own, payload.len())?;
+        Ok(before)
+    }
+
+    /// Holds back messages of a batch, the last of which has `length` bytes and begins at the byte
+    /// `own` of the queue, unless they make a write.
+    fn see_to_held(
+        self: &Arc<Self>,
+        mut state: Guard<'_, S, F>,
+        own: usize,
+        length: usize,
+    ) -> Result<(), SendError> {
+        state.outgoing.handle_appended();
+        if self.is_full(&state, length) {
+            return self.write_queued_as(Writer::Caller { own, messages: 1 }, state);
+        }
+        self.publish_crossing(&state);
+        state.allowance = Allowance::of_batch(self.allowed(&state), state.held_by);
+        Ok(())
+    }
+
+    /// Has what the batch holds back written, if no other write has taken it along.
+    fn write_held(self: &Arc<Self>, batch: u64) -> Result<(), SendError> {
+        let mut state = self.lock();
+        if state.held_by == batch {
+            state.held_by = 0;
+        }
+        self.write_waiting(state)
+    }
+
+    /// Takes as many messages as there is room for and as make one write; says in `count` how many
+    /// they were, and returns why the next one was not taken if it was refused.
+    pub(super) fn offer_all(
+        self: &Arc<Self>,
+        payloads: &[&[u8]],
+        count: &mut usize,
+    ) -> Result<(), SendError> {
+        let mut state = self.lock_to_send();
+        let own = state.outgoing.queued_bytes();
+        let below = state.allowance.below();
+        *count = 0;
+        let appended = state.outgoing.append_all(payloads, below, count);
+        let is_allowed = *count == 0 || state.outgoing.queued_bytes() < below;
+        match appended {
+            Ok(()) if is_allowed && *count == payloads.len() => Ok(()),
+            Ok(()) => self.decide_all(state, own, payloads, count),
+            Err(error) if is_allowed => Err(error),
+            Err(error) => {
+                let taken = &payloads[..*count];
+                self.decide_all(state, own, taken, count)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes messages of which the first `count` are in the queue, from the byte `own` on, and
+    /// nothing is decided for the others.
+    #[inline(never)]
+    fn decide_all(
+        self: &Arc<Self>,
+        mut state: Guard<'_, S, F>,
+        own: usize,
+        payloads: &[&[u8]],
+        count: &mut usize,
+    ) -> Result<(), SendError> {
+        let writes = self.writes_now(&state);
+        let (mut result, mut fills) = (Ok(()), false);
+        while result.is_ok() {
+            if let Some(last) = payloads[..*count].last() {
+                state.outgoing.handle_appended();
+                fills = self.is_full(&state, last.len());
+            }
+            let Some(payload) = payloads.get(*count).filter(|_| !fills) else { break };
+            let has_room = writes && *count == 0 || state.outgoing.has_room(payload.len());
+            if !has_room && state.outgoing.phase().is_up() {
+                result = Err(SendError::Full);
+                break;
+            }
+            let outgoing = &mut state.outgoing;
+            result = outgoing.check_up().and_then(|()| outgoing.append(payload));
+            if result.is_ok() {
+                *count += 1;
+                let (below, more) = (self.allowed(&state), &payloads[*count..]);
+                result = state.outgoing.append_all(more, below, count);
+            }
+        }
+        if *count == 0 || state.allowance.covers(state.outgoing.queued_bytes()) {
+            return result;
+        }
+        state.outgoing.handle_appended();
+        if writes || fills {
+            let messages = std::mem::take(count);
+            self.write_queued_as(Writer::Caller { own, messages: messages as u64 }, state)?;
+            *count = messages;
+        } else {
+            self.leave(&mut state);
+        }
+        result
     }
 }
 
@@ -126,38 +289,45 @@ impl<S: Stream, F: Framing> Link<S, F> {
     pub fn send_all<P: AsRef<[u8]>>(&self, payloads: &[P]) -> Result<(), SendAllError> {
         // Their own code runs here, not under the link's lock. A few need no memory: what takes it
         // costs as much as a message.
-        let (mut few, many): ([&[u8]; FEW], Vec<&[u8]>);
-        let payloads = if payloads.len() <= FEW {
-            few = [&[]; FEW];
-            for (place, payload) in few.iter_mut().zip(payloads) {
-                *place = payload.as_ref();
-            }
-            &few[..payloads.len()]
-        } else {
-            many = payloads.iter().map(AsRef::as_ref).collect();
-            &many
-        };
-        let mut sent = 0;
+        let count = payloads.len();
+        match payloads {
+            [one] => match self.send(one.as_ref()) {
+                Ok(()) => Ok(()),
+                Err(error) => Err(SendAllError { sent: 0, error }),
+            },
+            _ if count <= FEW => self.send_listed(&list::<FEW, P>(payloads)[..count]),
+            _ if count <= SOME => self.send_listed(&list::<SOME, P>(payloads)[..count]),
+            _ => self.send_listed(&payloads.iter().map(AsRef::as_ref).collect::<Vec<_>>()),
+        }
+    }
+
+    fn send_listed(&self, payloads: &[&[u8]]) -> Result<(), SendAllError> {
+        let (mut sent, mut count) = (0, 0);
         while let Some(next) = payloads.get(sent) {
-            let (count, refused) = self.shared().offer_all(&payloads[sent..]);
+            let offered = self.shared().offer_all(&payloads[sent..], &mut count);
             sent += count;
-            let refused = match refused {
+            let refused = match offered {
+                Ok(()) => continue,
                 // The one that found no room is `next` only if none was accepted before it.
-                Some(SendError::Full) if count == 0 => {
-                    let waited = self.send(next);
-                    sent += usize::from(waited.is_ok());
-                    waited.err()
-                }
-                Some(SendError::Full) | None => None,
-                other => other,
+                Err(SendError::Full) if count > 0 => continue,
+                Err(SendError::Full) => self.send(next),
+                Err(error) => Err(error),
             };
-            if let Some(error) = refused {
-                return Err(SendAllError { sent, error });
+            match refused {
+                Ok(()) => sent += 1,
+                Err(error) => return Err(SendAllError { sent, error }),
             }
         }
         Ok(())
     }
 }
 
-/// So many messages of one call are listed on the stack.
-const FEW: usize = 32;
+/// The first `N` messages, and empty ones if there are fewer.
+#[inline]
+fn list<const N: usize, P: AsRef<[u8]>>(payloads: &[P]) -> [&[u8]; N] {
+    std::array::from_fn(|place| payloads.get(place).map_or(&[][..], AsRef::as_ref))
+}
+
+/// So many messages of one call are listed on the stack, in a short list if they are few.
+const SOME: usize = 16;
+const FEW: usize = 4;

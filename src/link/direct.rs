@@ -18,8 +18,7 @@ use crate::connection::{DownReason, Outgoing, SendError};
 use crate::liveness::Time;
 use crate::protocol::Framing;
 
-/// What became of a message that was offered. The usual answer carries nothing that would have to
-/// be moved: that costs a tenth of a message's time.
+/// What became of a message that was offered.
 pub(super) enum Offer<'a, S, F> {
     Taken,
     Refused(SendError),
@@ -27,21 +26,36 @@ pub(super) enum Offer<'a, S, F> {
     NoRoom(Guard<'a, S, F>),
 }
 
-impl<S, F> Offer<'_, S, F> {
-    /// The answer of a call that waits for no room.
-    #[inline]
-    pub(super) fn or_full(self) -> Result<(), SendError> {
+/// A message that is offered.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Given<'a> {
+    Payload(&'a [u8]),
+    /// It is encoded already.
+    Frame(&'a [u8]),
+}
+
+impl Given<'_> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        let (Self::Payload(bytes) | Self::Frame(bytes)) = self;
+        bytes.len()
+    }
+
+    #[inline(always)]
+    fn append<F: Framing>(&self, outgoing: &mut Outgoing<F>) -> Result<(), SendError> {
         match self {
-            Self::Taken => Ok(()),
-            Self::Refused(error) => Err(error),
-            Self::NoRoom(_) => Err(SendError::Full),
+            Self::Payload(payload) => outgoing.append(payload),
+            Self::Frame(frame) => {
+                outgoing.append_frame(frame);
+                Ok(())
+            }
         }
     }
 }
 
 /// Whose write it is of what is queued.
 #[derive(Clone, Copy, Debug)]
-enum Writer {
+pub(super) enum Writer {
     /// The thread's that sends; the last messages, from the byte `own` on, are its own.
     Caller { own: usize, messages: u64 },
     /// The thread's that sent them before.
@@ -51,53 +65,51 @@ enum Writer {
 }
 
 impl<S: Stream, F: Framing> Shared<S, F> {
-    /// Takes the message if it can be taken now. The lock was taken to send.
-    #[inline]
-    pub(super) fn offer<'a>(
-        self: &'a Arc<Self>,
-        state: Guard<'a, S, F>,
-        payload: &[u8],
-    ) -> Offer<'a, S, F> {
-        self.offer_with(state, payload.len(), |outgoing| outgoing.append(payload))
-    }
-
-    /// Takes a message that is encoded already.
-    pub(super) fn offer_frame(self: &Arc<Self>, frame: &[u8]) -> Result<(), SendError> {
-        let append = |outgoing: &mut Outgoing<F>| {
-            outgoing.append_frame(frame);
-            Ok(())
-        };
-        self.offer_with(self.lock_to_send(), frame.len(), append).or_full()
-    }
-
-    #[inline]
-    fn offer_with<'a>(
-        self: &'a Arc<Self>,
-        mut state: Guard<'a, S, F>,
-        length: usize,
-        append: impl Fn(&mut Outgoing<F>) -> Result<(), SendError>,
-    ) -> Offer<'a, S, F> {
+    /// Takes the message if there is room now. Inlined into the call: most messages need no more
+    /// than this.
+    #[inline(always)]
+    pub(super) fn offer(self: &Arc<Self>, given: Given<'_>) -> Result<(), SendError> {
+        let mut state = self.lock_to_send();
         let own = state.outgoing.queued_bytes();
-        if !state.allowance.covers(own.saturating_add(length)) {
-            return self.decide(state, length, append);
+        let below = state.allowance.below();
+        let is_allowed = own.saturating_add(given.len()) < below;
+        if is_allowed {
+            given.append(&mut state.outgoing)?;
+            if state.outgoing.queued_bytes() < below {
+                return Ok(());
+            }
         }
-        if let Err(error) = append(&mut state.outgoing) {
-            return Offer::Refused(error);
-        }
-        if state.allowance.covers(state.outgoing.queued_bytes()) {
-            return Offer::Taken;
-        }
-        self.see_to(state, own, length, false)
+        self.offer_further(state, own, given, is_allowed)
     }
 
-    /// Takes a message for which nothing is decided yet.
+    /// The same of a message that needs a decision; `is_in` if it is in the queue already, from the
+    /// byte `own` on.
     #[inline(never)]
-    fn decide<'a>(
+    pub(super) fn offer_further(
+        self: &Arc<Self>,
+        state: Guard<'_, S, F>,
+        own: usize,
+        given: Given<'_>,
+        is_in: bool,
+    ) -> Result<(), SendError> {
+        let offer = match is_in {
+            true => self.see_to(state, own, given.len(), false),
+            false => self.decide(state, given),
+        };
+        match offer {
+            Offer::Taken => Ok(()),
+            Offer::Refused(error) => Err(error),
+            Offer::NoRoom(_) => Err(SendError::Full),
+        }
+    }
+
+    /// Takes a message for which nothing is decided yet, if it can be taken now.
+    pub(super) fn decide<'a>(
         self: &'a Arc<Self>,
         mut state: Guard<'a, S, F>,
-        length: usize,
-        append: impl Fn(&mut Outgoing<F>) -> Result<(), SendError>,
+        given: Given<'_>,
     ) -> Offer<'a, S, F> {
+        let length = given.len();
         let writes = self.writes_now(&state);
         let waits = !writes && !state.outgoing.has_room(length);
         if waits && state.outgoing.phase().is_up() {
@@ -105,13 +117,13 @@ impl<S: Stream, F: Framing> Shared<S, F> {
                 return Offer::NoRoom(state);
             }
             return match self.write_held_back(state) {
-                Ok(state) => self.decide(state, length, append),
+                Ok(state) => self.decide(state, given),
                 Err(error) => Offer::Refused(error),
             };
         }
         let own = state.outgoing.queued_bytes();
         let outgoing = &mut state.outgoing;
-        if let Err(error) = outgoing.check_up().and_then(|()| append(outgoing)) {
+        if let Err(error) = outgoing.check_up().and_then(|()| given.append(outgoing)) {
             return Offer::Refused(error);
         }
         self.see_to(state, own, length, writes)
@@ -119,7 +131,6 @@ impl<S: Stream, F: Framing> Shared<S, F> {
 
     /// Sees to it that a message of `length` bytes, which begins at the byte `own` of the queue, is
     /// written.
-    #[inline(never)]
     fn see_to<'a>(
         self: &'a Arc<Self>,
         mut state: Guard<'a, S, F>,
@@ -136,89 +147,6 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         Offer::Taken
     }
 
-    /// Takes as many messages as there is room for and as make one write; returns how many they
-    /// were, and why the next one was not taken if it was refused.
-    pub(super) fn offer_all(self: &Arc<Self>, payloads: &[&[u8]]) -> (usize, Option<SendError>) {
-        let mut state = self.lock_to_send();
-        let writes = self.writes_now(&state);
-        let own = state.outgoing.queued_bytes();
-        let (mut count, mut refused, mut fills) = (0, None, false);
-        for payload in payloads.iter().copied() {
-            let then = state.outgoing.queued_bytes().saturating_add(payload.len());
-            let is_allowed = state.allowance.covers(then);
-            let has_room =
-                is_allowed || writes && count == 0 || state.outgoing.has_room(payload.len());
-            if !has_room && state.outgoing.phase().is_up() {
-                refused = Some(SendError::Full);
-                break;
-            }
-            let outgoing = &mut state.outgoing;
-            if let Err(error) = outgoing.check_up().and_then(|()| outgoing.append(payload)) {
-                refused = Some(error);
-                break;
-            }
-            count += 1;
-            if state.allowance.covers(state.outgoing.queued_bytes()) {
-                continue;
-            }
-            state.outgoing.handle_appended();
-            if self.is_full(&state, payload.len()) {
-                fills = true;
-                break;
-            }
-        }
-        if count == 0 || state.allowance.covers(state.outgoing.queued_bytes()) {
-            return (count, refused);
-        }
-        if writes || fills {
-            let writer = Writer::Caller { own, messages: count as u64 };
-            if let Err(error) = self.write_queued_as(writer, state) {
-                return (0, Some(error));
-            }
-        } else {
-            self.leave(&mut state);
-        }
-        (count, refused)
-    }
-
-    /// Takes a message for a batch, which has it written later; returns the batch that held
-    /// something back here before, 0 for none.
-    pub(super) fn hold(self: &Arc<Self>, payload: &[u8], batch: u64) -> Result<u64, SendError> {
-        let mut state = self.lock_to_send();
-        let then = state.outgoing.queued_bytes().saturating_add(payload.len());
-        if !state.allowance.covers_in_batch(then, batch) && !state.outgoing.has_room(payload.len())
-        {
-            state = self.write_held_back(state)?;
-            if !state.outgoing.has_room(payload.len()) && state.outgoing.phase().is_up() {
-                return Err(SendError::Full);
-            }
-        }
-        let own = state.outgoing.queued_bytes();
-        let outgoing = &mut state.outgoing;
-        outgoing.check_up().and_then(|()| outgoing.append(payload))?;
-        let before = std::mem::replace(&mut state.held_by, batch);
-        if state.allowance.covers_in_batch(state.outgoing.queued_bytes(), batch) {
-            return Ok(before);
-        }
-        state.outgoing.handle_appended();
-        if self.is_full(&state, payload.len()) {
-            self.write_queued_as(Writer::Caller { own, messages: 1 }, state)?;
-        } else {
-            self.publish_crossing(&state);
-            state.allowance = Allowance::of_batch(self.allowed(&state), batch);
-        }
-        Ok(before)
-    }
-
-    /// Has what the batch holds back written, if no other write has taken it along.
-    pub(super) fn write_held(self: &Arc<Self>, batch: u64) -> Result<(), SendError> {
-        let mut state = self.lock();
-        if state.held_by == batch {
-            state.held_by = 0;
-        }
-        self.write_waiting(state)
-    }
-
     /// Has everything written that a batch holds back, which must not be in the way of a message
     /// that finds no room.
     pub(super) fn write_held_back<'a>(
@@ -231,7 +159,10 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     }
 
     /// Writes what is queued, or leaves it to the thread that writes it.
-    fn write_waiting(self: &Arc<Self>, mut state: Guard<'_, S, F>) -> Result<(), SendError> {
+    pub(super) fn write_waiting(
+        self: &Arc<Self>,
+        mut state: Guard<'_, S, F>,
+    ) -> Result<(), SendError> {
         let is_ours = state.outgoing.can_take() && self.is_direct(&state);
         if state.outgoing.queued_bytes() == 0 || !state.outgoing.phase().is_up() {
             return Ok(());
@@ -245,7 +176,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
 
     /// Whether the calling thread now writes.
     #[inline]
-    fn writes_now(&self, state: &State<S, F>) -> bool {
+    pub(super) fn writes_now(&self, state: &State<S, F>) -> bool {
         self.is_direct(state) && state.outgoing.is_idle()
     }
 
@@ -257,7 +188,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     /// Whether so much is queued, messages of `length` bytes, that the thread that queued it writes
     /// it.
     #[inline]
-    fn is_full(&self, state: &State<S, F>, length: usize) -> bool {
+    pub(super) fn is_full(&self, state: &State<S, F>, length: usize) -> bool {
         state.outgoing.queued_bytes() >= self.batch(state, length)
     }
 
@@ -281,7 +212,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     }
 
     /// Leaves what is queued to the thread that writes it, and what is put behind it as well.
-    fn leave(self: &Arc<Self>, state: &mut Guard<'_, S, F>) {
+    pub(super) fn leave(self: &Arc<Self>, state: &mut Guard<'_, S, F>) {
         self.publish_crossing(state);
         if !self.joins_line(state) && state.pace.wakes_sender() {
             self.wake_sender(state);
@@ -290,7 +221,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     }
 
     /// How long the queue may become before something is to be decided, if it has a writer.
-    fn allowed(&self, state: &State<S, F>) -> usize {
+    pub(super) fn allowed(&self, state: &State<S, F>) -> usize {
         // The shortest messages make the smallest batch.
         state.outgoing.calm_bytes().min(self.batch(state, 0))
     }
@@ -316,7 +247,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
 
     /// Writes what is queued, on the calling thread. What the kernel does not take at once is the
     /// sender's to finish.
-    fn write_queued_as(
+    pub(super) fn write_queued_as(
         self: &Arc<Self>,
         writer: Writer,
         mut state: Guard<'_, S, F>,

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::direct::Offer;
+use super::direct::{Given, Offer};
 use super::handshake::Greeting;
 use super::shared::Shared;
 use super::stream::Stream;
@@ -135,11 +135,21 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// carry; [`SendError::Down`] once the link ends or a write has failed; [`SendError::Full`] at
     /// once on the link's own reader thread.
     pub fn send_timeout(&self, payload: &[u8], timeout: Duration) -> Result<(), SendError> {
+        // What is returned is not copied: that costs as much as all the rest.
+        match self.shared.offer(Given::Payload(payload)) {
+            Ok(()) => Ok(()),
+            Err(SendError::Full) => self.send_waiting(payload, timeout),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[cold]
+    fn send_waiting(&self, payload: &[u8], timeout: Duration) -> Result<(), SendError> {
         let shared = &*self.shared;
         let mut until = None;
-        let mut state = shared.lock_to_send();
+        let mut state = shared.lock();
         loop {
-            state = match self.shared.offer(state, payload) {
+            state = match self.shared.decide(state, Given::Payload(payload)) {
                 Offer::Taken => return Ok(()),
                 Offer::Refused(error) => return Err(error),
                 Offer::NoRoom(state) => state,
@@ -196,12 +206,12 @@ impl<S: Stream, F: Framing> Link<S, F> {
     /// [`SendError::Full`] if there is no room now; [`SendError::Unfit`] for a message that no
     /// frame can carry; [`SendError::Down`] once the link ends or a write has failed.
     pub fn try_send(&self, payload: &[u8]) -> Result<(), SendError> {
-        self.shared.offer(self.shared.lock_to_send(), payload).or_full()
+        self.shared.offer(Given::Payload(payload))
     }
 
     /// Sends a message that is encoded already, as [`try_send`](Self::try_send) does.
     pub(crate) fn try_send_frame(&self, frame: &[u8]) -> Result<(), SendError> {
-        self.shared.offer_frame(frame)
+        self.shared.offer(Given::Frame(frame))
     }
 
     /// Closes in order: what was accepted is written, then BYE 0, and our direction is shut; what

@@ -6,7 +6,7 @@
 //! Invariant: a message is in the queue whole, and counted, or not at all.
 
 use super::Outgoing;
-use super::encoding::Encoding;
+use super::encoding::{Counting, Encoding};
 use crate::connection::send_error::SendError;
 use crate::protocol::Framing;
 
@@ -43,13 +43,41 @@ impl<F: Framing> Outgoing<F> {
 
     /// Accepts a message without a look at anything: the driver knows that the connection is up and
     /// that there is room, and sees to what follows from a longer queue.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn append(&mut self, payload: &[u8]) -> Result<(), SendError> {
         let encoding = Encoding { length: self.queue.len(), queue: &mut self.queue };
         self.framing.encode_data(payload, encoding.queue).map_err(SendError::Unfit)?;
         std::mem::forget(encoding);
         self.queued += 1;
         self.stats.messages_accepted += 1;
+        Ok(())
+    }
+
+    /// Accepts messages likewise, until the queue with the next one has `below` bytes or more; adds
+    /// to `count` how many, and returns why the next one was not accepted if no frame can carry it.
+    pub(crate) fn append_all(
+        &mut self,
+        payloads: &[&[u8]],
+        below: usize,
+        count: &mut usize,
+    ) -> Result<(), SendError> {
+        let encoding = Encoding { length: self.queue.len(), queue: &mut self.queue };
+        let mut counting = Counting {
+            encoding,
+            messages: 0,
+            queued: &mut self.queued,
+            accepted: &mut self.stats.messages_accepted,
+        };
+        for payload in payloads {
+            let encoding = &mut counting.encoding;
+            if encoding.length.saturating_add(payload.len()) >= below {
+                break;
+            }
+            self.framing.encode_data(payload, encoding.queue).map_err(SendError::Unfit)?;
+            encoding.length = encoding.queue.len();
+            counting.messages += 1;
+            *count += 1;
+        }
         Ok(())
     }
 
