@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::fmt;
 use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +16,7 @@ use super::handle::Link;
 use super::shared::{Guard, Shared};
 use super::stream::Stream;
 use crate::connection::SendError;
+use crate::guarded::guarded;
 use crate::protocol::{Framing, Native};
 
 /// Holds back messages that are sent through it until it is dropped or [flushed](Self::flush): then
@@ -113,12 +115,24 @@ impl<S: Stream, F: Framing> Batch<S, F> {
 
     /// Writes the messages that are held back, and returns the links that failed, with the reason.
     /// Their messages are counted in the accounts of their ends.
+    ///
+    /// # Panics
+    /// If the stream of a link panics in its write, after the other links were written.
     pub fn flush(&mut self) -> Vec<(Link<S, F>, SendError)> {
-        let write = |link: Link<S, F>| {
-            let error = link.shared().write_held(self.number).err()?;
-            Some((link, error))
-        };
-        self.links.drain(..).filter_map(write).collect()
+        let mut panicked = None;
+        let mut failed = Vec::new();
+        for link in self.links.drain(..) {
+            // A stream of the user's that panics must not keep the other links from theirs.
+            match catch_unwind(AssertUnwindSafe(|| link.shared().write_held(self.number))) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => failed.push((link, error)),
+                Err(payload) => panicked = Some(payload),
+            }
+        }
+        if let Some(payload) = panicked {
+            resume_unwind(payload);
+        }
+        failed
     }
 }
 
@@ -131,8 +145,8 @@ impl<S: Stream, F: Framing> Default for Batch<S, F> {
 impl<S: Stream, F: Framing> Drop for Batch<S, F> {
     fn drop(&mut self) {
         if !self.links.is_empty() {
-            // A link that fails reports it in its end.
-            let _failed = self.flush();
+            // A link that fails reports it in its end. A drop may be part of a panic.
+            let _failed = guarded(|| self.flush());
         }
     }
 }
@@ -197,18 +211,12 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         let own = state.outgoing.queued_bytes();
         let below = state.allowance.below();
         *count = 0;
-        let appended = state.outgoing.append_all(payloads, below, count);
+        state.outgoing.append_all(payloads, below, count)?;
         let is_allowed = *count == 0 || state.outgoing.queued_bytes() < below;
-        match appended {
-            Ok(()) if is_allowed && *count == payloads.len() => Ok(()),
-            Ok(()) => self.decide_all(state, own, payloads, count),
-            Err(error) if is_allowed => Err(error),
-            Err(error) => {
-                let taken = &payloads[..*count];
-                self.decide_all(state, own, taken, count)?;
-                Err(error)
-            }
+        if is_allowed && *count == payloads.len() {
+            return Ok(());
         }
+        self.decide_all(state, own, payloads, count)
     }
 
     /// Takes messages of which the first `count` are in the queue, from the byte `own` on, and
@@ -222,38 +230,50 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         count: &mut usize,
     ) -> Result<(), SendError> {
         let writes = self.writes_now(&state);
-        let (mut result, mut fills) = (Ok(()), false);
-        while result.is_ok() {
+        let mut fills = false;
+        let append = || self.append_further(&mut state, payloads, writes, count, &mut fills);
+        let appended = catch_unwind(AssertUnwindSafe(append));
+        let is_whole = appended.is_ok();
+        if *count > 0 && !state.allowance.covers(state.outgoing.queued_bytes()) {
+            state.outgoing.handle_appended();
+            if is_whole && (writes || fills) {
+                let messages = std::mem::take(count);
+                self.write_queued_as(Writer::Caller { own, messages: messages as u64 }, state)?;
+                *count = messages;
+            } else {
+                // What was accepted before a framing of the user's panicked needs a writer too.
+                self.leave(&mut state);
+                drop(state);
+            }
+        }
+        appended.unwrap_or_else(|payload| resume_unwind(payload))
+    }
+
+    /// Appends what there is room for, until `fills`: so much is queued as makes a write.
+    fn append_further(
+        self: &Arc<Self>,
+        state: &mut Guard<'_, S, F>,
+        payloads: &[&[u8]],
+        writes: bool,
+        count: &mut usize,
+        fills: &mut bool,
+    ) -> Result<(), SendError> {
+        loop {
             if let Some(last) = payloads[..*count].last() {
                 state.outgoing.handle_appended();
-                fills = self.is_full(&state, last.len());
+                *fills = self.is_full(state, last.len());
             }
-            let Some(payload) = payloads.get(*count).filter(|_| !fills) else { break };
+            let Some(payload) = payloads.get(*count).filter(|_| !*fills) else { return Ok(()) };
             let has_room = writes && *count == 0 || state.outgoing.has_room(payload.len());
             if !has_room && state.outgoing.phase().is_up() {
-                result = Err(SendError::Full);
-                break;
+                return Err(SendError::Full);
             }
-            let outgoing = &mut state.outgoing;
-            result = outgoing.check_up().and_then(|()| outgoing.append(payload));
-            if result.is_ok() {
-                *count += 1;
-                let (below, more) = (self.allowed(&state), &payloads[*count..]);
-                result = state.outgoing.append_all(more, below, count);
-            }
+            state.outgoing.check_up()?;
+            state.outgoing.append(payload)?;
+            *count += 1;
+            let (below, more) = (self.allowed(state), &payloads[*count..]);
+            state.outgoing.append_all(more, below, count)?;
         }
-        if *count == 0 || state.allowance.covers(state.outgoing.queued_bytes()) {
-            return result;
-        }
-        state.outgoing.handle_appended();
-        if writes || fills {
-            let messages = std::mem::take(count);
-            self.write_queued_as(Writer::Caller { own, messages: messages as u64 }, state)?;
-            *count = messages;
-        } else {
-            self.leave(&mut state);
-        }
-        result
     }
 }
 

@@ -272,6 +272,53 @@ fn a_message_that_panics_half_encoded_leaves_nothing_behind() {
 }
 
 #[test]
+fn what_was_accepted_before_a_message_that_panics_is_written() {
+    let (stream, mut mock) = crate::mock::Mock::pair();
+    let ignore = |_: &Link<TcpStream, Bomb>, _: &[u8]| {};
+    let link = Link::start_with(stream, Bomb, &options(0, 60_000), ignore).unwrap();
+    // The sender thread has had its first look, and sleeps.
+    thread::sleep(ms(300));
+    let all = || link.send_all(&[&b"good"[..], b"bomb"]);
+    assert!(catch_unwind(AssertUnwindSafe(all)).is_err());
+    assert_eq!(link.stats().messages_accepted, 1);
+    // LONG passes without it: no heartbeat comes, and no other message.
+    wait_for("what is accepted has a writer", || link.stats().queued_messages == 0);
+    assert_eq!(mock.no_heartbeat().payload, b"good");
+}
+
+/// A socket that panics in a write of a message.
+struct Falls(TcpStream, bool);
+
+impl Stream for Falls {
+    as_socket! { 0: read shutdown timeouts }
+
+    fn write(&self, bytes: &[u8]) -> std::io::Result<usize> {
+        assert!(!self.1, "on purpose");
+        Stream::write(&self.0, bytes)
+    }
+}
+
+#[test]
+fn a_link_that_panics_in_a_flush_leaves_the_others_of_the_batch_theirs() {
+    let start = |falls| {
+        let (stream, mock) = crate::mock::Mock::pair();
+        let ignore = |_: &Link<Falls>, _: &[u8]| {};
+        let stream = Falls(stream, falls);
+        (Link::start_with(stream, Native::default(), &options(0, 60_000), ignore).unwrap(), mock)
+    };
+    let ((falls, _mock), (whole, mut mock)) = (start(true), start(false));
+    let mut batch = peerbeat::link::Batch::new();
+    batch.try_send(&falls, b"lost").unwrap();
+    batch.try_send(&whole, b"good").unwrap();
+    assert!(catch_unwind(AssertUnwindSafe(|| batch.flush())).is_err());
+    batch.try_send(&whole, b"more").unwrap();
+    batch.flush();
+    drop(batch);
+    wait_for("what is accepted has a writer", || whole.stats().queued_messages == 0);
+    assert_eq!(mock.no_heartbeat().payload, b"good");
+}
+
+#[test]
 fn a_value_is_heard_before_the_data_it_came_with_is_handed_on() {
     let (to, values) = mpsc::channel();
     let rig = Rig::acting(&options(60_000, 60_000), move |link, seen| {
