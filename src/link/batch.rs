@@ -24,8 +24,8 @@ use crate::protocol::{Framing, Native};
 ///
 /// Queued messages that fill a buffer are written at once, and another thread that sends on a link,
 /// or its heartbeat, takes along what is held back there: messages stay in order. For the same
-/// reason nothing is held back behind messages that are about to be written anyway. One batch is
-/// for one thread; links may be in several.
+/// reason a message may go out with others that a thread is about to write. One batch is for one
+/// thread; links may be in several.
 ///
 /// ```
 /// use peerbeat::link::{Batch, Link};
@@ -49,7 +49,7 @@ use crate::protocol::{Framing, Native};
 /// ```
 #[derive(Debug)]
 pub struct Batch<S: Stream = TcpStream, F: Framing = Native> {
-    /// None, 0, until it holds something back: on a link on which a stream flows it does not.
+    /// 0 until it has something to hold back, which it has not behind messages with a writer.
     number: u64,
     links: Vec<Link<S, F>>,
 }
