@@ -125,6 +125,8 @@ int main(void) {
         if (!ends[1].is_mute && ends[1].heartbeats == SPOKEN) {
             printf("far falls silent after %d heartbeats\n", SPOKEN);
             ends[1].is_mute = 1;
+            if (now_ns() - began < (SPOKEN - 1) * 100 * MS)
+                return 1; /* they came too often */
         }
         for (int i = 0; i < 2; i++)
             ask(&ends[i]); /* ... and then the rules */
