@@ -1,13 +1,14 @@
 //! What a saturated hub does to the links beside it, and what it holds when no one reads.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, mpsc};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use peerbeat::link::{Down, Link, LinkEvent, QueueBudget, SendError};
+use peerbeat::link::{DownReason, Link, LinkEvent, QueueBudget, SendError};
+use peerbeat::protocol::{Decoded, Frame, Framing, Heartbeat, Native};
 
 use super::common::table::{digits, percentile};
 use super::common::{Args, Table, heading, ours, pair, proc, progress};
@@ -24,63 +25,70 @@ pub(crate) fn measure(args: &Args) {
              than half the slack ({} ms).\n",
             SLACK.as_millis() / 2
         );
-        let mut table = Table::new([
-            "hub",
-            "verdicts",
-            "early",
-            "p50 ms",
-            "p99 ms",
-            "most",
-            "heartbeats",
-            "p99.9 ms late",
-            "most",
-            "later than slack / 2",
-        ]);
-        let mut waits = Table::new(["hub", "bare waits of", "p50 ms", "p99 ms", "most"]);
+        let head = ["hub", "what, ms late", "count", "early", "p50", "p99", "p99.9", "most"];
+        let mut table = Table::new(head);
+        let mut later = Vec::new();
         for is_saturated in [false, true] {
-            let (mut verdicts, mut beats) = (Vec::new(), Vec::new());
-            let mut bare: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
+            let mut all = Beside::default();
             for round in 0..rounds(args) {
                 progress(&format!("round {round}, saturated: {is_saturated}"));
-                let seen = beside(args, links, is_saturated);
-                verdicts.extend(seen.0);
-                beats.extend(seen.1);
-                bare[0].extend(seen.2.iter().map(|late| late[0]));
-                bare[1].extend(seen.2.iter().map(|late| late[1]));
+                all.add(beside(args, links, is_saturated));
             }
-            verdicts.sort_by(f64::total_cmp);
-            let millis = |duration: Duration| duration.as_nanos() as f64 / 1e6;
-            let worst = |figure: fn(&peerbeat::link::Stats) -> Duration| {
-                digits(beats.iter().map(|stats| millis(figure(stats))).fold(0.0, f64::max))
-            };
             let hub = if is_saturated { "saturated" } else { "idle" };
-            for (what, mut late) in ["a condition variable", "a read"].into_iter().zip(bare) {
+            later.push(format!("{hub}: {}", all.later));
+            for (what, mut late) in [
+                ("verdict", all.verdicts),
+                ("handler of the verdict", all.handled),
+                ("heartbeat", all.heartbeats),
+                ("bare condition variable", all.bare_waits),
+                ("bare read", all.bare_reads),
+            ] {
                 late.sort_by(f64::total_cmp);
                 let at = |percent| digits(percentile(&late, percent));
-                waits.row([hub.to_owned(), what.to_owned(), at(50.0), at(99.0), at(100.0)]);
+                table.row([
+                    hub.to_owned(),
+                    what.to_owned(),
+                    late.len().to_string(),
+                    late.iter().filter(|late| **late < 0.0).count().to_string(),
+                    at(50.0),
+                    at(99.0),
+                    at(99.9),
+                    at(100.0),
+                ]);
             }
-            table.row([
-                hub.to_owned(),
-                verdicts.len().to_string(),
-                verdicts.iter().filter(|late| **late < 0.0).count().to_string(),
-                digits(percentile(&verdicts, 50.0)),
-                digits(percentile(&verdicts, 99.0)),
-                digits(percentile(&verdicts, 100.0)),
-                beats.iter().map(|stats| stats.heartbeats_sent).sum::<u64>().to_string(),
-                worst(|stats| stats.own_lateness.p999),
-                worst(|stats| stats.own_lateness.max),
-                beats.iter().map(|stats| stats.own_late).sum::<u64>().to_string(),
-            ]);
         }
         table.print();
-        println!("\nThreads that do nothing else than wait for as long, in the same process:\n");
-        waits.print();
+        println!(
+            "\nA verdict is counted from the last byte; its handler from the instant before the\n\
+             peer's write. Heartbeats by their own timestamps. Bare ones are threads of the same\n\
+             process that only wait for as long as the limit. Heartbeats later than slack / 2: {}.",
+            later.join(", ")
+        );
     }
 }
 
-/// How late the verdicts were, in milliseconds, what the idle links did, and how late bare waits
-/// were.
-type Beside = (Vec<f64>, Vec<peerbeat::link::Stats>, Vec<[f64; 2]>);
+/// How late everything was, in milliseconds.
+#[derive(Default)]
+struct Beside {
+    verdicts: Vec<f64>,
+    handled: Vec<f64>,
+    heartbeats: Vec<f64>,
+    bare_waits: Vec<f64>,
+    bare_reads: Vec<f64>,
+    /// Heartbeats that came later than half the slack.
+    later: u64,
+}
+
+impl Beside {
+    fn add(&mut self, other: Self) {
+        self.verdicts.extend(other.verdicts);
+        self.handled.extend(other.handled);
+        self.heartbeats.extend(other.heartbeats);
+        self.bare_waits.extend(other.bare_waits);
+        self.bare_reads.extend(other.bare_reads);
+        self.later += other.later;
+    }
+}
 
 fn beside(args: &Args, links: usize, is_saturated: bool) -> Beside {
     let ended = AtomicBool::new(false);
@@ -97,20 +105,21 @@ fn beside(args: &Args, links: usize, is_saturated: bool) -> Beside {
             thread::sleep(Duration::from_millis(500));
         }
         let bare = scope.spawn(bare_waits);
-        let (idle, silent) = (idle_links(), silent_links());
-        let limit = (BEAT + SLACK).as_nanos() as f64 / 1e6;
-        let late = silent.iter().map(|down| down.silence.as_nanos() as f64 / 1e6 - limit);
-        let late = late.collect();
-        let stats = idle.iter().map(Link::stats).collect();
-        let bare = bare.join().expect("the waits end");
+        let (idle, heartbeats) = idle_links();
+        let (verdicts, handled) = silent_links().into_iter().unzip();
+        let later = idle.iter().map(|link| link.stats().own_late).sum();
+        // So that their peers come to an end.
+        idle.iter().for_each(|link| link.end(DownReason::Silent, None));
+        let heartbeats = heartbeats.into_iter().flat_map(end).collect();
+        let (bare_waits, bare_reads) = bare.join().expect("a thread ends").into_iter().unzip();
         ended.store(true, Ordering::Relaxed);
-        (late, stats, bare)
+        Beside { verdicts, handled, heartbeats, bare_waits, bare_reads, later }
     })
 }
 
 /// How late, in milliseconds, a wait on a condition variable and a read with a timeout end that
 /// are as long as the limit of the silent links: what the machine allows.
-fn bare_waits() -> Vec<[f64; 2]> {
+fn bare_waits() -> Vec<(f64, f64)> {
     let (began, limit) = (Instant::now(), BEAT + SLACK);
     let late = move |began: Instant| (began.elapsed().as_secs_f64() - limit.as_secs_f64()) * 1e3;
     let waits = move || {
@@ -134,46 +143,79 @@ fn bare_waits() -> Vec<[f64; 2]> {
         (thread::spawn(waits), thread::spawn(reads))
     };
     let threads: Vec<_> = (0..VERDICTS).map(start).collect();
-    let end = |thread: thread::JoinHandle<f64>| thread.join().expect("a wait ends");
-    threads.into_iter().map(|(wait, read)| [end(wait), end(read)]).collect()
+    threads.into_iter().map(|(wait, read)| (end(wait), end(read))).collect()
 }
 
-/// Links on which only heartbeats go out; their peers read and answer nothing, and are forgiven.
-fn idle_links() -> Vec<Link> {
+/// Links on which only heartbeats go out. Their peers answer nothing and are forgiven, and return
+/// how late the heartbeats were sent.
+fn idle_links() -> (Vec<Link>, Vec<JoinHandle<Vec<f64>>>) {
     let options = ours::options(BEAT, Duration::from_secs(60));
     let start = |_| {
-        let (near, mut far) = pair();
-        thread::spawn(move || {
-            let mut buffer = [0; 256];
-            while far.read(&mut buffer).is_ok_and(|count| count > 0) {}
-        });
-        ours::start(near, &options, |_: &Link, _: &[u8]| {})
+        let (near, far) = pair();
+        let peer = thread::spawn(move || heartbeats_late(far));
+        (ours::start(near, &options, |_: &Link, _: &[u8]| {}), peer)
     };
-    (0..LINKS).map(start).collect()
+    (0..LINKS).map(start).unzip()
 }
 
-/// The ends of links whose peers are silent, over some seconds.
-fn silent_links() -> Vec<Down> {
+fn heartbeats_late(mut stream: TcpStream) -> Vec<f64> {
+    let (mut late, mut last) = (Vec::new(), None);
+    // The heartbeats come whole, one at a time.
+    let mut buffer = [0; 256];
+    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+        let decoded = Native::default().decode(&buffer[..count]).expect("what our link sends");
+        let Decoded::Whole { frame: Frame::Heartbeat(Heartbeat { timing, .. }), .. } = decoded
+        else {
+            continue;
+        };
+        let sent_us = timing.expect("our link sends its clock").sent_us;
+        if let Some(last) = last.replace(sent_us) {
+            late.push((sent_us - last) as f64 / 1e3 - millis(BEAT));
+        }
+    }
+    late
+}
+
+/// How late the verdicts on links were whose peers fall silent, over some seconds, and how late
+/// their handlers learned of it.
+fn silent_links() -> Vec<(f64, f64)> {
     let options = ours::options(BEAT, SLACK);
     let (to, ends) = mpsc::channel();
-    let mut peers: Vec<TcpStream> = Vec::new();
+    let mut peers: Vec<(TcpStream, Instant)> = Vec::new();
+    let mut heartbeat = Vec::new();
+    Heartbeat { heartbeat_time_ms: BEAT.as_millis() as u32, timing: None }.encode(&mut heartbeat);
     let began = Instant::now();
     for turn in 0..VERDICTS {
         let at = began + SPREAD * turn / VERDICTS;
         thread::sleep(at.saturating_duration_since(Instant::now()));
-        let (near, far) = pair();
+        let (near, mut far) = pair();
         let to = to.clone();
         let on_event = move |_: &Link, event: &LinkEvent| {
             if let LinkEvent::Down(down) = event {
-                let _main_waits = to.send(down.clone());
+                let _main_waits = to.send((turn, Instant::now(), down.silence));
             }
         };
         let handler = (|_: &Link, _: &[u8]| {}, on_event);
-        let native = peerbeat::protocol::Native::default();
-        Link::start_with(near, native, &options, handler).expect("a link starts");
-        peers.push(far);
+        Link::start_with(near, Native::default(), &options, handler).expect("a link starts");
+        let before = Instant::now();
+        far.write_all(&heartbeat).expect("a fresh socket takes a few bytes");
+        peers.push((far, before));
     }
-    (0..VERDICTS).map(|_| ends.recv().expect("every link ends")).collect()
+    let limit = BEAT + SLACK;
+    let ended = |_| {
+        let (turn, at, silence) = ends.recv().expect("every link ends");
+        let handled = at.saturating_duration_since(peers[turn as usize].1);
+        (millis(silence) - millis(limit), millis(handled) - millis(limit))
+    };
+    (0..VERDICTS).map(ended).collect()
+}
+
+fn end<T>(thread: JoinHandle<T>) -> T {
+    thread.join().expect("a thread ends")
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_nanos() as f64 / 1e6
 }
 
 /// Links whose peers read nothing, with one budget for the queues of all.
