@@ -28,8 +28,10 @@ pub(super) struct Pace {
     direct_run: u32,
     last_direct: Time,
     received_at_direct: u64,
-    /// In a stream: when the sender polls again, and what had been sent at its last poll or write.
+    /// In a stream: when the sender polls again, after how long, and what had been sent at its last
+    /// poll or write.
     next_poll: Time,
+    poll_interval: Duration,
     sent_at_poll: u64,
     queued_at_poll: usize,
     /// The last poll left a batch to those that were filling it.
@@ -79,6 +81,7 @@ impl Pace {
             last_direct: now,
             received_at_direct: 0,
             next_poll: Time::ZERO,
+            poll_interval: STREAM_POLL,
             sent_at_poll: 0,
             queued_at_poll: 0,
             has_left: false,
@@ -172,8 +175,13 @@ impl Pace {
         if now < self.next_poll {
             return false;
         }
-        self.next_poll = now + STREAM_POLL;
         let others_write = std::mem::replace(&mut self.sent_at_poll, sent) != sent;
+        let goes_on = others_write && now.since(self.last_direct) < STREAM_POLL;
+        self.poll_interval = match goes_on {
+            true => (self.poll_interval * 2).min(STREAM_POLL_MAX),
+            false => STREAM_POLL,
+        };
+        self.next_poll = now + self.poll_interval;
         let before = std::mem::replace(&mut self.queued_at_poll, queued);
         let fills = !others_write && queued.saturating_sub(before) >= BATCH_BYTES / 2;
         self.has_left = fills && !self.has_left;
@@ -217,7 +225,7 @@ impl Pace {
 
     /// How long the sender waits for another thread that writes before it looks again.
     pub(super) fn writer_poll(&self) -> Duration {
-        if self.mode == Mode::Stream { STREAM_POLL } else { WRITER_POLL }
+        if self.mode == Mode::Stream { self.poll_interval } else { WRITER_POLL }
     }
 
     /// A buffer of `bytes` was used at `now`.
@@ -356,8 +364,11 @@ const LONG_MESSAGE_BYTES: usize = 512;
 /// So many messages taken while the queue is never found empty are no burst but a stream.
 const STREAM_MESSAGES_MIN: u64 = 1024;
 /// How often the sender polls a stream: its end waits for two polls at most, what comes before it
-/// for three.
+/// for three. While batches follow each other more quickly than that, each interval is twice the
+/// one before, up to a limit: a poll costs about 20 us on a virtual machine, and puts another
+/// thread off its core. So the end of a stream waits no longer than it lasted, nor than 1 ms.
 const STREAM_POLL: Duration = Duration::from_micros(100);
+const STREAM_POLL_MAX: Duration = Duration::from_micros(800);
 /// How long the sender waits for another thread that writes before it looks again.
 const WRITER_POLL: Duration = Duration::from_millis(10);
 /// How long a write waits for the kernel at first, which makes one or two ticks of it: the wait of
@@ -371,3 +382,40 @@ pub(super) const WRITE_TIMEOUT_MAX: Duration = Duration::from_millis(50);
 pub(super) const BUFFER_KEPT_BYTES: usize = 1 << 10;
 /// ... after this long without use for them.
 pub(super) const SHRINK_AFTER: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_stream_is_polled_seldom_and_its_end_found_within_a_millisecond() {
+        let (mut now, mut sent, us) = (Time::ZERO, 0, Duration::from_micros);
+        let mut pace = Pace::new(now);
+        let write = Write { began: None, run: None };
+        let mut turn = Turn::Same;
+        while turn != Turn::Stream {
+            now = now + us(40);
+            turn = pace.on_direct_write(0, now, &write);
+        }
+        for in_10_ms in [14, 13] {
+            let mut polls = 0;
+            for _ in 0..250 {
+                now = now + us(40);
+                sent += BATCH_BYTES as u64;
+                pace.on_direct_write(0, now, &write);
+                if now >= pace.poll_timeout() {
+                    polls += 1;
+                    assert!(!pace.poll(sent, 1000, now), "it is left to those that fill it");
+                }
+            }
+            assert_eq!(polls, in_10_ms);
+        }
+        let end = now;
+        while !pace.poll(sent, 1000, now) {
+            now = pace.poll_timeout();
+        }
+        assert!(now.since(end) <= us(1000), "{:?}", now.since(end));
+        pace.on_written(sent + 1000);
+        assert!(pace.poll(sent + 1000, 10, now + STREAM_POLL), "a slow one is polled as before");
+    }
+}
