@@ -223,21 +223,17 @@ impl<F: Framing> Incoming<F> {
     // Always in line: returned through memory, a frame costs three times as much.
     #[inline(always)]
     pub(crate) fn poll(&mut self) -> Option<Input<'_>> {
-        match self.decoder.poll_frame() {
-            Ok(Some(Frame::Data(payload))) => Some(Input::Message(payload)),
-            Ok(None) => None,
-            Ok(Some(Frame::Heartbeat(heartbeat))) => Some(match self.heard.checked_sub(1) {
-                Some(left) => {
-                    self.heard = left;
-                    Input::Skipped
-                }
-                None => Input::Heartbeat(heartbeat),
-            }),
-            Ok(Some(Frame::Unknown { .. })) => Some(Input::Skipped),
-            Ok(Some(Frame::Bye(bye))) => Some(Input::Bye(bye)),
-            Ok(Some(Frame::Hello(_))) => Some(Input::Broken(unexpected_hello())),
-            Err(error) => Some(Input::Broken(error)),
-        }
+        input(self.decoder.poll_frame(), &mut self.heard)
+    }
+
+    /// Hands on the messages that come next, as long as `hand_on` returns true, and returns what
+    /// comes behind them.
+    #[inline(always)]
+    pub(crate) fn poll_past_messages(
+        &mut self,
+        hand_on: impl FnMut(&[u8]) -> bool,
+    ) -> Option<Input<'_>> {
+        input(self.decoder.poll_past_data(hand_on), &mut self.heard)
     }
 
     /// Whether the next frame of what has arrived is a message.
@@ -342,6 +338,29 @@ impl<F: Framing> Incoming<F> {
             slack: self.timer.slack(),
             undelivered_frames: self.undelivered,
         }
+    }
+}
+
+/// What a frame is here, if so many heartbeats in front were heard before.
+#[inline(always)]
+fn input<'a>(
+    polled: Result<Option<Frame<'a>>, ProtocolError>,
+    heard: &mut u32,
+) -> Option<Input<'a>> {
+    match polled {
+        Ok(Some(Frame::Data(payload))) => Some(Input::Message(payload)),
+        Ok(None) => None,
+        Ok(Some(Frame::Heartbeat(heartbeat))) => Some(match heard.checked_sub(1) {
+            Some(left) => {
+                *heard = left;
+                Input::Skipped
+            }
+            None => Input::Heartbeat(heartbeat),
+        }),
+        Ok(Some(Frame::Unknown { .. })) => Some(Input::Skipped),
+        Ok(Some(Frame::Bye(bye))) => Some(Input::Bye(bye)),
+        Ok(Some(Frame::Hello(_))) => Some(Input::Broken(unexpected_hello())),
+        Err(error) => Some(Input::Broken(error)),
     }
 }
 

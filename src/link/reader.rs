@@ -346,13 +346,14 @@ impl<S: Stream, F: Framing> Reader<S, F> {
         }
         let mut messages = 0;
         while !shared.is_ended() {
-            match self.incoming.poll() {
+            let behind = self.incoming.poll_past_messages(|payload| {
+                messages += 1;
+                handler.on_message(&link, payload);
+                !shared.is_ended()
+            });
+            match behind {
                 None => break,
-                Some(Input::Message(payload)) => {
-                    messages += 1;
-                    handler.on_message(&link, payload);
-                }
-                Some(Input::Skipped) => {}
+                Some(Input::Message(_) | Input::Skipped) => {}
                 Some(Input::Heartbeat(heartbeat)) => self.handle_heartbeat(&heartbeat),
                 Some(Input::Bye(bye)) => {
                     let mut state = shared.lock();

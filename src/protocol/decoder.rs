@@ -89,6 +89,33 @@ impl<F: Framing> Decoder<F> {
         }
     }
 
+    /// Hands the data at the front to `take`, frame by frame and as long as that returns true, and
+    /// returns the frame behind it as [`poll_frame`](Self::poll_frame) does; `None` if `take` has
+    /// returned false.
+    // What is left is kept at hand: read from the decoder each time, it costs half as much again.
+    #[inline(always)]
+    pub(crate) fn poll_past_data(
+        &mut self,
+        mut take: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Option<Frame<'_>>, ProtocolError> {
+        let mut rest = &self.buffer[self.start..self.end];
+        loop {
+            let Decoded::Whole { length, frame } = self.framing.decode(rest)? else {
+                return Ok(None);
+            };
+            let Some(behind) = rest.get(length..).filter(|_| length > 0) else {
+                return Err(taken(length));
+            };
+            rest = behind;
+            self.start = self.end - rest.len();
+            match frame {
+                Frame::Data(payload) if take(payload) => {}
+                Frame::Data(_) => return Ok(None),
+                frame => return Ok(Some(frame)),
+            }
+        }
+    }
+
     /// The bytes that have arrived and belong to no frame handed out yet.
     pub fn pending(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
@@ -162,3 +189,64 @@ const BUSY_BYTES: usize = 64 << 10;
 /// How often a grown buffer is offered small traffic before it shrinks: a stream of large frames
 /// keeps it, one large snapshot before a day of ticks does not.
 const SMALL_ROUNDS_MAX: u32 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Heartbeat, Native};
+
+    #[test]
+    fn data_is_taken_in_order_up_to_a_refusal_or_another_frame() {
+        let (native, mut bytes) = (Native::default(), Vec::new());
+        for data in [&b"one"[..], b"", b"three", b"four"] {
+            native.encode_data(data, &mut bytes).unwrap();
+        }
+        let heartbeat = Heartbeat::default();
+        native.encode_heartbeat(&heartbeat, &mut bytes);
+        native.encode_data(b"five", &mut bytes).unwrap();
+        native.encode_data(b"six", &mut bytes).unwrap();
+        let mut decoder = Decoder::new(native);
+        decoder.spare()[..bytes.len() - 1].copy_from_slice(&bytes[..bytes.len() - 1]);
+        decoder.handle_filled(bytes.len() - 1);
+        let mut taken = Vec::new();
+        let mut take = |payload: &[u8]| {
+            taken.push(payload.to_vec());
+            payload != b"three"
+        };
+        assert_eq!(decoder.poll_past_data(&mut take), Ok(None), "refused");
+        assert_eq!(decoder.poll_past_data(&mut take), Ok(Some(Frame::Heartbeat(heartbeat))));
+        assert_eq!(decoder.poll_past_data(&mut take), Ok(None), "not whole");
+        decoder.spare()[0] = bytes[bytes.len() - 1];
+        decoder.handle_filled(1);
+        assert_eq!(decoder.poll_frame(), Ok(Some(Frame::Data(b"six"))));
+        assert_eq!(taken, [&b"one"[..], b"", b"three", b"four", b"five"]);
+    }
+
+    /// Calls everything a whole frame of so many bytes.
+    #[derive(Clone, Copy)]
+    struct Odd(usize);
+
+    impl Framing for Odd {
+        fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
+            Ok(Decoded::Whole { length: self.0, frame: Frame::Data(bytes) })
+        }
+
+        fn encode_data(&self, _: &[u8], _: &mut Vec<u8>) -> Result<(), ProtocolError> {
+            Ok(())
+        }
+
+        fn encode_heartbeat(&self, _: &Heartbeat, _: &mut Vec<u8>) {}
+    }
+
+    #[test]
+    fn a_frame_of_no_bytes_or_of_more_than_there_are_is_refused() {
+        for length in [0, 4, usize::MAX] {
+            let mut decoder = Decoder::new(Odd(length));
+            decoder.spare();
+            decoder.handle_filled(3);
+            let take = |_: &[u8]| panic!("nothing is whole");
+            assert_eq!(decoder.poll_past_data(take), Err(taken(length)));
+            assert_eq!(decoder.pending().len(), 3);
+        }
+    }
+}
