@@ -70,7 +70,7 @@ impl<S: Stream, F: Framing> Batch<S, F> {
         let mut state = shared.lock_to_send();
         let own = state.outgoing.queued_bytes();
         let below = state.allowance.below_in_batch(self.number);
-        let is_allowed = own.saturating_add(payload.len()) < below;
+        let is_allowed = own + payload.len() < below;
         if is_allowed {
             // What is queued has a writer, or is held back by this batch already.
             state.outgoing.append(payload)?;
@@ -202,6 +202,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
 
     /// Takes as many messages as there is room for and as make one write; says in `count` how many
     /// they were, and returns why the next one was not taken if it was refused.
+    #[inline(always)]
     pub(super) fn offer_all(
         self: &Arc<Self>,
         payloads: &[&[u8]],
@@ -321,6 +322,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         }
     }
 
+    #[inline(never)]
     fn send_listed(&self, payloads: &[&[u8]]) -> Result<(), SendAllError> {
         let (mut sent, mut count) = (0, 0);
         while let Some(next) = payloads.get(sent) {
@@ -345,7 +347,11 @@ impl<S: Stream, F: Framing> Link<S, F> {
 /// The first `N` messages, and empty ones if there are fewer.
 #[inline]
 fn list<const N: usize, P: AsRef<[u8]>>(payloads: &[P]) -> [&[u8]; N] {
-    std::array::from_fn(|place| payloads.get(place).map_or(&[][..], AsRef::as_ref))
+    let mut list = [&[][..]; N];
+    for (place, payload) in list.iter_mut().zip(payloads) {
+        *place = payload.as_ref();
+    }
+    list
 }
 
 /// So many messages of one call are listed on the stack, in a short list if they are few.

@@ -72,7 +72,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         let mut state = self.lock_to_send();
         let own = state.outgoing.queued_bytes();
         let below = state.allowance.below();
-        let is_allowed = own.saturating_add(given.len()) < below;
+        let is_allowed = own + given.len() < below;
         if is_allowed {
             given.append(&mut state.outgoing)?;
             if state.outgoing.queued_bytes() < below {

@@ -55,6 +55,7 @@ impl<F: Framing> Outgoing<F> {
 
     /// Accepts messages likewise, until the queue with the next one has `below` bytes or more; adds
     /// to `count` how many, and returns why the next one was not accepted if no frame can carry it.
+    #[inline(always)]
     pub(crate) fn append_all(
         &mut self,
         payloads: &[&[u8]],
@@ -65,18 +66,19 @@ impl<F: Framing> Outgoing<F> {
         let mut counting = Counting {
             encoding,
             messages: 0,
+            count,
             queued: &mut self.queued,
             accepted: &mut self.stats.messages_accepted,
         };
         for payload in payloads {
             let encoding = &mut counting.encoding;
-            if encoding.length.saturating_add(payload.len()) >= below {
+            // No slice is so long that two lengths overflow.
+            if encoding.length + payload.len() >= below {
                 break;
             }
             self.framing.encode_data(payload, encoding.queue).map_err(SendError::Unfit)?;
             encoding.length = encoding.queue.len();
             counting.messages += 1;
-            *count += 1;
         }
         Ok(())
     }

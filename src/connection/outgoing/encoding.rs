@@ -21,7 +21,8 @@ impl Drop for Encoding<'_> {
 pub(super) struct Counting<'a> {
     pub(super) encoding: Encoding<'a>,
     /// How many are whole.
-    pub(super) messages: u64,
+    pub(super) messages: usize,
+    pub(super) count: &'a mut usize,
     pub(super) queued: &'a mut u64,
     pub(super) accepted: &'a mut u64,
 }
@@ -29,8 +30,9 @@ pub(super) struct Counting<'a> {
 impl Drop for Counting<'_> {
     #[inline]
     fn drop(&mut self) {
-        *self.queued += self.messages;
-        *self.accepted += self.messages;
+        *self.count += self.messages;
+        *self.queued += self.messages as u64;
+        *self.accepted += self.messages as u64;
     }
 }
 
