@@ -322,7 +322,7 @@ impl<S: Stream, F: Framing> Link<S, F> {
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn send_listed(&self, payloads: &[&[u8]]) -> Result<(), SendAllError> {
         let (mut sent, mut count) = (0, 0);
         while let Some(next) = payloads.get(sent) {
