@@ -175,8 +175,11 @@ impl Pace {
         if now < self.next_poll {
             return false;
         }
-        let others_write = std::mem::replace(&mut self.sent_at_poll, sent) != sent;
-        let goes_on = others_write && now.since(self.last_direct) < STREAM_POLL;
+        let written = sent - std::mem::replace(&mut self.sent_at_poll, sent);
+        let others_write = written > 0;
+        // A short burst is over before it has filled two batches.
+        let goes_on =
+            written >= 2 * BATCH_BYTES as u64 && now.since(self.last_direct) < STREAM_POLL;
         self.poll_interval = match goes_on {
             true => (self.poll_interval * 2).min(STREAM_POLL_MAX),
             false => STREAM_POLL,
@@ -389,7 +392,7 @@ mod tests {
 
     #[test]
     fn a_long_stream_is_polled_seldom_and_its_end_found_within_a_millisecond() {
-        let (mut now, mut sent, us) = (Time::ZERO, 0, Duration::from_micros);
+        let (mut now, mut sent, us) = (Time::ZERO, 0_u64, Duration::from_micros);
         let mut pace = Pace::new(now);
         let write = Write { began: None, run: None };
         let mut turn = Turn::Same;
@@ -397,6 +400,9 @@ mod tests {
             now = now + us(40);
             turn = pace.on_direct_write(0, now, &write);
         }
+        sent += BATCH_BYTES as u64;
+        assert!(!pace.poll(sent, 1000, now));
+        assert_eq!(pace.poll_timeout(), now + STREAM_POLL, "it may be a burst");
         for in_10_ms in [14, 13] {
             let mut polls = 0;
             for _ in 0..250 {
