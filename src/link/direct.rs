@@ -266,7 +266,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         drop(stream);
         let now = self.clock.now();
         if let Some(write) = &mut write {
-            write.end(self.clock.instant(now));
+            write.end(self.clock.common(now));
         }
         let mut state = self.lock();
         let count = match written {
@@ -339,9 +339,9 @@ impl<S: Stream, F: Framing> Shared<S, F> {
             self.wake_sender(&mut state);
         }
         let joins = state.fan.is_none() && matches!(turn, Turn::Fan | Turn::OneOfMany);
-        let instant = self.clock.instant(now);
+        let common = self.clock.common(now);
         let asks = |fan: &Fan| {
-            let is_wanted = turn == Turn::Fan || (is_busy && fan.is_eager(instant));
+            let is_wanted = turn == Turn::Fan || (is_busy && fan.is_eager(common));
             is_wanted && !fan.is_open()
         };
         let mut asked = state.fan.as_ref().filter(|fan| asks(fan)).cloned();

@@ -22,8 +22,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use super::pace::{self, EAGER, LINGER};
-use super::threads;
+use super::{clock, threads};
 use crate::guarded::guarded;
+use crate::liveness::Time;
 use crate::recover::Recover;
 
 /// A link, to the thread that goes round.
@@ -36,10 +37,9 @@ pub(super) trait Member: Send + Sync {
 /// The links that one thread sends on, and who goes round them.
 pub(super) struct Fan {
     is_open: AtomicBool,
-    /// Until when a thread that is busy again may ask at once, in nanoseconds since it was made: a
-    /// while from the last time round that was worth it.
+    /// Until when a thread that is busy again may ask at once, in nanoseconds of the links' common
+    /// clock: a while from the last time round that was worth it.
     eager_until: AtomicU64,
-    made: Instant,
     members: AtomicUsize,
     line: Mutex<Line>,
     work: Condvar,
@@ -62,7 +62,6 @@ impl Fan {
         Self {
             is_open: AtomicBool::new(false),
             eager_until: AtomicU64::new(0),
-            made: Instant::now(),
             members: AtomicUsize::new(0),
             line: Mutex::default(),
             work: Condvar::new(),
@@ -129,12 +128,9 @@ impl Fan {
 
     /// Whether a thread that found it closed, and is busy at `now`, may ask at once: it was held up
     /// in a stream. After a longer pause what comes may be a short burst, which needs no help.
-    pub(super) fn is_eager(&self, now: Instant) -> bool {
-        self.since_made(now) < self.eager_until.load(Ordering::Relaxed)
-    }
-
-    fn since_made(&self, now: Instant) -> u64 {
-        now.saturating_duration_since(self.made).as_nanos().try_into().unwrap_or(u64::MAX)
+    #[inline]
+    pub(super) fn is_eager(&self, now: Time) -> bool {
+        now.as_nanos() < self.eager_until.load(Ordering::Relaxed)
     }
 
     /// The number of links.
@@ -215,8 +211,8 @@ impl Fan {
             }
             self.is_open.store(false, Ordering::Relaxed);
             if pace::was_worth_it(messages, writes) {
-                let until = Instant::now() + EAGER;
-                self.eager_until.store(self.since_made(until), Ordering::Relaxed);
+                let until = clock::common_now() + EAGER;
+                self.eager_until.store(until.as_nanos(), Ordering::Relaxed);
             }
             self.line().is_asked = false;
         }

@@ -16,8 +16,9 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::clock;
 use crate::liveness::Time;
 
 /// How messages have come lately.
@@ -248,19 +249,20 @@ impl Pace {
 /// A write by a program's thread: what it is to the run of writes that the thread is in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Write {
-    began: Option<Instant>,
+    began: Option<Time>,
     run: Option<Run>,
 }
 
-/// A run of direct writes of one thread on several links, without a rest.
+/// A run of direct writes of one thread on several links, without a rest. Times are of the links'
+/// common clock.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     number: u64,
     writes: u32,
-    began: Instant,
-    last: Instant,
-    /// In writes, of the time since it began.
-    busy: Duration,
+    began: Time,
+    last: Time,
+    /// Nanoseconds in writes, of the time since it began.
+    busy: u64,
 }
 
 impl Write {
@@ -269,7 +271,7 @@ impl Write {
     #[inline]
     pub(super) fn begin(link: usize) -> Self {
         let is_another = LAST_LINK.replace(link) != link;
-        Self { began: is_another.then(Instant::now), run: None }
+        Self { began: is_another.then(clock::common_now), run: None }
     }
 
     /// Whether the thread goes round and has not rested for some writes.
@@ -279,7 +281,7 @@ impl Write {
 
     /// It ended at `now`.
     #[inline]
-    pub(super) fn end(&mut self, now: Instant) {
+    pub(super) fn end(&mut self, now: Time) {
         if let Some(began) = self.began {
             self.run = Some(Run::count(began, now));
         }
@@ -293,21 +295,22 @@ impl Run {
 
     /// Whether it is worth another thread's coming. A short burst is over before that is there.
     fn is_long(&self) -> bool {
-        self.is_busy() && self.last.saturating_duration_since(self.began) >= BUSY_MIN
+        self.is_busy() && self.last.since(self.began) >= BUSY_MIN
     }
 
-    fn count(began: Instant, now: Instant) -> Self {
-        let took = now.saturating_duration_since(began);
+    fn count(began: Time, now: Time) -> Self {
+        let nanos = |from: Time, to: Time| to.as_nanos().saturating_sub(from.as_nanos());
+        let took = nanos(began, now);
         let fresh = || Self {
             number: LAST_RUN.fetch_add(1, Ordering::Relaxed) + 1,
             writes: 0,
             began,
             last: began,
-            busy: Duration::ZERO,
+            busy: 0,
         };
         let mut run = RUN.get().unwrap_or_else(fresh);
-        let rests = began.saturating_duration_since(run.last) >= REST;
-        let is_busy = (run.busy + took) * 4 >= now.saturating_duration_since(run.began) * 3;
+        let rests = began.since(run.last) >= REST;
+        let is_busy = (run.busy + took) * 4 >= nanos(run.began, now) * 3;
         if rests || !is_busy {
             run = fresh();
         }
