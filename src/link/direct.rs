@@ -92,6 +92,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         given: Given<'_>,
         is_in: bool,
     ) -> Result<(), SendError> {
+        self.fetch(&state);
         let offer = match is_in {
             true => self.see_to(state, own, given.len(), false),
             false => self.decide(state, given),

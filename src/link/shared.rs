@@ -9,6 +9,7 @@
 //! lives, the sender thread and the callers that wait for room, so all are notified if both may
 //! wait. Programs that wait for the link's end wait on `gone`: traffic wakes none.
 
+use std::hint::black_box;
 use std::io;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -160,6 +161,17 @@ impl<S: Stream, F: Framing> Shared<S, F> {
     #[inline]
     pub(super) fn lock_to_send(&self) -> Guard<'_, S, F> {
         self.state.lock().recover()
+    }
+
+    /// Reads from each cache line that a direct write is about to need. The links of a hub are cold
+    /// when their turn comes: lines that are asked for together arrive together.
+    #[inline]
+    pub(super) fn fetch(&self, state: &State<S, F>) {
+        let stream = state.stream.as_ref().map(Arc::strong_count);
+        let received = self.last_received.load(Ordering::Relaxed);
+        black_box((received, stream, self.options.faults.is_some()));
+        black_box((state.pace.is_direct(), state.pace.shrinks_at()));
+        state.outgoing.fetch();
     }
 
     /// Waits until something changed or until the clock shows `until`.

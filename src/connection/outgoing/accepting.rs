@@ -5,6 +5,9 @@
 //!
 //! Invariant: a message is in the queue whole, and counted, or not at all.
 
+use std::hint::black_box;
+use std::sync::Arc;
+
 use super::Outgoing;
 use super::encoding::{Counting, Encoding};
 use crate::connection::send_error::SendError;
@@ -89,6 +92,17 @@ impl<F: Framing> Outgoing<F> {
         self.queue.extend_from_slice(frame);
         self.queued += 1;
         self.stats.messages_accepted += 1;
+    }
+
+    /// Reads from each cache line that a write is about to need.
+    #[inline]
+    pub(crate) fn fetch(&self) {
+        let framing = Arc::strong_count(&self.framing);
+        let counts = (self.stats.messages_accepted, self.stats.bytes_sent, self.fill.limit());
+        let buffer = (self.trace.is_on(), self.buffer.messages, self.part.held_max());
+        let timer = (self.timer.last_sent(), self.timer.due());
+        black_box((self.in_flight, self.queued, framing, counts, buffer, timer));
+        black_box(self.phase.is_up());
     }
 
     /// Takes note of a longer queue.
