@@ -236,24 +236,20 @@ impl<F: Framing> Incoming<F> {
         input(self.decoder.poll_past_data(hand_on), &mut self.heard)
     }
 
-    /// Whether the next frame of what has arrived is a message.
-    pub(crate) fn has_message(&self) -> bool {
-        let next = self.decoder.framing().decode(self.decoder.pending());
-        matches!(next, Ok(Decoded::Whole { length: 1.., frame: Frame::Data(_) }))
-    }
-
     /// Drops the messages that are there, and counts them as not handed on. What else arrived is
     /// returned like [`poll`](Self::poll) does.
     pub(crate) fn drop_messages(&mut self) -> Option<Input<'_>> {
-        loop {
-            if !self.has_message() {
-                return self.poll();
-            }
-            if let Err(error) = self.decoder.poll_frame() {
-                return Some(Input::Broken(error));
-            }
-            self.undelivered += 1;
-        }
+        let undelivered = &mut self.undelivered;
+        let drop = |_: &[u8]| {
+            *undelivered += 1;
+            true
+        };
+        input(self.decoder.poll_past_data(drop), &mut self.heard)
+    }
+
+    /// What has arrived, read or not, for as long as nothing more is read.
+    pub(crate) fn buffer(&self) -> &[u8] {
+        self.decoder.buffer()
     }
 
     /// Takes over what was set since the last time, and returns what is to be reported.

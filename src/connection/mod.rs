@@ -13,6 +13,7 @@ mod down;
 mod echo;
 mod event;
 mod fill;
+mod found;
 mod histogram;
 mod incoming;
 mod outgoing;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::change::HeartbeatChange;
 use super::down::{Down, DownReason};
 use super::event::LinkEvent;
+use super::found::Found;
 use super::incoming::{Incoming, Input};
 use super::outgoing::Outgoing;
 use super::phase::{Close, Phase};
@@ -69,6 +70,8 @@ pub struct Connection<F: Framing = Native> {
     /// What the host is writing.
     writes: Option<WriteBuffer>,
     events: Unreported,
+    /// The message that was handed on last.
+    found: Found,
     /// The instant that the host was last asked to wait for.
     waits_until: Time,
     close_timeout: Duration,
@@ -112,6 +115,7 @@ impl<F: Framing> Connection<F> {
             incoming: Incoming::new(framing, &settings, now),
             writes: None,
             events: Unreported::default(),
+            found: Found::Elsewhere(Vec::new()),
             waits_until: Time::NEVER,
             close_timeout: CLOSE_TIMEOUT,
             close_max: CLOSE_MAX,
@@ -241,16 +245,11 @@ impl<F: Framing> Connection<F> {
         if let Some(event) = self.events.pop(now).filter(|_| hands_on) {
             return Output::Event(event);
         }
-        if hands_on {
-            self.handle_frames(now);
-        } else {
+        if !hands_on {
             self.drop_messages(now);
-        }
-        if self.outgoing.phase().hands_on() && self.incoming.has_message() {
-            return match self.incoming.poll() {
-                Some(Input::Message(payload)) => Output::Message(payload),
-                _ => Output::Wait { until: now },
-            };
+        } else if let Some(found) = self.handle_frames(now) {
+            self.found = found;
+            return Output::Message(self.found.payload(self.incoming.buffer()));
         }
         if let Some(down) = self.down(now) {
             return Output::Down(down);
@@ -306,16 +305,24 @@ impl<F: Framing> Connection<F> {
         }
     }
 
-    /// Takes in the frames in front of the next message.
-    fn handle_frames(&mut self, now: Time) {
-        while self.outgoing.phase().hands_on() && !self.incoming.has_message() {
-            match self.incoming.poll() {
-                None => return,
+    /// Takes in the frames in front of the next message, and returns that.
+    fn handle_frames(&mut self, now: Time) -> Option<Found> {
+        while self.outgoing.phase().hands_on() {
+            let buffer = self.incoming.buffer();
+            let buffer = (buffer.as_ptr().addr(), buffer.len());
+            let mut found = None;
+            let behind = self.incoming.poll_past_messages(|payload| {
+                found = Some(Found::new(payload, buffer));
+                false
+            });
+            match behind {
+                None => return found,
                 Some(Input::Bye(bye)) => self.outgoing.handle_bye(&bye, now),
                 Some(Input::Broken(error)) => self.refuse(error, now),
                 Some(Input::Message(_) | Input::Heartbeat(_) | Input::Skipped) => {}
             }
         }
+        None
     }
 
     fn drop_messages(&mut self, now: Time) {
@@ -406,8 +413,56 @@ pub(crate) const CLOSE_MAX: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
     use super::*;
-    use crate::protocol::{Heartbeat, Native};
+    use crate::protocol::{Decoded, Frame, Heartbeat, Native};
+
+    /// One byte a message, which is its number; 9 stands for a text.
+    #[derive(Default)]
+    struct Numbered(AtomicU8);
+
+    impl Framing for Numbered {
+        fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Decoded<'a>, ProtocolError> {
+            let Some(number) = bytes.first() else { return Ok(Decoded::Partial) };
+            let expected = self.0.fetch_add(1, Relaxed) + 1;
+            assert_eq!(*number, expected, "each comes once");
+            let data = if *number == 9 { b"nine" } else { &bytes[..1] };
+            Ok(Decoded::Whole { length: 1, frame: Frame::Data(data) })
+        }
+
+        fn encode_data(&self, _: &[u8], _: &mut Vec<u8>) -> Result<(), ProtocolError> {
+            Ok(())
+        }
+
+        fn encode_heartbeat(&self, _: &Heartbeat, _: &mut Vec<u8>) {}
+
+        const NEGOTIATES: bool = false;
+    }
+
+    #[test]
+    fn a_framing_that_counts_is_asked_once_about_each_message() {
+        let now = Time::ZERO;
+        let mut here = Connection::new(Numbered::default(), &Settings::default(), now);
+        let all = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+        here.spare()[..11].copy_from_slice(&all);
+        here.handle_received(11, now);
+        for number in 1..=8 {
+            assert!(matches!(here.poll(now), Output::Message([it]) if *it == number));
+        }
+        assert!(matches!(here.poll(now), Output::Message(b"nine")));
+        here.close(now);
+        let down = loop {
+            let count = here.poll_transmit(now).len();
+            here.handle_written(count, now);
+            match here.poll(now) {
+                Output::Down(down) => break down,
+                Output::ShutdownWrite => here.handle_end_of_stream(now),
+                other => assert!(!matches!(other, Output::Message(_)), "{other:?}"),
+            }
+        };
+        assert_eq!(down.undelivered_frames, 2);
+    }
 
     #[test]
     fn of_values_set_at_once_the_peer_is_held_to_the_first_that_it_announces() {

@@ -121,6 +121,11 @@ impl<F: Framing> Decoder<F> {
         &self.buffer[self.start..self.end]
     }
 
+    /// The whole buffer, which stays where it is until more is received.
+    pub(crate) fn buffer(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// The bytes of memory that the buffer holds.
     pub fn capacity(&self) -> usize {
         self.buffer.len()
