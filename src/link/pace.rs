@@ -30,10 +30,10 @@ pub(super) struct Pace {
     last_direct: Time,
     received_at_direct: u64,
     /// In a stream: when the sender polls again, after how long, and what had been sent at its last
-    /// poll or write.
+    /// poll or write, if there was one in this stream.
     next_poll: Time,
     poll_interval: Duration,
-    sent_at_poll: u64,
+    sent_at_poll: Option<u64>,
     queued_at_poll: usize,
     /// The last poll left a batch to those that were filling it.
     has_left: bool,
@@ -83,7 +83,7 @@ impl Pace {
             received_at_direct: 0,
             next_poll: Time::ZERO,
             poll_interval: STREAM_POLL,
-            sent_at_poll: 0,
+            sent_at_poll: None,
             queued_at_poll: 0,
             has_left: false,
             gathered: 0,
@@ -146,6 +146,7 @@ impl Pace {
         self.direct_run = if is_quick { self.direct_run.saturating_add(1) } else { 0 };
         if self.mode == Mode::Direct && self.direct_run >= DIRECT_RUN_MAX {
             self.mode = Mode::Stream;
+            self.sent_at_poll = None;
             return Turn::Stream;
         }
         Turn::Same
@@ -176,11 +177,11 @@ impl Pace {
         if now < self.next_poll {
             return false;
         }
-        let written = sent - std::mem::replace(&mut self.sent_at_poll, sent);
-        let others_write = written > 0;
+        let written = self.sent_at_poll.replace(sent).map(|before| sent - before);
+        let others_write = written != Some(0);
         // A short burst is over before it has filled two batches.
-        let goes_on =
-            written >= 2 * BATCH_BYTES as u64 && now.since(self.last_direct) < STREAM_POLL;
+        let is_long = written.is_some_and(|bytes| bytes >= 2 * BATCH_BYTES as u64);
+        let goes_on = is_long && now.since(self.last_direct) < STREAM_POLL;
         self.poll_interval = match goes_on {
             true => (self.poll_interval * 2).min(STREAM_POLL_MAX),
             false => STREAM_POLL,
@@ -208,7 +209,7 @@ impl Pace {
 
     /// The sender has written, `sent` bytes being out.
     pub(super) fn on_written(&mut self, sent: u64) {
-        self.sent_at_poll = sent;
+        self.sent_at_poll = Some(sent);
     }
 
     /// The sender found nothing to write: was what it gathered worth the wake-up?
@@ -372,8 +373,8 @@ const STREAM_MESSAGES_MIN: u64 = 1024;
 /// How often the sender polls a stream: its end waits for two polls at most, what comes before it
 /// for three. While batches follow each other more quickly than that, each interval is twice the
 /// one before, up to a limit: a poll costs about 20 us on a virtual machine, and puts another
-/// thread off its core. So the end of a stream waits no longer than it lasted, nor than half a
-/// millisecond.
+/// thread off its core. So the end of a stream waits for half a millisecond after its last write at
+/// most.
 const STREAM_POLL: Duration = Duration::from_micros(100);
 const STREAM_POLL_MAX: Duration = Duration::from_micros(400);
 /// How long the sender waits for another thread that writes before it looks again.
@@ -396,8 +397,10 @@ mod tests {
 
     #[test]
     fn a_long_stream_is_polled_seldom_and_its_end_found_soon() {
-        let (mut now, mut sent, us) = (Time::ZERO, 0_u64, Duration::from_micros);
+        let (mut now, mut sent, us) = (Time::ZERO, 1_u64 << 30, Duration::from_micros);
         let mut pace = Pace::new(now);
+        // Since an earlier stream much was sent, a message now and then.
+        pace.sent_at_poll = Some(0);
         let write = Write { began: None, run: None };
         let mut turn = Turn::Same;
         while turn != Turn::Stream {
