@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use peerbeat::link::{DownReason, Link, LinkEvent, QueueBudget, SendError};
-use peerbeat::protocol::{Decoded, Frame, Framing, Heartbeat, Native};
+use peerbeat::protocol::{Decoder, Frame, Heartbeat, Native};
 
 use super::common::table::{digits, percentile};
 use super::common::{Args, Table, heading, ours, pair, proc, progress};
@@ -35,7 +35,9 @@ pub(crate) fn measure(args: &Args) {
                 all.add(beside(args, links, is_saturated));
             }
             let hub = if is_saturated { "saturated" } else { "idle" };
-            later.push(format!("{hub}: {}", all.later));
+            let is_later = |late: &&f64| **late > millis(SLACK / 2);
+            let count = all.heartbeats.iter().filter(is_later).count();
+            later.push(format!("{hub}: {count}"));
             for (what, mut late) in [
                 ("verdict", all.verdicts),
                 ("handler of the verdict", all.handled),
@@ -75,8 +77,6 @@ struct Beside {
     heartbeats: Vec<f64>,
     bare_waits: Vec<f64>,
     bare_reads: Vec<f64>,
-    /// Heartbeats that came later than half the slack.
-    later: u64,
 }
 
 impl Beside {
@@ -86,7 +86,6 @@ impl Beside {
         self.heartbeats.extend(other.heartbeats);
         self.bare_waits.extend(other.bare_waits);
         self.bare_reads.extend(other.bare_reads);
-        self.later += other.later;
     }
 }
 
@@ -107,13 +106,12 @@ fn beside(args: &Args, links: usize, is_saturated: bool) -> Beside {
         let bare = scope.spawn(bare_waits);
         let (idle, heartbeats) = idle_links();
         let (verdicts, handled) = silent_links().into_iter().unzip();
-        let later = idle.iter().map(|link| link.stats().own_late).sum();
+        ended.store(true, Ordering::Relaxed);
         // So that their peers come to an end.
         idle.iter().for_each(|link| link.end(DownReason::Silent, None));
         let heartbeats = heartbeats.into_iter().flat_map(end).collect();
         let (bare_waits, bare_reads) = bare.join().expect("a thread ends").into_iter().unzip();
-        ended.store(true, Ordering::Relaxed);
-        Beside { verdicts, handled, heartbeats, bare_waits, bare_reads, later }
+        Beside { verdicts, handled, heartbeats, bare_waits, bare_reads }
     })
 }
 
@@ -160,17 +158,15 @@ fn idle_links() -> (Vec<Link>, Vec<JoinHandle<Vec<f64>>>) {
 
 fn heartbeats_late(mut stream: TcpStream) -> Vec<f64> {
     let (mut late, mut last) = (Vec::new(), None);
-    // The heartbeats come whole, one at a time.
-    let mut buffer = [0; 256];
-    while let Ok(count @ 1..) = stream.read(&mut buffer) {
-        let decoded = Native::default().decode(&buffer[..count]).expect("what our link sends");
-        let Decoded::Whole { frame: Frame::Heartbeat(Heartbeat { timing, .. }), .. } = decoded
-        else {
-            continue;
-        };
-        let sent_us = timing.expect("our link sends its clock").sent_us;
-        if let Some(last) = last.replace(sent_us) {
-            late.push((sent_us - last) as f64 / 1e3 - millis(BEAT));
+    let mut decoder = Decoder::new(Native::default());
+    while let Ok(count @ 1..) = stream.read(decoder.spare()) {
+        decoder.handle_filled(count);
+        while let Some(frame) = decoder.poll_frame().expect("what our link sends") {
+            let Frame::Heartbeat(Heartbeat { timing, .. }) = frame else { continue };
+            let sent_us = timing.expect("our link sends its clock").sent_us;
+            if let Some(last) = last.replace(sent_us) {
+                late.push((sent_us - last) as f64 / 1e3 - millis(BEAT));
+            }
         }
     }
     late
