@@ -1,7 +1,7 @@
 //! Where a message is that was found.
 //!
-//! A framing is asked once about each message, since its state may move with the answer, and what
-//! it answered cannot be kept beside the buffer that it borrows.
+//! `poll` asks a framing once about each message, since its state may move with the answer, and
+//! what it answered cannot be kept beside the buffer that it borrows.
 
 use std::ops::Range;
 

@@ -220,7 +220,6 @@ impl<F: Framing> Incoming<F> {
     }
 
     /// The next frame of what has arrived; `None` until more has.
-    // Always in line: returned through memory, a frame costs three times as much.
     #[inline(always)]
     pub(crate) fn poll(&mut self) -> Option<Input<'_>> {
         input(self.decoder.poll_frame(), &mut self.heard)
@@ -228,6 +227,7 @@ impl<F: Framing> Incoming<F> {
 
     /// Hands on the messages that come next, as long as `hand_on` returns true, and returns what
     /// comes behind them.
+    // Always in line: returned through memory, a frame costs three times as much.
     #[inline(always)]
     pub(crate) fn poll_past_messages(
         &mut self,

@@ -11,15 +11,15 @@
 //! out in one write. A run of direct writes in quick succession, with nothing received in between,
 //! is a stream: messages are queued, the caller that fills 60 KiB writes it (256 KiB of long ones;
 //! the buffers stay in the cache, and a stream needs no second thread), and the sender thread looks
-//! in every 0.1 ms for what is left, until a look finds nothing. After a stream a burst is likely:
-//! its first message wakes the sender, which writes what has gathered by then, and a wake-up that
-//! brings fewer than 16 messages makes sending direct again. A thread that goes round many links
-//! without a rest is helped by one more, which goes round as well and writes what is queued by
-//! then: see [one publisher, many peers](crate::publishing). On 2 cores, 64-byte messages from one
-//! thread: 0.46 M/s when each is written, 18 M/s when the sender thread writes all batches, 22 M/s
-//! this way; a round trip takes an eighth longer than a bare socket's. The lock is never held
-//! during a write, and one buffer is written contiguously: `writev` is slower here and raises
-//! SIGPIPE.
+//! in every 0.1 to 0.4 ms for what is left, until a look finds nothing. After a stream a burst is
+//! likely: its first message wakes the sender, which writes what has gathered by then, and a
+//! wake-up that brings fewer than 16 messages makes sending direct again. A thread that goes round
+//! many links without a rest is helped by one more, which goes round as well and writes what is
+//! queued by then: see [one publisher, many peers](crate::publishing). On 2 cores, 64-byte messages
+//! from one thread: 0.46 M/s when each is written, 18 M/s when the sender thread writes all
+//! batches, 22 M/s this way; a round trip takes an eighth longer than a bare socket's. The lock is
+//! never held during a write, and one buffer is written contiguously: `writev` is slower here and
+//! raises SIGPIPE.
 //!
 //! *Receiving does not copy.* Messages are handed to the [`LinkHandler`] as slices of one buffer,
 //! on the reader's thread.

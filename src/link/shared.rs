@@ -163,7 +163,7 @@ impl<S: Stream, F: Framing> Shared<S, F> {
         self.state.lock().recover()
     }
 
-    /// Reads from each cache line that a direct write is about to need. The links of a hub are cold
+    /// Reads from the cache lines that a direct write is about to need. The links of a hub are cold
     /// when their turn comes: lines that are asked for together arrive together.
     #[inline]
     pub(super) fn fetch(&self, state: &State<S, F>) {

@@ -76,8 +76,9 @@ pub trait Framing: Send + Sync + 'static {
     ///
     /// A partial frame is asked about again, from its first byte, when more bytes have arrived;
     /// bytes called [`Decoded::Whole`] do not come back, so state such as an expected number moves
-    /// only with those. A framing that looks for an end must limit what it waits for: the buffer
-    /// grows for it.
+    /// only with those. (If the framing [negotiates](Self::NEGOTIATES), every frame is looked at
+    /// once before, for the heartbeats among them.) A framing that looks for an end must limit what
+    /// it waits for: the buffer grows for it.
     ///
     /// # Errors
     /// [`ProtocolError::Foreign`] with the protocol's own words, or another variant that fits, for

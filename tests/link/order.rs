@@ -76,7 +76,7 @@ fn sizes(threads: usize, each: usize) -> Vec<Vec<usize>> {
 #[test]
 fn frames_of_8_threads_stay_whole_and_in_order_between_heartbeats() {
     // lessons 22, 39: the sender is woken all the time, by messages and in a stream by itself
-    // every 0.1 ms, and no heartbeat goes out early for it
+    // every 0.1 to 0.4 ms, and no heartbeat goes out early for it
     let mut options = options(20, 600_000);
     options.liveness.mode = Mode::Always;
     options.queue_bytes = 200_000;

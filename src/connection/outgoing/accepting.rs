@@ -94,7 +94,7 @@ impl<F: Framing> Outgoing<F> {
         self.stats.messages_accepted += 1;
     }
 
-    /// Reads from each cache line that a write is about to need.
+    /// Reads from the cache lines that a write is about to need.
     #[inline]
     pub(crate) fn fetch(&self) {
         let framing = Arc::strong_count(&self.framing);
