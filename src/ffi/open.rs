@@ -126,7 +126,7 @@ pub(super) fn greet(
     host: &CStr,
 ) -> Result<Greeted, Fault> {
     // Not every stream socket knows it, and it only saves time.
-    let _unknown = stream.set_nodelay(options.tcp_nodelay);
+    let _unknown = stream.set_nodelay(options.link.tcp_nodelay);
     let handshake = match options.handshake {
         Handshake::Default => default,
         other => other,

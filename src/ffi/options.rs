@@ -62,7 +62,6 @@ pub(super) struct Checked {
     pub(super) handshake: Handshake,
     pub(super) connect_timeout: Duration,
     pub(super) handshake_timeout: Duration,
-    pub(super) tcp_nodelay: bool,
     pub(super) local_name: String,
     pub(super) local_label: String,
     pub(super) local_id: u32,
@@ -102,6 +101,7 @@ impl Checked {
                 send_timeout: millis(raw.send_timeout_ms),
                 close_timeout: millis(raw.close_timeout_ms),
                 close_max: millis(raw.close_max_ms),
+                tcp_nodelay: raw.nagle == 0,
                 stack_size: stack_size(
                     raw.stack_size,
                     LinkOptions::default().stack_size,
@@ -114,7 +114,6 @@ impl Checked {
             handshake: handshake(raw.handshake)?,
             connect_timeout: millis(raw.connect_timeout_ms).max(Duration::from_millis(1)),
             handshake_timeout: millis(raw.handshake_timeout_ms),
-            tcp_nodelay: raw.nagle == 0,
             local_name: local_name.unwrap_or("peerbeat").to_owned(),
             local_label: local_label.unwrap_or_default().to_owned(),
             local_id: raw.local_id,

@@ -34,7 +34,8 @@ impl<S: Stream> Link<S> {
 impl<S: Stream, F: Framing> Link<S, F> {
     /// Makes a link of an established stream and returns it with its reading side, which must be
     /// [run](Reader::run). The sender thread starts at once; the peer's silence counts from the
-    /// reader's start. The stream is made blocking.
+    /// reader's start. The stream is made blocking, and set to send small frames at once, or not,
+    /// as the options say.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] or [`io::ErrorKind::OutOfMemory`] if the sender thread cannot
@@ -48,6 +49,8 @@ impl<S: Stream, F: Framing> Link<S, F> {
     ) -> io::Result<(Self, Reader<S, F>)> {
         stream.set_blocking()?;
         stream.set_write_timeout(WRITE_TIMEOUT_MIN)?;
+        // Not every stream knows it, and it only saves time.
+        let _unknown = stream.set_nodelay(options.tcp_nodelay);
         if stream.held() > 0 {
             let text = "the stream has not written all that it was given before";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));

@@ -92,6 +92,7 @@ impl Session {
             liveness: self.about.settings,
             queue_bytes: peer.send_queue_bytes(),
             queue_budget: Some(self.shared.queue_budget.clone()),
+            tcp_nodelay: self.shared.config().tcp_nodelay(),
             frame_max: options.frame_max,
             send_timeout: options.send_timeout,
             close_timeout: options.close_timeout,

@@ -14,11 +14,10 @@ use std::time::Duration;
 
 use peerbeat::link::handshake::HandshakeError;
 use peerbeat::link::{self, Inbox, Link, LinkEvent, LinkOptions, OpenError, RecvError, Role};
-use peerbeat::protocol::ByeCode;
-#[cfg(target_os = "linux")]
-use peerbeat::protocol::Native;
+use peerbeat::protocol::{ByeCode, Native};
 
 use crate::accept::accept;
+use crate::mock;
 
 /// No machine is so busy that a wait in a test takes this long.
 const LONG: Duration = Duration::from_secs(60);
@@ -218,4 +217,18 @@ fn is_blocking(stream: &impl AsRawFd) -> bool {
     let info = std::fs::read_to_string(info).unwrap();
     let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap();
     u32::from_str_radix(flags.trim(), 8).unwrap() & 0o4000 == 0
+}
+
+// lesson 51
+#[test]
+fn a_link_on_a_stream_of_the_programs_sends_small_frames_at_once_unless_asked_not_to() {
+    for nodelay in [true, false] {
+        let (near, _far) = mock::tcp_pair();
+        near.set_nodelay(!nodelay).unwrap();
+        let seen = near.try_clone().unwrap();
+        let options = LinkOptions::default().tcp_nodelay(nodelay);
+        let ignore = |_: &Link, _: &[u8]| {};
+        let _link = Link::start_with(near, Native::default(), &options, ignore).unwrap();
+        assert_eq!(seen.nodelay().unwrap(), nodelay);
+    }
 }
