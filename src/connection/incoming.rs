@@ -41,10 +41,9 @@ pub(crate) struct Incoming<F> {
     traces_hold: bool,
 }
 
-/// One thing that arrived.
+/// What came behind the messages that were handed on.
 #[derive(Debug)]
 pub(crate) enum Input<'a> {
-    Message(&'a [u8]),
     /// Only if heartbeats carry no value: the others are processed before.
     Heartbeat(Heartbeat),
     Bye(Bye<'a>),
@@ -219,12 +218,6 @@ impl<F: Framing> Incoming<F> {
         [clamped, adopted]
     }
 
-    /// The next frame of what has arrived; `None` until more has.
-    #[inline(always)]
-    pub(crate) fn poll(&mut self) -> Option<Input<'_>> {
-        input(self.decoder.poll_frame(), &mut self.heard)
-    }
-
     /// Hands on the messages that come next, as long as `hand_on` returns true, and returns what
     /// comes behind them.
     // Always in line: returned through memory, a frame costs three times as much.
@@ -237,7 +230,7 @@ impl<F: Framing> Incoming<F> {
     }
 
     /// Drops the messages that are there, and counts them as not handed on. What else arrived is
-    /// returned like [`poll`](Self::poll) does.
+    /// returned like [`poll_past_messages`](Self::poll_past_messages) does.
     pub(crate) fn drop_messages(&mut self) -> Option<Input<'_>> {
         let undelivered = &mut self.undelivered;
         let drop = |_: &[u8]| {
@@ -344,7 +337,6 @@ fn input<'a>(
     heard: &mut u32,
 ) -> Option<Input<'a>> {
     match polled {
-        Ok(Some(Frame::Data(payload))) => Some(Input::Message(payload)),
         Ok(None) => None,
         Ok(Some(Frame::Heartbeat(heartbeat))) => Some(match heard.checked_sub(1) {
             Some(left) => {
@@ -353,7 +345,8 @@ fn input<'a>(
             }
             None => Input::Heartbeat(heartbeat),
         }),
-        Ok(Some(Frame::Unknown { .. })) => Some(Input::Skipped),
+        // Messages are taken before.
+        Ok(Some(Frame::Data(_) | Frame::Unknown { .. })) => Some(Input::Skipped),
         Ok(Some(Frame::Bye(bye))) => Some(Input::Bye(bye)),
         Ok(Some(Frame::Hello(_))) => Some(Input::Broken(unexpected_hello())),
         Err(error) => Some(Input::Broken(error)),

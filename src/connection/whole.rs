@@ -319,7 +319,7 @@ impl<F: Framing> Connection<F> {
                 None => return found,
                 Some(Input::Bye(bye)) => self.outgoing.handle_bye(&bye, now),
                 Some(Input::Broken(error)) => self.refuse(error, now),
-                Some(Input::Message(_) | Input::Heartbeat(_) | Input::Skipped) => {}
+                Some(Input::Heartbeat(_) | Input::Skipped) => {}
             }
         }
         None
@@ -330,7 +330,7 @@ impl<F: Framing> Connection<F> {
             match input {
                 Input::Bye(bye) => self.outgoing.handle_bye(&bye, now),
                 Input::Broken(_) => return,
-                Input::Message(_) | Input::Heartbeat(_) | Input::Skipped => {}
+                Input::Heartbeat(_) | Input::Skipped => {}
             }
         }
     }

@@ -353,7 +353,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
             });
             match behind {
                 None => break,
-                Some(Input::Message(_) | Input::Skipped) => {}
+                Some(Input::Skipped) => {}
                 Some(Input::Heartbeat(heartbeat)) => self.handle_heartbeat(&heartbeat),
                 Some(Input::Bye(bye)) => {
                     let mut state = shared.lock();

@@ -76,7 +76,7 @@ impl<S: Stream, F: Framing> Reader<S, F> {
                     state.outgoing.handle_bye(&bye, link.shared().clock.now());
                 }
                 Input::Broken(_) => break,
-                Input::Message(_) | Input::Heartbeat(_) | Input::Skipped => {}
+                Input::Heartbeat(_) | Input::Skipped => {}
             }
         }
     }

@@ -39,11 +39,15 @@ impl End {
             connection::Phase::Ended { .. } | connection::Phase::Down { .. } => return false,
             _ => {}
         }
-        match self.incoming.poll() {
-            Some(Input::Message(payload)) => {
-                let message = payload.to_vec();
+        let mut message = None;
+        let behind = self.incoming.poll_past_messages(|payload| {
+            message = Some(payload.to_vec());
+            false
+        });
+        match behind {
+            None if message.is_some() => {
                 self.received.messages += 1;
-                self.tell(world, SimEvent::Message(message));
+                self.tell(world, SimEvent::Message(message.unwrap_or_default()));
                 self.hold(world, self.options.message_time);
             }
             Some(Input::Bye(bye)) => self.outgoing.handle_bye(&bye, world.now),
@@ -277,7 +281,7 @@ impl End {
                     self.outgoing.handle_bye(&Bye { code, text }, world.now);
                 }
                 Input::Broken(_) => break,
-                Input::Message(_) | Input::Heartbeat(_) | Input::Skipped => {}
+                Input::Heartbeat(_) | Input::Skipped => {}
             }
         }
     }
